@@ -1,0 +1,46 @@
+"""numtx: a Transformer in pure NumPy that can be read, printed, checked and compared.
+
+Names are loaded when they are first used, so that `numtx --help` does not load NumPy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .batch import Batch as Batch
+    from .config import Config as Config
+    from .errors import NumtxError as NumtxError
+    from .model import backward as backward
+    from .model import forward as forward
+    from .parameters import initialise as initialise
+    from .tap import NO_TAP as NO_TAP
+    from .tap import Pin as Pin
+    from .tap import Recorder as Recorder
+
+_HOMES = {
+    "Batch": "batch",
+    "Config": "config",
+    "NumtxError": "errors",
+    "backward": "model",
+    "forward": "model",
+    "initialise": "parameters",
+    "NO_TAP": "tap",
+    "Pin": "tap",
+    "Recorder": "tap",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

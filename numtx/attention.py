@@ -1,0 +1,135 @@
+"""Attention: queries look at keys, and take what they find from the values.
+
+Self-attention and cross-attention are one function; they differ in where keys and values
+come from (`memory`) and in their mask.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .config import Config
+from .masks import Mask, live_keys
+from .ops.attend import (
+    mask_backward,
+    mask_forward,
+    products_backward,
+    products_forward,
+    weigh_backward,
+    weigh_forward,
+    without_junk,
+)
+from .ops.heads import merge_heads, split_heads
+from .ops.linear import LinearContext, linear_backward, linear_forward
+from .ops.positions import Rotation, rotate_backward, rotate_forward
+from .ops.softmax import softmax_backward, softmax_forward
+from .parameters import Gradients, Scope
+from .shapes import Array
+from .tap import Tap
+
+
+class AttentionContext(NamedTuple):
+    query_map: LinearContext
+    key_map: LinearContext
+    value_map: LinearContext
+    out: LinearContext | None
+    queries: Array  # as they meet the keys: rotated where positions are rotary
+    keys: Array
+    values: Array
+    mask: Array
+    live: Array | None
+    softmax: Array  # the softmax as computed
+    weights: Array  # the same after the tap
+    rotation: Rotation | None
+    scale: float
+
+
+def attention_forward(
+    config: Config,
+    p: Scope,
+    x: Array,
+    memory: Array,
+    mask: Mask,
+    rotation: Rotation | None,
+    tap: Tap,
+) -> tuple[Array, AttentionContext]:
+    """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O
+
+    Q = x·W_Q, K = memory·W_K, V = memory·W_V    [B, T, d], [B, S, d] -> [B, T, d]
+
+    x         [B, T, d], what asks (normalised already, where the block is pre-norm)
+    memory    [B, S, d], what is looked at: x itself, or the encoder's output
+    mask      who may attend to whom; a query that may attend to nothing has weights 0
+    rotation  rotary positions of queries and keys, or None
+
+    Source: Vaswani et al., 2017, section 3.2. Without W_O the heads are only set side by side.
+    """
+    flat, query_map = linear_forward(x, p["w_q"], p.get("b_q"))
+    queries = tap("queries", split_heads(flat, config.heads))
+    flat, key_map = linear_forward(memory, p["w_k"], p.get("b_k"))
+    keys = tap("keys", split_heads(flat, config.kv_heads))
+    flat, value_map = linear_forward(memory, p["w_v"], p.get("b_v"))
+    values = tap("values", split_heads(flat, config.kv_heads))
+    if rotation is not None:
+        queries = tap("rotated_queries", rotate_forward(queries, rotation))
+        keys = tap("rotated_keys", rotate_forward(keys, rotation))
+
+    products = tap("products", products_forward(queries, keys))
+    scores = tap("scores", products * config.scale)
+    seen = tap("mask", mask.allowed)
+    masked_scores = tap("masked_scores", mask_forward(scores, seen))
+    softmax = softmax_forward(masked_scores)
+    weights = tap("weights", softmax)
+    live = None if mask.live is None else live_keys(seen)  # a pin may have changed the mask
+    values = without_junk(values, live)
+    context = tap("context", weigh_forward(weights, values))
+
+    merged, out = merge_heads(context), None
+    if "w_o" in p:
+        merged, out = linear_forward(merged, p["w_o"], p.get("b_o"))
+    output = tap("output", merged)
+    return output, AttentionContext(
+        query_map, key_map, value_map, out, queries, keys, values, seen, live,
+        softmax, weights, rotation, config.scale,
+    )  # fmt: skip
+
+
+def attention_backward(
+    doutput: Array, context: AttentionContext, gradients: Gradients, tap: Tap
+) -> tuple[Array, Array]:
+    """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, dmemory
+
+    In self-attention x and memory are the same array, and its gradient is the sum of both.
+    """
+    c = context
+    dmerged = tap.grad("output", doutput)
+    if c.out is not None:
+        dmerged, dw, db = linear_backward(dmerged, c.out)
+        gradients.add("w_o", dw)
+        gradients.add("b_o", db)
+    dcontext = tap.grad("context", split_heads(dmerged, c.queries.shape[1]))
+
+    dweights, dvalues = weigh_backward(dcontext, c.weights, c.values)
+    dweights = tap.grad("weights", dweights)
+    dmasked = tap.grad("masked_scores", softmax_backward(dweights, c.softmax))
+    dscores = tap.grad("scores", mask_backward(dmasked, c.mask))
+    dproducts = tap.grad("products", dscores * c.scale)
+    dqueries, dkeys = products_backward(dproducts, c.queries, without_junk(c.keys, c.live))
+
+    if c.rotation is not None:
+        dqueries = rotate_backward(tap.grad("rotated_queries", dqueries), c.rotation)
+        dkeys = rotate_backward(tap.grad("rotated_keys", dkeys), c.rotation)
+    dvalues = tap.grad("values", dvalues)
+    dkeys = tap.grad("keys", dkeys)
+    dqueries = tap.grad("queries", dqueries)
+
+    dx, dw, db = linear_backward(merge_heads(dqueries), c.query_map)
+    gradients.add("w_q", dw)
+    gradients.add("b_q", db)
+    dmemory, dw, db = linear_backward(merge_heads(dkeys), c.key_map)
+    gradients.add("w_k", dw)
+    gradients.add("b_k", db)
+    dvalue_memory, dw, db = linear_backward(merge_heads(dvalues), c.value_map)
+    gradients.add("w_v", dw)
+    gradients.add("b_v", db)
+    return dx, dmemory + dvalue_memory

@@ -1,0 +1,184 @@
+"""What goes into a model: token ids, which of them are real, labels; checked at the face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .config import Config
+from .errors import BatchError, MaskError
+from .masks import check_mask
+from .ops.loss import IGNORED
+from .shapes import Array, describe
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The input of a run, rows first; every field may be a nested list or an array.
+
+    ids               [B, T] token ids: of the encoder where there is one, else of the decoder
+    decoder_ids       [B, T'] token ids of the decoder of an encoder-decoder
+    labels            [B, T or T'] what each last-stack position should predict; -100: ignored
+    mask              [B, T], True at real tokens, False at padding; None: all are real
+    decoder_mask      [B, T'], the same for the decoder
+    positions         [B, T]; None: counted over the real tokens of each row
+    decoder_positions [B, T'], the same for the decoder
+    segments          [B, T] segment ids, for a model that has segments (decoder_segments too)
+    """
+
+    ids: Any
+    decoder_ids: Any = None
+    labels: Any = None
+    mask: Any = None
+    decoder_mask: Any = None
+    positions: Any = None
+    decoder_positions: Any = None
+    segments: Any = None
+    decoder_segments: Any = None
+
+
+class SideInput(NamedTuple):
+    """The checked input of one stack."""
+
+    ids: Array  # [B, T] int64
+    valid: Array  # [B, T] bool
+    positions: Array  # [B, T] int64
+    segments: Array | None  # [B, T] int64
+
+
+class Inputs(NamedTuple):
+    """The checked input of a run."""
+
+    sides: dict[str, SideInput]
+    labels: Array | None
+
+
+def check_batch(config: Config, batch: Batch) -> Inputs:
+    """Every field as an array of the type and shape that the model needs.
+
+    Raises `BatchError` or `MaskError`, naming the field, what was got and the mend.
+    """
+    sides = {}
+    for side in config.sides:
+        prefix = "decoder_" if side == "decoder" and config.model == "encoder-decoder" else ""
+        sides[side] = _side(config, side, batch, prefix)
+    if config.model != "encoder-decoder":
+        for name in ("decoder_ids", "decoder_mask", "decoder_positions", "decoder_segments"):
+            if getattr(batch, name) is not None:
+                raise BatchError(
+                    f"{name} given to a model that is {config.model}; its input is `ids`"
+                )
+    else:
+        rows, target_rows = (len(sides[side].ids) for side in config.sides)
+        if rows != target_rows:
+            raise BatchError(f"ids has {rows} rows and decoder_ids {target_rows}; give as many")
+    last = sides[config.sides[-1]]
+    labels = None
+    if batch.labels is not None:
+        labels = _integers("labels", batch.labels)
+        if labels.shape != last.ids.shape:
+            raise BatchError(
+                f"labels has shape {labels.shape}; it should be {last.ids.shape}, one for "
+                "every position that predicts"
+            )
+        _check_range("labels", labels, config.vocabulary, ignored=True)
+        if (labels == IGNORED).all():
+            raise BatchError(f"labels: every position is ignored ({IGNORED}); no loss is defined")
+    return Inputs(sides, labels)
+
+
+def _side(config: Config, side: str, batch: Batch, prefix: str) -> SideInput:
+    ids_name, mask_name = prefix + "ids", prefix + "mask"
+    if getattr(batch, ids_name) is None:
+        raise BatchError(f"{ids_name} is missing; the {side} needs token ids")
+    ids = _integers(ids_name, getattr(batch, ids_name))
+    _check_range(ids_name, ids, config.vocabulary_of(side))
+    mask = getattr(batch, mask_name)
+    if mask is None:
+        valid = np.ones(ids.shape, bool)
+        positions = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
+    else:
+        valid = check_mask(mask_name, mask, ids.shape).copy()
+        empty = np.flatnonzero(~valid.any(1))
+        if empty.size:
+            raise MaskError(f"{mask_name}: row {empty[0]} has no real token; drop the row")
+        positions = count_positions(valid)
+    given = getattr(batch, prefix + "positions")
+    if given is not None:
+        positions = _integers(prefix + "positions", given)
+        if positions.shape != ids.shape:
+            raise BatchError(
+                f"{prefix}positions has shape {positions.shape}; it should be {ids.shape}"
+            )
+        if positions.min() < 0:
+            raise BatchError(f"{prefix}positions has {positions.min()}; positions start at 0")
+    check_positions(config, positions)
+    return SideInput(ids, valid, positions, _segments(config, side, batch, prefix, ids))
+
+
+def _segments(config: Config, side: str, batch: Batch, prefix: str, ids: Array) -> Array | None:
+    name = prefix + "segments"
+    given = getattr(batch, name)
+    if not config.segments:
+        if given is not None:
+            raise BatchError(f"{name} given to a model without segments")
+        return None
+    if given is None:
+        return np.zeros(ids.shape, np.int64)
+    segments = _integers(name, given)
+    if segments.shape != ids.shape:
+        raise BatchError(f"{name} has shape {segments.shape}; it should be {ids.shape}")
+    _check_range(name, segments, config.segments)
+    return segments
+
+
+def count_positions(valid: Array) -> Array:
+    """[B, T] -> [B, T]: 0, 1, 2, ... over the real tokens of each row; padding before the
+    first counts as 0, padding after a token as that token's position."""
+    positions: Array = np.maximum(np.cumsum(valid, 1) - 1, 0)
+    return positions
+
+
+def check_positions(config: Config, positions: Array) -> None:
+    """Raise `BatchError` for a position past the learned table."""
+    limit = config.position_limit
+    if limit is not None and positions.max() >= limit:
+        raise BatchError(
+            f"position {positions.max()} lies past the learned table of {limit}; "
+            "shorten the row or raise position_limit"
+        )
+
+
+def _integers(name: str, value: Any) -> Array:
+    """Token ids, labels or positions as int64 [B, T], always a copy of the caller's."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise BatchError(
+            f"{name}: the rows have different lengths; pad them (numtx.pad) to one length"
+        ) from None
+    if array.size == 0:
+        raise BatchError(f"{name} is empty, shape {array.shape}; give at least one token a row")
+    if array.dtype.kind not in "iu":
+        raise BatchError(f"{name} is {describe(array)}; whole numbers are needed")
+    if array.ndim != 2:
+        raise BatchError(
+            f"{name} has {array.ndim} axes, shape {array.shape}; it has two: rows and tokens"
+        )
+    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        raise BatchError(f"{name} has {array.max()}, too large for a token id")
+    return array.astype(np.int64)
+
+
+def _check_range(name: str, ids: Array, size: int, ignored: bool = False) -> None:
+    wrong = (ids < 0) | (ids >= size)
+    if ignored:
+        wrong &= ids != IGNORED
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        also = f", or {IGNORED} to ignore the position" if ignored else ""
+        raise BatchError(
+            f"{name}[{row},{column}] is {ids[row, column]}; it should be 0 to {size - 1}{also}"
+        )

@@ -1,0 +1,60 @@
+"""The errors of numtx: one family, one line each.
+
+Every message says the argument, where it was found, what was got and what is right,
+so that the reader can mend it without opening the source.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NumtxError(ValueError):
+    """The root of the family; `except NumtxError` catches all that numtx raises on bad input."""
+
+
+class ConfigError(NumtxError):
+    """A configuration that names no model."""
+
+
+class BatchError(NumtxError):
+    """Token ids, labels or positions that do not fit the model or one another."""
+
+
+class MaskError(NumtxError):
+    """A mask of the wrong type or shape, or one that leaves a row without a token."""
+
+
+class ParameterError(NumtxError):
+    """Parameters that are missing, unknown, of another shape or not finite."""
+
+
+class StageError(NumtxError):
+    """A stage that does not exist, was emitted twice, or a pin that fits none."""
+
+
+class TraceError(NumtxError):
+    """A trace file that cannot be read as one."""
+
+
+class VocabularyError(NumtxError):
+    """A token that the vocabulary does not hold, or a vocabulary that is none."""
+
+
+class ExampleError(NumtxError):
+    """An example that does not exist, or an option that it does not take."""
+
+
+class UsageError(NumtxError):
+    """An option of the command line that cannot be taken."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that is not known: the closest one, or the list where none is close."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    return f"known: {shown}"

@@ -1,0 +1,110 @@
+"""The activations of the feed-forward layer, and their slopes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ..shapes import Array
+
+_SQRT_HALF = math.sqrt(0.5)
+_SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
+_DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
+_CUBIC = 0.044715
+
+
+def activation_forward(kind: str, x: Array) -> Array:
+    """y = act(x), element by element; kind is relu, gelu, gelu_tanh or silu."""
+    return _FORWARD[kind](x)
+
+
+def activation_backward(kind: str, dy: Array, x: Array) -> Array:
+    """y = act(x)    =>    dx = dy * act'(x)"""
+    dx: Array = dy * _SLOPE[kind](x)
+    return dx
+
+
+def _relu(x: Array) -> Array:
+    """max(x, 0)"""
+    return np.maximum(x, 0.0)
+
+
+def _relu_slope(x: Array) -> Array:
+    """1 where x > 0, else 0 (0 at 0, as everywhere in the field)"""
+    return (x > 0.0).astype(x.dtype)
+
+
+def _gelu(x: Array) -> Array:
+    """x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel, 2016)"""
+    return x * _normal_distribution(x)
+
+
+def _gelu_slope(x: Array) -> Array:
+    """Phi(x) + x * phi(x)"""
+    density = _DENSITY_AT_0 * np.exp(-0.5 * (x * x))
+    return _normal_distribution(x) + x * density
+
+
+def _gelu_tanh(x: Array) -> Array:
+    """x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))"""
+    inner = x * x
+    inner *= _CUBIC
+    inner += 1.0
+    inner *= x
+    inner *= _SQRT_2_OVER_PI
+    np.tanh(inner, out=inner)
+    inner += 1.0
+    inner *= x
+    inner *= 0.5
+    return inner
+
+
+def _gelu_tanh_slope(x: Array) -> Array:
+    """(1 + t)/2 + x/2 * (1 - t^2) * u', t = tanh(u), u' = sqrt(2/pi) * (1 + 3*0.044715 x^2)"""
+    square = x * x
+    tanh = np.tanh(_SQRT_2_OVER_PI * x * (1.0 + _CUBIC * square))
+    inner_slope = _SQRT_2_OVER_PI * (1.0 + 3.0 * _CUBIC * square)
+    slope: Array = 0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * inner_slope
+    return slope
+
+
+def _silu(x: Array) -> Array:
+    """x * sigmoid(x)"""
+    return x * _sigmoid(x)
+
+
+def _silu_slope(x: Array) -> Array:
+    """s + x * s * (1 - s), s = sigmoid(x)"""
+    sigmoid = _sigmoid(x)
+    slope: Array = sigmoid + x * sigmoid * (1.0 - sigmoid)
+    return slope
+
+
+def _sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), written with exp(-|x|), which does not overflow"""
+    small = np.exp(-np.abs(x))
+    sigmoid: Array = np.where(x >= 0.0, 1.0, small) / (1.0 + small)
+    return sigmoid
+
+
+def _normal_distribution(x: Array) -> Array:
+    """Phi(x) = erfc(-x / sqrt(2)) / 2; NumPy has no erfc, so the one of the C library serves."""
+    values = [0.5 * math.erfc(-_SQRT_HALF * number) for number in x.ravel().tolist()]
+    return np.array(values, x.dtype).reshape(x.shape)
+
+
+_FORWARD: dict[str, Callable[[Array], Array]] = {
+    "relu": _relu,
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "silu": _silu,
+}
+
+_SLOPE: dict[str, Callable[[Array], Array]] = {
+    "relu": _relu_slope,
+    "gelu": _gelu_slope,
+    "gelu_tanh": _gelu_tanh_slope,
+    "silu": _silu_slope,
+}

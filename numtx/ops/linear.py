@@ -1,0 +1,38 @@
+"""y = x·w + b, for row vectors."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..shapes import Array
+
+
+class LinearContext(NamedTuple):
+    x: Array
+    w: Array
+    biased: bool
+
+
+def linear_forward(x: Array, w: Array, b: Array | None = None) -> tuple[Array, LinearContext]:
+    """y = x·w + b    [..., in]·[in, out] -> [..., out]
+
+    Leading axes are flattened before the product: one large product is faster than a stack
+    of small ones, and every row is treated alike.
+    """
+    y = x.reshape(-1, x.shape[-1]) @ w
+    if b is not None:
+        y += b
+    return y.reshape(*x.shape[:-1], w.shape[1]), LinearContext(x, w, b is not None)
+
+
+def linear_backward(dy: Array, context: LinearContext) -> tuple[Array, Array, Array | None]:
+    """y = x·w + b    =>    dx = dy·w^T    dw = x^T·dy    db = sum of dy over rows"""
+    x, w, biased = context
+    rows = x.reshape(-1, x.shape[-1])
+    drows = dy.reshape(-1, dy.shape[-1])
+    dx = (drows @ w.T).reshape(x.shape)
+    dw = rows.T @ drows
+    db = np.add.reduce(drows, 0) if biased else None
+    return dx, dw, db

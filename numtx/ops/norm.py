@@ -1,0 +1,57 @@
+"""Layer normalisation (Ba, Kiros and Hinton, 2016) and its form without mean, RMSNorm
+(Zhang and Sennrich, 2019), along the last axis."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..shapes import Array
+
+
+class NormContext(NamedTuple):
+    normal: Array  # the normalised input, before gain and bias
+    inverse: Array  # 1 / sqrt(variance + epsilon)
+    gain: Array
+    centred: bool
+    biased: bool
+
+
+def norm_forward(
+    x: Array, gain: Array, bias: Array | None, epsilon: float, centred: bool
+) -> tuple[Array, NormContext]:
+    """y = (x - mean) / sqrt(variance + epsilon) * gain + bias    [..., d] -> [..., d]
+
+    The variance divides by d, not by d - 1. Without centring (`rms`) the mean is taken to
+    be 0, and the variance is the mean square.
+    """
+    width = x.shape[-1]
+    if centred:
+        x = x - np.add.reduce(x, -1, keepdims=True) / width
+    variance = np.add.reduce(x * x, -1, keepdims=True) / width
+    inverse = 1.0 / np.sqrt(variance + epsilon)
+    normal = x * inverse
+    y = normal * gain
+    if bias is not None:
+        y += bias
+    return y, NormContext(normal, inverse, gain, centred, bias is not None)
+
+
+def norm_backward(dy: Array, context: NormContext) -> tuple[Array, Array, Array | None]:
+    """y = n * gain + bias, n = (x - mean) / sqrt(variance + epsilon)    =>
+    dn = dy * gain    dx = (dn - mean(dn) - n * mean(dn * n)) / sqrt(variance + epsilon)
+
+    The two means are the projections: through the mean (absent for rms) and the variance.
+    """
+    normal, inverse, gain, centred, biased = context
+    width = normal.shape[-1]
+    rows = dy.reshape(-1, width)
+    dgain = np.add.reduce(rows * normal.reshape(-1, width), 0)
+    dbias = np.add.reduce(rows, 0) if biased else None
+    dnormal = dy * gain
+    dx = dnormal - normal * (np.add.reduce(dnormal * normal, -1, keepdims=True) / width)
+    if centred:
+        dx -= np.add.reduce(dnormal, -1, keepdims=True) / width
+    dx *= inverse
+    return dx, dgain, dbias

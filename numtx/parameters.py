@@ -1,0 +1,188 @@
+"""Parameters: a flat dictionary from names to arrays.
+
+One function, `parameter_shapes`, goes from a configuration to names and shapes; it drives
+initialisation, loading, counting and gradients. Row vectors throughout: `y = x @ w + b`, a
+matrix is (in, out).
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+import numpy as np
+
+from .config import Config
+from .errors import ParameterError, nearest
+from .shapes import Array
+
+
+@lru_cache(maxsize=64)
+def parameter_shapes(config: Config) -> Mapping[str, tuple[int, ...]]:
+    """Name -> shape of every parameter of a model, in order of computation."""
+    return dict(_named_shapes(config))
+
+
+def _named_shapes(config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:
+    width = config.width
+    if config.shared_embedding:
+        yield "embedding", (config.vocabulary, width)
+    for side in config.sides:
+        if not config.shared_embedding:
+            yield f"{side}.embedding", (config.vocabulary_of(side), width)
+        if config.position_limit is not None:
+            yield f"{side}.positions", (config.position_limit + config.position_offset, width)
+        if config.segments:
+            yield f"{side}.segments", (config.segments, width)
+        if config.embedding_norm:
+            yield from _norm(config, f"{side}.embedding_norm")
+        for i in range(config.layers(side)):
+            for sublayer in config.sublayers(side):
+                place = f"{side}.{i}.{sublayer}"
+                if sublayer == "feed_forward":
+                    yield from _feed_forward(config, place)
+                else:
+                    yield from _attention(config, place, f"{side}.{sublayer}")
+                if config.has_norm(f"{side}.{sublayer}"):
+                    yield from _norm(config, f"{place}.norm")
+        if config.final_norm:
+            yield from _norm(config, f"{side}.norm")
+    if not config.tied_output:
+        yield "output.w", (width, config.vocabulary)
+    if config.has_bias("output.b"):
+        yield "output.b", (config.vocabulary,)
+
+
+def _norm(config: Config, place: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield f"{place}.gain", (config.width,)
+    if config.norm == "layer" and config.has_bias("norm.bias"):
+        yield f"{place}.bias", (config.width,)
+
+
+def _attention(config: Config, place: str, sublayer: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    outs = {
+        "q": config.heads * config.d_k,
+        "k": config.kv_heads * config.d_k,
+        "v": config.kv_heads * config.d_v,
+    }
+    for letter, out in outs.items():
+        yield from _projection(config, place, letter, config.width, out)
+    if config.has_output_projection(sublayer):
+        yield from _projection(config, place, "o", config.heads * config.d_v, config.width)
+
+
+def _feed_forward(config: Config, place: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield from _projection(config, place, "in", config.width, config.hidden)
+    if config.gated:
+        yield from _projection(config, place, "gate", config.width, config.hidden)
+    yield from _projection(config, place, "out", config.hidden, config.width)
+
+
+def _projection(
+    config: Config, place: str, letter: str, inner: int, outer: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield f"{place}.w_{letter}", (inner, outer)
+    if config.has_bias(f"b_{letter}"):
+        yield f"{place}.b_{letter}", (outer,)
+
+
+def count_parameters(config: Config) -> int:
+    """How many numbers a model learns."""
+    return sum(math.prod(shape) for shape in parameter_shapes(config).values())
+
+
+def initialise(config: Config, seed: int = 0) -> dict[str, Array]:
+    """Seeded parameters: matrices uniform in ±sqrt(6 / (in + out)) (Glorot and Bengio, 2010),
+    embedding tables normal with deviation 1 / sqrt(width), gains 1, biases 0.
+
+    Each tensor has a generator of its own, made from the seed and its name, so a change of
+    the configuration elsewhere leaves it as it was.
+    """
+    return {
+        name: _draw(config, name, shape, seed) for name, shape in parameter_shapes(config).items()
+    }
+
+
+def _draw(config: Config, name: str, shape: tuple[int, ...], seed: int) -> Array:
+    leaf = name.rpartition(".")[2]
+    if leaf == "gain":
+        return np.ones(shape, config.dtype)
+    if leaf == "bias" or leaf == "b" or leaf.startswith("b_"):
+        return np.zeros(shape, config.dtype)
+    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    if leaf in ("embedding", "positions", "segments"):
+        return (generator.standard_normal(shape) / math.sqrt(config.width)).astype(config.dtype)
+    limit = math.sqrt(6.0 / sum(shape))
+    return generator.uniform(-limit, limit, shape).astype(config.dtype)
+
+
+def check_parameters(config: Config, parameters: Mapping[str, Array]) -> None:
+    """Raise `ParameterError` unless names, shapes and type are those of the configuration."""
+    expected = parameter_shapes(config)
+    dtype = np.dtype(config.dtype)
+    for name, shape in expected.items():
+        if name not in parameters:
+            raise ParameterError(
+                f"parameters: {name!r} is missing; the configuration needs shape {shape}"
+            )
+        array = parameters[name]
+        if not isinstance(array, np.ndarray) or array.shape != shape:
+            got = array.shape if isinstance(array, np.ndarray) else type(array).__name__
+            raise ParameterError(f"parameters: {name!r} has shape {got}; it should be {shape}")
+        if array.dtype != dtype:
+            raise ParameterError(
+                f"parameters: {name!r} is {array.dtype}; the configuration says {dtype}"
+            )
+    if len(parameters) != len(expected):
+        extra = next(name for name in parameters if name not in expected)
+        raise ParameterError(
+            f"parameters: {extra!r} is not a parameter of this model; {nearest(extra, expected)}"
+        )
+
+
+class Scope:
+    """A view of a flat dictionary of parameters below a prefix: `scope["w_q"]`."""
+
+    __slots__ = ("_flat", "_prefix")
+
+    def __init__(self, flat: Mapping[str, Array], prefix: str = "") -> None:
+        self._flat = flat
+        self._prefix = prefix
+
+    def __getitem__(self, name: str) -> Array:
+        return self._flat[self._prefix + name]
+
+    def __contains__(self, name: str) -> bool:
+        return self._prefix + name in self._flat
+
+    def get(self, name: str) -> Array | None:
+        """The parameter, or None where the model has none of that name."""
+        return self._flat.get(self._prefix + name)
+
+    def at(self, scope: str) -> Scope:
+        """The same view one level down."""
+        return Scope(self._flat, f"{self._prefix}{scope}.")
+
+
+class Gradients:
+    """Gradients being collected below a prefix; a parameter used twice sums its paths."""
+
+    __slots__ = ("_prefix", "flat")
+
+    def __init__(self, flat: dict[str, Array], prefix: str = "") -> None:
+        self.flat = flat
+        self._prefix = prefix
+
+    def add(self, name: str, gradient: Array | None) -> None:
+        """Add a path's share to the gradient of a parameter; None where it has no such one."""
+        if gradient is None:
+            return
+        name = self._prefix + name
+        known = self.flat.get(name)
+        self.flat[name] = gradient if known is None else known + gradient
+
+    def at(self, scope: str) -> Gradients:
+        """The same collection one level down."""
+        return Gradients(self.flat, f"{self._prefix}{scope}.")

@@ -1,0 +1,93 @@
+"""Axis letters, index specifications and the shapes that follow from them.
+
+One letter means one axis in the whole of numtx:
+
+    b batch   t query (this side's tokens)   s key (the attended side's tokens)
+    h head    g key/value head               k width of a query and a key, d_k
+    c width of a value, d_v                  d model width    f feed-forward width
+    v vocabulary
+
+A specification such as `bhtk,bgsk->bhts` names the axes of each operand and of the result.
+Letters in brackets share one flattened axis, the first varying slowest: `d(hk)` is a
+matrix (d, h*k). Where `h` and `g` both occur, head h belongs to group g = h // (H / G).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+
+AXIS_NAMES = {
+    "b": "batch",
+    "t": "query",
+    "s": "key",
+    "h": "head",
+    "g": "key_value_head",
+    "k": "d_k",
+    "c": "d_v",
+    "d": "width",
+    "f": "hidden",
+    "v": "vocabulary",
+}
+
+
+class Specification(NamedTuple):
+    """A parsed index specification: for each operand and the result, its axes as letter groups."""
+
+    operands: tuple[tuple[str, ...], ...]
+    result: tuple[str, ...]
+
+
+def _axes(text: str) -> tuple[str, ...]:
+    axes: list[str] = []
+    inside = False
+    for letter in text:
+        if letter == "(":
+            inside = True
+            axes.append("")
+        elif letter == ")":
+            inside = False
+        elif inside:
+            axes[-1] += letter
+        else:
+            axes.append(letter)
+    return tuple(axes)
+
+
+@cache
+def parse(specification: str) -> Specification:
+    """`bhtk,bgsk->bhts` -> its operands and its result, each a tuple of axes."""
+    left, _, right = specification.partition("->")
+    return Specification(tuple(_axes(part) for part in left.split(",")), _axes(right))
+
+
+def shape_of(axes: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """The shape of axes such as ('b', 't', 'hk') for the given sizes of the letters."""
+    shape = []
+    for axis in axes:
+        length = 1
+        for letter in axis:
+            length *= sizes[letter]
+        shape.append(length)
+    return tuple(shape)
+
+
+def without_leading_ones(shape: tuple[int, ...], keep: int = 0) -> tuple[int, ...]:
+    """Drop leading axes of size one, but keep the last `keep` axes."""
+    while len(shape) > keep and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def describe(value: object) -> str:
+    """What a caller handed over, for an error message: `float64 (2, 5)` or `str 'abc'`."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"

@@ -1,0 +1,245 @@
+"""The catalogue: every leaf of every stage name, as data.
+
+A leaf says by which operation it is made and from what. Its inputs are symbolic:
+
+    products        a sibling of that name
+    @input          a role, which the wiring fills (`stages.resolve`)
+    #w_q, #b_q?     a parameter; with a question mark, only where the model has it
+
+The first two operands of a contraction are multiplied and summed over; a third is a bias.
+
+Printing, the explanation of a cell, the independent check, the report, the comparison and
+the cost counts all read this table. Index specifications are those of `shapes`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+OPERATIONS = (
+    "given", "lookup", "contract", "add", "multiply", "scale", "mask", "softmax", "log_softmax",
+    "norm", "activation", "rotate", "append", "pick", "mean", "exp", "allowed",
+)  # fmt: skip
+
+
+class Text(NamedTuple):
+    """The same words in Chinese and in English."""
+
+    zh: str
+    en: str
+
+
+class Leaf(NamedTuple):
+    """The last part of a stage's name, and what it means."""
+
+    name: str
+    operation: str
+    inputs: tuple[str, ...]
+    specification: str
+    formula: str
+    title: Text
+    why: Text
+
+
+TOKENS = Leaf(
+    "tokens", "given", (), "->bt", "ids",
+    Text("词元编号", "Token ids"),
+    Text("模型只认识数字：每个词元是词表里的一个编号", "a model sees numbers only: each token is its number in the vocabulary"),
+)  # fmt: skip
+EMBEDDING = Leaf(
+    "embedding", "lookup", ("tokens", "@table"), "bt,vd->btd", "E[id]",
+    Text("词嵌入", "Embedding"),
+    Text("查表：同一个词元总得到同一行", "a table look-up: the same token always gets the same row"),
+)  # fmt: skip
+SCALED_EMBEDDING = Leaf(
+    "scaled_embedding", "scale", ("embedding",), "btd->btd", "{factor} * embedding",
+    Text("缩放后的词嵌入", "Scaled embedding"),
+    Text("放大嵌入，使它不被位置编码盖过", "enlarged, so that positions do not drown it"),
+)  # fmt: skip
+SINUSOIDAL_POSITIONS = Leaf(
+    "positions", "lookup", ("@positions",), "bt->btd",
+    "P[p,2i] = sin(p / {base}^(2i/d)), P[p,2i+1] = cos(p / {base}^(2i/d))",
+    Text("位置编码", "Positions"),
+    Text("注意力本身不分先后，位置编码给每个位置一个标记", "attention by itself knows no order; this marks every place"),
+)  # fmt: skip
+LEARNED_POSITIONS = Leaf(
+    "positions", "lookup", ("@positions", "#positions"), "bt,vd->btd", "P[p + {offset}]",
+    Text("可学习的位置向量", "Learned positions"),
+    Text("每个位置一行可学习的向量", "one learned row for every place"),
+)  # fmt: skip
+SEGMENTS = Leaf(
+    "segments", "lookup", ("@segments", "#segments"), "bt,vd->btd", "S[segment]",
+    Text("句段嵌入", "Segments"),
+    Text("标明词元属于第几句", "says to which sentence a token belongs"),
+)  # fmt: skip
+EMBEDDING_SUM = Leaf(
+    "embedding_sum", "add", ("@summands",), "btd->btd", "{sum}",
+    Text("嵌入之和", "Sum of embeddings"),
+    Text("归一化之前的和", "the sum before its norm"),
+)  # fmt: skip
+INPUT_SUM = Leaf(
+    "input", "add", ("@summands",), "btd->btd", "X = {sum}",
+    Text("输入", "Input"),
+    Text("内容加位置：同一个词在不同位置成为不同的向量", "content plus place: the same token differs from place to place"),
+)  # fmt: skip
+INPUT_NORM = Leaf(
+    "input", "norm", ("embedding_sum", "#embedding_norm.gain", "#embedding_norm.bias?"),
+    "btd->btd", "X = norm(embedding_sum)",
+    Text("输入（归一化）", "Input (normalised)"),
+    Text("把每个词元的向量调到同一尺度", "brings every token's vector to one scale"),
+)  # fmt: skip
+TOKEN_MASK = Leaf(
+    "mask", "given", (), "->bt", "1 = a real token, 0 = padding",
+    Text("填充掩码", "Padding mask"),
+    Text("填充只为对齐长度，谁也不该看它", "padding only aligns lengths; nobody may look at it"),
+)  # fmt: skip
+
+QUERIES = Leaf(
+    "queries", "contract", ("@input", "#w_q", "#b_q?"), "btd,d(hk),(hk)->bhtk", "Q = X·W_Q{+ b_q}",
+    Text("查询", "Queries"),
+    Text("每个位置要找什么", "what each place looks for"),
+)  # fmt: skip
+KEYS = Leaf(
+    "keys", "contract", ("@memory", "#w_k", "#b_k?"), "bsd,d(gk),(gk)->bgsk", "K = {memory}·W_K{+ b_k}",
+    Text("键", "Keys"),
+    Text("每个位置凭什么被找到", "by what each place is found"),
+)  # fmt: skip
+VALUES = Leaf(
+    "values", "contract", ("@memory", "#w_v", "#b_v?"), "bsd,d(gc),(gc)->bgsc", "V = {memory}·W_V{+ b_v}",
+    Text("值", "Values"),
+    Text("每个位置被找到后交出什么", "what each place hands over when found"),
+)  # fmt: skip
+ROTATED_QUERIES = Leaf(
+    "rotated_queries", "rotate", ("queries", "@positions"), "bhtk->bhtk", "Q' = R(p)·Q",
+    Text("旋转后的查询", "Rotated queries"),
+    Text("按位置旋转：点积只取决于两个位置之差", "turned by its position: the product depends on the distance only"),
+)  # fmt: skip
+ROTATED_KEYS = Leaf(
+    "rotated_keys", "rotate", ("keys", "@key_positions"), "bgsk->bgsk", "K' = R(p)·K",
+    Text("旋转后的键", "Rotated keys"),
+    Text("与查询用同样的旋转", "the same rotation as the queries"),
+)  # fmt: skip
+PRODUCTS = Leaf(
+    "products", "contract", ("@queries", "@keys"), "bhtk,bgsk->bhts", "Q·K^T",
+    Text("点积", "Products"),
+    Text("行是查询，列是键：越相近，点积越大", "row: query, column: key; the more alike, the larger"),
+)  # fmt: skip
+SCORES = Leaf(
+    "scores", "scale", ("products",), "bhts->bhts", "S = Q·K^T {scale}",
+    Text("分数", "Scores"),
+    Text("除以 sqrt(d_k)，使分数不随宽度变大，softmax 不致饱和", "the division keeps scores from growing with d_k, so softmax does not saturate"),
+)  # fmt: skip
+ATTENTION_MASK = Leaf(
+    "mask", "allowed", ("@valid",), "bs->bhts", "{rule}",
+    Text("掩码", "Mask"),
+    Text("1 表示可以看，0 表示不可以看", "1 = may attend, 0 = may not"),
+)  # fmt: skip
+MASKED_SCORES = Leaf(
+    "masked_scores", "mask", ("scores", "mask"), "bhts,bhts->bhts", "S' = S where mask, else -inf",
+    Text("掩码后的分数", "Masked scores"),
+    Text("exp(-inf) = 0：被遮住的位置得不到一点权重", "exp(-inf) = 0, so a hidden key gets exactly no weight"),
+)  # fmt: skip
+WEIGHTS = Leaf(
+    "weights", "softmax", ("masked_scores",), "bhts->bhts", "A = softmax(S') per row",
+    Text("注意力权重", "Weights"),
+    Text("每行之和为 1：一个查询把注意力分给各个键", "every row sums to 1: how a query divides its attention"),
+)  # fmt: skip
+CONTEXT = Leaf(
+    "context", "contract", ("weights", "@values"), "bhts,bgsc->bhtc", "C = A·V",
+    Text("加权求和", "Context"),
+    Text("按权重混合各个值", "the values mixed by their weights"),
+)  # fmt: skip
+PROJECTED_OUTPUT = Leaf(
+    "output", "contract", ("context", "#w_o", "#b_o?"), "bhtc,(hc)d,d->btd", "O = concat(C)·W_O{+ b_o}",
+    Text("注意力输出", "Attention output"),
+    Text("把各头拼起来，再混合", "the heads side by side, then mixed"),
+)  # fmt: skip
+MERGED_OUTPUT = Leaf(
+    "output", "contract", ("context",), "bhtc->bt(hc)", "O = concat(C)",
+    Text("注意力输出（无 W_O）", "Attention output (no W_O)"),
+    Text("只把各头拼起来", "the heads side by side"),
+)  # fmt: skip
+RESIDUAL = Leaf(
+    "residual", "add", ("@skip", "output"), "btd,btd->btd", "{skip} + output",
+    Text("残差连接", "Residual"),
+    Text("原样保留输入，梯度也能直接通过", "keeps the input as it is, and lets the gradient pass straight through"),
+)  # fmt: skip
+NORM = Leaf(
+    "norm", "norm", ("@normed", "#norm.gain", "#norm.bias?"), "btd->btd", "{norm}",
+    Text("归一化", "Norm"),
+    Text("每个词元各自归一化，再乘增益、加偏置", "each token by itself, then gain and bias"),
+)  # fmt: skip
+
+HIDDEN = Leaf(
+    "hidden", "contract", ("@input", "#w_in", "#b_in?"), "btd,df,f->btf", "X·W_in{+ b_in}",
+    Text("前馈层（升维）", "Feed-forward, up"),
+    Text("每个位置各自变换，先展宽", "each place by itself, first made wider"),
+)  # fmt: skip
+GATE = Leaf(
+    "gate", "contract", ("@input", "#w_gate", "#b_gate?"), "btd,df,f->btf", "X·W_gate{+ b_gate}",
+    Text("门", "Gate"),
+    Text("决定每个分量放行多少", "decides how much of each component passes"),
+)  # fmt: skip
+ACTIVATION = Leaf(
+    "activation", "activation", ("@opened",), "btf->btf", "{activation}({opened})",
+    Text("激活", "Activation"),
+    Text("没有非线性，两层线性就只是一层", "without it two linear maps would be one"),
+)  # fmt: skip
+GATED = Leaf(
+    "gated", "multiply", ("activation", "hidden"), "btf,btf->btf", "activation * hidden",
+    Text("门控", "Gated"),
+    Text("逐分量相乘", "component by component"),
+)  # fmt: skip
+FEED_FORWARD_OUTPUT = Leaf(
+    "output", "contract", ("@inner", "#w_out", "#b_out?"), "btf,fd,d->btd", "{inner}·W_out{+ b_out}",
+    Text("前馈层（降维）", "Feed-forward, down"),
+    Text("回到原来的宽度，才能与输入相加", "back to the width of the input, to be added to it"),
+)  # fmt: skip
+
+STACK_OUTPUT = Leaf(
+    "output", "add", ("@last",), "btd->btd", "= {last}",
+    Text("输出", "Output"),
+    Text("最后一个块的结果", "what the last block gives"),
+)  # fmt: skip
+STACK_NORM = Leaf(
+    "output", "norm", ("@last", "#norm.gain", "#norm.bias?"), "btd->btd", "norm({last})",
+    Text("输出（末层归一化）", "Output (final norm)"),
+    Text("前置归一化的块之间从不归一化，所以最后补一次", "pre-norm blocks pass on raw sums, so one norm ends the stack"),
+)  # fmt: skip
+
+LABELS = Leaf(
+    "labels", "given", (), "->bt", "ids",
+    Text("标签", "Labels"),
+    Text("每个位置应当预测的词元", "what each place should predict"),
+)  # fmt: skip
+SCALED_OUTPUT = Leaf(
+    "scaled_output", "scale", ("@hidden",), "btd->btd", "{factor} * {hidden}",
+    Text("缩放后的输出", "Scaled output"),
+    Text("投影前乘一个固定的数", "a fixed factor before the projection"),
+)  # fmt: skip
+LOGITS = Leaf(
+    "logits", "contract", ("@hidden", "@matrix", "#output.b?"), "btd,dv,v->btv", "{hidden}·W{+ output.b}",
+    Text("词表分数", "Logits"),
+    Text("每个位置对词表里每个词的原始分数", "a raw score of every word of the vocabulary, at every place"),
+)  # fmt: skip
+TIED_LOGITS = LOGITS._replace(specification="btd,vd,v->btv", formula="{hidden}·E^T{+ output.b}")
+LOG_PROBABILITIES = Leaf(
+    "log_probabilities", "log_softmax", ("logits",), "btv->btv", "log softmax(logits) per row",
+    Text("对数概率", "Log-probabilities"),
+    Text("损失从这里取；直接求对数更精确", "the loss is taken from here; the logarithm is exact where a small probability is not"),
+)  # fmt: skip
+PROBABILITIES = Leaf(
+    "probabilities", "exp", ("log_probabilities",), "btv->btv", "exp(log_probabilities)",
+    Text("概率", "Probabilities"),
+    Text("每行之和为 1；只给读者看，后面不再用到", "every row sums to 1; for the reader, nothing uses it further on"),
+)  # fmt: skip
+PER_TOKEN_LOSS = Leaf(
+    "loss.per_token", "pick", ("log_probabilities", "labels"), "btv,bt->bt", "-log P(label)",
+    Text("每个位置的损失", "Loss per token"),
+    Text("正确答案的概率越高，损失越小", "the more probable the right answer, the smaller the loss"),
+)  # fmt: skip
+LOSS = Leaf(
+    "loss", "mean", ("loss.per_token", "labels"), "bt,bt->", "sum / number of counted labels",
+    Text("损失", "Loss"),
+    Text("对计入的位置取平均", "the mean over the counted positions"),
+)  # fmt: skip

@@ -1,0 +1,343 @@
+"""From a configuration to the ordered graph of its stages. This alone knows the wiring."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+from ..config import Config
+from ..errors import StageError, nearest
+from ..parameters import parameter_shapes
+from ..shapes import parse, shape_of
+from . import catalogue as c
+from .catalogue import Leaf
+
+
+class Stage(NamedTuple):
+    """One stage of one model: a leaf with its inputs found and its numbers filled in.
+
+    inputs are names of stages, `parameters/NAME`, or `inputs/NAME` (token counts from outside).
+    sides says for the axis letters t and s which stack's tokens they run over.
+    """
+
+    name: str
+    leaf: Leaf
+    inputs: tuple[str, ...]
+    formula: str
+    sides: Mapping[str, str]
+    attributes: Mapping[str, Any]
+
+    @property
+    def operation(self) -> str:
+        return self.leaf.operation
+
+    @property
+    def specification(self) -> str:
+        return self.leaf.specification
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The axis letters of the stage's array."""
+        return parse(self.leaf.specification).result
+
+
+class Graph:
+    """The stages of a model in order of computation, and the sizes of its axis letters."""
+
+    def __init__(self, config: Config, stages: Iterable[Stage]) -> None:
+        self.config = config
+        self.stages: dict[str, Stage] = {}
+        for stage in stages:
+            assert stage.name not in self.stages, stage.name
+            self.stages[stage.name] = stage
+        self.sizes = {
+            "h": config.heads, "g": config.kv_heads, "k": config.d_k, "c": config.d_v,
+            "d": config.width, "f": config.hidden, "v": config.vocabulary,
+        }  # fmt: skip
+
+    def __iter__(self) -> Iterator[Stage]:
+        return iter(self.stages.values())
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def __getitem__(self, name: str) -> Stage:
+        if name not in self.stages:
+            raise StageError(f"stage {name!r} does not exist; {nearest(name, self.stages)}")
+        return self.stages[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.stages
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[Stage, ...]]:
+        """For each source, the stages that read it."""
+        found: dict[str, list[Stage]] = {}
+        for stage in self:
+            for source in dict.fromkeys(stage.inputs):
+                found.setdefault(source, []).append(stage)
+        return {name: tuple(stages) for name, stages in found.items()}
+
+    def shape(self, name: str, batch: int, lengths: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape of a stage for so many rows and tokens per side."""
+        stage = self[name]
+        sizes = {**self.sizes, "b": batch}
+        sizes.update({letter: lengths[side] for letter, side in stage.sides.items()})
+        return shape_of(stage.axes, sizes)
+
+
+@lru_cache(maxsize=64)
+def resolve(config: Config, phase: str = "full", labels: bool = True) -> Graph:
+    """The graph of a model: every stage that a run emits, in order, with its inputs.
+
+    labels says whether the run has labels, and so a loss.
+    """
+    if phase != "full":
+        raise StageError(f"phase {phase!r} does not exist; known: full")
+    return Graph(config, _Wiring(config).model(labels))
+
+
+class _Wiring:
+    """Walks through a model as its forward pass does, and names what it meets."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.parameters = parameter_shapes(config)
+
+    def model(self, labels: bool) -> Iterator[Stage]:
+        for side in self.config.sides:
+            yield from self.stack(side)
+        yield from self.head(self.config.sides[-1], labels)
+
+    def stack(self, side: str) -> Iterator[Stage]:
+        config = self.config
+        yield from self.input(side)
+        yield self.stage(side, c.TOKEN_MASK, t=side)
+        last = f"{side}.input"
+        for i in range(config.layers(side)):
+            for sublayer in config.sublayers(side):
+                for stage in self.sublayer(f"{side}.{i}.{sublayer}", last):
+                    yield stage
+                last = stage.name
+        if config.final_norm:
+            yield self.stage(side, c.STACK_NORM, {"@last": last}, t=side, **self.norm_attributes())
+        else:
+            yield self.stage(side, c.STACK_OUTPUT, {"@last": last}, t=side)
+
+    def input(self, side: str) -> Iterator[Stage]:
+        config = self.config
+        yield self.stage(side, c.TOKENS, t=side)
+        table = "embedding" if config.shared_embedding else f"{side}.embedding"
+        yield self.stage(side, c.EMBEDDING, {"@table": f"parameters/{table}"}, t=side)
+        summands = [f"{side}.embedding"]
+        if config.embedding_scale != 1.0:
+            yield self.stage(side, c.SCALED_EMBEDDING, t=side, factor=config.embedding_scale)
+            summands = [f"{side}.scaled_embedding"]
+        roles: dict[str, Any] = {"@positions": f"inputs/{side}.positions"}
+        if config.positions == "sinusoidal":
+            base = config.position_base
+            yield self.stage(side, c.SINUSOIDAL_POSITIONS, roles, t=side, base=base)
+            summands.append(f"{side}.positions")
+        elif config.positions == "learned":
+            offset = config.position_offset
+            yield self.stage(side, c.LEARNED_POSITIONS, roles, t=side, offset=offset)
+            summands.append(f"{side}.positions")
+        if config.segments:
+            yield self.stage(side, c.SEGMENTS, {"@segments": f"inputs/{side}.segments"}, t=side)
+            summands.append(f"{side}.segments")
+        roles = {"@summands": tuple(summands)}
+        if config.embedding_norm:
+            yield self.stage(side, c.EMBEDDING_SUM, roles, t=side)
+            yield self.stage(side, c.INPUT_NORM, t=side, **self.norm_attributes())
+        else:
+            yield self.stage(side, c.INPUT_SUM, roles, t=side)
+
+    def sublayer(self, place: str, skip: str) -> Iterator[Stage]:
+        """A sublayer with its residual connection and its norm, where it has them."""
+        config = self.config
+        side, _, sublayer = place.split(".")
+        name = f"{side}.{sublayer}"
+        norm = config.has_norm(name)
+        start = skip
+        if norm and config.norm_place == "pre":
+            yield self.norm(place, skip)
+            start = f"{place}.norm"
+        yield from (
+            self.feed_forward(place, start)
+            if sublayer == "feed_forward"
+            else self.attention(place, start)
+        )
+        last = f"{place}.output"
+        if config.has_residual(name):
+            yield self.stage(place, c.RESIDUAL, {"@skip": skip}, t=side)
+            last = f"{place}.residual"
+        if norm and config.norm_place == "post":
+            yield self.norm(place, last)
+
+    def norm(self, place: str, of: str) -> Stage:
+        side = place.split(".")[0]
+        return self.stage(place, c.NORM, {"@normed": of}, t=side, **self.norm_attributes())
+
+    def norm_attributes(self) -> dict[str, Any]:
+        return {"epsilon": self.config.epsilon, "centred": self.config.norm == "layer"}
+
+    def attention(self, place: str, start: str) -> Iterator[Stage]:
+        config = self.config
+        side, _, sublayer = place.split(".")
+        cross = sublayer == "cross_attention"
+        other = "encoder" if cross else side
+        memory = "encoder.output" if cross else start
+        tokens = {"t": side, "s": other}
+        yield self.stage(place, c.QUERIES, {"@input": start}, t=side)
+        yield self.stage(place, c.KEYS, {"@memory": memory}, s=other)
+        yield self.stage(place, c.VALUES, {"@memory": memory}, s=other)
+        roles: dict[str, Any] = {
+            "@queries": f"{place}.queries",
+            "@keys": f"{place}.keys",
+            "@values": f"{place}.values",
+            "@valid": f"{other}.mask",
+        }
+        if config.rotated and not cross:
+            turn: dict[str, Any] = {
+                "width": config.rotated,
+                "base": config.position_base,
+                "layout": config.rotary_layout,
+            }
+            where: dict[str, Any] = dict.fromkeys(
+                ("@positions", "@key_positions"), f"inputs/{side}.positions"
+            )
+            yield self.stage(place, c.ROTATED_QUERIES, where, t=side, **turn)
+            yield self.stage(place, c.ROTATED_KEYS, where, s=side, **turn)
+            roles["@queries"] = f"{place}.rotated_queries"
+            roles["@keys"] = f"{place}.rotated_keys"
+        yield self.stage(place, c.PRODUCTS, roles, **tokens)
+        yield self.stage(place, c.SCORES, roles, **tokens, factor=config.scale)
+        rule: dict[str, Any] = {
+            "causal": side == "decoder" and not cross and config.causal,
+            "window": None if cross else config.window,
+            "positions": f"inputs/{side}.positions",
+        }
+        yield self.stage(place, c.ATTENTION_MASK, roles, **tokens, **rule)
+        yield self.stage(place, c.MASKED_SCORES, roles, **tokens)
+        yield self.stage(place, c.WEIGHTS, roles, **tokens)
+        yield self.stage(place, c.CONTEXT, roles, t=side)
+        projected = config.has_output_projection(f"{side}.{sublayer}")
+        yield self.stage(place, c.PROJECTED_OUTPUT if projected else c.MERGED_OUTPUT, t=side)
+
+    def feed_forward(self, place: str, start: str) -> Iterator[Stage]:
+        side = place.split(".")[0]
+        gated = self.config.gated
+        kind = self.config.activation
+        roles: dict[str, Any] = {
+            "@input": start,
+            "@opened": f"{place}.gate" if gated else f"{place}.hidden",
+            "@inner": f"{place}.gated" if gated else f"{place}.activation",
+        }
+        yield self.stage(place, c.HIDDEN, roles, t=side)
+        if gated:
+            yield self.stage(place, c.GATE, roles, t=side)
+        yield self.stage(place, c.ACTIVATION, roles, t=side, kind=kind)
+        if gated:
+            yield self.stage(place, c.GATED, roles, t=side)
+        yield self.stage(place, c.FEED_FORWARD_OUTPUT, roles, t=side)
+
+    def head(self, side: str, labels: bool) -> Iterator[Stage]:
+        config = self.config
+        if labels:
+            yield self.stage("", c.LABELS, t=side)
+        hidden = f"{side}.output"
+        if config.output_scale != 1.0:
+            yield self.stage(
+                "", c.SCALED_OUTPUT, {"@hidden": hidden}, t=side, factor=config.output_scale
+            )
+            hidden = "scaled_output"
+        matrix = "output.w"
+        if config.tied_output:
+            matrix = "embedding" if config.shared_embedding else f"{side}.embedding"
+        yield self.stage(
+            "", c.TIED_LOGITS if config.tied_output else c.LOGITS,
+            {"@hidden": hidden, "@matrix": f"parameters/{matrix}"}, t=side,
+        )  # fmt: skip
+        yield self.stage("", c.LOG_PROBABILITIES, t=side)
+        yield self.stage("", c.PROBABILITIES, t=side)
+        if labels:
+            yield self.stage("", c.PER_TOKEN_LOSS, t=side)
+            yield self.stage("", c.LOSS)
+
+    def stage(
+        self,
+        place: str,
+        leaf: Leaf,
+        roles: Mapping[str, str | tuple[str, ...]] | None = None,
+        *,
+        t: str | None = None,
+        s: str | None = None,
+        **attributes: Any,
+    ) -> Stage:
+        prefix = f"{place}." if place else ""
+        inputs: list[str] = []
+        for symbol in leaf.inputs:
+            if symbol.startswith("@"):
+                found = (roles or {})[symbol]
+                inputs.extend((found,) if isinstance(found, str) else found)
+            elif symbol.startswith("#"):
+                name = prefix + symbol.strip("#?")
+                if name in self.parameters:
+                    inputs.append(f"parameters/{name}")
+                else:
+                    assert symbol.endswith("?"), name
+            else:
+                inputs.append(prefix + symbol)
+        sides = {letter: side for letter, side in (("t", t), ("s", s)) if side is not None}
+        formula = _formula(leaf, inputs, attributes, self.config)
+        return Stage(prefix + leaf.name, leaf, tuple(inputs), formula, sides, attributes)
+
+
+def _formula(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], config: Config) -> str:
+    """The leaf's formula with the names and numbers of this stage."""
+    short = [name.rpartition("/")[2] for name in inputs]
+
+    def fill(match: re.Match[str]) -> str:
+        word = match[1]
+        if word.startswith("+ "):
+            bias = word[2:]
+            present = any(name == bias or name.endswith("." + bias) for name in short)
+            return f" + {bias}" if present else ""
+        if word == "sum":
+            return " + ".join(name.rpartition(".")[2] for name in short)
+        if word == "scale":
+            return "/ sqrt(d_k)" if config.score_scale is None else f"* {config.score_scale:g}"
+        if word == "rule":
+            return _rule(attributes)
+        if word == "norm":
+            return _norm_formula(attributes, len(inputs) > 2)
+        if word == "activation":
+            return str(attributes["kind"])
+        if word == "memory":
+            return "H_enc" if inputs[0] == "encoder.output" else "X"
+        if word in ("skip", "last", "hidden", "inner", "opened"):
+            name = short[0]
+            return name if word in ("skip", "last", "hidden") else name.rpartition(".")[2]
+        return f"{attributes[word]:g}"
+
+    return re.sub(r"\{([^}]*)\}", fill, leaf.formula)
+
+
+def _rule(attributes: Mapping[str, Any]) -> str:
+    parts = ["key is a real token"]
+    if attributes["causal"]:
+        parts.append("key is not later than query (j <= i)")
+    if attributes["window"] is not None:
+        parts.append(f"less than {attributes['window']} away")
+    return " and ".join(parts)
+
+
+def _norm_formula(attributes: Mapping[str, Any], biased: bool) -> str:
+    epsilon = f"{attributes['epsilon']:g}"
+    if attributes["centred"]:
+        core = f"(x - mean) / sqrt(variance + {epsilon}) * gain"
+    else:
+        core = f"x / sqrt(mean of x^2 + {epsilon}) * gain"
+    return core + (" + bias" if biased else "")

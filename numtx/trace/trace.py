@@ -1,0 +1,118 @@
+"""A trace: everything that one run emitted, with the names of its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..batch import Batch, check_batch
+from ..config import Config
+from ..errors import StageError, nearest
+from ..model import backward, forward
+from ..shapes import Array
+from ..stages.oracle import Oracle
+from ..stages.resolve import Graph, resolve
+from ..tap import Pin, Recorder
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One recorded run.
+
+    config      the model
+    values      stage -> its array, in order of computation
+    gradients   stage -> the gradient of the loss at it; also `parameters/NAME`
+    parameters  name -> array
+    inputs      `inputs/SIDE.positions` (and segments) -> the counts that the run was given
+    tokens      side -> the tokens of each row; `labels` too where the run has labels
+    vocabulary  the tokens of the logits' columns, by id; None where they have no names
+    pins        stage -> where it was pinned
+    """
+
+    config: Config
+    values: Mapping[str, Array]
+    gradients: Mapping[str, Array]
+    parameters: Mapping[str, Array]
+    inputs: Mapping[str, Array]
+    tokens: Mapping[str, Sequence[Sequence[str]]]
+    vocabulary: Sequence[str] | None = None
+    pins: Mapping[str, Array] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Array:
+        """The value of a stage."""
+        if name not in self.values:
+            raise StageError(f"stage {name!r} is not in this trace; {nearest(name, self.values)}")
+        return self.values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+    def grad(self, name: str) -> Array:
+        """The gradient at a stage, or of `parameters/NAME`."""
+        if name not in self.gradients:
+            raise StageError(
+                f"no gradient of {name!r} in this trace; {nearest(name, self.gradients)}"
+            )
+        return self.gradients[name]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The stages of the run with their wiring."""
+        return resolve(self.config, labels="labels" in self.values)
+
+    @cached_property
+    def arrays(self) -> dict[str, Array]:
+        """Everything that a stage may read, under the names of the graph."""
+        named = {f"parameters/{name}": array for name, array in self.parameters.items()}
+        return {**self.values, **self.inputs, **named}
+
+    def oracle(self) -> Oracle:
+        """The slow oracle over this trace's arrays."""
+        return Oracle(self.graph, self.arrays, float(np.finfo(self.config.dtype).eps))
+
+
+def record(
+    config: Config,
+    parameters: Mapping[str, Array],
+    batch: Batch,
+    *,
+    gradients: bool = True,
+    pins: Mapping[str, Array | Pin] | None = None,
+    cotangent: float | Array = 1.0,
+    tokens: Mapping[str, Sequence[Sequence[str]]] | None = None,
+    vocabulary: Sequence[str] | None = None,
+) -> Trace:
+    """Run a model and keep every stage.
+
+    gradients  run backward too (needs labels, or a cotangent of the logits' shape)
+    pins       stage -> array or `Pin`: cells held constant in both passes
+    tokens     names of the tokens of each row, by side; without them their ids serve
+    """
+    recorder = Recorder(pins)
+    _, context = forward(config, parameters, batch, recorder)
+    collected: dict[str, Array] = {}
+    if gradients and (batch.labels is not None or np.ndim(cotangent)):
+        own = backward(context, cotangent, recorder)
+        collected = dict(recorder.gradients)
+        collected.update({f"parameters/{name}": array for name, array in own.items()})
+    inputs = check_batch(config, batch)
+    counts: dict[str, Array] = {}
+    names: dict[str, Any] = {}
+    for side, given in inputs.sides.items():
+        counts[f"inputs/{side}.positions"] = np.array(given.positions)
+        if given.segments is not None:
+            counts[f"inputs/{side}.segments"] = given.segments
+        names[side] = [[str(i) for i in row] for row in given.ids.tolist()]
+    if inputs.labels is not None:
+        names["labels"] = [[str(i) for i in row] for row in inputs.labels.tolist()]
+    return Trace(
+        config, recorder.values, collected, dict(parameters), counts, {**names, **(tokens or {})},
+        vocabulary, {name: pin.where for name, pin in recorder.pins.items()},
+    )  # fmt: skip

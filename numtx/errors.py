@@ -34,6 +34,10 @@ class StageError(NumtxError):
     """A stage that does not exist, was emitted twice, or a pin that fits none."""
 
 
+class FileError(NumtxError):
+    """A file that cannot be read or written, or that holds something else than it should."""
+
+
 class TraceError(NumtxError):
     """A trace file that cannot be read as one."""
 

@@ -1,0 +1,5 @@
+"""`python -m numtx` is `numtx`."""
+
+from .cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,78 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..render.stage_text import Style
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A converter for whole numbers of at least `least`."""
+
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
+        return number
+
+    return convert
+
+
+def add_style(parser: argparse.ArgumentParser) -> None:
+    """Options of how to print."""
+    group = parser.add_argument_group("printing")
+    group.add_argument(
+        "--precision", type=whole(0), default=2, metavar="N", help="decimals (default 2)"
+    )
+    group.add_argument(
+        "--lang", choices=("zh", "en", "both"), default="both", help="language of titles"
+    )
+    group.add_argument(
+        "--width", type=whole(20), metavar="N", help="columns (default: the terminal's, or 80)"
+    )
+    group.add_argument("--full", action="store_true", help="print large arrays whole")
+    group.add_argument("--row", type=whole(0), metavar="N", help="one row of a batch only")
+    group.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto", help="colour"
+    )
+
+
+def style_of(args: argparse.Namespace) -> Style:
+    """The options of `add_style` as a style."""
+    from ..render.paint import Painter
+    from ..render.stage_text import Style
+
+    if args.precision > 17:
+        raise UsageError(f"--precision {args.precision}: a float64 has 17 digits at most")
+    return Style(
+        precision=args.precision,
+        lang=args.lang,
+        width=args.width or terminal_width(),
+        full=args.full,
+        row=args.row,
+        painter=Painter(use_color(args.color)),
+    )
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 80 when piped."""
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+
+
+def use_color(choice: str) -> bool:
+    """Whether to colour: by choice, and by default on a terminal unless NO_COLOR is set."""
+    if choice == "auto":
+        return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return choice == "always"

@@ -1,0 +1,71 @@
+"""What an example is: a model, its parameters, a batch, the names of its tokens, and a header
+that says what the document gives and what was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..batch import Batch
+from ..config import Config
+from ..shapes import Array
+from ..stages.catalogue import Text
+from ..tap import Pin
+from ..trace.trace import Trace, record
+from ..vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One worked example, ready to run.
+
+    given    what the document states and the example takes over
+    chosen   what the document leaves open: seeded, or decided here
+    pins     cells that are held at what the document states
+    """
+
+    name: str
+    title: Text
+    source: str
+    config: Config
+    parameters: Mapping[str, Array]
+    batch: Batch
+    vocabularies: Mapping[str, Vocabulary]  # by side
+    given: Sequence[Text] = ()
+    chosen: Sequence[Text] = ()
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary of the logits."""
+        return self.vocabularies[self.config.sides[-1]]
+
+    @property
+    def tokens(self) -> dict[str, list[list[str]]]:
+        """The tokens of each row, by side, and the labels where there are any."""
+        rows = {self.config.sides[0]: self.batch.ids}
+        if self.config.model == "encoder-decoder":
+            rows["decoder"] = self.batch.decoder_ids
+        named = {
+            side: self.vocabularies[side].names(np.asarray(ids).tolist())
+            for side, ids in rows.items()
+        }
+        if self.batch.labels is not None:
+            named["labels"] = self.vocabulary.names(np.asarray(self.batch.labels).tolist())
+        return named
+
+    def trace(
+        self, *, gradients: bool = True, pins: Mapping[str, Array | Pin] | None = None
+    ) -> Trace:
+        """Run the example and record every stage; `pins` are added to the example's own."""
+        return record(
+            self.config,
+            self.parameters,
+            self.batch,
+            gradients=gradients,
+            pins={**self.pins, **(pins or {})},
+            tokens=self.tokens,
+            vocabulary=self.vocabulary.tokens,
+        )

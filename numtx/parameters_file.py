@@ -1,0 +1,53 @@
+"""Parameters in a file: `.npz`, one array under each name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from .config import Config
+from .errors import ParameterError, nearest
+from .files import NpzFile, write_npz
+from .parameters import parameter_shapes
+from .shapes import Array
+
+
+def save_parameters(path: str | Path, parameters: Mapping[str, Array]) -> None:
+    """Write parameters to an `.npz` file, aside first and then renamed."""
+    write_npz(path, parameters)
+
+
+def load_parameters(path: str | Path, config: Config) -> dict[str, Array]:
+    """Read the parameters of a model.
+
+    Names, shapes and types are checked from the headers before any data is read; float32
+    and float64 are both taken and converted to the configuration's type. Raises `FileError`
+    for a file that is none, `ParameterError` for one that does not fit the configuration.
+    """
+    expected = parameter_shapes(config)
+    with NpzFile(path) as file:
+        for name, shape in expected.items():
+            if name not in file.headers:
+                raise ParameterError(f"{path}: {name!r} is missing; it should have shape {shape}")
+            header = file.headers[name]
+            if header.shape != shape:
+                raise ParameterError(
+                    f"{path}: {name!r} has shape {header.shape}; the configuration needs {shape}"
+                )
+            if header.dtype.kind != "f":
+                raise ParameterError(f"{path}: {name!r} is {header.dtype}; floats are needed")
+        for name in file.headers:
+            if name not in expected:
+                raise ParameterError(
+                    f"{path}: {name!r} is not a parameter of this model; {nearest(name, expected)}"
+                )
+        parameters = {}
+        for name in expected:
+            array = file.read(name).astype(config.dtype, copy=False)
+            if not np.isfinite(array).all():
+                place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+                raise ParameterError(f"{path}: {name!r} has {array[place]} at {place}")
+            parameters[name] = array
+    return parameters

@@ -1,0 +1,1 @@
+"""From plain data to text, HTML and pictures. Nothing here computes a stage."""

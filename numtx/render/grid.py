@@ -1,0 +1,100 @@
+"""Grids of cells: aligned by display width, wide ones split into panels, never cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from ..shapes import Array
+
+Paint = Callable[[str, str], str]
+
+
+class Grid(NamedTuple):
+    """Cells ready to print: one label a row and a column; `notes` stand right of each row."""
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    cells: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+
+def display_width(text: str) -> int:
+    """Columns that a text takes on a terminal: a Chinese character takes two."""
+    import wcwidth  # comes with tabulate[widechars]; loaded late, as it takes a while
+
+    width = wcwidth.wcswidth(text)
+    return width if width >= 0 else len(text)
+
+
+def clean(token: str) -> str:
+    """A token as it may stand in a grid: control characters and direction marks made visible."""
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in token
+    )
+    return shown or "''"
+
+
+def grid_text(grid: Grid, width: int) -> str:
+    """The grid as text, at most `width` columns wide where single cells allow it."""
+    panels = _panels(grid, width)
+    return "\n\n".join(
+        _table(grid, columns, last=k == len(panels) - 1) for k, columns in enumerate(panels)
+    )
+
+
+def _panels(grid: Grid, width: int) -> list[range]:
+    """The columns of each panel."""
+    label = max((display_width(row) for row in grid.rows), default=0)
+    widths = [
+        2 + max(display_width(head), *(display_width(row[j]) for row in grid.cells))
+        for j, head in enumerate(grid.columns)
+    ]
+    notes = 2 + max((display_width(note) for note in grid.notes), default=-2)
+    panels, start, used = [], 0, label
+    for j, wide in enumerate(widths):
+        room = width - (notes if j == len(widths) - 1 else 0)
+        if j > start and used + wide > room:
+            panels.append(range(start, j))
+            start, used = j, label
+        used += wide
+    panels.append(range(start, len(widths)))
+    return panels
+
+
+def _table(grid: Grid, columns: range, last: bool) -> str:
+    from tabulate import tabulate
+
+    noted = last and bool(grid.notes)
+    # The heads are the first row of the body: as headers, tabulate would widen the columns.
+    table = [["", *(grid.columns[j] for j in columns), *([""] if noted else [])]]
+    table += [
+        [label, *(cells[j] for j in columns), *([grid.notes[i]] if noted else [])]
+        for i, (label, cells) in enumerate(zip(grid.rows, grid.cells, strict=True))
+    ]
+    align = ["left", *["right"] * len(columns), *(["left"] if noted else [])]
+    text: str = tabulate(
+        table, tablefmt="plain", disable_numparse=True, colalign=align, preserve_whitespace=True
+    )
+    lines = text.split("\n")
+    wide = max(display_width(line) for line in lines)
+    return "\n".join(line + " " * (wide - display_width(line)) for line in lines)
+
+
+def corners(length: int, most: int) -> tuple[list[int], int | None]:
+    """Which of `length` rows to show when at most `most` fit, and after which shown one the
+    gap is (None: all are shown)."""
+    if length <= most:
+        return list(range(length)), None
+    half = most // 2
+    return [*range(half), *range(length - half, length)], half - 1
+
+
+def matrices(array: Array) -> list[tuple[tuple[int, ...], Array]]:
+    """The last two axes of an array, for every cell of the axes before them."""
+    if array.ndim <= 2:
+        return [((), array)]
+    found: list[tuple[tuple[int, ...], Array]] = []
+    for i, part in enumerate(array):
+        found.extend(((i, *rest), matrix) for rest, matrix in matrices(part))
+    return found

@@ -1,0 +1,97 @@
+"""Headings: what a part of a model is called, and the shape arithmetic of a stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ..config import Config
+from ..shapes import parse
+from ..stages.catalogue import Text
+from ..stages.resolve import Stage
+from .numbers import shape_text
+
+SIDES = {"encoder": Text("编码器", "Encoder"), "decoder": Text("解码器", "Decoder")}
+SUBLAYERS = {
+    "self_attention": Text("自注意力", "self-attention"),
+    "cross_attention": Text("交叉注意力", "cross-attention"),
+    "feed_forward": Text("前馈网络", "feed-forward"),
+}
+HEAD = Text("输出层与损失", "Output and loss")
+
+
+def say(text: Text, lang: str) -> str:
+    """A text in the chosen language, or in both."""
+    if lang == "both":
+        return f"{text.zh}  {text.en}"
+    return text.zh if lang == "zh" else text.en
+
+
+def section_of(name: str) -> str:
+    """The part of the model that a stage stands in: its name without the leaf."""
+    return "" if name.startswith("loss") else name.rpartition(".")[0]
+
+
+def section_title(section: str, config: Config) -> Text:
+    """What a part of the model is called."""
+    if not section:
+        return HEAD
+    side, *rest = section.split(".")
+    if not rest:
+        return SIDES[side]
+    layer, sublayer = int(rest[0]), rest[1]
+    zh, en = SUBLAYERS[sublayer]
+    if side == "decoder" and sublayer == "self_attention" and config.causal:
+        zh, en = "掩码自注意力", "masked self-attention"
+    return Text(f"{SIDES[side].zh}层 {layer}：{zh}", f"{SIDES[side].en} layer {layer}: {en}")
+
+
+def shape_arithmetic(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
+    """How the shape of a stage follows from those of its inputs, one row and one head:
+    `[7,4]·[4,7] = [7,7]`."""
+    shape = shapes[stage.name]
+    if any(source not in shapes for source in stage.inputs if not source.startswith("inputs/")):
+        return shape_text(_bare(stage, shape))
+    if stage.operation == "contract" and len(parse(stage.specification).operands) > 1:
+        return _product(stage, shapes)
+    result = shape_text(_bare(stage, shape))
+    if stage.operation == "add" and len(stage.inputs) > 1:
+        return " + ".join([result] * len(stage.inputs)) + f" = {result}"
+    if stage.operation == "multiply":
+        return f"{result} * {result} = {result}"
+    if stage.operation in ("pick", "mean"):
+        source = shape_text(shapes[stage.inputs[0]][1:])
+        return f"{source} -> {result}"
+    if stage.operation == "lookup" and len(stage.inputs) > 1:
+        return f"{shape_text(shapes[stage.inputs[1]])} -> {result}"
+    return result
+
+
+def _bare(stage: Stage, shape: Sequence[int]) -> list[int]:
+    """A shape without its batch and head axes."""
+    return [n for axis, n in zip(stage.axes, shape, strict=True) if axis not in ("b", "h", "g")]
+
+
+def _product(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
+    specification = parse(stage.specification)
+    operands = [[x for axis in axes for x in axis] for axes in specification.operands[:2]]
+    result = [x for axis in specification.result for x in axis]
+    described = [*zip(specification.operands, stage.inputs, strict=False)]
+    described.append((specification.result, stage.name))
+    sizes = {
+        axis: length
+        for axes, name in described
+        for axis, length in zip(axes, shapes[name], strict=True)
+        if len(axis) == 1
+    }
+    row = "t" if "t" in result else "s"
+    summed = [x for x in operands[0] if x not in result and x not in ("g", "b")]
+    heads = [x for x in ("h", "g") if x in operands[0] and x in result]
+    columns = [x for x in result if x not in ("b", row, *heads) and x not in summed]
+    r, k, c = (math.prod(sizes[x] for x in part) for part in ([row], summed, columns))
+    text = f"[{r},{k}]·[{k},{c}]"
+    bias = f" + [{c}]" if len(stage.inputs) > 2 else ""
+    split = [x for x in columns if x in ("h", "g")]
+    many = math.prod(sizes[x] for x in split)
+    text += f"{bias} = [{r},{c}]"
+    return text + (f" = {many} heads of [{r},{c // many}]" if many > 1 else "")

@@ -1,0 +1,109 @@
+"""A trace in a file: `.npz`, readable with plain NumPy.
+
+A stage's value stands under its name, its gradient under `grad/NAME`, parameters under
+`parameters/NAME` (their gradients under `grad/parameters/NAME`), and `meta` is the UTF-8
+text of a JSON object as a uint8 array.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..config import Config
+from ..errors import ConfigError, TraceError
+from ..files import NpzFile, write_npz
+from ..shapes import AXIS_NAMES, Array
+from .trace import Trace
+
+FORMAT = 1
+
+
+def save_trace(trace: Trace, path: str | Path) -> None:
+    """Write a trace to a file, aside first and then renamed."""
+    arrays: dict[str, Array] = dict(trace.values)
+    arrays.update({f"parameters/{name}": array for name, array in trace.parameters.items()})
+    arrays.update({f"grad/{name}": array for name, array in trace.gradients.items()})
+    text = json.dumps(_meta(trace), ensure_ascii=False, allow_nan=False)
+    arrays["meta"] = np.frombuffer(text.encode(), np.uint8)
+    write_npz(path, arrays)
+
+
+def load_trace(path: str | Path) -> Trace:
+    """Read a trace that `save_trace` wrote. Raises `FileError` or `TraceError`."""
+    with NpzFile(path) as file:
+        if "meta" not in file.headers:
+            raise TraceError(f"{path}: has no `meta`, so it is arrays but not a trace of numtx")
+        meta = _read_meta(str(path), file.read("meta"))
+        arrays = {name: file.read(name) for name in file.headers if name != "meta"}
+    try:
+        config = Config.from_dict(meta["config"])
+        order = [name for name in meta["stages"] if name in arrays]
+        inputs = {
+            f"inputs/{name}": np.array(rows, np.int64) for name, rows in meta["inputs"].items()
+        }
+        pins = {name: _unpack(arrays[name].shape, cells) for name, cells in meta["pins"].items()}
+        tokens, vocabulary = meta["tokens"], meta["vocabulary"]
+    except ConfigError as error:
+        raise TraceError(f"{path}: {error}") from None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise TraceError(f"{path}: `meta` lacks or garbles {error}") from None
+    for array in arrays.values():
+        array.setflags(write=False)
+    return Trace(
+        config,
+        {name: arrays[name] for name in order},
+        {n.removeprefix("grad/"): a for n, a in arrays.items() if n.startswith("grad/")},
+        {
+            n.removeprefix("parameters/"): a
+            for n, a in arrays.items()
+            if n.startswith("parameters/")
+        },
+        inputs,
+        tokens,
+        vocabulary,
+        pins,
+    )
+
+
+def _meta(trace: Trace) -> dict[str, Any]:
+    graph = trace.graph
+    return {
+        "format": FORMAT,
+        "config": trace.config.to_dict(),
+        "tokens": trace.tokens,
+        "vocabulary": trace.vocabulary,
+        "inputs": {n.removeprefix("inputs/"): a.tolist() for n, a in trace.inputs.items()},
+        "stages": list(trace.values),
+        "axes": {
+            name: [AXIS_NAMES.get(axis, axis) for axis in graph[name].axes] for name in trace.values
+        },
+        # Which stack's tokens label an axis: {"query": "decoder", "key": "encoder"}.
+        "labels": {
+            name: {AXIS_NAMES[axis]: side for axis, side in graph[name].sides.items()}
+            for name in trace.values
+        },
+        "pins": {name: np.flatnonzero(where).tolist() for name, where in trace.pins.items()},
+    }
+
+
+def _read_meta(path: str, array: Array) -> dict[str, Any]:
+    try:
+        meta = json.loads(array.astype(np.uint8).tobytes().decode())
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise TraceError(f"{path}: `meta` is not JSON text: {error}") from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        got = meta.get("format") if isinstance(meta, dict) else type(meta).__name__
+        raise TraceError(
+            f"{path}: trace format {got!r}; this numtx reads format {FORMAT}: trace it again"
+        )
+    return meta
+
+
+def _unpack(shape: tuple[int, ...], cells: list[int]) -> Array:
+    where = np.zeros(shape, bool)
+    where.flat[cells] = True
+    return where

@@ -1,0 +1,71 @@
+"""A whole trace as text, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from ..errors import StageError, nearest
+from ..render.grid import display_width
+from ..render.headings import say, section_of, section_title
+from ..render.stage_text import StagePrinter, Style
+from ..shapes import Array
+from ..stages.resolve import Graph
+from .trace import Trace
+
+
+def select(graph: Graph, globs: list[str] | None) -> list[str]:
+    """The stages that match any of the patterns, in order; all without patterns."""
+    names = list(graph.stages)
+    if not globs:
+        return names
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in names):
+            raise StageError(f"--stage {glob!r} matches no stage; {nearest(glob, names)}")
+    return [name for name in names if any(fnmatchcase(name, glob) for glob in globs)]
+
+
+def trace_text(
+    trace: Trace, style: Style, stages: list[str] | None = None, gradients: bool = False
+) -> Iterator[str]:
+    """The blocks of a printed trace; `stages` as from `select`."""
+    shapes = {name: array.shape for name, array in trace.arrays.items()}
+    printer = StagePrinter(shapes, trace.tokens, trace.vocabulary, style)
+    numbers = {name: i + 1 for i, name in enumerate(trace.graph.stages)}
+    section = None
+    for name in stages if stages is not None else list(trace.values):
+        if name not in trace:
+            continue
+        if section_of(name) != section:
+            section = section_of(name)
+            yield _rule(trace, section, style)
+        stage = trace.graph[name]
+        yield printer.stage(
+            numbers[name], stage, trace[name], mask_of(trace, name), trace.pins.get(name)
+        )
+        if gradients and name in trace.gradients:
+            yield printer.gradient(stage, trace.grad(name))
+
+
+def mask_of(trace: Trace, name: str) -> Array | None:
+    """The mask that a stage's cells lie under, where it has one."""
+    place, _, leaf = name.rpartition(".")
+    if leaf not in ("masked_scores", "weights") or f"{place}.mask" not in trace:
+        return None
+    return trace[f"{place}.mask"]
+
+
+def _rule(trace: Trace, section: str, style: Style) -> str:
+    title = say(section_title(section, trace.config), style.lang)
+    line = f"== {section}   {title} " if section else f"== {title} "
+    line += "=" * max(2, style.width - display_width(line))
+    extra = ""
+    if section.endswith("attention"):
+        config = trace.config
+        heads = f"{config.heads} head{'s' if config.heads > 1 else ''}"
+        if config.kv_heads != config.heads:
+            heads += f", {config.kv_heads} key/value"
+        extra = f"\n{heads}, d_k = {config.d_k}, sqrt(d_k) = {np.sqrt(config.d_k):.6g}"
+    return style.painter.bold(line) + extra

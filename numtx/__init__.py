@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from .batch import Batch as Batch
     from .config import Config as Config
     from .errors import NumtxError as NumtxError
+    from .examples.registry import load_example as load_example
     from .model import backward as backward
     from .model import forward as forward
     from .parameters import initialise as initialise
+    from .parameters_file import load_parameters as load_parameters
+    from .parameters_file import save_parameters as save_parameters
     from .tap import NO_TAP as NO_TAP
     from .tap import Pin as Pin
     from .tap import Recorder as Recorder
+    from .trace.files import load_trace as load_trace
+    from .trace.trace import Trace as Trace
+    from .trace.trace import record as record
+    from .vocabulary import Vocabulary as Vocabulary
 
 _HOMES = {
     "Batch": "batch",
@@ -31,6 +38,13 @@ _HOMES = {
     "NO_TAP": "tap",
     "Pin": "tap",
     "Recorder": "tap",
+    "Trace": "trace.trace",
+    "Vocabulary": "vocabulary",
+    "load_example": "examples.registry",
+    "load_parameters": "parameters_file",
+    "load_trace": "trace.files",
+    "record": "trace.trace",
+    "save_parameters": "parameters_file",
 }
 
 __all__ = ["__version__", *_HOMES]

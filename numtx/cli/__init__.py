@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         description="A Transformer in pure NumPy that can be read, printed, checked and compared.",
     )
     top.add_argument("--version", action="version", version=f"numtx {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f".{name}", __name__).add(commands)
     return top
@@ -46,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):  # Chinese on a terminal that says it is ASCII
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        args = parser().parse_args(argv)
+        top = parser()
+        args = top.parse_args(argv)
+        if args.command is None:
+            top.print_help(sys.stderr)
+            return 2
         code: int = args.run(args)
         sys.stdout.flush()
         return code

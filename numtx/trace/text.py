@@ -31,6 +31,9 @@ def trace_text(
     trace: Trace, style: Style, stages: list[str] | None = None, gradients: bool = False
 ) -> Iterator[str]:
     """The blocks of a printed trace; `stages` as from `select`."""
+    rows = len(next(iter(trace.tokens.values())))
+    if style.row is not None and style.row >= rows:
+        raise StageError(f"--row {style.row}: the batch has {rows} rows, 0 to {rows - 1}")
     shapes = {name: array.shape for name, array in trace.arrays.items()}
     printer = StagePrinter(shapes, trace.tokens, trace.vocabulary, style)
     numbers = {name: i + 1 for i, name in enumerate(trace.graph.stages)}

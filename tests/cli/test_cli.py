@@ -1,0 +1,159 @@
+"""The command line as people meet it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numtx import __version__
+from numtx.cli import main
+from numtx.render.grid import display_width
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    try:
+        code = main(args)
+    except SystemExit as stop:  # argparse's own way out
+        code = int(stop.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = command.replace("numtx ", f"{sys.executable} -m numtx ")
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True,
+        env=environment, check=False,
+    )  # fmt: skip
+
+
+def test_trace_prints_the_run_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "trace")
+    assert (code, err) == (0, "")
+    parts = [
+        "tokens", "embedding", "positions", "encoder.0.self_attention",
+        "encoder.1.feed_forward", "decoder.0.self_attention", "masked_scores", "weights",
+        "decoder.0.cross_attention", "[7,7]", "logits", "[7,4]·[4,10] = [7,10]",
+        "probabilities", "loss.per_token", "loss = 3.2",
+    ]  # fmt: skip
+    place = 0
+    for part in parts:
+        assert part in out[place:], part
+        place = out.index(part, place)
+
+
+def test_every_line_of_a_grid_has_one_display_width(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, out, _ = run(capsys, "trace", "--gradients", "--precision", "4")
+    grids = 0
+    for block in out.split("\n\n"):
+        lines = [
+            line
+            for line in block.split("\n")
+            if line and not line.startswith(("[", "why", "==", "gradient", "  loss", "1 head"))
+        ]
+        if len(lines) > 1 and not block.startswith("numtx"):
+            grids += 1
+            assert len({display_width(line) for line in lines}) == 1, block
+    assert grids > 100
+
+
+def test_a_masked_zero_looks_different(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "trace", "--stage", "decoder.0.self_attention.weights")
+    first = next(line for line in out.split("\n") if line.startswith("0 <bos>"))
+    assert first.split()[2:9] == ["1.00", *["."] * 6]
+    assert "sum 1.00" in first
+
+
+def test_stage_globs_repeat(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "trace", "--stage", "logits", "--stage", "encoder.?.*.norm")
+    numbers = [line for line in out.split("\n") if line.startswith("[")]
+    assert [line.split()[1] for line in numbers] == ["norm"] * 4 + ["logits"]
+
+
+@pytest.mark.parametrize("lang", ["zh", "en", "both"])
+def test_languages(capsys: pytest.CaptureFixture[str], lang: str) -> None:
+    _, out, _ = run(capsys, "trace", "--lang", lang, "--stage", "logits")
+    assert ("词表分数" in out) == (lang != "en")
+    assert ("Logits" in out) == (lang != "zh")
+
+
+def test_seed_and_precision(capsys: pytest.CaptureFixture[str]) -> None:
+    losses = {run(capsys, "trace", "--seed", s, "--stage", "loss")[1] for s in ("0", "1", "0")}
+    assert len(losses) == 2
+    _, out, _ = run(capsys, "trace", "--precision", "6", "--stage", "encoder.positions")
+    assert "0.841471" in out
+
+
+def test_npz(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    code, out, _ = run(capsys, "trace", "--npz", str(path), "--stage", "loss")
+    assert code == 0
+    assert f"written: {path}" in out
+    with np.load(path) as file:
+        assert file["logits"].shape == (1, 7, 10)
+
+
+def test_stages_lists_shapes_and_formulas(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "stages", "weather")
+    assert code == 0
+    assert len(out.strip().split("\n")) == 111
+    assert "decoder.0.cross_attention.products" in out
+    assert "[1,7,10]" in out
+    assert "S = Q·K^T / sqrt(d_k)" in out
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("trace", "wether"),
+        ("trace", "--stage", "nothing"),
+        ("trace", "--precision", "-1"),
+        ("trace", "--precision", "x"),
+        ("trace", "--precision", "99"),
+        ("trace", "--lang", "fr"),
+        ("trace", "--seed", "-1"),
+        ("trace", "--row", "1"),
+        ("trace", "--npz", "/does/not/exist/t.npz"),
+        ("trace", "--nonsense"),
+        ("stages", "nothing"),
+        ("nothing",),
+        ("--nothing",),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], args: tuple[str, ...]
+) -> None:
+    code, _, err = run(capsys, *args)
+    assert code == 2
+    assert err.count("\n") == 1, err
+    assert err.startswith("numtx")
+
+
+def test_a_near_miss_is_hinted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean 'weather'?" in run(capsys, "trace", "wether")[2]
+
+
+def test_help_and_version_do_not_load_numpy() -> None:
+    code = "import sys, numtx.cli\ntry: numtx.cli.main([{!r}])\nexcept SystemExit: pass\n"
+    code += "assert 'numpy' not in sys.modules and 'tabulate' not in sys.modules"
+    for option in ("--help", "--version"):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(option)], capture_output=True, text=True,
+            cwd=Path(__file__).parents[2], check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert __version__ in done.stdout
+
+
+def test_head_is_quiet_and_piped_output_has_no_colour() -> None:
+    done = shell("numtx trace | head -n 3")
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 3
+    assert "\x1b" not in done.stdout
+    assert "\x1b" in shell("numtx trace --color always --stage loss").stdout

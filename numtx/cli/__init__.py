@@ -17,7 +17,7 @@ from ..errors import NumtxError
 
 # In the order in which --help lists them. Each module has `add` and `run`, and loads
 # NumPy only in `run`.
-COMMANDS = ("trace", "stages")
+COMMANDS = ("trace", "stages", "init")
 
 
 class Parser(argparse.ArgumentParser):

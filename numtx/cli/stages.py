@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from .options import add_style, style_of
+from .source import add_source, example_of
 
 
 def add(commands: Any) -> None:
@@ -15,7 +16,7 @@ def add(commands: Any) -> None:
         description="List the stages of an example in order of computation.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("example", nargs="?", default="weather", help="default: weather")
+    add_source(parser)
     parser.add_argument(
         "--stage", action="append", metavar="GLOB", help="only stages that match (repeatable)"
     )
@@ -25,13 +26,12 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from tabulate import tabulate
 
-    from ..examples.registry import load_example
     from ..render.headings import say
     from ..render.numbers import shape_text
     from ..trace.text import select
 
     style = style_of(args)
-    trace = load_example(args.example).trace(gradients=False)
+    trace = example_of(args).trace(gradients=False)
     rows = []
     numbers = {name: i + 1 for i, name in enumerate(trace.graph.stages)}
     for name in select(trace.graph, args.stage):

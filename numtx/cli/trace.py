@@ -1,11 +1,14 @@
-"""`numtx trace`: run an example and print every stage."""
+"""`numtx trace`: run a model and print every stage."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
-from .options import add_style, style_of, whole
+from ..errors import UsageError
+from .options import add_style, style_of
+from .source import add_source, example_of
 
 if TYPE_CHECKING:
     from ..examples.example import Example
@@ -17,37 +20,52 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "trace",
         help="print a run stage by stage: values, and gradients with --gradients",
-        description="Run an example and print every stage, from the token ids to the loss.",
+        description="Run an example, a sentence or a model of your own, and print every stage, "
+        "from the token ids to the loss.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("example", nargs="?", default="weather", help="default: weather")
+    add_source(parser)
     parser.add_argument(
         "--stage", action="append", metavar="GLOB",
         help="only stages that match, such as 'decoder.0.self_attention.*' (repeatable)",
     )  # fmt: skip
-    parser.add_argument("--gradients", action="store_true", help="print each stage's gradient too")
-    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
-    parser.add_argument("--npz", metavar="FILE", help="write the trace to a file")
+    parser.add_argument(
+        "--gradients", action="store_true", help="each stage's gradient too (needs labels)"
+    )
+    parser.add_argument("--npz", metavar="FILE", help="write the trace to a file for NumPy")
+    parser.add_argument("--json", metavar="FILE", help="write it as JSON (-: standard output)")
+    parser.add_argument("--quiet", action="store_true", help="print no stages")
     add_style(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..examples.registry import load_example
     from ..trace.files import save_trace
+    from ..trace.json_text import write_json
     from ..trace.text import select, trace_text
 
     style = style_of(args)
-    example = load_example(args.example, seed=args.seed)
-    trace = example.trace()
+    example = example_of(args)
+    if args.gradients and example.batch.labels is None:
+        raise UsageError("--gradients needs a loss: give --labels")
+    # Somebody's own model may be large: its backward pass runs only when asked for.
+    trace = example.trace(gradients=args.gradients or args.config is None)
     stages = select(trace.graph, args.stage)
     if args.npz:
         save_trace(trace, args.npz)
+    if args.json == "-":
+        write_json(trace, sys.stdout, stages)
+        return 0
+    if args.json:
+        write_json(trace, args.json, stages)
     print(header(example, trace, style))
-    for block in trace_text(trace, style, stages, args.gradients):
-        print()
-        print(block)
-    if args.npz:
-        print(f"\nwritten: {args.npz}")
+    if not args.quiet:
+        _warn_if_large(trace, stages, style)
+        for block in trace_text(trace, style, stages, args.gradients):
+            print()
+            print(block)
+    for path in (args.npz, args.json):
+        if path:
+            print(f"\nwritten: {path}")
     return 0
 
 
@@ -57,11 +75,30 @@ def header(example: Example, trace: Trace, style: Style) -> str:
     from ..render.stage_text import rounding_rule
 
     lang = style.lang
-    lines = [f"numtx {example.name}: {say(example.title, lang)}   (document {example.source})"]
-    for heading, texts in (("given", example.given), ("chosen", example.chosen)):
-        lines.append(
-            {"given": "given by the document 文中给出:", "chosen": "chosen here 自行设定:"}[heading]
-        )
-        lines.extend(f"  - {say(text, lang)}" for text in texts)
+    place = f"document {example.source}" if example.source.isdigit() else example.source
+    lines = [style.painter.bold(f"{example.name}: {say(example.title, lang)}   ({place})")]
+    for heading, texts in (
+        ("given by the document 文中给出:", example.given),
+        ("chosen here 自行设定:", example.chosen),
+    ):
+        if texts:
+            lines.append(heading)
+            lines.extend(f"  - {say(text, lang)}" for text in texts)
     lines.append(rounding_rule(style.precision, trace.config.dtype))
+    if trace.pins:
+        lines.append("* = held at this value, not computed")
     return "\n".join(lines)
+
+
+LARGE = 2_000_000  # numbers; printing so many takes about a minute
+
+
+def _warn_if_large(trace: Trace, stages: list[str], style: Style) -> None:
+    """Say beforehand what printing everything will take."""
+    numbers = sum(trace[name].size for name in stages if name in trace)
+    if style.full and numbers > LARGE:
+        print(
+            f"numtx: {numbers:,} numbers, about {numbers * 8 / 1e6:,.0f} MB of text and "
+            f"{numbers / LARGE:.0f} minutes; Ctrl-C stops, --stage takes a part",
+            file=sys.stderr,
+        )

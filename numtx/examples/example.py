@@ -19,7 +19,7 @@ from ..vocabulary import Vocabulary
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One worked example, ready to run.
+    """One worked example, or a model of the caller's own, ready to run.
 
     given    what the document states and the example takes over
     chosen   what the document leaves open: seeded, or decided here
@@ -32,19 +32,21 @@ class Example:
     config: Config
     parameters: Mapping[str, Array]
     batch: Batch
-    vocabularies: Mapping[str, Vocabulary]  # by side
+    vocabularies: Mapping[str, Vocabulary]  # by side; empty: tokens have no names
     given: Sequence[Text] = ()
     chosen: Sequence[Text] = ()
     pins: Mapping[str, Pin] = field(default_factory=dict)
 
     @property
-    def vocabulary(self) -> Vocabulary:
-        """The vocabulary of the logits."""
-        return self.vocabularies[self.config.sides[-1]]
+    def vocabulary(self) -> Vocabulary | None:
+        """The vocabulary of the logits; None for a model whose tokens have no names."""
+        return self.vocabularies.get(self.config.sides[-1])
 
     @property
     def tokens(self) -> dict[str, list[list[str]]]:
         """The tokens of each row, by side, and the labels where there are any."""
+        if self.vocabulary is None:
+            return {}
         rows = {self.config.sides[0]: self.batch.ids}
         if self.config.model == "encoder-decoder":
             rows["decoder"] = self.batch.decoder_ids
@@ -67,5 +69,5 @@ class Example:
             gradients=gradients,
             pins={**self.pins, **(pins or {})},
             tokens=self.tokens,
-            vocabulary=self.vocabulary.tokens,
+            vocabulary=self.vocabulary.tokens if self.vocabulary is not None else None,
         )

@@ -103,6 +103,9 @@ class StagePrinter:
         axes = stage.axes
         if len(axes) == 2:  # one number a token: a row of the batch is a row of the grid
             return self.per_token(stage, array, decimals, pinned)
+        if stage.operation == "allowed":  # the same for every head
+            array = array[:, :1]
+            pinned = None if pinned is None else pinned[:, :1]
         if not self.fits(array):
             blocks.append(summary(array))
         masks = None if mask is None else matrices(mask)
@@ -240,6 +243,6 @@ class StagePrinter:
 def rounding_rule(precision: int, dtype: str) -> str:
     """What a reader needs to know of the digits."""
     return (
-        f"shown to {precision} decimals, computed in {dtype}; rounded for display only, "
+        f"shown to {precision} decimal{'s' * (precision != 1)}, computed in {dtype}; rounded for display only, "
         f"'{MASKED}' = masked, exactly 0"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ..render.stage_text import Style
+    from ..render.stage_grid import Style
 
 
 def whole(least: int) -> Callable[[str], int]:
@@ -52,7 +52,7 @@ def add_style(parser: argparse.ArgumentParser) -> None:
 def style_of(args: argparse.Namespace) -> Style:
     """The options of `add_style` as a style."""
     from ..render.paint import Painter
-    from ..render.stage_text import Style
+    from ..render.stage_grid import Style
 
     if args.precision > 17:
         raise UsageError(f"--precision {args.precision}: a float64 has 17 digits at most")

@@ -12,7 +12,7 @@ from .source import add_source, example_of
 
 if TYPE_CHECKING:
     from ..examples.example import Example
-    from ..render.stage_text import Style
+    from ..render.stage_grid import Style
     from ..trace.trace import Trace
 
 

@@ -27,6 +27,11 @@ def say(text: Text, lang: str) -> str:
     return text.zh if lang == "zh" else text.en
 
 
+def leaf_name(name: str) -> str:
+    """The last part of a stage's name: `loss.per_token` is one leaf."""
+    return name if name.startswith("loss") else name.rpartition(".")[2]
+
+
 def section_of(name: str) -> str:
     """The part of the model that a stage stands in: its name without the leaf."""
     return "" if name.startswith("loss") else name.rpartition(".")[0]

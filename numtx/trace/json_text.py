@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from pathlib import Path
@@ -29,15 +28,12 @@ def write_json(trace: Trace, to: str | Path | TextIO, stages: list[str] | None =
             if name in trace
         },
     }
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
     if isinstance(to, str | Path):
-        with replacing(to) as file, io.TextIOWrapper(file, "utf-8") as text:
-            json.dump(data, text, ensure_ascii=False, allow_nan=False)
-            text.write("\n")
-            text.flush()
-            text.detach()
+        with replacing(to) as file:
+            file.write(text.encode())
     else:
-        json.dump(data, to, ensure_ascii=False, allow_nan=False)
-        to.write("\n")
+        to.write(text)
 
 
 def _stage(trace: Trace, name: str) -> dict[str, Any]:

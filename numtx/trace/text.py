@@ -10,7 +10,9 @@ import numpy as np
 from ..errors import StageError, nearest
 from ..render.grid import display_width
 from ..render.headings import say, section_of, section_title
-from ..render.stage_text import StagePrinter, Style
+from ..render.stage_grid import Marks, StageGrids, Style
+from ..render.stage_html import stage_html
+from ..render.stage_text import StagePrinter
 from ..shapes import Array
 from ..stages.resolve import Graph
 from .trace import Trace
@@ -35,21 +37,39 @@ def trace_text(
     if style.row is not None and style.row >= rows:
         raise StageError(f"--row {style.row}: the batch has {rows} rows, 0 to {rows - 1}")
     shapes = {name: array.shape for name, array in trace.arrays.items()}
-    printer = StagePrinter(shapes, trace.tokens, trace.vocabulary, style)
-    numbers = {name: i + 1 for i, name in enumerate(trace.graph.stages)}
+    printer = StagePrinter(shapes, StageGrids(trace.tokens, trace.vocabulary, style))
     section = None
-    for name in stages if stages is not None else list(trace.values):
-        if name not in trace:
-            continue
+    for number, name in numbered(trace, stages):
         if section_of(name) != section:
             section = section_of(name)
             yield _rule(trace, section, style)
         stage = trace.graph[name]
-        yield printer.stage(
-            numbers[name], stage, trace[name], mask_of(trace, name), trace.pins.get(name)
-        )
+        yield printer.stage(number, stage, trace[name], marks_of(trace, name))
         if gradients and name in trace.gradients:
             yield printer.gradient(stage, trace.grad(name))
+
+
+def trace_html(trace: Trace, style: Style | None = None) -> str:
+    """The trace as HTML that folds, for a notebook."""
+    grids = StageGrids(trace.tokens, trace.vocabulary, style or Style())
+    shapes = {name: array.shape for name, array in trace.arrays.items()}
+    return "\n".join(
+        stage_html(number, trace.graph[name], trace[name], marks_of(trace, name), shapes, grids)
+        for number, name in numbered(trace, None)
+    )
+
+
+def numbered(trace: Trace, stages: list[str] | None) -> Iterator[tuple[int, str]]:
+    """Stages that were recorded, with their numbers in computing order."""
+    wanted = None if stages is None else set(stages)
+    for number, name in enumerate(trace.graph.stages, 1):
+        if name in trace and (wanted is None or name in wanted):
+            yield number, name
+
+
+def marks_of(trace: Trace, name: str) -> Marks:
+    """What is to be marked in a stage: its mask where it lies under one, and its pins."""
+    return Marks(mask_of(trace, name), trace.pins.get(name))
 
 
 def mask_of(trace: Trace, name: str) -> Array | None:

@@ -73,6 +73,11 @@ class Trace:
         named = {f"parameters/{name}": array for name, array in self.parameters.items()}
         return {**self.values, **self.inputs, **named}
 
+    def _repr_html_(self) -> str:
+        from .text import trace_html  # a notebook asks; nothing else needs it
+
+        return trace_html(self)
+
     def oracle(self) -> Oracle:
         """The slow oracle over this trace's arrays."""
         return Oracle(self.graph, self.arrays, float(np.finfo(self.config.dtype).eps))

@@ -136,7 +136,7 @@ def test_a_model_of_ones_own(
     code, out, _ = run(capsys, "trace", *model, "--ids", "[1,2,3]")
     assert code == 0
     assert "log_probabilities" in out
-    assert "loss =" not in out
+    assert "\n  loss =" not in out
     assert "per_token" not in out
 
 

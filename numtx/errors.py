@@ -50,6 +50,10 @@ class ExampleError(NumtxError):
     """An example that does not exist, or an option that it does not take."""
 
 
+class SubstitutionError(NumtxError):
+    """A change of the source that hits no place in it, or more than one."""
+
+
 class UsageError(NumtxError):
     """An option of the command line that cannot be taken."""
 

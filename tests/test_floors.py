@@ -1,0 +1,165 @@
+"""The floors of the package: a module imports from lower floors (or its own) only."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import numtx
+
+HOME = Path(numtx.__file__).parent
+FILES = sorted(HOME.rglob("*.py"))
+NAMES = [".".join(file.relative_to(HOME).with_suffix("").parts) for file in FILES]
+
+FLOORS = [
+    {"errors", "config", "shapes", "tap"},
+    {"ops", "parameters", "vocabulary", "masks"},
+    {"attention", "latent_attention", "feed_forward", "cache", "batch"},
+    {"block"},
+    {"model"},
+    {"stages", "render"},
+    {"trace", "training", "decoding", "costs"},
+    {"examples", "testing"},
+    {"cli", "__main__"},
+]
+RUNTIME = {"numpy", "tabulate", "wcwidth"}
+
+
+def floor(module: str) -> int:
+    top = module.split(".")[0]
+    for number, names in enumerate(FLOORS):
+        if top in names:
+            return number
+    raise AssertionError(f"{top} stands on no floor: give it one here and in the design")
+
+
+class Import:
+    """One import: what, and whether it runs when the module is loaded."""
+
+    def __init__(self, module: str, at_load: bool, own: bool) -> None:
+        self.module, self.at_load, self.own = module, at_load, own
+
+
+def imports(file: Path) -> Iterator[Import]:
+    """Every import of a file; relative ones as the module below the package."""
+    package = file.relative_to(HOME).parts[:-1]
+
+    def walk(node: ast.AST, at_load: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, at_load, False)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield Import(node.module or "", at_load, False)
+        elif isinstance(node, ast.ImportFrom):
+            parts = (*package[: len(package) - node.level + 1], *(node.module or "").split("."))
+            base = ".".join(part for part in parts if part)
+            if base:
+                yield Import(base, at_load, True)
+            else:
+                for alias in node.names:
+                    yield Import(alias.name, at_load, True)
+        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        inner = at_load and not typing_only
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            inner = False
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, inner)
+
+    yield from walk(ast.parse(file.read_text(encoding="utf-8")), True)
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES)
+def test_imports_go_down(file):
+    name = ".".join(file.relative_to(HOME).with_suffix("").parts)
+    if name == "__init__":  # the face: lazy, so it may name every floor
+        assert not [found.module for found in imports(file) if found.own and found.at_load]
+        return
+    for found in imports(file):
+        if found.own and found.module != "__init__":
+            assert floor(found.module) <= floor(name), f"{name} imports {found.module}"
+        if not found.own:
+            assert found.module.split(".")[0] != "numtx", f"{name}: import relatively"
+
+
+def test_floors_within_a_floor_have_no_circle():
+    """Modules of one floor may read one another, one way."""
+    reads: dict[str, set[str]] = {}
+    for file, name in zip(FILES, NAMES, strict=True):
+        top = name.split(".")[0]
+        found = {i.module.split(".")[0] for i in imports(file) if i.own and i.at_load}
+        reads.setdefault(top, set()).update(found - {top})
+    seen: set[str] = set()
+
+    def walk(top: str, path: tuple[str, ...]) -> None:
+        assert top not in path, " -> ".join((*path, top))
+        if top in seen:
+            return
+        for other in reads.get(top, ()):
+            walk(other, (*path, top))
+        seen.add(top)
+
+    for top in reads:
+        walk(top, ())
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES)
+def test_foreign_imports(file):
+    """NumPy and the printing of tables; hypothesis in `testing` alone; torch only on demand."""
+    place = file.relative_to(HOME).parts[0]
+    for found in imports(file):
+        top = found.module.split(".")[0]
+        if found.own or top in sys.stdlib_module_names or top in RUNTIME:
+            continue
+        if top == "hypothesis":
+            assert place == "testing"
+        else:
+            assert top in {"torch", "transformers"} and not found.at_load, f"{file}: {top}"
+
+
+def test_the_checks_see_imports_as_they_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "HOME", tmp_path)
+    (tmp_path / "ops").mkdir()
+    file = tmp_path / "ops" / "made_up.py"
+    file.write_text(
+        "from ..model import forward\nfrom .linear import x\nfrom .. import tap\n"
+        "import torch\ndef f():\n    import json\n"
+    )
+    found = [(i.module, i.at_load, i.own) for i in imports(file)]
+    assert found == [
+        ("model", True, True), ("ops.linear", True, True), ("tap", True, True),
+        ("torch", True, False), ("json", False, False),
+    ]  # fmt: skip
+    with pytest.raises(AssertionError, match=r"ops\.made_up imports model"):
+        test_imports_go_down(file)
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES)
+def test_length_of_a_file(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 410, "about 400 lines at most"
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES)
+def test_messages_are_one_line(file):
+    """No text of a raise holds a line break (what callers hand over is shown with !r)."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            for part in ast.walk(node.exc):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    assert "\n" not in part.value
+
+
+def test_testing_loads_no_hypothesis():
+    code = "import sys, numtx.testing.second_copy; print('hypothesis' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
+
+
+def test_the_package_loads_no_numpy():
+    code = "import sys, numtx; print('numpy' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"

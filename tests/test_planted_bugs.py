@@ -1,0 +1,377 @@
+"""What the checks are worth: bugs are planted in a second copy, and each must be caught.
+
+The checks know nothing of the bugs. Each is run on the copy with the copy's own recorder and
+oracle; the table says which of them have to speak for a bug, and the clean copy passes all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from samples import ragged_batch, random_parameters
+
+import numtx
+from numtx.testing.second_copy import SecondCopy, Substitution, second_copy
+
+FIELDS: dict[str, Any] = {
+    "width": 4, "encoder_layers": 1, "decoder_layers": 2, "heads": 2, "key_width": 3,
+    "hidden": 5, "vocabulary": 9, "position_base": 100.0, "tied_output": True,
+    "embedding_scale": 1.5,
+}  # fmt: skip
+H = 1e-5
+
+
+class Bench:
+    """One copy with a model, its recorded run (backward too), and the same with a pin."""
+
+    def __init__(self, copy: SecondCopy) -> None:
+        self.copy = copy
+        self.config = copy.module("config").Config(**FIELDS)
+        self.parameters = weights()
+        self.fields = ragged_batch(self.config, 1, "right")
+        self.record = copy.module("trace.trace").record
+        self.trace = self.record(self.config, self.parameters, self.batch())
+
+    def batch(self, **changes: Any) -> Any:
+        return self.copy.module("batch").Batch(**{**self.fields, **changes})
+
+    def loss(self, parameters: dict[str, Any], pins: dict[str, Any] | None = None) -> float:
+        recorder = self.copy.module("tap").Recorder(pins)
+        outputs, _ = self.copy.module("model").forward(
+            self.config, parameters, self.batch(), recorder
+        )
+        return float(outputs.loss)
+
+    def logits(self, **changes: Any) -> Any:
+        forward = self.copy.module("model").forward
+        return forward(self.config, self.parameters, self.batch(**changes))[0].logits
+
+    @property
+    def wrong(self) -> list[Any]:
+        if not hasattr(self, "_wrong"):
+            self._wrong = self.copy.module("trace.verify").verify(self.trace).wrong
+        return self._wrong
+
+
+@cache
+def weights() -> dict[str, Any]:
+    return random_parameters(numtx.Config(**FIELDS), 2)
+
+
+def oracle_value(bench: Bench) -> bool:
+    return not [finding for finding in bench.wrong if finding.kind == "value"]
+
+
+def oracle_gradient(bench: Bench) -> bool:
+    return not [finding for finding in bench.wrong if finding.kind == "gradient"]
+
+
+def catalogue(bench: Bench) -> bool:
+    """Names, order and shapes of the stages, and which of them have a gradient."""
+    lengths = {"encoder": 5, "decoder": 3}
+    expected = {s.name: bench.trace.graph.shape(s.name, 2, lengths) for s in bench.trace.graph}
+    got = {name: bench.trace[name].shape for name in bench.trace}
+    floats = {name for name in got if bench.trace[name].dtype.kind == "f"} - {"probabilities"}
+    stages = {name for name in bench.trace.gradients if not name.startswith("parameters/")}
+    return list(got.items()) == list(expected.items()) and stages == floats
+
+
+def slopes_agree(bench: Bench, gradients: Any, pins: dict[str, Any] | None) -> bool:
+    generator = np.random.default_rng(7)
+    for name, tensor in bench.parameters.items():
+        along = generator.standard_normal(tensor.shape)
+        ahead = bench.loss({**bench.parameters, name: tensor + H * along}, pins)
+        behind = bench.loss({**bench.parameters, name: tensor - H * along}, pins)
+        slope = float((gradients[f"parameters/{name}"] * along).sum())
+        if not abs(slope - (ahead - behind) / (2.0 * H)) <= 1e-7 * max(1.0, abs(slope)):
+            return False
+    return True
+
+
+def finite_differences(bench: Bench) -> bool:
+    """Each parameter along a random direction."""
+    return slopes_agree(bench, bench.trace.gradients, None)
+
+
+def pinned_differences(bench: Bench) -> bool:
+    """The same with some cells of a stage held constant."""
+    name = "encoder.0.self_attention.scores"
+    value = bench.trace[name]
+    where = np.random.default_rng(3).random(value.shape) < 0.5
+    pins = {name: bench.copy.module("tap").Pin(where, value + 0.1)}
+    trace = bench.record(bench.config, bench.parameters, bench.batch(), pins=pins)
+    return slopes_agree(bench, trace.gradients, pins)
+
+
+def hand_values(bench: Bench) -> bool:
+    """Numbers worked out by hand."""
+    module = bench.copy.module
+    root = math.sqrt(1.5)  # the deviation of 1, 2, 3 is sqrt(2/3)
+    three = np.array([[1.0, 2.0, 3.0]])
+    gain, third = np.ones(3), 1.0 / 3.0
+    ids = np.array([[2, 0, 2]])
+    dy = np.array([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])
+    thousand = np.array([[1000.0, 1000.0, -np.inf]])
+    heads = np.array([[[[1.0], [2.0]], [[3.0], [4.0]]]])  # 1 row, 2 heads, 2 tokens
+    log_three = -np.full((1, 3, 3), math.log(3.0))
+    labels = np.array([[0, -100, 2]])
+    pairs = [
+        (module("ops.norm").norm_forward(three, gain, None, 0.0, True)[0], [[-root, 0.0, root]]),
+        (module("ops.softmax").softmax_forward(thousand), [[0.5, 0.5, 0.0]]),
+        (module("ops.softmax").softmax_forward(np.full((1, 2), -np.inf)), [[0.0, 0.0]]),
+        (module("ops.softmax").log_softmax_forward(np.zeros((1, 3))), -np.log([[3.0] * 3])),
+        (
+            module("ops.softmax").log_softmax_backward(np.array([[-1.0, 0, 0]]), log_three[0, :1]),
+            [[third - 1.0, third, third]],
+        ),
+        (
+            module("ops.positions").sinusoidal(np.array([[1]]), 4, 100.0, "float64"),
+            [[[math.sin(1.0), math.cos(1.0), math.sin(0.1), math.cos(0.1)]]],
+        ),
+        (module("ops.heads").merge_heads(heads), [[[1.0, 3.0], [2.0, 4.0]]]),
+        (
+            module("ops.lookup").lookup_backward(dy, ids, np.zeros((3, 2))),
+            [[3.0, 4.0], [0.0, 0.0], [6.0, 8.0]],
+        ),
+        (
+            module("ops.lookup").lookup_backward(dy, ids, np.zeros((70, 2)))[:3],
+            [[3.0, 4.0], [0.0, 0.0], [6.0, 8.0]],
+        ),
+        (module("ops.loss").pick_forward(log_three, labels), [[math.log(3.0), 0, math.log(3.0)]]),
+        (module("ops.loss").mean_forward(np.array([[2.0, 0.0, 4.0]]), labels), 3.0),
+        (module("ops.activation").activation_forward("gelu", np.array([0.0])), [0.0]),
+        (module("ops.activation").activation_backward("relu", gain, three - 2.0), [[0, 0, 1.0]]),
+        (
+            module("masks").allowed(np.ones((1, 3), bool), 1, 2, causal=True).allowed[0, 0],
+            [[True, True, False], [True, True, True]],
+        ),
+        (bench.config.scale, 1.0 / math.sqrt(3.0)),
+    ]
+    return all(
+        np.shape(got) == np.shape(right) and np.allclose(got, right, rtol=0, atol=1e-12)
+        for got, right in pairs
+    )
+
+
+def mask_laws(bench: Bench) -> bool:
+    """Later tokens and padding change nothing, bit for bit; what is within reach does."""
+    base = bench.logits()
+    ids, decoder_ids = bench.fields["ids"], bench.fields["decoder_ids"]
+    padding, future, past, source = ids.copy(), decoder_ids.copy(), decoder_ids.copy(), ids.copy()
+    padding[1, -1] = (padding[1, -1] + 1) % 9
+    future[:, -1] = (future[:, -1] + 1) % 9
+    past[:, 0] = (past[:, 0] + 1) % 9
+    source[:, 0] = (source[:, 0] + 1) % 9
+    return bool(
+        (bench.logits(ids=padding) == base).all()
+        and (bench.logits(decoder_ids=future)[:, :-1] == base[:, :-1]).all()
+        and (bench.logits(decoder_ids=past) != base).any(-1).all()
+        and (bench.logits(ids=source) != base).any(-1).all()
+    )
+
+
+CHECKS: dict[str, Callable[[Bench], bool]] = {
+    check.__name__: check
+    for check in (
+        oracle_value, oracle_gradient, catalogue, finite_differences, pinned_differences,
+        hand_values, mask_laws,
+    )
+}  # fmt: skip
+
+
+def caught_by(bench: Callable[[], Bench]) -> set[str]:
+    """The checks that do not pass; a run that fails at all is caught by whatever runs."""
+    try:
+        ready = bench()
+    except Exception:
+        return {"run"}
+    caught = set()
+    for name, check in CHECKS.items():
+        try:
+            passed = check(ready)
+        except Exception:
+            passed = False
+        if not passed:
+            caught.add(name)
+    return caught
+
+
+class Bug(NamedTuple):
+    """A bug, and the checks that must catch it (others may, too)."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    catch: str
+
+
+BUGS = [
+    Bug("causal mask off by one", "masks", "seen & (place <= place",
+        "seen & (place - 1 <= place", "oracle_value hand_values mask_laws"),
+    Bug("causal mask hides the token itself", "masks", "seen & (place <= place",
+        "seen & (place < place", "oracle_value hand_values"),
+    Bug("causal mask aligned upper left", "masks", "place[keys - queries :, None]",
+        "place[:queries, None]", "hand_values"),
+    Bug("mask polarity flipped", "ops.attend", "return np.where(mask, scores, -np.inf)",
+        "return np.where(mask, -np.inf, scores)", "oracle_value mask_laws"),
+    Bug("padding is not masked", "masks", "seen = valid[:, None, None, :]",
+        "seen = np.ones_like(valid)[:, None, None, :]", "oracle_value mask_laws"),
+    Bug("another row's padding", "masks", "seen = valid[:, None, None, :]",
+        "seen = valid[::-1, None, None, :]", "oracle_value mask_laws"),
+    Bug("causal encoder", "model", 'causal=side == "decoder" and config.causal',
+        "causal=config.causal", "oracle_value"),
+    Bug("cross-attention forgets the source's padding", "model",
+        "allowed(source.valid, config.heads", "allowed(source.valid | True, config.heads",
+        "oracle_value mask_laws"),
+    Bug("cross-attention masked by another row", "model",
+        "allowed(source.valid, config.heads", "allowed(source.valid[::-1], config.heads",
+        "oracle_value mask_laws"),
+    Bug("hidden scores get a gradient", "ops.attend", "return np.where(mask, dmasked, 0.0)",
+        "return dmasked + 1e-3 * ~mask", "oracle_gradient finite_differences"),
+    Bug("scale missing", "attention", "products * config.scale", "products * 1.0",
+        "oracle_value finite_differences"),
+    Bug("scale applied twice", "attention", "products * config.scale",
+        "products * config.scale * config.scale", "oracle_value finite_differences"),
+    Bug("scale by the width of the model", "config", "1.0 / math.sqrt(self.d_k)",
+        "1.0 / math.sqrt(self.width)", "hand_values"),
+    Bug("scale lost in backward", "attention", "dscores * c.scale", "dscores",
+        "oracle_gradient finite_differences"),
+    Bug("norm divides by n - 1", "ops.norm",
+        "variance = np.add.reduce(x * x, -1, keepdims=True) / width",
+        "variance = np.add.reduce(x * x, -1, keepdims=True) / (width - 1)",
+        "oracle_value hand_values"),
+    Bug("norm adds epsilon outside the root", "ops.norm", "1.0 / np.sqrt(variance + epsilon)",
+        "1.0 / (np.sqrt(variance) + epsilon)", "oracle_value"),
+    Bug("norm backward without the projection through the mean", "ops.norm",
+        "dx -= np.add.reduce(dnormal, -1, keepdims=True) / width", "pass",
+        "oracle_gradient finite_differences"),
+    Bug("norm backward without the projection through the variance", "ops.norm",
+        "dx = dnormal - normal * (np.add.reduce(dnormal * normal, -1, keepdims=True) / width)",
+        "dx = dnormal.copy()", "oracle_gradient finite_differences"),
+    Bug("norm backward without the gain", "ops.norm", "dnormal = dy * gain", "dnormal = dy",
+        "oracle_gradient finite_differences"),
+    Bug("gain's gradient without the normalised input", "ops.norm",
+        "np.add.reduce(rows * normal.reshape(-1, width), 0)", "np.add.reduce(rows, 0)",
+        "oracle_gradient finite_differences"),
+    Bug("residual lost", "block", 'tap("residual", x + y)', 'tap("residual", y + 0.0)',
+        "oracle_value finite_differences"),
+    Bug("residual lost in backward", "block", "return dx + dy if wiring.residual else dx",
+        "return dx", "oracle_gradient finite_differences"),
+    Bug("keys and values swapped", "attention", 'keys = tap("keys", split_heads(flat',
+        'keys, flat = None, linear_forward(memory, p["w_v"], p.get("b_v"))[0]\n'
+        '    keys = tap("keys", split_heads(flat', "oracle_value finite_differences"),
+    Bug("gradients of keys and values swapped", "attention",
+        'dvalues = tap.grad("values", dvalues)\n    dkeys = tap.grad("keys", dkeys)',
+        'dkeys, dvalues = tap.grad("values", dvalues), tap.grad("keys", dkeys)',
+        "oracle_gradient finite_differences"),
+    Bug("gradient of queries and keys swapped", "attention",
+        "dqueries, dkeys = products_backward(dproducts, c.queries, without_junk(c.keys, c.live))",
+        "dqueries, dkeys = products_backward(dproducts, c.queries, c.keys)\n"
+        "    if dqueries.shape == dkeys.shape:\n        dqueries, dkeys = dkeys, dqueries",
+        "oracle_gradient finite_differences"),
+    Bug("softmax over the queries", "ops.softmax",
+        "total = np.add.reduce(weights, -1, keepdims=True)",
+        "total = np.add.reduce(weights, -2, keepdims=True) + 1e-300",
+        "oracle_value finite_differences"),
+    Bug("softmax without taking the largest away", "ops.softmax",
+        "weights = np.subtract(scores, largest)", "weights = scores.copy()", "hand_values"),
+    Bug("softmax backward without its sum", "ops.softmax",
+        "dscores: Array = weights * (dweights - inner)", "dscores: Array = weights * dweights",
+        "oracle_gradient finite_differences"),
+    Bug("log_softmax backward without its sum", "ops.softmax",
+        "dlogits: Array = dlog - np.exp(log_probabilities) * total", "dlogits: Array = dlog",
+        "oracle_gradient finite_differences hand_values"),
+    Bug("heads merged without transposing", "ops.heads",
+        "return x.transpose(0, 2, 1, 3).reshape(batch, length, heads * width)",
+        "return x.reshape(batch, length, heads * width)", "oracle_value hand_values"),
+    Bug("repeated ids lost in the table's gradient", "ops.lookup",
+        "dtable: Array = one_hot @ rows",
+        "dtable: Array = np.zeros_like(table)\n        dtable[ids.reshape(-1)] = rows",
+        "oracle_gradient finite_differences hand_values"),
+    Bug("repeated ids lost in a large table's gradient", "ops.lookup",
+        "np.add.at(dtable, ids.reshape(-1), rows)", "dtable[ids.reshape(-1)] += rows",
+        "hand_values"),
+    Bug("cross-attention looks at its own input", "block",
+        "attention_forward(config, r, h, memory.output, memory.mask, None, there)",
+        "attention_forward(config, r, h, h[:, [0, 1, 2, 0, 1]], memory.mask, None, there)",
+        "oracle_value mask_laws"),
+    Bug("gradient of the memory from one layer only", "model",
+        "dmemory = dshare if dmemory is None else dmemory + dshare", "dmemory = dshare",
+        "oracle_gradient finite_differences"),
+    Bug("gradient of the memory through the keys only", "attention",
+        "return dx, dmemory + dvalue_memory", "return dx, dmemory",
+        "oracle_gradient finite_differences"),
+    Bug("self-attention's gradient through the queries only", "block",
+        "return dquery + dkey", "return dquery", "oracle_gradient finite_differences"),
+    Bug("ignored labels backpropagate", "ops.loss",
+        "np.where(counted, -dloss, 0.0)[..., None], -1)", "-dloss[..., None] - 0.1, -1)",
+        "oracle_gradient finite_differences"),
+    Bug("mean over all labels", "ops.loss", "return int(np.count_nonzero(labels != IGNORED))",
+        "return labels.size", "oracle_value hand_values"),
+    Bug("mean's gradient not divided", "ops.loss",
+        "np.where(counted, dmean / _count(labels), 0.0)", "np.where(counted, dmean, 0.0)",
+        "oracle_gradient finite_differences"),
+    Bug("label shifted by one", "ops.loss",
+        "picked = np.take_along_axis(log_probabilities, safe[..., None], -1)[..., 0]",
+        "picked = np.take_along_axis(log_probabilities, safe[..., None] - 1, -1)[..., 0]",
+        "oracle_value finite_differences"),
+    Bug("a pin's cells pass their gradient on", "tap",
+        "return np.where(self.pins[name].where, gradient.dtype.type(0), gradient)",
+        "return gradient", "pinned_differences"),
+    Bug("a pin is recorded but not used", "tap",
+        "value = np.where(pin.where, pin.value, value)",
+        "self.values[name] = np.where(pin.where, pin.value, value)\n            return value",
+        "pinned_differences"),
+    Bug("base of the positions", "model",
+        "sinusoidal(given.positions, config.width, config.position_base, config.dtype)",
+        "sinusoidal(given.positions, config.width, 10000.0, config.dtype)", "oracle_value"),
+    Bug("sine and cosine swapped", "ops.positions",
+        "table[..., 0::2] = np.sin(angles)\n    table[..., 1::2] = np.cos(angles)",
+        "table[..., 0::2] = np.cos(angles)\n    table[..., 1::2] = np.sin(angles)",
+        "oracle_value hand_values"),
+    Bug("positions not added", "model", 'x = x + tap("positions", places)',
+        'tap("positions", places)', "oracle_value"),
+    Bug("embedding scaled after the positions", "model",
+        'return tap("input", x), InputContext(', 'return tap("input", x * 1.5), InputContext(',
+        "oracle_value finite_differences"),
+    Bug("scale of the embedding lost in backward", "model",
+        'dx = tap.grad("scaled_embedding", dx) * config.embedding_scale',
+        'dx = tap.grad("scaled_embedding", dx)', "oracle_gradient finite_differences"),
+    Bug("shared embedding keeps one path only", "parameters",
+        "gradient if known is None else known + gradient", "gradient",
+        "oracle_gradient finite_differences"),
+    Bug("tied output without its gradient", "model",
+        "gradients.add(tied_name(config), dw.T)", "gradients.add(tied_name(config), 0.0 * dw.T)",
+        "oracle_gradient finite_differences"),
+    Bug("slope of relu", "ops.activation", "return (x > 0.0).astype(x.dtype)",
+        "return np.where(x > 0.0, 1.0, 0.01)", "oracle_gradient finite_differences hand_values"),
+    Bug("leaky relu", "ops.activation", "return np.maximum(x, 0.0)",
+        "return np.maximum(x, 0.01 * x)", "oracle_value finite_differences"),
+    Bug("bias's gradient of the first row only", "ops.linear",
+        "db = np.add.reduce(drows, 0) if biased else None", "db = drows[0] if biased else None",
+        "oracle_gradient finite_differences"),
+    Bug("a stage is not emitted", "model", 'logits = tap("logits", logits)', "pass",
+        "run"),
+    Bug("two stages in the wrong order", "attention",
+        'scores = tap("scores", products * config.scale)\n    seen = tap("mask", mask.allowed)',
+        'seen = tap("mask", mask.allowed)\n    scores = tap("scores", products * config.scale)',
+        "catalogue"),
+]  # fmt: skip
+
+
+def test_the_clean_copy_passes_every_check():
+    with second_copy() as copy:
+        assert caught_by(lambda: Bench(copy)) == set()
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.name}: {bug.catch}")
+def test_a_planted_bug_is_caught(bug):
+    with second_copy([Substitution(bug.module, bug.old, bug.new)]) as copy:
+        caught = caught_by(lambda: Bench(copy))
+    assert bug.catch and set(bug.catch.split()) <= caught, f"caught by {sorted(caught)}"

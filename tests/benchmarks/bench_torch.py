@@ -1,0 +1,153 @@
+"""numtx beside PyTorch: a training step of two models, and the prefill of a third.
+
+One thread each, float32, interleaved. A training step is forward, backward and AdamW.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from interleave import ratios, report
+
+import numtx
+
+TINY = numtx.Config(
+    width=4, hidden=16, encoder_layers=2, decoder_layers=2, vocabulary=10, position_base=100.0,
+    dtype="float32",
+)  # fmt: skip
+SMALL = numtx.Config(
+    model="decoder-only", width=64, hidden=256, decoder_layers=4, heads=4, vocabulary=97,
+    positions="learned", position_limit=64, norm_place="pre", activation="gelu_tanh",
+    dtype="float32",
+)  # fmt: skip
+GPT2_SMALL = numtx.Config(
+    model="decoder-only", width=768, hidden=3072, decoder_layers=12, heads=12, vocabulary=50257,
+    positions="learned", position_limit=1024, norm_place="pre", activation="gelu_tanh",
+    tied_output=True, dtype="float32",
+    biases=("b_q", "b_k", "b_v", "b_o", "b_in", "b_out", "norm.bias"),
+)  # fmt: skip
+RATE, BETA_1, BETA_2, EPSILON, DECAY = 1e-3, 0.9, 0.999, 1e-8, 0.01
+
+
+def numtx_step(config: numtx.Config, start: Any, batch: numtx.Batch) -> Callable[[], float]:
+    """A training step; parameters, gradients and moments each live in one flat buffer."""
+    sizes = [array.size for array in start.values()]
+    flat = np.concatenate([array.ravel() for array in start.values()])
+    gradient, mean, square, work = (np.zeros_like(flat) for _ in range(4))
+    pieces = np.split(flat, np.cumsum(sizes)[:-1])
+    parameters = {
+        name: piece.reshape(array.shape)
+        for (name, array), piece in zip(start.items(), pieces, strict=True)
+    }
+    count = 0
+
+    def step() -> float:
+        nonlocal count
+        outputs, context = numtx.forward(config, parameters, batch)
+        gradients = numtx.backward(context)
+        np.concatenate([array.ravel() for array in gradients.values()], out=gradient)
+        count += 1
+        np.multiply(mean, BETA_1, out=mean)
+        np.multiply(gradient, 1.0 - BETA_1, out=work)
+        np.add(mean, work, out=mean)
+        np.multiply(gradient, gradient, out=work)
+        np.multiply(work, 1.0 - BETA_2, out=work)
+        np.multiply(square, BETA_2, out=square)
+        np.add(square, work, out=square)
+        np.multiply(square, 1.0 / (1.0 - BETA_2**count), out=work)
+        np.sqrt(work, out=work)
+        np.add(work, EPSILON, out=work)
+        np.divide(mean, work, out=work)
+        np.multiply(work, RATE / (1.0 - BETA_1**count), out=work)
+        np.multiply(flat, 1.0 - RATE * DECAY, out=flat)
+        np.subtract(flat, work, out=flat)
+        return float(outputs.loss)
+
+    return step
+
+
+def torch_step(config: numtx.Config, start: Any, batch: numtx.Batch) -> Callable[[], float]:
+    import torch
+    from torch_models import transformer
+
+    model = transformer(config, start, batch.labels.shape[1])
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=RATE, betas=(BETA_1, BETA_2), eps=EPSILON, weight_decay=DECAY
+    )
+    ids, decoder_ids, labels = (
+        None if array is None else torch.from_numpy(array)
+        for array in (batch.ids, batch.decoder_ids, batch.labels)
+    )
+
+    def step() -> float:
+        optimiser.zero_grad()
+        loss = model(ids, decoder_ids, labels)
+        loss.backward()
+        optimiser.step()
+        return float(loss)
+
+    return step
+
+
+def training_step(
+    title: str, config: numtx.Config, batch: numtx.Batch, rounds: int, calls: int, aim: str
+) -> None:
+    start = numtx.initialise(config, 0)
+    programs = {
+        "numtx": numtx_step(config, start, batch),
+        "PyTorch, eager": torch_step(config, start, batch),
+    }
+    for _ in range(5):  # five updates agree: so do gradients and AdamW
+        ours, theirs = (step() for step in programs.values())
+        assert abs(ours - theirs) <= 1e-4 * abs(theirs), (title, ours, theirs)
+    report(title, ratios(programs, rounds, calls), aim)
+
+
+def prefill(rounds: int) -> None:
+    import torch
+    from torch_models import gpt2
+
+    parameters = numtx.initialise(GPT2_SMALL, 0)
+    ids = np.random.default_rng(1).integers(0, GPT2_SMALL.vocabulary, (1, 1024))
+    batch = numtx.Batch(ids)
+    model = gpt2(GPT2_SMALL, parameters)
+    their_ids = torch.from_numpy(ids)
+
+    def ours() -> Any:
+        return numtx.forward(GPT2_SMALL, parameters, batch, last_logits=True)[0].logits
+
+    def theirs() -> Any:
+        with torch.inference_mode():
+            return model(their_ids, logits_to_keep=1, use_cache=False).logits
+
+    expected = theirs().numpy()
+    assert np.abs(ours() - expected).max() <= 1e-4 * np.abs(expected).max()
+    programs = {"numtx": ours, "transformers, eager": theirs}
+    report("prefill of 1024 tokens, GPT-2 small", ratios(programs, rounds), "1.25 x")
+
+
+def main(parts: list[str]) -> None:
+    try:
+        import torch
+    except ImportError:
+        print("PyTorch is not installed: nothing to run beside")
+        return
+    torch.set_num_threads(1)
+    draw = np.random.default_rng(0)
+    if not parts or "tiny" in parts:
+        ids, decoder_ids, labels = draw.integers(0, 10, (3, 1, 7))
+        batch = numtx.Batch(ids, decoder_ids, labels)
+        training_step("training step, tiny encoder-decoder", TINY, batch, 100, 2, "5 x")
+    if not parts or "small" in parts:
+        ids, labels = draw.integers(0, 97, (2, 8, 64))
+        batch = numtx.Batch(ids, labels=labels)
+        training_step("training step, small decoder", SMALL, batch, 40, 1, "1 x")
+    if not parts or "prefill" in parts:
+        prefill(5)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

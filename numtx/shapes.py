@@ -85,6 +85,21 @@ def without_leading_ones(shape: tuple[int, ...], keep: int = 0) -> tuple[int, ..
     return shape
 
 
+def row_dots(x: Array, y: Array) -> Array:
+    """The sum of x * y along the last axis, which stays as an axis of one    [..., n] -> [..., 1]
+
+    On rows of some dozens of numbers several times faster than `np.add.reduce`.
+    """
+    dots: Array = np.vecdot(x, y)
+    return dots[..., None]
+
+
+def sum_rows(x: Array) -> Array:
+    """The sum over the rows of a matrix    [n, d] -> [d]; a product is the fastest sum."""
+    total: Array = np.ones(len(x), x.dtype) @ x
+    return total
+
+
 def describe(value: object) -> str:
     """What a caller handed over, for an error message: `float64 (2, 5)` or `str 'abc'`."""
     if isinstance(value, np.ndarray):

@@ -14,15 +14,31 @@ _SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 _DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
 _CUBIC = 0.044715
 
+# Large arrays are worked through in pieces whose intermediate results stay in the cache.
+_PIECE = 16384
+
 
 def activation_forward(kind: str, x: Array) -> Array:
     """y = act(x), element by element; kind is relu, gelu, gelu_tanh or silu."""
-    return _FORWARD[kind](x)
+    if x.size <= _PIECE:
+        return _FORWARD[kind](x)
+    y = np.empty(x.shape, x.dtype)
+    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
+    for start in range(0, x.size, _PIECE):
+        piece = slice(start, start + _PIECE)
+        flat_y[piece] = _FORWARD[kind](flat_x[piece])
+    return y
 
 
 def activation_backward(kind: str, dy: Array, x: Array) -> Array:
     """y = act(x)    =>    dx = dy * act'(x)"""
-    dx: Array = dy * _SLOPE[kind](x)
+    if x.size <= _PIECE:
+        return dy * _SLOPE[kind](x)
+    dx = np.empty(x.shape, x.dtype)
+    flat_x, flat_dy, flat_dx = x.reshape(-1), dy.reshape(-1), dx.reshape(-1)
+    for start in range(0, x.size, _PIECE):
+        piece = slice(start, start + _PIECE)
+        np.multiply(flat_dy[piece], _SLOPE[kind](flat_x[piece]), out=flat_dx[piece])
     return dx
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
-from ..shapes import Array
+from ..shapes import Array, sum_rows
 
 
 class LinearContext(NamedTuple):
@@ -34,5 +32,5 @@ def linear_backward(dy: Array, context: LinearContext) -> tuple[Array, Array, Ar
     drows = dy.reshape(-1, dy.shape[-1])
     dx = (drows @ w.T).reshape(x.shape)
     dw = rows.T @ drows
-    db = np.add.reduce(drows, 0) if biased else None
+    db = sum_rows(drows) if biased else None
     return dx, dw, db

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..shapes import Array
+from ..shapes import Array, row_dots, sum_rows
 
 
 class NormContext(NamedTuple):
@@ -28,9 +29,12 @@ def norm_forward(
     """
     width = x.shape[-1]
     if centred:
-        x = x - np.add.reduce(x, -1, keepdims=True) / width
-    variance = np.add.reduce(x * x, -1, keepdims=True) / width
-    inverse = 1.0 / np.sqrt(variance + epsilon)
+        x = x - row_dots(x, _mean_of(width, x.dtype))
+    inverse = row_dots(x, x)
+    inverse /= width
+    inverse += epsilon
+    np.sqrt(inverse, out=inverse)
+    np.divide(1.0, inverse, out=inverse)
     normal = x * inverse
     y = normal * gain
     if bias is not None:
@@ -47,11 +51,19 @@ def norm_backward(dy: Array, context: NormContext) -> tuple[Array, Array, Array 
     normal, inverse, gain, centred, biased = context
     width = normal.shape[-1]
     rows = dy.reshape(-1, width)
-    dgain = np.add.reduce(rows * normal.reshape(-1, width), 0)
-    dbias = np.add.reduce(rows, 0) if biased else None
+    dgain = sum_rows(rows * normal.reshape(-1, width))
+    dbias = sum_rows(rows) if biased else None
     dnormal = dy * gain
-    dx = dnormal - normal * (np.add.reduce(dnormal * normal, -1, keepdims=True) / width)
+    through_variance = row_dots(dnormal, normal)
+    through_variance /= width
+    dx = dnormal - normal * through_variance
     if centred:
-        dx -= np.add.reduce(dnormal, -1, keepdims=True) / width
+        dx -= row_dots(dnormal, _mean_of(width, dy.dtype))
     dx *= inverse
     return dx, dgain, dbias
+
+
+@lru_cache(maxsize=32)
+def _mean_of(width: int, dtype: np.dtype[Any]) -> Array:
+    """The row whose product with x is the mean of x."""
+    return np.full(width, 1.0 / width, dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..shapes import Array
+from ..shapes import Array, row_dots
 
 
 def softmax_forward(scores: Array) -> Array:
@@ -13,17 +13,27 @@ def softmax_forward(scores: Array) -> Array:
     The largest score of a row is subtracted, so nothing overflows. A row of -inf throughout
     (a query with no key to attend to) gives weights of exactly 0.
     """
-    largest = np.maximum.reduce(scores, -1, keepdims=True)
-    blind = largest == -np.inf
-    if blind.any():
-        largest = np.where(blind, 0.0, largest)
-    weights = np.subtract(scores, largest)
-    np.exp(weights, out=weights)
-    total = np.add.reduce(weights, -1, keepdims=True)
-    if blind.any():
-        total = np.where(blind, 1.0, total)
-    weights /= total
+    weights = np.empty_like(scores)
+    weights /= exponentials(scores, weights)
     return weights
+
+
+def exponentials(scores: Array, out: Array) -> Array:
+    """exp(scores - max) into `out` (which may be `scores`); returns the sum of each row.
+
+    A row of -inf throughout gives zeros, and 1 for a sum, by which it can be divided.
+    """
+    largest = np.maximum.reduce(scores, -1, keepdims=True)
+    blind = None
+    if np.minimum.reduce(largest, None) == -np.inf:
+        blind = largest == -np.inf
+        largest[blind] = 0.0
+    np.subtract(scores, largest, out=out)
+    np.exp(out, out=out)
+    total = row_dots(out, np.ones(out.shape[-1], out.dtype))
+    if blind is not None:
+        total[blind] = 1.0
+    return total
 
 
 def softmax_backward(dweights: Array, weights: Array) -> Array:
@@ -31,8 +41,8 @@ def softmax_backward(dweights: Array, weights: Array) -> Array:
 
     `weights` are those that the forward returned, before any pin.
     """
-    inner = np.add.reduce(dweights * weights, -1, keepdims=True)
-    dscores: Array = weights * (dweights - inner)
+    dscores = dweights - row_dots(dweights, weights)
+    dscores *= weights
     return dscores
 
 

@@ -9,20 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .config import Config
-from .masks import Mask, live_keys
-from .ops.attend import (
-    mask_backward,
-    mask_forward,
-    products_backward,
-    products_forward,
-    weigh_backward,
-    weigh_forward,
-    without_junk,
-)
+from .masks import Mask
+from .ops.attend import AttendContext, attend_backward, attend_forward
 from .ops.heads import merge_heads, split_heads
 from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.positions import Rotation, rotate_backward, rotate_forward
-from .ops.softmax import softmax_backward, softmax_forward
 from .parameters import Gradients, Scope
 from .shapes import Array
 from .tap import Tap
@@ -33,15 +24,8 @@ class AttentionContext(NamedTuple):
     key_map: LinearContext
     value_map: LinearContext
     out: LinearContext | None
-    queries: Array  # as they meet the keys: rotated where positions are rotary
-    keys: Array
-    values: Array
-    mask: Array
-    live: Array | None
-    softmax: Array  # the softmax as computed
-    weights: Array  # the same after the tap
+    look: AttendContext
     rotation: Rotation | None
-    scale: float
 
 
 def attention_forward(
@@ -74,24 +58,12 @@ def attention_forward(
         queries = tap("rotated_queries", rotate_forward(queries, rotation))
         keys = tap("rotated_keys", rotate_forward(keys, rotation))
 
-    products = tap("products", products_forward(queries, keys))
-    scores = tap("scores", products * config.scale)
-    seen = tap("mask", mask.allowed)
-    masked_scores = tap("masked_scores", mask_forward(scores, seen))
-    softmax = softmax_forward(masked_scores)
-    weights = tap("weights", softmax)
-    live = None if mask.live is None else live_keys(seen)  # a pin may have changed the mask
-    values = without_junk(values, live)
-    context = tap("context", weigh_forward(weights, values))
-
+    context, look = attend_forward(queries, keys, values, mask, config.scale, tap)
     merged, out = merge_heads(context), None
     if "w_o" in p:
         merged, out = linear_forward(merged, p["w_o"], p.get("b_o"))
     output = tap("output", merged)
-    return output, AttentionContext(
-        query_map, key_map, value_map, out, queries, keys, values, seen, live,
-        softmax, weights, rotation, config.scale,
-    )  # fmt: skip
+    return output, AttentionContext(query_map, key_map, value_map, out, look, rotation)
 
 
 def attention_backward(
@@ -107,15 +79,8 @@ def attention_backward(
         dmerged, dw, db = linear_backward(dmerged, c.out)
         gradients.add("w_o", dw)
         gradients.add("b_o", db)
-    dcontext = tap.grad("context", split_heads(dmerged, c.queries.shape[1]))
-
-    dweights, dvalues = weigh_backward(dcontext, c.weights, c.values)
-    dweights = tap.grad("weights", dweights)
-    dmasked = tap.grad("masked_scores", softmax_backward(dweights, c.softmax))
-    dscores = tap.grad("scores", mask_backward(dmasked, c.mask))
-    dproducts = tap.grad("products", dscores * c.scale)
-    dqueries, dkeys = products_backward(dproducts, c.queries, without_junk(c.keys, c.live))
-
+    dcontext = split_heads(dmerged, c.look.queries.shape[1])
+    dqueries, dkeys, dvalues = attend_backward(dcontext, c.look, tap)
     if c.rotation is not None:
         dqueries = rotate_backward(tap.grad("rotated_queries", dqueries), c.rotation)
         dkeys = rotate_backward(tap.grad("rotated_keys", dkeys), c.rotation)

@@ -1,4 +1,4 @@
-"""Products of queries and keys, the mask, and values weighed: with heads in groups.
+"""How queries look at keys and take from values: products, scale, mask, softmax, weighing.
 
 H query heads share G key/value heads; head h belongs to group h // (H / G). The query heads
 of a group are stacked along its rows, so that nothing is repeated.
@@ -6,9 +6,119 @@ of a group are stacked along its rows, so that nothing is repeated.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ..shapes import Array
+from ..masks import Mask, live_keys
+from ..shapes import Array, row_dots
+from ..tap import Tap
+from .softmax import exponentials, softmax_backward, softmax_forward
+
+# Up to so many scores the weights are kept for the backward pass; beyond, they are made anew.
+KEPT = 1 << 22
+BLOCK = 128  # rows of queries worked through at a time, so that their scores stay in the cache
+
+
+class AttendContext(NamedTuple):
+    queries: Array
+    keys: Array
+    values: Array
+    mask: Array
+    live: Array | None
+    scale: float
+    softmax: Array | None  # the softmax as computed, where the steps were taken one by one
+    weights: Array | None  # the same after the tap; None where there were too many to keep
+
+
+def attend_forward(
+    queries: Array, keys: Array, values: Array, mask: Mask, scale: float, tap: Tap
+) -> tuple[Array, AttendContext]:
+    """context = softmax(queries·keys^T * scale, masked)·values    -> [B, H, T, c]
+
+    With a tap that is on, every step is a stage; with none, `attend_at_once` takes them in one.
+    """
+    if not tap.active:
+        values = without_junk(values, mask.live)
+        seen = mask.allowed[:, :1]
+        context, weights = attend_at_once(queries, keys, values, seen, scale)
+        kept = AttendContext(queries, keys, values, seen, mask.live, scale, None, weights)
+        return context, kept
+    products = tap("products", products_forward(queries, keys))
+    scores = tap("scores", products * scale)
+    seen = tap("mask", mask.allowed)
+    masked_scores = tap("masked_scores", mask_forward(scores, seen))
+    softmax = softmax_forward(masked_scores)
+    weights = tap("weights", softmax)
+    live = None if mask.live is None else live_keys(seen)  # a pin may have changed the mask
+    values = without_junk(values, live)
+    context = tap("context", weigh_forward(weights, values))
+    return context, AttendContext(queries, keys, values, seen, live, scale, softmax, weights)
+
+
+def attend_backward(
+    dcontext: Array, context: AttendContext, tap: Tap
+) -> tuple[Array, Array, Array]:
+    """context = softmax(queries·keys^T * scale, masked)·values    =>    dqueries, dkeys, dvalues"""
+    c = context
+    keys = without_junk(c.keys, c.live)
+    dcontext = tap.grad("context", dcontext)
+    if c.softmax is None:
+        weights = c.weights
+        if weights is None:
+            weights = attention_weights(c.queries, c.keys, c.mask, c.scale)
+        dscores, dvalues = weigh_backward(dcontext, weights, c.values)
+        dscores -= row_dots(dscores, weights)
+        dscores *= weights  # 0 where masked
+        dscores *= c.scale
+        return *products_backward(dscores, c.queries, keys), dvalues
+    assert c.weights is not None
+    dweights, dvalues = weigh_backward(dcontext, c.weights, c.values)
+    dweights = tap.grad("weights", dweights)
+    dmasked = tap.grad("masked_scores", softmax_backward(dweights, c.softmax))
+    dscores = tap.grad("scores", mask_backward(dmasked, c.mask))
+    dproducts = tap.grad("products", dscores * c.scale)
+    return *products_backward(dproducts, c.queries, keys), dvalues
+
+
+def attend_at_once(
+    queries: Array, keys: Array, values: Array, mask: Array, scale: float
+) -> tuple[Array, Array | None]:
+    """context, and the weights if they are few    mask [B, 1, T, S], the same for every head
+
+    Small scores are worked on in place. Many are worked on by head and by block of queries,
+    without the keys before the first and after the last that some query of the block may see.
+    """
+    batch, heads, length, _ = queries.shape
+    if batch * heads * length * keys.shape[2] <= KEPT:
+        weights = attention_weights(queries, keys, mask, scale)
+        return weigh_forward(weights, values), weights
+    context = np.zeros((batch, heads, length, values.shape[3]), queries.dtype)
+    group = heads // keys.shape[1]
+    for b in range(batch):
+        for start in range(0, length, BLOCK):
+            rows = slice(start, start + BLOCK)
+            seen = np.flatnonzero(np.logical_or.reduce(mask[b, 0, rows], 0))
+            if not seen.size:
+                continue
+            span = slice(seen[0], seen[-1] + 1)
+            hidden = ~mask[b, 0, rows, span]
+            for h in range(heads):
+                scores = queries[b, h, rows] @ keys[b, h // group, span].T
+                scores *= scale
+                np.copyto(scores, -np.inf, where=hidden)
+                total = exponentials(scores, scores)
+                np.divide(scores @ values[b, h // group, span], total, out=context[b, h, rows])
+    return context, None
+
+
+def attention_weights(queries: Array, keys: Array, mask: Array, scale: float) -> Array:
+    """softmax(queries·keys^T * scale, masked)    -> [B, H, T, S], in one array"""
+    weights = products_forward(queries, keys)
+    weights *= scale
+    np.copyto(weights, -np.inf, where=~mask)
+    weights /= exponentials(weights, weights)
+    return weights
 
 
 def _stack_groups(x: Array, groups: int) -> Array:

@@ -37,7 +37,7 @@ from .tap import NO_TAP, Tap
 class Outputs(NamedTuple):
     """What a run gives; what was not asked for is None."""
 
-    logits: Array  # [B, T, V]
+    logits: Array  # [B, T, V], or [B, 1, V] where only the last were asked for
     loss: Array | None  # [], with labels
     encoder_output: Array | None  # [B, S, d], where there is an encoder
     decoder_output: Array | None  # [B, T, d], where there is a decoder
@@ -60,6 +60,7 @@ class StackContext(NamedTuple):
 
 class HeadContext(NamedTuple):
     out: LinearContext
+    length: int | None  # T, where the logits are of the last column only
     labels: Array | None
     log_probabilities: Array | None  # as computed, before the tap
 
@@ -74,9 +75,16 @@ class ModelContext(NamedTuple):
 
 
 def forward(
-    config: Config, parameters: Mapping[str, Array], batch: Batch, tap: Tap = NO_TAP
+    config: Config,
+    parameters: Mapping[str, Array],
+    batch: Batch,
+    tap: Tap = NO_TAP,
+    *,
+    last_logits: bool = False,
 ) -> tuple[Outputs, ModelContext]:
     """Run a model on a batch.
+
+    last_logits  compute logits for the last column only, [B, 1, V]; for a batch without labels
 
     Returns the outputs and the context for `backward`. With labels there is a loss: the mean
     of -log P(label) over the labels that are not -100. Every stage is emitted to the tap.
@@ -85,6 +93,8 @@ def forward(
     """
     check_parameters(config, parameters)
     inputs = check_batch(config, batch)
+    if last_logits and inputs.labels is not None:
+        raise BatchError("last_logits with labels: they need all logits; leave one of them out")
     p = Scope(parameters)
     stacks: dict[str, StackContext] = {}
     hidden: dict[str, Array] = {}
@@ -96,7 +106,7 @@ def forward(
             mask = allowed(source.valid, config.heads, given.ids.shape[1])
             memory = Memory(hidden["encoder"], mask)
         hidden[side], stacks[side] = stack_forward(config, side, p, given, memory, tap)
-    logits, loss, head = head_forward(config, p, hidden[side], inputs.labels, tap)
+    logits, loss, head = head_forward(config, p, hidden[side], inputs.labels, last_logits, tap)
     tap.end()
     outputs = Outputs(logits, loss, hidden.get("encoder"), hidden.get("decoder"))
     return outputs, ModelContext(config, stacks, head, logits.shape)
@@ -235,26 +245,30 @@ def input_backward(
 
 
 def head_forward(
-    config: Config, p: Scope, hidden: Array, labels: Array | None, tap: Tap
+    config: Config, p: Scope, hidden: Array, labels: Array | None, last: bool, tap: Tap
 ) -> tuple[Array, Array | None, HeadContext]:
     """logits = (scale * hidden)·W + b, and with labels the loss: the mean of -log softmax[label]"""
+    length = None
     if labels is not None:
         labels = tap("labels", labels)
+    if last:
+        length = hidden.shape[1]
+        hidden = tap("last_output", hidden[:, -1:])
     if config.output_scale != 1.0:
         hidden = tap("scaled_output", hidden * config.output_scale)
     logits, out = linear_forward(hidden, _output_matrix(config, p), p.get("output.b"))
     logits = tap("logits", logits)
     if labels is None and not tap.active:
-        return logits, None, HeadContext(out, None, None)
+        return logits, None, HeadContext(out, length, None, None)
     log_probabilities = log_softmax_forward(logits)
     seen = tap("log_probabilities", log_probabilities)
     if tap.active:
         tap.show("probabilities", np.exp(seen))
     if labels is None:
-        return logits, None, HeadContext(out, None, None)
+        return logits, None, HeadContext(out, length, None, None)
     per_token = tap("loss.per_token", pick_forward(seen, labels))
     loss = tap("loss", mean_forward(per_token, labels))
-    return logits, loss, HeadContext(out, labels, log_probabilities)
+    return logits, loss, HeadContext(out, length, labels, log_probabilities)
 
 
 def head_backward(
@@ -265,7 +279,7 @@ def head_backward(
     tap: Tap,
 ) -> Array:
     """logits = (scale * hidden)·W + b, loss = mean(-log softmax(logits)[label])    =>    dhidden"""
-    out, labels, log_probabilities = context.head
+    out, length, labels, log_probabilities = context.head
     if np.ndim(cotangent):
         dlogits = np.asarray(cotangent, config.dtype)
         if dlogits.shape != context.logits_shape:
@@ -292,6 +306,10 @@ def head_backward(
         gradients.add(tied_name(config), dw.T)
     if config.output_scale != 1.0:
         dhidden = tap.grad("scaled_output", dhidden) * config.output_scale
+    if length is not None:
+        dlast = tap.grad("last_output", dhidden)
+        dhidden = np.zeros((len(dlast), length, dlast.shape[2]), dlast.dtype)
+        dhidden[:, -1:] = dlast
     return dhidden
 
 

@@ -217,6 +217,11 @@ SCALED_OUTPUT = Leaf(
     Text("缩放后的输出", "Scaled output"),
     Text("投影前乘一个固定的数", "a fixed factor before the projection"),
 )  # fmt: skip
+LAST_OUTPUT = Leaf(
+    "last_output", "pick", ("@hidden",), "bsd->btd", "last column of {hidden}",
+    Text("最后一个位置的输出", "Output of the last column"),
+    Text("只需预测下一个词元，其他位置不必求分数", "only the next token is wanted: the other places need no scores"),
+)  # fmt: skip
 LOGITS = Leaf(
     "logits", "contract", ("@hidden", "@matrix", "#output.b?"), "btd,dv,v->btv", "{hidden}·W{+ output.b}",
     Text("词表分数", "Logits"),

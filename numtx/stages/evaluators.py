@@ -321,7 +321,12 @@ def _rotate(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
 
 
 def _pick(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
-    """minus the log-probability of the label; 0 where the label is ignored"""
+    """minus the log-probability of the label, 0 where it is ignored; or a cell of the last column"""
+    if len(stage.inputs) == 1:
+        hidden = oracle.cells(stage.inputs[0])
+        offset = hidden.offset((index[0], hidden.shape[1] - 1, index[2]))
+        x = hidden.flat[offset]
+        return Cell(x, 0.0, [Read(hidden.name, offset, x, 1.0, 1.0)])
     logs, labels = (oracle.cells(name) for name in stage.inputs)
     place = labels.offset(index)
     label = int(labels.flat[place])

@@ -19,7 +19,8 @@ class Stage(NamedTuple):
     """One stage of one model: a leaf with its inputs found and its numbers filled in.
 
     inputs are names of stages, `parameters/NAME`, or `inputs/NAME` (token counts from outside).
-    sides says for the axis letters t and s which stack's tokens they run over.
+    sides says for the axis letters t and s which stack's tokens they run over ("last": only
+    over the last column).
     """
 
     name: str
@@ -84,19 +85,23 @@ class Graph:
         """The shape of a stage for so many rows and tokens per side."""
         stage = self[name]
         sizes = {**self.sizes, "b": batch}
-        sizes.update({letter: lengths[side] for letter, side in stage.sides.items()})
+        counts = {**lengths, "last": 1}
+        sizes.update({letter: counts[side] for letter, side in stage.sides.items()})
         return shape_of(stage.axes, sizes)
 
 
 @lru_cache(maxsize=64)
-def resolve(config: Config, phase: str = "full", labels: bool = True) -> Graph:
+def resolve(
+    config: Config, phase: str = "full", labels: bool = True, last_logits: bool = False
+) -> Graph:
     """The graph of a model: every stage that a run emits, in order, with its inputs.
 
-    labels says whether the run has labels, and so a loss.
+    labels says whether the run has labels, and so a loss; last_logits, whether it asked for
+    the logits of the last column only.
     """
     if phase != "full":
         raise StageError(f"phase {phase!r} does not exist; known: full")
-    return Graph(config, _Wiring(config).model(labels))
+    return Graph(config, _Wiring(config).model(labels, last_logits))
 
 
 class _Wiring:
@@ -106,10 +111,10 @@ class _Wiring:
         self.config = config
         self.parameters = parameter_shapes(config)
 
-    def model(self, labels: bool) -> Iterator[Stage]:
+    def model(self, labels: bool, last_logits: bool) -> Iterator[Stage]:
         for side in self.config.sides:
             yield from self.stack(side)
-        yield from self.head(self.config.sides[-1], labels)
+        yield from self.head(self.config.sides[-1], labels, last_logits)
 
     def stack(self, side: str) -> Iterator[Stage]:
         config = self.config
@@ -243,19 +248,22 @@ class _Wiring:
             yield self.stage(place, c.GATED, roles, t=side)
         yield self.stage(place, c.FEED_FORWARD_OUTPUT, roles, t=side)
 
-    def head(self, side: str, labels: bool) -> Iterator[Stage]:
+    def head(self, side: str, labels: bool, last_logits: bool) -> Iterator[Stage]:
         config = self.config
         if labels:
             yield self.stage("", c.LABELS, t=side)
         hidden = f"{side}.output"
+        matrix = "output.w"
+        if config.tied_output:
+            matrix = "embedding" if config.shared_embedding else f"{side}.embedding"
+        if last_logits:
+            yield self.stage("", c.LAST_OUTPUT, {"@hidden": hidden}, t="last", s=side)
+            hidden, side = "last_output", "last"
         if config.output_scale != 1.0:
             yield self.stage(
                 "", c.SCALED_OUTPUT, {"@hidden": hidden}, t=side, factor=config.output_scale
             )
             hidden = "scaled_output"
-        matrix = "output.w"
-        if config.tied_output:
-            matrix = "embedding" if config.shared_embedding else f"{side}.embedding"
         yield self.stage(
             "", c.TIED_LOGITS if config.tied_output else c.LOGITS,
             {"@hidden": hidden, "@matrix": f"parameters/{matrix}"}, t=side,

@@ -65,7 +65,9 @@ class Trace:
     @cached_property
     def graph(self) -> Graph:
         """The stages of the run with their wiring."""
-        return resolve(self.config, labels="labels" in self.values)
+        return resolve(
+            self.config, labels="labels" in self.values, last_logits="last_output" in self.values
+        )
 
     @cached_property
     def arrays(self) -> dict[str, Array]:

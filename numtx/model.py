@@ -81,10 +81,12 @@ def forward(
     tap: Tap = NO_TAP,
     *,
     last_logits: bool = False,
+    keep: bool = True,
 ) -> tuple[Outputs, ModelContext]:
     """Run a model on a batch.
 
     last_logits  compute logits for the last column only, [B, 1, V]; for a batch without labels
+    keep         False: keep nothing for `backward`, which saves memory, and time where it is much
 
     Returns the outputs and the context for `backward`. With labels there is a loss: the mean
     of -log P(label) over the labels that are not -100. Every stage is emitted to the tap.
@@ -105,11 +107,11 @@ def forward(
             source = inputs.sides["encoder"]
             mask = allowed(source.valid, config.heads, given.ids.shape[1])
             memory = Memory(hidden["encoder"], mask)
-        hidden[side], stacks[side] = stack_forward(config, side, p, given, memory, tap)
+        hidden[side], stacks[side] = stack_forward(config, side, p, given, memory, keep, tap)
     logits, loss, head = head_forward(config, p, hidden[side], inputs.labels, last_logits, tap)
     tap.end()
     outputs = Outputs(logits, loss, hidden.get("encoder"), hidden.get("decoder"))
-    return outputs, ModelContext(config, stacks, head, logits.shape)
+    return outputs, ModelContext(config, stacks if keep else {}, head, logits.shape)
 
 
 def backward(
@@ -122,6 +124,8 @@ def backward(
     tap         the recorder of the forward pass, to record every stage's gradient too
     """
     config = context.config
+    if not context.stacks:
+        raise BatchError("backward of a run with keep=False; run forward with keep=True")
     flat: dict[str, Array] = {}
     gradients = Gradients(flat)
     dhidden = head_backward(config, cotangent, context, gradients, tap)
@@ -134,7 +138,13 @@ def backward(
 
 
 def stack_forward(
-    config: Config, side: str, p: Scope, given: SideInput, memory: Memory | None, tap: Tap
+    config: Config,
+    side: str,
+    p: Scope,
+    given: SideInput,
+    memory: Memory | None,
+    keep: bool,
+    tap: Tap,
 ) -> tuple[Array, StackContext]:
     """Tokens through embedding and blocks: [B, T] -> [B, T, d]"""
     here, q = tap.at(side), p.at(side)
@@ -151,7 +161,9 @@ def stack_forward(
     for i in range(config.layers(side)):
         number = str(i)
         x, block = block_forward(config, side, q.at(number), x, mask, turn, memory, here.at(number))
-        blocks.append(block)
+        if keep:
+            blocks.append(block)
+        del block
     norm = None
     if config.final_norm:
         x, norm = normalise(config, q.at("norm"), x)

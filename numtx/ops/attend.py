@@ -103,10 +103,13 @@ def attend_at_once(
                 continue
             span = slice(seen[0], seen[-1] + 1)
             hidden = ~mask[b, 0, rows, span]
+            partly = np.flatnonzero(np.logical_or.reduce(hidden, 0))
+            edge = slice(partly[0], partly[-1] + 1) if partly.size else slice(0)
+            hidden = hidden[:, edge]
             for h in range(heads):
                 scores = queries[b, h, rows] @ keys[b, h // group, span].T
                 scores *= scale
-                np.copyto(scores, -np.inf, where=hidden)
+                np.copyto(scores[:, edge], -np.inf, where=hidden)
                 total = exponentials(scores, scores)
                 np.divide(scores @ values[b, h // group, span], total, out=context[b, h, rows])
     return context, None

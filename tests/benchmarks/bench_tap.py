@@ -89,9 +89,7 @@ def main() -> None:
         width=4, hidden=16, encoder_layers=2, decoder_layers=2, vocabulary=10, position_base=100.0
     )
     parameters = numtx.initialise(config, 0)
-    batch = numtx.Batch(
-        [[3, 4, 4, 5, 6, 7, 2]], [[1, 3, 4, 4, 5, 6, 7]], [[3, 4, 4, 5, 6, 7, 2]]
-    )
+    batch = numtx.Batch([[3, 4, 4, 5, 6, 7, 2]], [[1, 3, 4, 4, 5, 6, 7]], [[3, 4, 4, 5, 6, 7, 2]])
     bare = without_taps()
     no_tap: Any = Untouchable()
     bare_config = importlib.import_module("untapped.config").Config(**config.to_dict())
@@ -113,9 +111,7 @@ def main() -> None:
 
     def both_recorded() -> Any:
         recorder = numtx.Recorder()
-        return numtx.backward(
-            numtx.forward(config, parameters, batch, recorder)[1], 1.0, recorder
-        )
+        return numtx.backward(numtx.forward(config, parameters, batch, recorder)[1], 1.0, recorder)
 
     losses = [run()[0].loss for run in (forward_bare, forward_off, forward_recorded)]
     assert losses[0] == losses[1] == losses[2], losses
@@ -129,9 +125,7 @@ def main() -> None:
         {"no taps": forward_bare, "taps off": forward_off, "recording": forward_recorded}, 300, 4
     )
     report("forward pass, tiny encoder-decoder", found, aim)
-    found = ratios(
-        {"no taps": both_bare, "taps off": both_off, "recording": both_recorded}, 200, 2
-    )
+    found = ratios({"no taps": both_bare, "taps off": both_off, "recording": both_recorded}, 200, 2)
     report("forward and backward pass, tiny encoder-decoder", found, aim)
 
 

@@ -18,9 +18,7 @@ class Attention(nn.Module):
     def __init__(self, config: numtx.Config) -> None:
         super().__init__()
         self.heads = config.heads
-        self.q, self.k, self.v, self.o = (
-            nn.Linear(config.width, config.width) for _ in range(4)
-        )
+        self.q, self.k, self.v, self.o = (nn.Linear(config.width, config.width) for _ in range(4))
 
     def forward(self, x: Any, memory: Any, mask: Any) -> Any:
         batch, length, width = x.shape

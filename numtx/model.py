@@ -53,6 +53,7 @@ class InputContext(NamedTuple):
 
 
 class StackContext(NamedTuple):
+    valid: Array  # the padding mask as emitted: a pin may have changed it
     input: InputContext
     blocks: list[BlockContext]
     norm: NormContext | None
@@ -104,8 +105,7 @@ def forward(
     for side in config.sides:
         given = inputs.sides[side]
         if side == "decoder" and "encoder" in hidden:
-            source = inputs.sides["encoder"]
-            mask = allowed(source.valid, config.heads, given.ids.shape[1])
+            mask = allowed(stacks["encoder"].valid, config.heads, given.ids.shape[1])
             memory = Memory(hidden["encoder"], mask)
         hidden[side], stacks[side] = stack_forward(config, side, p, given, memory, keep, tap)
     logits, loss, head = head_forward(config, p, hidden[side], inputs.labels, last_logits, tap)
@@ -167,7 +167,7 @@ def stack_forward(
     norm = None
     if config.final_norm:
         x, norm = normalise(config, q.at("norm"), x)
-    return here("output", x), StackContext(input_context, blocks, norm)
+    return here("output", x), StackContext(valid, input_context, blocks, norm)
 
 
 def stack_backward(

@@ -174,5 +174,5 @@ def test_errors_of_a_trace():
         WEATHER_TRACE["logit"]
     with pytest.raises(NumtxError, match="no gradient of 'probabilities'"):
         WEATHER_TRACE.grad("probabilities")
-    with pytest.raises(StageError, match="'no.such' does not exist"):
+    with pytest.raises(StageError, match=r"'no\.such' does not exist"):
         WEATHER_TRACE.graph["no.such"]

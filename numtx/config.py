@@ -78,6 +78,7 @@ class Config:
         gated                 act(x·w_gate) * (x·w_in) in place of act(x·w_in)
         tied_output           logits use the (decoder's) embedding; there is no output.w
         output_scale          factor on the last hidden state, before the logits
+        label_smoothing       share of the target that all words divide, 0 up to below 1
         dtype                 float64 (a reference) or float32
 
     Raises `ConfigError` for a value or a combination that names no model.
@@ -121,6 +122,7 @@ class Config:
     gated: bool = False
     tied_output: bool = False
     output_scale: float = 1.0
+    label_smoothing: float = 0.0
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
@@ -325,6 +327,10 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             f"without output projection heads * d_v = {c.heads * c.d_v} must be the width {c.width}"
         ),
+    ),
+    Rule(
+        lambda c: 0.0 <= c.label_smoothing < 1.0,
+        lambda c: f"label_smoothing is {c.label_smoothing}; it is at least 0 and below 1",
     ),
     Rule(
         lambda c: not c.embedding_norm or c.norm is not None,

@@ -278,7 +278,7 @@ def head_forward(
         tap.show("probabilities", np.exp(seen))
     if labels is None:
         return logits, None, HeadContext(out, length, None, None)
-    per_token = tap("loss.per_token", pick_forward(seen, labels))
+    per_token = tap("loss.per_token", pick_forward(seen, labels, config.label_smoothing))
     loss = tap("loss", mean_forward(per_token, labels))
     return logits, loss, HeadContext(out, length, labels, log_probabilities)
 
@@ -307,7 +307,7 @@ def head_backward(
     else:
         dloss = tap.grad("loss", np.asarray(cotangent, config.dtype))
         dper_token = tap.grad("loss.per_token", mean_backward(dloss, labels))
-        dlog = pick_backward(dper_token, labels, log_probabilities)
+        dlog = pick_backward(dper_token, labels, log_probabilities, config.label_smoothing)
         dlog = tap.grad("log_probabilities", dlog)
         dlogits = log_softmax_backward(dlog, log_probabilities)
     dhidden, dw, db = linear_backward(tap.grad("logits", dlogits), out)

@@ -9,20 +9,37 @@ from ..shapes import Array
 IGNORED = -100  # a label at which no loss is taken
 
 
-def pick_forward(log_probabilities: Array, labels: Array) -> Array:
-    """loss[b, t] = -log_probabilities[b, t, labels[b, t]], and 0 where the label is ignored"""
+def pick_forward(log_probabilities: Array, labels: Array, smoothing: float = 0.0) -> Array:
+    """loss[b, t] = -l[b, t, label], and 0 where the label is ignored
+
+    With smoothing e the target is no longer one-hot: the label has 1 - e of it and all V words
+    share e (Szegedy et al., 2016): loss = -(1 - e) * l[label] - e / V * sum of l.
+    """
     counted = labels != IGNORED
     safe = np.where(counted, labels, 0)
     picked = np.take_along_axis(log_probabilities, safe[..., None], -1)[..., 0]
+    if smoothing:
+        share = smoothing / log_probabilities.shape[-1]
+        picked = (1.0 - smoothing) * picked + share * np.add.reduce(log_probabilities, -1)
     return np.where(counted, -picked, 0.0)
 
 
-def pick_backward(dloss: Array, labels: Array, log_probabilities: Array) -> Array:
-    """loss = -l[label]    =>    dl[label] = -dloss, 0 elsewhere and at ignored positions"""
+def pick_backward(
+    dloss: Array, labels: Array, log_probabilities: Array, smoothing: float = 0.0
+) -> Array:
+    """loss = -(1 - e) * l[label] - e / V * sum of l
+    =>    dl = -dloss * e / V everywhere, -dloss * (1 - e) more at the label; 0 where ignored"""
     counted = labels != IGNORED
+    dloss = np.where(counted, dloss, 0.0)
     dlog = np.zeros_like(log_probabilities)
-    safe = np.where(counted, labels, 0)
-    np.put_along_axis(dlog, safe[..., None], np.where(counted, -dloss, 0.0)[..., None], -1)
+    safe = np.where(counted, labels, 0)[..., None]
+    if not smoothing:
+        np.put_along_axis(dlog, safe, -dloss[..., None], -1)
+        return dlog
+    share = smoothing / log_probabilities.shape[-1]
+    dlog -= share * dloss[..., None]
+    at_label = np.take_along_axis(dlog, safe, -1) - (1.0 - smoothing) * dloss[..., None]
+    np.put_along_axis(dlog, safe, at_label, -1)
     return dlog
 
 

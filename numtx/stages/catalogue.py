@@ -243,6 +243,10 @@ PER_TOKEN_LOSS = Leaf(
     Text("每个位置的损失", "Loss per token"),
     Text("正确答案的概率越高，损失越小", "the more probable the right answer, the smaller the loss"),
 )  # fmt: skip
+SMOOTHED_LOSS = PER_TOKEN_LOSS._replace(
+    formula="-(1 - {smoothing}) * log P(label) - {smoothing}/{words} * sum of log P",
+    why=Text("标签平滑：正确答案不再占满目标，过分自信也要付出代价", "label smoothing: the label is not the whole target, so overconfidence has a price"),
+)  # fmt: skip
 LOSS = Leaf(
     "loss", "mean", ("loss.per_token", "labels"), "bt,bt->", "sum / number of counted labels",
     Text("损失", "Loss"),

@@ -320,22 +320,36 @@ def _rotate(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
     )
 
 
+def _last_column(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
+    """a cell of the last column"""
+    hidden = oracle.cells(stage.inputs[0])
+    offset = hidden.offset((index[0], hidden.shape[1] - 1, index[2]))
+    x = hidden.flat[offset]
+    return Cell(x, 0.0, [Read(hidden.name, offset, x, 1.0, 1.0)])
+
+
 def _pick(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
-    """minus the log-probability of the label, 0 where it is ignored; or a cell of the last column"""
+    """minus the log-probability of the label, less the share that every word has of a smoothed
+    target; 0 where the label is ignored"""
     if len(stage.inputs) == 1:
-        hidden = oracle.cells(stage.inputs[0])
-        offset = hidden.offset((index[0], hidden.shape[1] - 1, index[2]))
-        x = hidden.flat[offset]
-        return Cell(x, 0.0, [Read(hidden.name, offset, x, 1.0, 1.0)])
+        return _last_column(oracle, stage, index)
     logs, labels = (oracle.cells(name) for name in stage.inputs)
     place = labels.offset(index)
     label = int(labels.flat[place])
     reads = [Read(labels.name, place, label, 0.0, 0.0)]
     if label < 0:
         return Cell(0.0, 0.0, reads)
-    offset = logs.offset((*index, label))
-    x = logs.flat[offset]
-    return Cell(-x, 0.0, [*reads, Read(logs.name, offset, x, -1.0, 1.0)])
+    smoothing = stage.attributes["smoothing"]
+    words = stage.attributes["words"]
+    value = magnitude = 0.0
+    for word in range(words) if smoothing else (label,):
+        target = smoothing / words + (1.0 - smoothing if word == label else 0.0)
+        offset = logs.offset((*index, word))
+        x = logs.flat[offset]
+        value -= target * x
+        magnitude += abs(target * x)
+        reads.append(Read(logs.name, offset, x, -target, target))
+    return Cell(value, magnitude if smoothing else 0.0, reads)
 
 
 def _mean(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:

@@ -271,7 +271,11 @@ class _Wiring:
         yield self.stage("", c.LOG_PROBABILITIES, t=side)
         yield self.stage("", c.PROBABILITIES, t=side)
         if labels:
-            yield self.stage("", c.PER_TOKEN_LOSS, t=side)
+            smoothing = config.label_smoothing
+            yield self.stage(
+                "", c.SMOOTHED_LOSS if smoothing else c.PER_TOKEN_LOSS, t=side,
+                smoothing=smoothing, words=config.vocabulary,
+            )  # fmt: skip
             yield self.stage("", c.LOSS)
 
     def stage(

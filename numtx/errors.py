@@ -54,6 +54,10 @@ class SubstitutionError(NumtxError):
     """A change of the source that hits no place in it, or more than one."""
 
 
+class TrainingError(NumtxError):
+    """A training run that cannot start, go on, or be resumed."""
+
+
 class UsageError(NumtxError):
     """An option of the command line that cannot be taken."""
 

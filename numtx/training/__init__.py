@@ -1,0 +1,1 @@
+"""Training: optimisers, schedule, the loop and its checkpoint; the flow of gradients, shown."""

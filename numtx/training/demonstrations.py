@@ -1,6 +1,6 @@
-"""Three things that the documents say of training, measured.
+"""What the documents say of exposure bias and of residual connections, measured.
 
-Each trains small models from the example's parameters or beside them, and returns plain data.
+Each trains models of the example's kind and returns plain data. (`peeking` is the third.)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..ops.softmax import log_softmax_forward
 from ..parameters import initialise
 from ..shapes import Array
 from ..trace.trace import record
-from .greedy import Row, last_log_probabilities, predictions, rows
+from .greedy import last_log_probabilities, rows
 from .loop import train
 from .recipe import Recipe
 from .run import Run
@@ -96,7 +96,7 @@ def exposure_bias(
     In training every word follows the right words; running freely it follows the model's own,
     and after a mistake the model stands where it has never been.
     """
-    _needs_decoder(config)
+    needs_decoder(config)
     run = Run(config, parameters, recipe)
     found = []
     for stop in steps:
@@ -116,6 +116,8 @@ def _stumbled(config: Config, parameters: Mapping[str, Array], batch: Batch) -> 
     firsts = {row.targets[0] for row in rows(config, batch)}
     wrong = [word for word in range(config.vocabulary) if word not in firsts]
     scores = [free_score(config, parameters, batch, first=word) for word in wrong[:MOST_WORDS]]
+    if not sum(score.words for score in scores):
+        raise TrainingError("exposure bias needs a second word to predict in some row")
     return Score(
         float(np.mean([score.loss for score in scores])),
         sum(score.right for score in scores),
@@ -124,83 +126,6 @@ def _stumbled(config: Config, parameters: Mapping[str, Array], batch: Batch) -> 
 
 
 MOST_WORDS = 50  # of a large vocabulary, so many are tried as a wrong word
-
-
-class Peeking(NamedTuple):
-    """A model trained with or without the causal mask.
-
-    forced     after the right words
-    free       after its own words
-    followed   the share of places whose prediction becomes the next input word when that is
-               replaced by another one: the model copies what it peeks at
-    written    what it writes running freely, by row, against `targets`
-    """
-
-    causal: bool
-    forced: Score
-    free: Score
-    followed: float
-    written: list[list[int]]
-    targets: list[list[int]]
-
-
-def peeking(
-    config: Config,
-    parameters: Mapping[str, Array],
-    batch: Batch,
-    steps: int = 1000,
-    recipe: Recipe | None = None,
-) -> list[Peeking]:
-    """The same model trained with and without the causal mask.
-
-    Without it a place sees the word that it should predict, which is the next input word: its
-    loss falls by copying, and there is nothing to copy when the model runs freely.
-    """
-    _needs_decoder(config)
-    found = []
-    for causal in (True, False):
-        own = dataclasses.replace(config, causal=causal)
-        run = train(Run(own, parameters, recipe), batch, steps)
-        given = rows(own, batch)
-        found.append(
-            Peeking(
-                causal,
-                forced_score(own, run.parameters, batch),
-                free_score(own, run.parameters, batch),
-                _followed(own, run.parameters, batch),
-                [_written(own, run.parameters, row) for row in given],
-                [row.targets for row in given],
-            )
-        )
-    return found
-
-
-def _written(config: Config, parameters: Mapping[str, Array], row: Row) -> list[int]:
-    tokens = list(row.prompt)
-    for _ in row.targets:
-        tokens.append(int(np.argmax(last_log_probabilities(config, parameters, row, tokens))))
-    return tokens[len(row.prompt) :]
-
-
-def _followed(config: Config, parameters: Mapping[str, Array], batch: Batch) -> float:
-    """How often the prediction at a place is the wrong word that was put at the next place."""
-    inputs = check_batch(config, batch)
-    assert inputs.labels is not None
-    name = "ids" if config.model == "decoder-only" else "decoder_ids"
-    ids = inputs.sides["decoder"].ids
-    followed = tried = 0
-    for t in range(ids.shape[1] - 1):
-        counted = (inputs.labels[:, t] != IGNORED) & inputs.sides["decoder"].valid[:, t + 1]
-        for word in range(min(config.vocabulary, MOST_WORDS)):
-            changed = counted & (ids[:, t + 1] != word)
-            if not changed.any():
-                continue
-            other = ids.copy()
-            other[:, t + 1] = word
-            best = predictions(config, parameters, dataclasses.replace(batch, **{name: other}))
-            tried += int(np.count_nonzero(changed))
-            followed += int(np.count_nonzero(best[changed, t] == word))
-    return followed / tried if tried else 0.0
 
 
 class Depth(NamedTuple):
@@ -250,7 +175,8 @@ def _block_ends(config: Config) -> list[str]:
     return [f"{side}.input", *blocks]
 
 
-def _needs_decoder(config: Config) -> None:
+def needs_decoder(config: Config) -> None:
+    """Raise `TrainingError` for a model that writes nothing."""
     if "decoder" not in config.sides:
         raise TrainingError(
             f"model {config.model!r} never runs freely; this demonstration needs a decoder"

@@ -1,0 +1,41 @@
+"""A curve in the terminal: a loss against its steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def curve_text(values: Sequence[float], width: int = 72, height: int = 10) -> str:
+    """The values as a curve of `*`, on a logarithmic scale where all are above 0.
+
+    A column is the mean of its share of the values, and so are the numbers on the left those
+    of the scale, not of single values. The lines under it say the steps, counted from 1.
+    """
+    if not values:
+        return "(no steps)"
+    margin = 10
+    columns = max(1, min(len(values), width - margin - 1))
+    means = [
+        math.fsum(part) / len(part)
+        for part in (
+            values[len(values) * j // columns : len(values) * (j + 1) // columns]
+            for j in range(columns)
+        )
+    ]
+    logarithmic = min(means) > 0
+    heights = [math.log(mean) if logarithmic else mean for mean in means]
+    low, high = min(heights), max(heights)
+    span = (high - low) or 1.0
+    rows = [round((high - h) / span * (height - 1)) for h in heights]
+    lines = []
+    for i in range(height):
+        level = high - span * i / (height - 1) if height > 1 else high
+        label = f"{math.exp(level) if logarithmic else level:.4g}" if i % 3 == 0 else ""
+        marks = "".join("*" if row == i else " " for row in rows)
+        lines.append(f"{label:>{margin - 1}} |{marks}".rstrip())
+    lines.append(" " * margin + "+" + "-" * columns)
+    first, last = "1", str(len(values))
+    gap = max(1, columns - len(first) - len(last))
+    lines.append(" " * (margin + 1) + first + (" " * gap + last if len(values) > 1 else ""))
+    return "\n".join(lines)

@@ -17,7 +17,12 @@ from ..errors import NumtxError
 
 # In the order in which --help lists them. Each module has `add` and `run`, and loads
 # NumPy only in `run`.
-COMMANDS = ("trace", "stages", "init")
+COMMANDS = (
+    "trace",
+    "stages",
+    "init",
+    "train",
+)
 
 
 class Parser(argparse.ArgumentParser):

@@ -26,6 +26,8 @@ def curve_text(values: Sequence[float], width: int = 72, height: int = 10) -> st
     logarithmic = min(means) > 0
     heights = [math.log(mean) if logarithmic else mean for mean in means]
     low, high = min(heights), max(heights)
+    if low == high:
+        height = 1
     span = (high - low) or 1.0
     rows = [round((high - h) / span * (height - 1)) for h in heights]
     lines = []

@@ -1,0 +1,149 @@
+"""What training has to say, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..render.grid import Grid, clean, grid_text
+from ..render.headings import say
+from ..render.numbers import cell, decimals_for, shape_text
+from ..shapes import Array
+from ..stages.catalogue import Text
+from ..vocabulary import Vocabulary
+from .demonstrations import Depth, Exposure, Score
+from .flow import Flow, Update
+from .greedy import Answer
+from .peeking import Peeking
+
+FLOW = Text("第五幕：梯度如何流回去", "Act five: how the gradient flows back")
+STEP = Text("一步更新", "one step")
+
+
+def flow_text(flows: Sequence[Flow], lang: str = "both", width: int = 80) -> str:
+    """The table of gradients, from the loss back to the embeddings."""
+    grid = Grid(
+        [flow.symbol for flow in flows],
+        ["where", "shape", "norm", "largest"],
+        [
+            [
+                flow.name.removeprefix("parameters/"), shape_text(flow.shape),
+                f"{flow.norm:.3e}", f"{flow.largest:.3e}",
+            ]
+            for flow in flows
+        ],
+    )  # fmt: skip
+    notes = [f"{flow.symbol}: {say(flow.note, lang)}" for flow in flows if flow.note is not None]
+    return "\n".join([say(FLOW, lang), "", grid_text(grid, width), "", *dict.fromkeys(notes)])
+
+
+def update_text(update: Update, rate: float, lang: str = "both", width: int = 80) -> str:
+    """One matrix before a step, its gradient, and the matrix after the step."""
+    title = f"{update.name}   {say(STEP, lang)}: W_new = W_old - {rate:g} * gradient"
+    parts = [title]
+    decimals = max(6, decimals_for(rate * update.gradient, 2))
+    for name in ("old", "gradient", "new"):
+        matrix: Array = getattr(update, name)
+        rows = np.atleast_2d(matrix)
+        grid = Grid(
+            [f"{name} {i}" for i in range(len(rows))],
+            [str(j) for j in range(rows.shape[1])],
+            [[cell(x, decimals) for x in row] for row in rows.tolist()],
+        )
+        parts.append(grid_text(grid, width))
+    return "\n\n".join(parts)
+
+
+def answers_text(answers: Sequence[Answer], vocabulary: Vocabulary, width: int = 80) -> str:
+    """What was written against what should have been, word by word."""
+    blocks = []
+    for number, (given, wanted) in enumerate(answers):
+        shown = [*given, *[-1] * (len(wanted) - len(given))]
+        names = [[clean(t) for t in row] for row in vocabulary.names([shown, wanted])]
+        marks = ["ok" if a == b else "WRONG" for a, b in zip(shown, wanted, strict=True)]
+        columns = [str(j) for j in range(len(wanted))]
+        label = f"row {number} " if len(answers) > 1 else ""
+        rows = [f"{label}greedy", f"{label}target", ""]
+        blocks.append(grid_text(Grid(rows, columns, [*names, marks]), width))
+    return "\n\n".join(blocks)
+
+
+EXPOSURE = Text(
+    "曝光偏差：训练时每个词接在正确的词之后，自由生成时接在模型自己写的词之后",
+    "exposure bias: in training each word follows the right words, running freely the model's own",
+)
+EXPOSURE_WHY = Text(
+    "学会之后两者可以相同；但第一个词一旦写错，模型就站在训练中从未到过的地方",
+    "once learnt the two can agree; after one wrong first word the model stands where training "
+    "never was",
+)
+
+
+def exposure_text(table: Sequence[Exposure], lang: str = "both", width: int = 80) -> str:
+    """The table of exposure bias."""
+    columns = ["forced", "right", "free", "right", "one wrong word", "right"]
+    cells = [[*_score(row.forced), *_score(row.free), *_score(row.stumbled)] for row in table]
+    grid = Grid([f"step {row.step}" for row in table], columns, cells)
+    return "\n".join([say(EXPOSURE, lang), "", grid_text(grid, width), "", say(EXPOSURE_WHY, lang)])
+
+
+PEEKING = Text(
+    "因果掩码：有掩码与没有掩码，各训练一次",
+    "the causal mask: trained once with it and once without",
+)
+
+
+def peeking_text(
+    table: Sequence[Peeking],
+    title: str,
+    vocabulary: Vocabulary | None,
+    best: float | None = None,
+    width: int = 80,
+) -> str:
+    """The table of one task learnt with and without the mask."""
+    columns = ["forced", "right", "free", "right", "copied"]
+    cells = [[*_score(row.forced), *_score(row.free), f"{row.followed:.0%}"] for row in table]
+    names = ["with mask" if row.causal else "without mask" for row in table]
+    lines = [title, "", grid_text(Grid(names, columns, cells), width), ""]
+    if best is not None:
+        lines.append(f"smallest loss without peeking: {best:.4f}")
+    for name, row in zip(names, table, strict=True):
+        for given, wanted in list(zip(row.given, row.wanted, strict=True))[:1]:
+            lines.append(f"{name} writes {_words(given, vocabulary)}")
+            lines.append(f"{'':{len(name)}} should {_words(wanted, vocabulary)}")
+    return "\n".join(lines)
+
+
+DEPTH = Text(
+    "梯度的大小随深度的变化：有残差连接与没有残差连接",
+    "the size of the gradient by depth: with and without residual connections",
+)
+
+
+def depth_text(table: Sequence[Depth], steps: int, lang: str = "both", width: int = 80) -> str:
+    """Gradient norms by depth, and what training makes of each model."""
+    names = ["with residual" if column.residual else "without" for column in table]
+    rows = ["input", *(f"after block {i}" for i in range(len(table[0].norms) - 1))]
+    order = range(len(rows) - 1, -1, -1)
+    grid = Grid(
+        [rows[i] for i in order],
+        names,
+        [[f"{column.norms[i]:.2e}" for column in table] for i in order],
+    )
+    lines = [say(DEPTH, lang), "", grid_text(grid, width), ""]
+    for name, column in zip(names, table, strict=True):
+        ratio = column.norms[0] / column.norms[-1] if column.norms[-1] else 0.0
+        lines.append(
+            f"{name}: input / last block = {ratio:.1e}; loss {column.loss_before:.4f} -> "
+            f"{column.loss_after:.4f} in {steps} steps"
+        )
+    return "\n".join(lines)
+
+
+def _score(score: Score) -> list[str]:
+    return [f"{score.loss:.4f}", f"{score.right}/{score.words}"]
+
+
+def _words(ids: Sequence[int], vocabulary: Vocabulary | None) -> str:
+    return " ".join(clean(vocabulary.token(i)) if vocabulary else str(i) for i in ids)

@@ -13,6 +13,8 @@ from .files import NpzFile, write_npz
 from .parameters import parameter_shapes
 from .shapes import Array
 
+PREFIX = "parameters/"  # of parameters in a file that holds other arrays too
+
 
 def save_parameters(path: str | Path, parameters: Mapping[str, Array]) -> None:
     """Write parameters to an `.npz` file, aside first and then renamed."""
@@ -25,27 +27,36 @@ def load_parameters(path: str | Path, config: Config) -> dict[str, Array]:
     Names, shapes and types are checked from the headers before any data is read; float32
     and float64 are both taken and converted to the configuration's type. Raises `FileError`
     for a file that is none, `ParameterError` for one that does not fit the configuration.
+
+    A trace and a training run hold parameters too, under `parameters/NAME`; from such a file
+    these are taken and the rest is left.
     """
     expected = parameter_shapes(config)
     with NpzFile(path) as file:
+        prefix = PREFIX if any(name.startswith(PREFIX) for name in file.headers) else ""
+        headers = {
+            name.removeprefix(prefix): header
+            for name, header in file.headers.items()
+            if name.startswith(prefix)
+        }
         for name, shape in expected.items():
-            if name not in file.headers:
+            if name not in headers:
                 raise ParameterError(f"{path}: {name!r} is missing; it should have shape {shape}")
-            header = file.headers[name]
+            header = headers[name]
             if header.shape != shape:
                 raise ParameterError(
                     f"{path}: {name!r} has shape {header.shape}; the configuration needs {shape}"
                 )
             if header.dtype.kind != "f":
                 raise ParameterError(f"{path}: {name!r} is {header.dtype}; floats are needed")
-        for name in file.headers:
+        for name in headers:
             if name not in expected:
                 raise ParameterError(
                     f"{path}: {name!r} is not a parameter of this model; {nearest(name, expected)}"
                 )
         parameters = {}
         for name in expected:
-            array = file.read(name).astype(config.dtype, copy=False)
+            array = file.read(prefix + name).astype(config.dtype, copy=False)
             if not np.isfinite(array).all():
                 place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
                 raise ParameterError(f"{path}: {name!r} has {array[place]} at {place}")

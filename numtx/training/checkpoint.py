@@ -18,12 +18,12 @@ from ..config import Config
 from ..errors import NumtxError, TrainingError
 from ..files import NpzFile, write_npz
 from ..parameters import parameter_shapes
+from ..parameters_file import PREFIX
 from ..shapes import Array
 from .recipe import Recipe
 from .run import Run
 
 FORMAT = "numtx training 1"
-PREFIX = "parameters/"
 
 
 def save_run(path: str | Path, run: Run) -> None:

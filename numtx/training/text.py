@@ -120,6 +120,13 @@ DEPTH = Text(
     "the size of the gradient by depth: with and without residual connections",
 )
 
+DEPTH_WHY = Text(
+    "没有残差连接，每一层只把自己算出的东西往下传；在编码器-解码器里，解码器自己的词只能通过"
+    "交叉注意力的权重传下去",
+    "without them a block hands on only what it made; in an encoder-decoder the decoder's own "
+    "words then pass cross-attention through its weights alone",
+)
+
 
 def depth_text(table: Sequence[Depth], steps: int, lang: str = "both", width: int = 80) -> str:
     """Gradient norms by depth, and what training makes of each model."""
@@ -138,6 +145,7 @@ def depth_text(table: Sequence[Depth], steps: int, lang: str = "both", width: in
             f"{name}: input / last block = {ratio:.1e}; loss {column.loss_before:.4f} -> "
             f"{column.loss_after:.4f} in {steps} steps"
         )
+    lines += ["", say(DEPTH_WHY, lang)]
     return "\n".join(lines)
 
 

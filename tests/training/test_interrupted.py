@@ -1,6 +1,7 @@
 """A training process killed at random moments: its file always loads, and a resumed run ends
 like an undisturbed one."""
 
+import importlib
 import os
 import random
 import subprocess
@@ -34,8 +35,6 @@ train(run, batch, int(sys.argv[2]), save=sys.argv[1], save_every=1)
 
 
 def get(name):
-    import importlib
-
     return importlib.import_module(f"numtx.{name}")
 
 

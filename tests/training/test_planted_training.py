@@ -58,8 +58,8 @@ BUGS = [
      "min(ratio, 1.0)", checks.schedule_by_hand),
     ("the highest rate ignores the width", SCHEDULE, "math.sqrt(width * warmup)",
      "math.sqrt(warmup)", checks.schedule_by_hand),
-    ("the schedule counts from 0", RUN, "rate = recipe.rate(number, self.config)",
-     "rate = recipe.rate(self.step, self.config)", checks.a_rate_of_the_schedule_is_used),
+    ("the schedule runs a step ahead", RUN, "rate = recipe.rate(number, self.config)",
+     "rate = recipe.rate(number + 1, self.config)", checks.a_rate_of_the_schedule_is_used),
     # loop
     ("the run goes on with a loss that is not finite", RUN,
      "if not (math.isfinite(loss) and math.isfinite(length)):", "if False:",

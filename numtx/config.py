@@ -9,30 +9,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
-from .errors import ConfigError, nearest
-
-MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
-NORMS = ("layer", "rms")
-NORM_PLACES = ("post", "pre")
-POSITIONS = ("sinusoidal", "learned", "rotary")
-ROTARY_LAYOUTS = ("half", "interleaved")
-ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
-DTYPES = ("float64", "float32")
-
-SUBLAYERS = (
-    "encoder.self_attention",
-    "encoder.feed_forward",
-    "decoder.self_attention",
-    "decoder.cross_attention",
-    "decoder.feed_forward",
+from .config_rules import (
+    PLACES,
+    RULES,
+    as_set,
+    canonical_places,
+    check_field,
 )
-ATTENTIONS = tuple(name for name in SUBLAYERS if name.endswith("attention"))
-BIASES = ("b_q", "b_k", "b_v", "b_o", "b_in", "b_gate", "b_out", "norm.bias", "output.b")
+from .errors import ConfigError, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +116,9 @@ class Config:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check_field(field.name, getattr(self, field.name))
-        for name, known in _PLACES.items():
-            object.__setattr__(self, name, _places(name, getattr(self, name), known))
+            check_field(field.name, getattr(self, field.name))
+        for name, known in PLACES.items():
+            object.__setattr__(self, name, canonical_places(name, getattr(self, name), known))
         for rule in RULES:
             if not rule.holds(self):
                 raise ConfigError(f"config: {rule.message(self)}")
@@ -216,19 +205,19 @@ class Config:
 
     @cached_property
     def _norms(self) -> frozenset[str]:
-        return _as_set(self.norm_at)
+        return as_set(self.norm_at)
 
     @cached_property
     def _residuals(self) -> frozenset[str]:
-        return _as_set(self.residual_at)
+        return as_set(self.residual_at)
 
     @cached_property
     def _projections(self) -> frozenset[str]:
-        return _as_set(self.output_projection_at)
+        return as_set(self.output_projection_at)
 
     @cached_property
     def _bias_names(self) -> frozenset[str]:
-        return _as_set(self.biases)
+        return as_set(self.biases)
 
     # To and from JSON.
 
@@ -262,153 +251,3 @@ class Config:
         except json.JSONDecodeError as error:
             raise ConfigError(f"config: not JSON: {error}") from None
         return cls.from_dict(fields)
-
-
-class Rule(NamedTuple):
-    """A condition that every configuration meets, and what to say of one that does not."""
-
-    holds: Callable[[Config], bool]
-    message: Callable[[Config], str]
-
-
-# The table of allowed combinations: what is not refused here is allowed.
-RULES: tuple[Rule, ...] = (
-    Rule(
-        lambda c: (
-            (c.encoder_layers > 0) == ("encoder" in c.sides)
-            and (c.decoder_layers > 0) == ("decoder" in c.sides)
-        ),
-        lambda c: (
-            f"model {c.model!r} with encoder_layers {c.encoder_layers} and decoder_layers "
-            f"{c.decoder_layers}; give layers to {' and '.join(c.sides)} and to nothing else"
-        ),
-    ),
-    Rule(
-        lambda c: c.heads % c.kv_heads == 0,
-        lambda c: f"heads {c.heads} is not a multiple of key_value_heads {c.kv_heads}",
-    ),
-    Rule(
-        lambda c: c.key_width is not None or c.width % c.heads == 0,
-        lambda c: f"width {c.width} is not a multiple of heads {c.heads}; give key_width",
-    ),
-    Rule(
-        lambda c: c.source_vocabulary is None or c.model == "encoder-decoder",
-        lambda c: f"source_vocabulary is for the encoder-decoder; the model is {c.model!r}",
-    ),
-    Rule(
-        lambda c: c.positions != "sinusoidal" or c.width % 2 == 0,
-        lambda c: f"sinusoidal positions pair the components, and width {c.width} is odd",
-    ),
-    Rule(
-        lambda c: (c.positions == "learned") == (c.position_limit is not None),
-        lambda c: (
-            f"position_limit {c.position_limit} with positions {c.positions!r}; learned "
-            "positions, and only they, have a limit"
-        ),
-    ),
-    Rule(
-        lambda c: c.position_offset == 0 or c.positions == "learned",
-        lambda c: f"position_offset is for learned positions; positions are {c.positions!r}",
-    ),
-    Rule(
-        lambda c: c.rotary_width is None or c.positions == "rotary",
-        lambda c: f"rotary_width is for rotary positions; positions are {c.positions!r}",
-    ),
-    Rule(
-        lambda c: c.rotated % 2 == 0 and c.rotated <= c.d_k,
-        lambda c: f"rotary width {c.rotated} with d_k {c.d_k}; it is even and at most d_k",
-    ),
-    Rule(
-        lambda c: all(
-            c.has_output_projection(name) or c.heads * c.d_v == c.width
-            for name in ATTENTIONS
-            if name.split(".")[0] in c.sides
-        ),
-        lambda c: (
-            f"without output projection heads * d_v = {c.heads * c.d_v} must be the width {c.width}"
-        ),
-    ),
-    Rule(
-        lambda c: 0.0 <= c.label_smoothing < 1.0,
-        lambda c: f"label_smoothing is {c.label_smoothing}; it is at least 0 and below 1",
-    ),
-    Rule(
-        lambda c: not c.embedding_norm or c.norm is not None,
-        lambda c: "embedding_norm needs a norm, and norm is None",
-    ),
-)
-
-
-_PLACES: dict[str, tuple[str, ...]] = {
-    "norm_at": SUBLAYERS,
-    "residual_at": SUBLAYERS,
-    "output_projection_at": ATTENTIONS,
-    "biases": BIASES,
-}
-
-_CHOICES: dict[str, tuple[str | None, ...]] = {
-    "model": MODELS,
-    "norm": (*NORMS, None),
-    "norm_place": NORM_PLACES,
-    "positions": (*POSITIONS, None),
-    "rotary_layout": ROTARY_LAYOUTS,
-    "activation": ACTIVATIONS,
-    "dtype": DTYPES,
-}
-
-_LEAST: dict[str, int] = {
-    "width": 1, "encoder_layers": 0, "decoder_layers": 0, "heads": 1, "key_value_heads": 1,
-    "key_width": 1, "value_width": 1, "hidden": 1, "vocabulary": 1, "source_vocabulary": 1,
-    "window": 1, "position_limit": 1, "position_offset": 0, "rotary_width": 2, "segments": 0,
-}  # fmt: skip
-
-_OPTIONAL = {
-    "key_value_heads", "key_width", "value_width", "source_vocabulary", "score_scale", "window",
-    "position_limit", "rotary_width",
-}  # fmt: skip
-
-# Numbers that may not be zero or below; the other floats may be any finite number.
-_POSITIVE = {"position_base"}
-_NOT_NEGATIVE = {"epsilon"}
-
-
-def _check_field(name: str, value: Any) -> None:
-    if value is None and name in _OPTIONAL:
-        return
-    if name in _CHOICES:
-        if value not in _CHOICES[name]:
-            choices = ", ".join("null" if c is None else repr(c) for c in _CHOICES[name])
-            raise ConfigError(f"config: {name} is {value!r}; it is one of {choices}")
-    elif name in _LEAST:
-        if type(value) is not int or value < _LEAST[name]:
-            raise ConfigError(
-                f"config: {name} is {value!r}; it is a whole number of at least {_LEAST[name]}"
-            )
-    elif name in ("causal", "embedding_norm", "gated", "tied_output"):
-        if type(value) is not bool:
-            raise ConfigError(f"config: {name} is {value!r}; it is true or false")
-    elif name not in _PLACES:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value):
-            raise ConfigError(f"config: {name} is {value!r}; it is a finite number")
-        if (name in _POSITIVE and value <= 0) or (name in _NOT_NEGATIVE and value < 0):
-            least = "above 0" if name in _POSITIVE else "0 or above"
-            raise ConfigError(f"config: {name} is {value!r}; it is {least}")
-
-
-def _places(name: str, value: Any, known: tuple[str, ...]) -> tuple[str, ...] | bool:
-    """True and False stay (all, none); a list is checked and put into the canonical order."""
-    if isinstance(value, bool):
-        return value
-    if not isinstance(value, tuple | list):
-        raise ConfigError(f"config: {name} is {value!r}; it is true, false or a list of names")
-    for item in value:
-        if item not in known:
-            raise ConfigError(f"config: {name} names {item!r}; {nearest(str(item), known)}")
-    return tuple(item for item in known if item in value)
-
-
-def _as_set(places: tuple[str, ...] | bool) -> frozenset[str]:
-    if isinstance(places, bool):
-        return frozenset((*SUBLAYERS, *BIASES)) if places else frozenset()
-    return frozenset(places)

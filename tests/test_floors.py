@@ -17,8 +17,8 @@ FILES = sorted(HOME.rglob("*.py"))
 NAMES = [".".join(file.relative_to(HOME).with_suffix("").parts) for file in FILES]
 
 FLOORS = [
-    {"errors", "config", "shapes", "tap"},
-    {"ops", "parameters", "vocabulary", "masks"},
+    {"errors", "config", "config_rules", "shapes", "tap", "files"},
+    {"ops", "parameters", "parameters_file", "vocabulary", "masks", "sequences"},
     {"attention", "latent_attention", "feed_forward", "cache", "batch"},
     {"block"},
     {"model"},

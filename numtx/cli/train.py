@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if training.losses:
         print(f"loss {training.losses[0]:.6f} -> {training.losses[-1]:.6f} at step {training.step}")
     found = answers(training.config, training.parameters, example.batch)
+    assert example.vocabulary is not None  # every example names its tokens
     print(f"\n{answers_text(found, example.vocabulary, width)}")
     wrong = sum(answer.given != answer.wanted for answer in found)
     print("greedy output = target" if not wrong else "greedy output differs from the target")

@@ -25,7 +25,7 @@ TAPS = {"tap", "here", "there", "onward"}  # the names that the source gives to 
 class WithoutTaps(ast.NodeTransformer):
     """`tap("x", v)` -> `v`, `tap.grad("x", v)` -> `v`, `tap.at("x")` -> `tap`."""
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         function = node.func
         if isinstance(function, ast.Name) and function.id in TAPS:
@@ -40,7 +40,7 @@ class WithoutTaps(ast.NodeTransformer):
             return ast.Constant(None)
         return node
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         if isinstance(node.value, ast.Name) and node.value.id in TAPS and node.attr == "active":
             return ast.Constant(False)
         return node

@@ -248,6 +248,6 @@ class Config:
         """A configuration from JSON text."""
         try:
             fields = json.loads(text)
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # a JSONDecodeError, or a number of thousands of digits
             raise ConfigError(f"config: not JSON: {error}") from None
         return cls.from_dict(fields)

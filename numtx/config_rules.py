@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -155,7 +155,7 @@ def check_field(name: str, value: Any) -> None:
             raise ConfigError(f"config: {name} is {value!r}; it is true or false")
     elif name not in PLACES:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value):
+        if not number or not abs(value) <= sys.float_info.max:  # holds for no NaN, no huge int
             raise ConfigError(f"config: {name} is {value!r}; it is a finite number")
         if (name in _POSITIVE and value <= 0) or (name in _NOT_NEGATIVE and value < 0):
             least = "above 0" if name in _POSITIVE else "0 or above"

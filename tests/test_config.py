@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import VARIANTS, WEATHER
+
+import numtx
+from numtx.config import _LEAST, RULES, SUBLAYERS, Config
+from numtx.errors import ConfigError, NumtxError, nearest
+
+SMALL = {
+    "width": 6,
+    "encoder_layers": 1,
+    "decoder_layers": 2,
+    "heads": 3,
+    "hidden": 5,
+    "vocabulary": 11,
+}
+
+
+def refused(**fields: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Config(**{**SMALL, **fields})
+    message = str(caught.value)
+    assert message.startswith("config: ") and "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("model", "gpt", "one of 'encoder-decoder'"),
+        ("width", 0, "at least 1"),
+        ("width", 6.0, "whole number"),
+        ("width", True, "whole number"),
+        ("width", None, "whole number"),
+        ("heads", "3", "whole number"),
+        ("encoder_layers", -1, "at least 0"),
+        ("key_value_heads", 0, "at least 1"),
+        ("window", 0, "at least 1"),
+        ("rotary_width", 1, "at least 2"),
+        ("segments", -1, "at least 0"),
+        ("norm", "batch", "null"),
+        ("norm_place", "middle", "'post', 'pre'"),
+        ("positions", "relative", "'sinusoidal'"),
+        ("rotary_layout", "pairs", "'half'"),
+        ("activation", "tanh", "'relu'"),
+        ("dtype", "float16", "'float64'"),
+        ("causal", 1, "true or false"),
+        ("gated", None, "true or false"),
+        ("tied_output", "yes", "true or false"),
+        ("embedding_norm", 0, "true or false"),
+        ("epsilon", -1e-9, "0 or above"),
+        ("epsilon", math.nan, "finite"),
+        ("position_base", 0.0, "above 0"),
+        ("position_base", math.inf, "finite"),
+        ("score_scale", "big", "finite number"),
+        ("score_scale", True, "finite number"),
+        ("embedding_scale", None, "finite number"),
+        ("output_scale", [1.0], "finite number"),
+        ("norm_at", "decoder.feed_forward", "list of names"),
+        ("norm_at", ["decoder.feedforward"], "did you mean 'decoder.feed_forward'?"),
+        ("residual_at", [3], "names 3"),
+        ("output_projection_at", ["decoder.feed_forward"], "names 'decoder.feed_forward'"),
+        ("biases", ["b_z"], "names 'b_z'"),
+        ("biases", None, "true, false or a list"),
+    ],
+)
+def test_a_bad_field_is_named(field, value, says):
+    message = refused(**{field: value})
+    assert field in message and says in message
+
+
+BROKEN = [
+    ({"encoder_layers": 0}, "give layers to encoder and decoder"),
+    ({"model": "decoder-only"}, "give layers to decoder and to nothing else"),
+    ({"key_value_heads": 2}, "heads 3 is not a multiple of key_value_heads 2"),
+    ({"width": 8}, "width 8 is not a multiple of heads 3; give key_width"),
+    (
+        {"model": "encoder-only", "decoder_layers": 0, "source_vocabulary": 9},
+        "source_vocabulary is for the encoder-decoder",
+    ),
+    ({"width": 9}, "width 9 is odd"),
+    ({"position_limit": 5}, "position_limit 5 with positions 'sinusoidal'"),
+    ({"positions": "learned"}, "position_limit None with positions 'learned'"),
+    ({"position_offset": 2}, "position_offset is for learned positions"),
+    ({"rotary_width": 2}, "rotary_width is for rotary positions"),
+    ({"positions": "rotary", "rotary_width": 4}, "rotary width 4 with d_k 2"),
+    ({"positions": "rotary", "key_width": 3}, "rotary width 3 with d_k 3"),
+    ({"value_width": 3, "output_projection_at": False}, "heads * d_v = 9 must be the width 6"),
+    ({"embedding_norm": True, "norm": None}, "embedding_norm needs a norm"),
+]
+
+
+@pytest.mark.parametrize(("fields", "says"), BROKEN)
+def test_a_combination_that_names_no_model(fields, says):
+    assert says in refused(**fields)
+
+
+def test_every_rule_is_broken_once():
+    """Each rule of the table is what refuses one of the cases above."""
+    said = [refused(**fields) for fields, _ in BROKEN]
+    loose = [_Unchecked({**SMALL, **fields}) for fields, _ in BROKEN]
+    for rule in RULES:
+        assert any(
+            not rule.holds(config) and f"config: {rule.message(config)}" == message
+            for config, message in zip(loose, said, strict=True)
+        )
+
+
+def _Unchecked(fields: dict[str, object]) -> Config:  # noqa: N802
+    """A configuration that nobody has looked at."""
+    config = object.__new__(Config)
+    for field in dataclasses.fields(Config):
+        object.__setattr__(config, field.name, fields.get(field.name, field.default))
+    return config
+
+
+def test_what_follows_from_the_fields():
+    c = Config(**SMALL)
+    assert (c.d_k, c.d_v, c.kv_heads, c.rotated) == (2, 2, 3, 0)
+    assert c.scale == 1.0 / math.sqrt(2.0)
+    assert (c.layers("encoder"), c.layers("decoder")) == (1, 2)
+    assert c.sublayers("encoder") == ("self_attention", "feed_forward")
+    assert c.sublayers("decoder") == ("self_attention", "cross_attention", "feed_forward")
+    assert c.shared_embedding and not c.final_norm
+    wide = Config(**SMALL, key_width=4, value_width=5, score_scale=0.5)
+    assert (wide.d_k, wide.d_v, wide.scale) == (4, 5, 0.5)
+    two = Config(**SMALL, source_vocabulary=9, norm_place="pre")
+    assert (two.vocabulary_of("encoder"), two.vocabulary_of("decoder")) == (9, 11)
+    assert two.final_norm and not two.shared_embedding
+    turned = Config(**{**SMALL, "positions": "rotary", "key_width": 8, "rotary_width": 6})
+    assert turned.rotated == 6
+    assert dataclasses.replace(turned, rotary_width=None).rotated == 8
+
+
+def test_places_are_true_false_or_a_list_in_canonical_order():
+    c = Config(
+        **{**SMALL, "norm_at": ["decoder.feed_forward", "encoder.feed_forward"]},
+        residual_at=False,
+        biases=["norm.bias", "b_q"],
+    )
+    assert c.norm_at == ("encoder.feed_forward", "decoder.feed_forward")
+    assert c.has_norm("decoder.feed_forward") and not c.has_norm("decoder.self_attention")
+    assert not any(c.has_residual(name) for name in SUBLAYERS)
+    assert c.biases == ("b_q", "norm.bias")
+    assert c.has_bias("b_q") and not c.has_bias("output.b")
+    assert all(c.has_output_projection(name) for name in SUBLAYERS if "attention" in name)
+    assert not dataclasses.replace(c, norm=None).has_norm("decoder.feed_forward")
+
+
+@pytest.mark.parametrize("fields", [WEATHER, *VARIANTS.values()])
+def test_round_trip_through_json(fields):
+    config = Config(**fields)
+    again = Config.from_json(json.dumps(config.to_dict()))
+    assert again == config and hash(again) == hash(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "got list"),
+        ('{"widht": 4}', "unknown field 'widht'; did you mean 'width'?"),
+        ('{"width": 4}', "field 'hidden' is missing"),
+        ('{"width": 1e999, "hidden": 1, "vocabulary": 1}', "width is inf"),
+        ('{"width": 4, "hidden": 1, "vocabulary": 1, "epsilon": NaN}', "epsilon is nan"),
+        ('{"a\\nb": 4}', "unknown field"),
+        ('{"width": 1' + "0" * 5000 + "}", "not JSON"),
+    ],
+)
+def test_json_that_is_no_configuration(text, says):
+    with pytest.raises(ConfigError) as caught:
+        Config.from_json(text)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner),
+    max_leaves=4,
+) | st.sampled_from([10**400, -(10**400)])
+
+
+@given(st.sampled_from([field.name for field in dataclasses.fields(Config)]), anything)
+def test_any_json_value_in_any_field_is_taken_or_refused_in_one_line(name, value):
+    try:
+        config = Config.from_dict({**SMALL, name: value})
+    except ConfigError as error:
+        assert "\n" not in str(error)
+    else:
+        assert config.to_dict()[name] == (list(value) if isinstance(value, list) else value)
+
+
+def test_a_configuration_is_frozen_and_its_fields_are_named():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config(**SMALL).width = 8
+    with pytest.raises(TypeError):
+        Config(6, 6, 6)
+    assert all(f"    {field.name} " in Config.__doc__ for field in dataclasses.fields(Config))
+    assert set(_LEAST) <= {field.name for field in dataclasses.fields(Config)}
+
+
+def test_errors_are_one_family():
+    family = [
+        value
+        for value in vars(numtx.errors).values()
+        if isinstance(value, type) and issubclass(value, Exception)
+    ]
+    assert len(family) >= 10
+    assert all(issubclass(kind, NumtxError) and kind.__doc__ for kind in family)
+    assert issubclass(NumtxError, ValueError)
+
+
+def test_nearest():
+    assert nearest("widht", ["width", "heads"]) == "did you mean 'width'?"
+    assert nearest("qqq", ["width", "heads"]) == "known: width, heads"
+    assert nearest("qqq", map(str, range(20))).endswith("11, ...")
+
+
+def test_the_face_is_lazy_and_complete():
+    assert set(numtx.__all__) == set(dir(numtx))
+    for name in numtx.__all__:
+        assert getattr(numtx, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'forwards'"):
+        _ = numtx.forwards

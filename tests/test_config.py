@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from samples import VARIANTS, WEATHER
 
 import numtx
-from numtx.config import _LEAST, RULES, SUBLAYERS, Config
+from numtx.config import Config
+from numtx.config_rules import _LEAST, RULES, SUBLAYERS
 from numtx.errors import ConfigError, NumtxError, nearest
 
 SMALL = {

@@ -98,7 +98,8 @@ def _side(config: Config, side: str, batch: Batch, prefix: str) -> SideInput:
     mask = getattr(batch, mask_name)
     if mask is None:
         valid = np.ones(ids.shape, bool)
-        positions = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
+        positions = np.zeros_like(ids)
+        positions += np.arange(ids.shape[1])
     else:
         valid = check_mask(mask_name, mask, ids.shape).copy()
         empty = np.flatnonzero(~valid.any(1))

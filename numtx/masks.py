@@ -6,6 +6,7 @@ below are the only places that name another convention.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -41,16 +42,22 @@ def allowed(
     query_positions  [B, T] and key_positions [B, S], the token counts that a window measures
     """
     batch, keys = valid.shape
-    seen = valid[:, None, None, :]
-    if causal:
-        place = np.arange(keys)
-        seen = seen & (place <= place[keys - queries :, None])
+    seen = valid[:, None, None, :] & _reach(queries, keys, causal)
     if window is not None:
         assert query_positions is not None and key_positions is not None
         distance = query_positions[:, None, :, None] - key_positions[:, None, None, :]
         seen = seen & (np.abs(distance) < window)
-    everywhere = np.broadcast_to(seen, (batch, heads, queries, keys))
+    # For one head there is nothing to repeat, and `broadcast_to` takes longer than all the rest.
+    everywhere = seen if heads == 1 else np.broadcast_to(seen, (batch, heads, queries, keys))
     return Mask(everywhere, live_keys(seen))
+
+
+@lru_cache(maxsize=16)
+def _reach(queries: int, keys: int, causal: bool) -> Array:
+    """[T, S], the keys that do not lie in a query's future (or all keys), read-only"""
+    reach = np.tri(queries, keys, keys - queries if causal else keys, dtype=bool)
+    reach.setflags(write=False)
+    return reach
 
 
 def live_keys(mask: Array) -> Array | None:

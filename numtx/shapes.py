@@ -15,7 +15,7 @@ matrix (d, h*k). Where `h` and `g` both occur, head h belongs to group g = h // 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -96,8 +96,16 @@ def row_dots(x: Array, y: Array) -> Array:
 
 def sum_rows(x: Array) -> Array:
     """The sum over the rows of a matrix    [n, d] -> [d]; a product is the fastest sum."""
-    total: Array = np.ones(len(x), x.dtype) @ x
+    total: Array = constant_row(len(x), 1.0, x.dtype) @ x
     return total
+
+
+@lru_cache(maxsize=64)
+def constant_row(length: int, value: float, dtype: np.dtype[Any]) -> Array:
+    """One number so many times, [n], read-only; the dot product with ones is a sum."""
+    row = np.full(length, value, dtype)
+    row.setflags(write=False)
+    return row
 
 
 def describe(value: object) -> str:

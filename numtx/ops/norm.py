@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, NamedTuple
+import math
+from typing import NamedTuple
 
 import numpy as np
 
-from ..shapes import Array, row_dots, sum_rows
+from ..shapes import Array, constant_row, row_dots, sum_rows
 
 
 class NormContext(NamedTuple):
@@ -29,12 +29,12 @@ def norm_forward(
     """
     width = x.shape[-1]
     if centred:
-        x = x - row_dots(x, _mean_of(width, x.dtype))
+        x = x - row_dots(x, constant_row(width, 1.0 / width, x.dtype))
+    # 1 / sqrt(squares / d + epsilon) = sqrt(d) / sqrt(squares + d * epsilon)
     inverse = row_dots(x, x)
-    inverse /= width
-    inverse += epsilon
+    inverse += width * epsilon
     np.sqrt(inverse, out=inverse)
-    np.divide(1.0, inverse, out=inverse)
+    np.divide(math.sqrt(width), inverse, out=inverse)
     normal = x * inverse
     y = normal * gain
     if bias is not None:
@@ -58,12 +58,6 @@ def norm_backward(dy: Array, context: NormContext) -> tuple[Array, Array, Array 
     through_variance /= width
     dx = dnormal - normal * through_variance
     if centred:
-        dx -= row_dots(dnormal, _mean_of(width, dy.dtype))
+        dx -= row_dots(dnormal, constant_row(width, 1.0 / width, dy.dtype))
     dx *= inverse
     return dx, dgain, dbias
-
-
-@lru_cache(maxsize=32)
-def _mean_of(width: int, dtype: np.dtype[Any]) -> Array:
-    """The row whose product with x is the mean of x."""
-    return np.full(width, 1.0 / width, dtype)

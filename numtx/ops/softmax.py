@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..shapes import Array, row_dots
+from ..shapes import Array, constant_row, row_dots
 
 
 def softmax_forward(scores: Array) -> Array:
@@ -30,7 +30,7 @@ def exponentials(scores: Array, out: Array) -> Array:
         largest[blind] = 0.0
     np.subtract(scores, largest, out=out)
     np.exp(out, out=out)
-    total = row_dots(out, np.ones(out.shape[-1], out.dtype))
+    total = row_dots(out, constant_row(out.shape[-1], 1.0, out.dtype))
     if blind is not None:
         total[blind] = 1.0
     return total
@@ -49,9 +49,9 @@ def softmax_backward(dweights: Array, weights: Array) -> Array:
 def log_softmax_forward(logits: Array) -> Array:
     """log_probabilities = logits - max - log(sum of exp(logits - max))"""
     shifted = logits - np.maximum.reduce(logits, -1, keepdims=True)
-    total = np.add.reduce(np.exp(shifted), -1, keepdims=True)
-    log_probabilities: Array = shifted - np.log(total)
-    return log_probabilities
+    total = row_dots(np.exp(shifted), constant_row(logits.shape[-1], 1.0, logits.dtype))
+    shifted -= np.log(total)
+    return shifted
 
 
 def log_softmax_backward(dlog: Array, log_probabilities: Array) -> Array:
@@ -59,6 +59,6 @@ def log_softmax_backward(dlog: Array, log_probabilities: Array) -> Array:
 
     `log_probabilities` are those that the forward returned, before any pin.
     """
-    total = np.add.reduce(dlog, -1, keepdims=True)
+    total = row_dots(dlog, constant_row(dlog.shape[-1], 1.0, dlog.dtype))
     dlogits: Array = dlog - np.exp(log_probabilities) * total
     return dlogits

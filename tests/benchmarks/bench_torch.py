@@ -87,7 +87,7 @@ def torch_step(config: numtx.Config, start: Any, batch: numtx.Batch) -> Callable
         loss = model(ids, decoder_ids, labels)
         loss.backward()
         optimiser.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 
@@ -140,7 +140,7 @@ def main(parts: list[str]) -> None:
     if not parts or "tiny" in parts:
         ids, decoder_ids, labels = draw.integers(0, 10, (3, 1, 7))
         batch = numtx.Batch(ids, decoder_ids, labels)
-        training_step("training step, tiny encoder-decoder", TINY, batch, 100, 2, "5 x")
+        training_step("training step, tiny encoder-decoder", TINY, batch, 40, 10, "5 x")
     if not parts or "small" in parts:
         ids, labels = draw.integers(0, 97, (2, 8, 64))
         batch = numtx.Batch(ids, labels=labels)

@@ -132,11 +132,18 @@ def _stack_groups(x: Array, groups: int) -> Array:
     return x.reshape(batch, groups, heads // groups * length, width)
 
 
+def _unstack_groups(x: Array, heads: int) -> Array:
+    """[B, G, (H/G)*T, *] -> [B, H, T, *]"""
+    batch, groups, length, width = x.shape
+    if heads == groups:
+        return x
+    return x.reshape(batch, heads, length * groups // heads, width)
+
+
 def products_forward(queries: Array, keys: Array) -> Array:
     """products = queries·keys^T    [B, H, T, k]·[B, G, S, k]^T -> [B, H, T, S]"""
-    batch, heads, length, _ = queries.shape
-    products: Array = _stack_groups(queries, keys.shape[1]) @ keys.swapaxes(-1, -2)
-    return products.reshape(batch, heads, length, keys.shape[2])
+    products = _stack_groups(queries, keys.shape[1]) @ keys.swapaxes(-1, -2)
+    return _unstack_groups(products, queries.shape[1])
 
 
 def products_backward(dproducts: Array, queries: Array, keys: Array) -> tuple[Array, Array]:
@@ -144,7 +151,7 @@ def products_backward(dproducts: Array, queries: Array, keys: Array) -> tuple[Ar
     =>    dqueries = dproducts·keys    dkeys = dproducts^T·queries"""
     groups = keys.shape[1]
     drows = _stack_groups(dproducts, groups)
-    dqueries = (drows @ keys).reshape(queries.shape)
+    dqueries = _unstack_groups(drows @ keys, queries.shape[1])
     dkeys = drows.swapaxes(-1, -2) @ _stack_groups(queries, groups)
     return dqueries, dkeys
 
@@ -164,9 +171,8 @@ def mask_backward(dmasked: Array, mask: Array) -> Array:
 
 def weigh_forward(weights: Array, values: Array) -> Array:
     """context = weights·values    [B, H, T, S]·[B, G, S, c] -> [B, H, T, c]"""
-    batch, heads, length, _ = weights.shape
-    context: Array = _stack_groups(weights, values.shape[1]) @ values
-    return context.reshape(batch, heads, length, values.shape[3])
+    context = _stack_groups(weights, values.shape[1]) @ values
+    return _unstack_groups(context, weights.shape[1])
 
 
 def weigh_backward(dcontext: Array, weights: Array, values: Array) -> tuple[Array, Array]:
@@ -174,7 +180,7 @@ def weigh_backward(dcontext: Array, weights: Array, values: Array) -> tuple[Arra
     =>    dweights = dcontext·values^T    dvalues = weights^T·dcontext"""
     groups = values.shape[1]
     drows = _stack_groups(dcontext, groups)
-    dweights = (drows @ values.swapaxes(-1, -2)).reshape(weights.shape)
+    dweights = _unstack_groups(drows @ values.swapaxes(-1, -2), weights.shape[1])
     dvalues = _stack_groups(weights, groups).swapaxes(-1, -2) @ drows
     return dweights, dvalues
 

@@ -19,10 +19,11 @@ def linear_forward(x: Array, w: Array, b: Array | None = None) -> tuple[Array, L
     Leading axes are flattened before the product: one large product is faster than a stack
     of small ones, and every row is treated alike.
     """
-    y = x.reshape(-1, x.shape[-1]) @ w
+    y: Array = x.reshape(-1, x.shape[-1]) @ w
     if b is not None:
         y += b
-    return y.reshape(*x.shape[:-1], w.shape[1]), LinearContext(x, w, b is not None)
+    y.resize((*x.shape[:-1], w.shape[1]), refcheck=False)  # a reshape that is not a view
+    return y, LinearContext(x, w, b is not None)
 
 
 def linear_backward(dy: Array, context: LinearContext) -> tuple[Array, Array, Array | None]:
@@ -30,7 +31,8 @@ def linear_backward(dy: Array, context: LinearContext) -> tuple[Array, Array, Ar
     x, w, biased = context
     rows = x.reshape(-1, x.shape[-1])
     drows = dy.reshape(-1, dy.shape[-1])
-    dx = (drows @ w.T).reshape(x.shape)
+    dx: Array = drows @ w.T
+    dx.resize(x.shape, refcheck=False)
     dw = rows.T @ drows
     db = sum_rows(drows) if biased else None
     return dx, dw, db

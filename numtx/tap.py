@@ -95,14 +95,14 @@ class Recorder:
         name = self._prefix + name
         if name in self.values:
             raise _emitted_twice("value", name)
-        if name in self.pins:
+        if self.pins and name in self.pins:
             pin = self.pins[name] = _fit(name, self.pins[name], value)
             value = np.where(pin.where, pin.value, value)
         # An array that owns its data is frozen in place; a view is copied, for its base may
         # be a cache or the caller's own array. (NumPy gives scalars for a full reduction.)
         if type(value) is not np.ndarray or value.base is not None:
             value = np.array(value)
-        value.setflags(write=False)
+        value.setflags(False)  # `write`; by name it would take three times as long
         self.values[name] = value
         return value
 
@@ -127,9 +127,9 @@ class Recorder:
             )
         if type(gradient) is not np.ndarray or gradient.base is not None:
             gradient = np.array(gradient)
-        gradient.setflags(write=False)
+        gradient.setflags(False)
         self.gradients[name] = gradient
-        if name in self.pins:
+        if self.pins and name in self.pins:
             return np.where(self.pins[name].where, gradient.dtype.type(0), gradient)
         return gradient
 

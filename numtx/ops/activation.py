@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..shapes import Array
+from .erfc import erfc
 
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
@@ -106,9 +107,8 @@ def _sigmoid(x: Array) -> Array:
 
 
 def _normal_distribution(x: Array) -> Array:
-    """Phi(x) = erfc(-x / sqrt(2)) / 2; NumPy has no erfc, so the one of the C library serves."""
-    values = [0.5 * math.erfc(-_SQRT_HALF * number) for number in x.ravel().tolist()]
-    return np.array(values, x.dtype).reshape(x.shape)
+    """Phi(x) = erfc(-x / sqrt(2)) / 2"""
+    return (0.5 * erfc(-_SQRT_HALF * x.astype(np.float64))).astype(x.dtype)
 
 
 _FORWARD: dict[str, Callable[[Array], Array]] = {

@@ -43,7 +43,7 @@ def some_of(names: Sequence[str]) -> st.SearchStrategy[tuple[str, ...] | bool]:
 
 
 @st.composite
-def configs(draw: st.DrawFn, model: str | None = None, **fixed: Any) -> Config:
+def configs(draw: st.DrawFn, /, model: str | None = None, **fixed: Any) -> Config:
     """Any configuration of small, different sizes; `fixed` are fields that are not drawn.
 
     `fixed` may ask for what no rule allows together; what it leaves open is drawn to fit.
@@ -116,7 +116,7 @@ def _draw_heads(draw: st.DrawFn, take: Any, fields: dict[str, Any], width: int, 
 
 
 @st.composite
-def batches(draw: st.DrawFn, config: Config, labels: bool | None = True) -> Batch:
+def batches(draw: st.DrawFn, /, config: Config, labels: bool | None = True) -> Batch:
     """Input for a model: padding left, right or nowhere in each row, repeated ids, ignored
     labels, segments, and positions counted or given.
 
@@ -143,7 +143,7 @@ def batches(draw: st.DrawFn, config: Config, labels: bool | None = True) -> Batc
 
 
 @st.composite
-def padding(draw: st.DrawFn, length: int) -> Array:
+def padding(draw: st.DrawFn, /, length: int) -> Array:
     """[B, T], True at real tokens: each row padded left, right or not at all."""
     mask = np.ones((ROWS, length), bool)
     for row in mask:

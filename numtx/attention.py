@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .config import Config
 from .masks import Mask
-from .ops.attend import AttendContext, attend_backward, attend_forward
+from .ops.attend import AttendContext, attend_backward, attend_forward, without_junk
 from .ops.heads import merge_heads, split_heads
 from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.positions import Rotation, rotate_backward, rotate_forward
@@ -59,6 +59,9 @@ def attention_forward(
         keys = tap("rotated_keys", rotate_forward(keys, rotation))
 
     context, look = attend_forward(queries, keys, values, mask, config.scale, tap)
+    if look.live is not None:  # for the backward pass: dw = memory^T·dkeys, and 0 * NaN is NaN
+        clean = without_junk(memory, look.live)
+        key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
     merged, out = merge_heads(context), None
     if "w_o" in p:
         merged, out = linear_forward(merged, p["w_o"], p.get("b_o"))

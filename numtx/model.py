@@ -24,7 +24,7 @@ from .config import Config
 from .errors import BatchError
 from .masks import Mask, allowed
 from .ops.linear import LinearContext, linear_backward, linear_forward
-from .ops.lookup import lookup_backward, lookup_forward
+from .ops.lookup import junk_under_padding, lookup_backward, lookup_forward
 from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
 from .ops.norm import NormContext
 from .ops.positions import rotation, sinusoidal
@@ -46,6 +46,7 @@ class Outputs(NamedTuple):
 class InputContext(NamedTuple):
     ids: Array
     table: Array
+    junk: Array | None  # cells of padding that were taken as 0
     positions: tuple[Array, Array] | None  # rows looked up in the learned table, and the table
     has_positions: bool
     segments: tuple[Array, Array] | None
@@ -212,7 +213,9 @@ def input_forward(
     q = p.at(side)
     table = p["embedding"] if config.shared_embedding else q["embedding"]
     ids = tap("tokens", given.ids)
-    x = tap("embedding", lookup_forward(table, ids))
+    x = lookup_forward(table, ids)
+    junk = junk_under_padding(x, given.valid)
+    x = tap("embedding", x if junk is None else np.where(junk, x.dtype.type(0), x))
     if config.embedding_scale != 1.0:
         x = tap("scaled_embedding", x * config.embedding_scale)
     learned = None
@@ -230,7 +233,8 @@ def input_forward(
     if config.embedding_norm:
         x, norm = normalise(config, q.at("embedding_norm"), tap("embedding_sum", x))
     has_positions = config.positions in ("sinusoidal", "learned")
-    return tap("input", x), InputContext(ids, table, learned, has_positions, segments, norm)
+    context = InputContext(ids, table, junk, learned, has_positions, segments, norm)
+    return tap("input", x), context
 
 
 def input_backward(
@@ -252,7 +256,10 @@ def input_backward(
             g.add("positions", lookup_backward(dpositions, ids, table))
     if config.embedding_scale != 1.0:
         dx = tap.grad("scaled_embedding", dx) * config.embedding_scale
-    dtable = lookup_backward(tap.grad("embedding", dx), context.ids, context.table)
+    dx = tap.grad("embedding", dx)
+    if context.junk is not None:
+        dx = np.where(context.junk, dx.dtype.type(0), dx)
+    dtable = lookup_backward(dx, context.ids, context.table)
     (gradients if config.shared_embedding else g).add("embedding", dtable)
 
 

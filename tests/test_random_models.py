@@ -37,7 +37,7 @@ EXAMPLES = pytest.mark.parametrize(
     "examples", [250, pytest.param(1500, marks=pytest.mark.heavy, id="heavy")]
 )
 A_FEW = pytest.mark.parametrize(
-    "examples", [25, pytest.param(150, marks=pytest.mark.heavy, id="heavy")]
+    "examples", [25, pytest.param(40, marks=pytest.mark.heavy, id="heavy")]
 )
 
 

@@ -186,11 +186,13 @@ def weigh_backward(dcontext: Array, weights: Array, values: Array) -> tuple[Arra
 
 
 def without_junk(x: Array, live: Array | None) -> Array:
-    """Keys or values with NaN and inf set to 0 where no query may attend to them.
+    """Keys, values [B, G, S, *] or what they are made from [B, S, d], with NaN and inf set to
+    0 where no query may attend to them.
 
     Their weights are 0, but 0 * NaN is NaN: this keeps it out of the sums. `live` is [B, S],
     or None where every key is attended to by some query.
     """
     if live is None:
         return x
-    return np.where(live[:, None, :, None] | np.isfinite(x), x, 0.0)
+    rows = live[:, None, :, None] if x.ndim == 4 else live[:, :, None]
+    return np.where(rows | np.isfinite(x), x, x.dtype.type(0))

@@ -114,7 +114,16 @@ def _lookup(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
     table = oracle.cells(stage.inputs[1])
     offset = table.offset((row, index[2]))
     entry = table.flat[offset]
+    if "valid" in stage.attributes and not abs(entry) <= _largest_junk(oracle):
+        valid = oracle.cells(stage.attributes["valid"])
+        if not valid.flat[valid.offset(index[:2])]:
+            return Cell(0.0, 0.0, [read])  # junk under padding counts as 0
     return Cell(entry, 0.0, [read, Read(table.name, offset, entry, 1.0, 1.0)])
+
+
+def _largest_junk(oracle: Oracle) -> float:
+    """Beyond this what stands under padding counts as 0 (float64 reaches 2^1024)."""
+    return 2.0**128 if oracle.eps == _DOUBLE else 2.0**16
 
 
 def _add(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:

@@ -135,7 +135,8 @@ class _Wiring:
         config = self.config
         yield self.stage(side, c.TOKENS, t=side)
         table = "embedding" if config.shared_embedding else f"{side}.embedding"
-        yield self.stage(side, c.EMBEDDING, {"@table": f"parameters/{table}"}, t=side)
+        rows = {"@table": f"parameters/{table}"}
+        yield self.stage(side, c.EMBEDDING, rows, t=side, valid=f"{side}.mask")
         summands = [f"{side}.embedding"]
         if config.embedding_scale != 1.0:
             yield self.stage(side, c.SCALED_EMBEDDING, t=side, factor=config.embedding_scale)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
 NORMS = ("layer", "rms")
-NORMPLACES = ("post", "pre")
+NORM_PLACES = ("post", "pre")
 POSITIONS = ("sinusoidal", "learned", "rotary")
 ROTARY_LAYOUTS = ("half", "interleaved")
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
@@ -115,7 +115,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "model": MODELS,
     "norm": (*NORMS, None),
-    "norm_place": NORMPLACES,
+    "norm_place": NORM_PLACES,
     "positions": (*POSITIONS, None),
     "rotary_layout": ROTARY_LAYOUTS,
     "activation": ACTIVATIONS,

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from numtx import Batch, Config, backward, forward, initialise
-from numtx.config import ACTIVATIONS, ATTENTIONS, MODELS, NORMS, POSITIONS
+from numtx.config_rules import ACTIVATIONS, ATTENTIONS, MODELS, NORMS, POSITIONS
 from numtx.ops.loss import IGNORED
 from numtx.parameters import parameter_shapes
 from numtx.testing.strategies import LENGTHS, ROWS, batches, configs, parameters, seeds

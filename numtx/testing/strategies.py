@@ -13,7 +13,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..batch import Batch, count_positions
-from ..config import (
+from ..config import Config
+from ..config_rules import (
     ACTIVATIONS,
     ATTENTIONS,
     BIASES,
@@ -24,7 +25,6 @@ from ..config import (
     POSITIONS,
     ROTARY_LAYOUTS,
     SUBLAYERS,
-    Config,
 )
 from ..ops.loss import IGNORED
 from ..parameters import initialise

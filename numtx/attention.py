@@ -6,7 +6,8 @@ come from (`memory`) and in their mask.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeAlias
 
 from .config import Config
 from .masks import Mask
@@ -17,6 +18,14 @@ from .ops.positions import Rotation, rotate_backward, rotate_forward
 from .parameters import Gradients, Scope
 from .shapes import Array
 from .tap import Tap
+
+# A layer's place in a cache: takes the streams of new tokens, gives those of all tokens.
+Store: TypeAlias = Callable[..., Mapping[str, Array]]
+
+
+def token_streams(config: Config) -> dict[str, tuple[int, int]]:
+    """What the attention needs of a token that later ones look at: name -> (heads, width)"""
+    return {"keys": (config.kv_heads, config.d_k), "values": (config.kv_heads, config.d_v)}
 
 
 class AttentionContext(NamedTuple):
@@ -32,31 +41,41 @@ def attention_forward(
     config: Config,
     p: Scope,
     x: Array,
-    memory: Array,
+    memory: Array | None,
     mask: Mask,
     rotation: Rotation | None,
+    store: Store | None,
     tap: Tap,
-) -> tuple[Array, AttentionContext]:
+) -> tuple[Array, AttentionContext | None]:
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O
 
     Q = x·W_Q, K = memory·W_K, V = memory·W_V    [B, T, d], [B, S, d] -> [B, T, d]
 
     x         [B, T, d], what asks (normalised already, where the block is pre-norm)
-    memory    [B, S, d], what is looked at: x itself, or the encoder's output
+    memory    [B, S, d], what is looked at: x itself, or the encoder's output; None where
+              the store has its keys and values already
     mask      who may attend to whom; a query that may attend to nothing has weights 0
-    rotation  rotary positions of queries and keys, or None
+    rotation  rotary positions of queries and keys, in self-attention, or None
+    store     where keys and values of earlier calls are kept, and these are added; the
+              queries then look at all of them, and there is no context for a backward pass
 
     Source: Vaswani et al., 2017, section 3.2. Without W_O the heads are only set side by side.
     """
     flat, query_map = linear_forward(x, p["w_q"], p.get("b_q"))
     queries = tap("queries", split_heads(flat, config.heads))
-    flat, key_map = linear_forward(memory, p["w_k"], p.get("b_k"))
-    keys = tap("keys", split_heads(flat, config.kv_heads))
-    flat, value_map = linear_forward(memory, p["w_v"], p.get("b_v"))
-    values = tap("values", split_heads(flat, config.kv_heads))
-    if rotation is not None:
-        queries = tap("rotated_queries", rotate_forward(queries, rotation))
-        keys = tap("rotated_keys", rotate_forward(keys, rotation))
+    new: dict[str, Array] = {}
+    if memory is not None:
+        flat, key_map = linear_forward(memory, p["w_k"], p.get("b_k"))
+        keys = tap("keys", split_heads(flat, config.kv_heads))
+        flat, value_map = linear_forward(memory, p["w_v"], p.get("b_v"))
+        values = tap("values", split_heads(flat, config.kv_heads))
+        if rotation is not None:
+            queries = tap("rotated_queries", rotate_forward(queries, rotation))
+            keys = tap("rotated_keys", rotate_forward(keys, rotation))
+        new = {"keys": keys, "values": values}
+    if store is not None:
+        every = store(**new)
+        keys, values = tap("all_keys", every["keys"]), tap("all_values", every["values"])
 
     context, look = attend_forward(queries, keys, values, mask, config.scale, tap)
     if look.live is not None:  # for the backward pass: dw = memory^T·dkeys, and 0 * NaN is NaN
@@ -66,6 +85,8 @@ def attention_forward(
     if "w_o" in p:
         merged, out = linear_forward(merged, p["w_o"], p.get("b_o"))
     output = tap("output", merged)
+    if store is not None:
+        return output, None
     return output, AttentionContext(query_map, key_map, value_map, out, look, rotation)
 
 

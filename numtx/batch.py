@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .config import Config
-from .errors import BatchError, MaskError
+from .errors import BatchError, CacheError, MaskError
 from .masks import check_mask
 from .ops.loss import IGNORED
 from .shapes import Array, describe
@@ -89,23 +89,53 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
     return Inputs(sides, labels)
 
 
-def _side(config: Config, side: str, batch: Batch, prefix: str) -> SideInput:
+def check_step(
+    config: Config, batch: Batch, before: Array | None
+) -> tuple[SideInput | None, SideInput]:
+    """The checked input of a step of generation: of the encoder (None: it has run already) and
+    of the decoder.
+
+    before  [B], the tokens of each row in the cache: positions go on from there, and a row may
+            bring padding alone. None without a cache
+    """
+    if config.model != "encoder-decoder":
+        side = config.sides[0]
+        return None, _side(config, side, batch, "", before)
+    source = None if batch.ids is None else _side(config, "encoder", batch, "")
+    given = _side(config, "decoder", batch, "decoder_", before)
+    if source is not None and len(source.ids) != len(given.ids):
+        raise BatchError(
+            f"ids has {len(source.ids)} rows and decoder_ids {len(given.ids)}; give as many"
+        )
+    return source, given
+
+
+def _side(
+    config: Config, side: str, batch: Batch, prefix: str, before: Array | None = None
+) -> SideInput:
     ids_name, mask_name = prefix + "ids", prefix + "mask"
     if getattr(batch, ids_name) is None:
         raise BatchError(f"{ids_name} is missing; the {side} needs token ids")
     ids = _integers(ids_name, getattr(batch, ids_name))
     _check_range(ids_name, ids, config.vocabulary_of(side))
+    if before is not None and len(before) != len(ids):
+        raise CacheError(
+            f"cache holds {len(before)} rows and {ids_name} has {len(ids)}; give as many, or "
+            "make a cache for this batch"
+        )
     mask = getattr(batch, mask_name)
     if mask is None:
         valid = np.ones(ids.shape, bool)
         positions = np.zeros_like(ids)
         positions += np.arange(ids.shape[1])
+        if before is not None:
+            positions += before[:, None]
     else:
         valid = check_mask(mask_name, mask, ids.shape).copy()
         empty = np.flatnonzero(~valid.any(1))
-        if empty.size:
+        if empty.size and before is None:
             raise MaskError(f"{mask_name}: row {empty[0]} has no real token; drop the row")
-        positions = count_positions(valid)
+        positions = count_positions(valid, before)
     given = getattr(batch, prefix + "positions")
     if given is not None:
         positions = _integers(prefix + "positions", given)
@@ -135,10 +165,16 @@ def _segments(config: Config, side: str, batch: Batch, prefix: str, ids: Array) 
     return segments
 
 
-def count_positions(valid: Array) -> Array:
+def count_positions(valid: Array, before: Array | None = None) -> Array:
     """[B, T] -> [B, T]: 0, 1, 2, ... over the real tokens of each row; padding before the
-    first counts as 0, padding after a token as that token's position."""
-    positions: Array = np.maximum(np.cumsum(valid, 1) - 1, 0)
+    first counts as 0, padding after a token as that token's position.
+
+    before  [B], how many real tokens went before, in earlier calls; None: none
+    """
+    count = np.cumsum(valid, 1) - 1
+    if before is not None:
+        count += before[:, None]
+    positions: Array = np.maximum(count, 0)
     return positions
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .attention import AttentionContext, attention_backward, attention_forward
+from .attention import AttentionContext, Store, attention_backward, attention_forward
 from .config import Config
 from .feed_forward import FeedForwardContext, feed_forward_backward, feed_forward_forward
 from .masks import Mask
@@ -39,8 +39,15 @@ class BlockContext(NamedTuple):
 class Memory(NamedTuple):
     """The encoder's output as cross-attention sees it."""
 
-    output: Array
+    output: Array | None  # None where the cache has its keys and values already
     mask: Mask
+
+
+class Stores(NamedTuple):
+    """A block's places in a cache; None where there is no cache."""
+
+    self_attention: Store | None = None
+    cross_attention: Store | None = None
 
 
 def block_forward(
@@ -51,21 +58,24 @@ def block_forward(
     mask: Mask,
     rotation: Rotation | None,
     memory: Memory | None,
+    stores: Stores,
     tap: Tap,
 ) -> tuple[Array, BlockContext]:
     """Self-attention, cross-attention where there is a memory, feed-forward; [B, T, d] kept."""
     here, q = tap.at("self_attention"), p.at("self_attention")
     x, self_context = sublayer_forward(
         config, f"{side}.self_attention", q, x,
-        lambda h: attention_forward(config, q, h, h, mask, rotation, here), here,
+        lambda h: attention_forward(config, q, h, h, mask, rotation, stores.self_attention, here),
+        here,
     )  # fmt: skip
     cross_context = None
     if memory is not None:
         there, r = tap.at("cross_attention"), p.at("cross_attention")
         x, cross_context = sublayer_forward(
             config, f"{side}.cross_attention", r, x,
-            lambda h: attention_forward(config, r, h, memory.output, memory.mask, None, there),
-            there,
+            lambda h: attention_forward(
+                config, r, h, memory.output, memory.mask, None, stores.cross_attention, there
+            ), there,
         )  # fmt: skip
     onward, s = tap.at("feed_forward"), p.at("feed_forward")
     x, feed_context = sublayer_forward(

@@ -38,6 +38,14 @@ class FileError(NumtxError):
     """A file that cannot be read or written, or that holds something else than it should."""
 
 
+class CacheError(NumtxError):
+    """A cache that is full, belongs to another model or batch, or is asked for what it lacks."""
+
+
+class DecodingError(NumtxError):
+    """An option of generation that cannot be taken, or logits that no token can be chosen by."""
+
+
 class TraceError(NumtxError):
     """A trace file that cannot be read as one."""
 

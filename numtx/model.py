@@ -15,11 +15,13 @@ from .batch import Batch, SideInput, check_batch
 from .block import (
     BlockContext,
     Memory,
+    Stores,
     block_backward,
     block_forward,
     denormalise,
     normalise,
 )
+from .cache import Cache
 from .config import Config
 from .errors import BatchError
 from .masks import Mask, allowed
@@ -108,7 +110,7 @@ def forward(
         if side == "decoder" and "encoder" in hidden:
             mask = allowed(stacks["encoder"].valid, config.heads, given.ids.shape[1])
             memory = Memory(hidden["encoder"], mask)
-        hidden[side], stacks[side] = stack_forward(config, side, p, given, memory, keep, tap)
+        hidden[side], stacks[side] = stack_forward(config, side, p, given, memory, None, keep, tap)
     logits, loss, head = head_forward(config, p, hidden[side], inputs.labels, last_logits, tap)
     tap.end()
     outputs = Outputs(logits, loss, hidden.get("encoder"), hidden.get("decoder"))
@@ -144,14 +146,22 @@ def stack_forward(
     p: Scope,
     given: SideInput,
     memory: Memory | None,
+    cache: Cache | None,
     keep: bool,
     tap: Tap,
 ) -> tuple[Array, StackContext]:
-    """Tokens through embedding and blocks: [B, T] -> [B, T, d]"""
+    """Tokens through embedding and blocks: [B, T] -> [B, T, d]
+
+    With a cache the tokens also look at those of earlier calls, and are added to them.
+    """
     here, q = tap.at(side), p.at(side)
     x, input_context = input_forward(config, side, p, given, here)
     valid = here("mask", given.valid)
-    mask = _self_mask(config, side, given._replace(valid=valid))
+    positions = given.positions
+    if cache is not None:
+        valid, positions = cache.mark(valid, positions)
+        valid = here("all_mask", valid)
+    mask = _self_mask(config, side, given, valid, positions)
     turn = None
     if config.rotated:
         turn = rotation(
@@ -161,7 +171,10 @@ def stack_forward(
     blocks = []
     for i in range(config.layers(side)):
         number = str(i)
-        x, block = block_forward(config, side, q.at(number), x, mask, turn, memory, here.at(number))
+        stores = Stores() if cache is None else Stores(*cache.layer(i))
+        x, block = block_forward(
+            config, side, q.at(number), x, mask, turn, memory, stores, here.at(number)
+        )
         if keep:
             blocks.append(block)
         del block
@@ -194,15 +207,16 @@ def stack_backward(
     return dmemory
 
 
-def _self_mask(config: Config, side: str, given: SideInput) -> Mask:
+def _self_mask(config: Config, side: str, given: SideInput, valid: Array, positions: Array) -> Mask:
+    """Who may attend to whom, among all tokens (`valid`, `positions`), the last being given."""
     return allowed(
-        given.valid,
+        valid,
         config.heads,
         given.ids.shape[1],
         causal=side == "decoder" and config.causal,
         window=config.window,
         query_positions=given.positions,
-        key_positions=given.positions,
+        key_positions=positions,
     )
 
 

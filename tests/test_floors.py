@@ -21,7 +21,7 @@ FLOORS = [
     {"ops", "parameters", "parameters_file", "vocabulary", "masks", "sequences"},
     {"attention", "latent_attention", "feed_forward", "cache", "batch"},
     {"block"},
-    {"model"},
+    {"model", "step"},
     {"stages", "render"},
     {"trace", "training", "decoding", "costs"},
     {"examples", "testing"},

@@ -17,6 +17,7 @@ SUBLAYERS = {
     "cross_attention": Text("交叉注意力", "cross-attention"),
     "feed_forward": Text("前馈网络", "feed-forward"),
 }
+PHASES = {"prefill": Text("预填充", "Prefill"), "decode": Text("解码", "Decode")}
 HEAD = Text("输出层与损失", "Output and loss")
 
 
@@ -37,8 +38,25 @@ def section_of(name: str) -> str:
     return "" if name.startswith("loss") else name.rpartition(".")[0]
 
 
+def split_phase(name: str) -> tuple[str, str]:
+    """`decode.0.decoder.mask` -> `decode.0` and `decoder.mask`; the first is empty where the
+    stage is not of a step of generation."""
+    parts = name.split(".")
+    if parts[0] not in PHASES:
+        return "", name
+    end = 2 if len(parts) > 1 and parts[1].isdigit() else 1
+    return ".".join(parts[:end]), ".".join(parts[end:])
+
+
 def section_title(section: str, config: Config) -> Text:
     """What a part of the model is called."""
+    step, section = split_phase(section)
+    if step:
+        phase, *number = step.split(".")
+        zh, en = PHASES[phase]
+        name = " ".join((zh, *number)), " ".join((en, *number))
+        part = section_title(section, config) if section else Text("下一个词元", "next token")
+        return Text(f"{name[0]}，{part.zh}", f"{name[1]}, {part.en}")
     if not section:
         return HEAD
     side, *rest = section.split(".")
@@ -62,6 +80,9 @@ def shape_arithmetic(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
     result = shape_text(_bare(stage, shape))
     if stage.operation == "add" and len(stage.inputs) > 1:
         return " + ".join([result] * len(stage.inputs)) + f" = {result}"
+    if stage.operation == "append":
+        parts = [shape_text(_bare(stage, shapes[name])) for name in stage.inputs]
+        return f"[{'; '.join(parts)}] = {result}"
     if stage.operation == "multiply":
         return f"{result} * {result} = {result}"
     if stage.operation in ("pick", "mean"):

@@ -97,7 +97,7 @@ class StageGrids:
         self, stage: Stage, array: Array, decimals: int, marks: Marks
     ) -> Iterator[tuple[str, Grid]]:
         """One line a row of the batch; ignored labels and their losses are shown as masked."""
-        side, rows = stage.sides["t"], array.shape[0]
+        side, rows = stage.sides[stage.axes[-1]], array.shape[0]
         labelled = stage.leaf.name in ("labels", "loss.per_token")
         for row in range(rows):
             if self.style.row not in (None, row):

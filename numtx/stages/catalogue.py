@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 OPERATIONS = (
     "given", "lookup", "contract", "add", "multiply", "scale", "mask", "softmax", "log_softmax",
-    "norm", "activation", "rotate", "append", "pick", "mean", "exp", "allowed",
+    "norm", "activation", "rotate", "append", "last", "pick", "mean", "exp", "allowed",
 )  # fmt: skip
 
 
@@ -94,6 +94,12 @@ TOKEN_MASK = Leaf(
     Text("填充只为对齐长度，谁也不该看它", "padding only aligns lengths; nobody may look at it"),
 )  # fmt: skip
 
+ALL_MASK = Leaf(
+    "all_mask", "append", ("@parts",), "bt,bt->bs", "{parts}",
+    Text("全部词元的填充掩码", "Padding mask of all tokens"),
+    Text("缓存里的词元，加上这一步的词元", "the tokens in the cache, and then those of this step"),
+)  # fmt: skip
+
 QUERIES = Leaf(
     "queries", "contract", ("@input", "#w_q", "#b_q?"), "btd,d(hk),(hk)->bhtk", "Q = X·W_Q{+ b_q}",
     Text("查询", "Queries"),
@@ -118,6 +124,16 @@ ROTATED_KEYS = Leaf(
     "rotated_keys", "rotate", ("keys", "@key_positions"), "bgsk->bgsk", "K' = R(p)·K",
     Text("旋转后的键", "Rotated keys"),
     Text("与查询用同样的旋转", "the same rotation as the queries"),
+)  # fmt: skip
+ALL_KEYS = Leaf(
+    "all_keys", "append", ("@parts",), "bgsk,bgsk->bgsk", "{parts}",
+    Text("全部键", "All keys"),
+    Text("以前算过的键从缓存里读出，这一步只添上新的", "keys of earlier steps are read from the cache; this step adds only its own"),
+)  # fmt: skip
+ALL_VALUES = Leaf(
+    "all_values", "append", ("@parts",), "bgsc,bgsc->bgsc", "{parts}",
+    Text("全部值", "All values"),
+    Text("值与键一样：算一次，存下来，反复读", "values as keys: computed once, kept, read again and again"),
 )  # fmt: skip
 PRODUCTS = Leaf(
     "products", "contract", ("@queries", "@keys"), "bhtk,bgsk->bhts", "Q·K^T",
@@ -218,7 +234,7 @@ SCALED_OUTPUT = Leaf(
     Text("投影前乘一个固定的数", "a fixed factor before the projection"),
 )  # fmt: skip
 LAST_OUTPUT = Leaf(
-    "last_output", "pick", ("@hidden",), "bsd->btd", "last column of {hidden}",
+    "last_output", "last", ("@hidden", "@last"), "bsd->btd", "last of {hidden}",
     Text("最后一个位置的输出", "Output of the last column"),
     Text("只需预测下一个词元，其他位置不必求分数", "only the next token is wanted: the other places need no scores"),
 )  # fmt: skip

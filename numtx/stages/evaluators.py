@@ -6,68 +6,15 @@ Each is written from the formula in its docstring and shares no code with `ops`.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..shapes import parse
 from .cells import Cell, Cells, Read
 from .resolve import Stage
 
 if TYPE_CHECKING:
     from .oracle import Oracle
-
-
-def _coefficients(axes: Sequence[str], cells: Cells, sizes: Mapping[str, int]) -> dict[str, int]:
-    """How far the flat place of an operand's cell moves when a letter goes up by one."""
-    found = {}
-    for axis, step in zip(axes, cells.strides, strict=True):
-        for letter in reversed(axis):
-            found[letter] = step
-            step *= sizes[letter]
-    return found
-
-
-class Contraction:
-    """How a stage's specification walks through its operands: worked out once a stage."""
-
-    def __init__(self, oracle: Oracle, stage: Stage) -> None:
-        specification = parse(stage.specification)
-        self.sizes = oracle.sizes(stage)
-        self.result = specification.result
-        self.operands = [oracle.cells(name) for name in stage.inputs]
-        self.steps = [
-            _coefficients(axes, cells, self.sizes)
-            for axes, cells in zip(specification.operands, self.operands, strict=False)
-        ]
-        self.is_context = stage.leaf.name == "context"
-        free = {letter for axis in self.result for letter in axis}
-        if "h" in free:
-            free.add("g")
-        letters = sorted({letter for steps in self.steps[:2] for letter in steps} - free)
-        ranges = [range(self.sizes[letter]) for letter in letters]
-        # For every term of the sum, how far each operand moves from its first place.
-        self.terms = [
-            tuple(
-                sum(steps.get(x, 0) * n for x, n in zip(letters, numbers, strict=True))
-                for steps in self.steps[:2]
-            )
-            for numbers in itertools.product(*ranges)
-        ]
-
-    def starts(self, index: tuple[int, ...]) -> list[int]:
-        """The first place of each operand for a cell of the result."""
-        bound: dict[str, int] = {}
-        for axis, number in zip(self.result, index, strict=True):
-            for letter in reversed(axis):
-                number, bound[letter] = divmod(number, self.sizes[letter])
-        if "h" in bound and "g" not in bound:
-            bound["g"] = bound["h"] // (self.sizes["h"] // self.sizes["g"])
-        return [
-            sum(step * bound.get(letter, 0) for letter, step in steps.items())
-            for steps in self.steps
-        ]
 
 
 def _contract(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
@@ -329,19 +276,35 @@ def _rotate(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
     )
 
 
-def _last_column(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
-    """a cell of the last column"""
+def _append(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
+    """what was kept of earlier steps, and after it what is new (axis of tokens: the last of a
+    mask, else the last but one)"""
+    axis = 1 if len(index) == 2 else 2
+    place = list(index)
+    for name in stage.inputs:
+        cells = oracle.cells(name)
+        if place[axis] < cells.shape[axis]:
+            break
+        place[axis] -= cells.shape[axis]
+    offset = cells.offset(place)
+    entry = cells.flat[offset]
+    return Cell(entry, 0.0, [Read(name, offset, entry, 1.0, 1.0)])
+
+
+def _last(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
+    """the row of the last real token, where its place is given, or of the last column"""
     hidden = oracle.cells(stage.inputs[0])
-    offset = hidden.offset((index[0], hidden.shape[1] - 1, index[2]))
-    x = hidden.flat[offset]
-    return Cell(x, 0.0, [Read(hidden.name, offset, x, 1.0, 1.0)])
+    place = hidden.shape[1] - 1
+    if len(stage.inputs) > 1:
+        place = int(oracle.cells(stage.inputs[1]).flat[index[0]])
+    offset = hidden.offset((index[0], place, index[2]))
+    entry = hidden.flat[offset]
+    return Cell(entry, 0.0, [Read(hidden.name, offset, entry, 1.0, 1.0)])
 
 
 def _pick(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
     """minus the log-probability of the label, less the share that every word has of a smoothed
     target; 0 where the label is ignored"""
-    if len(stage.inputs) == 1:
-        return _last_column(oracle, stage, index)
     logs, labels = (oracle.cells(name) for name in stage.inputs)
     place = labels.offset(index)
     label = int(labels.flat[place])
@@ -399,6 +362,8 @@ EVALUATORS: dict[str, Callable[[Oracle, Stage, tuple[int, ...]], Cell]] = {
     "norm": _norm,
     "activation": _activation,
     "rotate": _rotate,
+    "append": _append,
+    "last": _last,
     "pick": _pick,
     "mean": _mean,
     "exp": _exp,

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from ..errors import StageError
 from ..shapes import Array, parse
 from .cells import Cell, Cells
-from .evaluators import EVALUATORS, Contraction
+from .contraction import Contraction
+from .evaluators import EVALUATORS
 from .resolve import Graph, Stage
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from ..parameters import parameter_shapes
 from ..shapes import parse, shape_of
 from . import catalogue as c
 from .catalogue import Leaf
+from .formulas import formula_of
 
 
 class Stage(NamedTuple):
@@ -85,42 +85,81 @@ class Graph:
         """The shape of a stage for so many rows and tokens per side."""
         stage = self[name]
         sizes = {**self.sizes, "b": batch}
-        counts = {**lengths, "last": 1}
-        sizes.update({letter: counts[side] for letter, side in stage.sides.items()})
+        for letter, side in stage.sides.items():
+            sizes[letter] = 1 if side.rpartition(".")[2] == "last" else lengths[side]
         return shape_of(stage.axes, sizes)
 
 
 @lru_cache(maxsize=64)
 def resolve(
-    config: Config, phase: str = "full", labels: bool = True, last_logits: bool = False
+    config: Config,
+    labels: bool = True,
+    last_logits: bool = False,
+    phases: tuple[str, ...] = (),
+    cached: bool = True,
 ) -> Graph:
-    """The graph of a model: every stage that a run emits, in order, with its inputs.
+    """The graph of a run: every stage that it emits, in order, with its inputs.
 
-    labels says whether the run has labels, and so a loss; last_logits, whether it asked for
-    the logits of the last column only.
+    labels       whether the run has labels, and so a loss
+    last_logits  whether it asked for the logits of the last column only
+    phases       the steps of a generation, such as ("prefill", "decode.0"); the encoder's stages
+                 stand before them, the decoder's within each. Empty: a run of the whole model
+    cached       whether the steps have a cache; without one each starts from nothing
     """
-    if phase != "full":
-        raise StageError(f"phase {phase!r} does not exist; known: full")
-    return Graph(config, _Wiring(config).model(labels, last_logits))
+    if not phases:
+        return Graph(config, _Wiring(config).model(labels, last_logits))
+    return Graph(config, _generation(config, phases, cached))
+
+
+def _generation(config: Config, phases: tuple[str, ...], cached: bool) -> Iterator[Stage]:
+    if config.model == "encoder-decoder":
+        yield from _Wiring(config).stack("encoder")
+    before = None
+    for phase in phases:
+        yield from _Wiring(config, f"{phase}.", cached, before).step()
+        before = f"{phase}."
 
 
 class _Wiring:
-    """Walks through a model as its forward pass does, and names what it meets."""
+    """Walks through a model as its forward pass does, and names what it meets.
 
-    def __init__(self, config: Config) -> None:
+    prefix, cached and before are of a step of generation: what stands before its names, whether
+    it has a cache, and the prefix of the step before it.
+    """
+
+    def __init__(
+        self, config: Config, prefix: str = "", cached: bool = False, before: str | None = None
+    ) -> None:
         self.config = config
+        self.prefix = prefix
+        self.cached = cached
+        self.before = before
         self.parameters = parameter_shapes(config)
+
+    def named(self, name: str) -> str:
+        """The full name of a stage, or of the tokens of a side; the encoder is in no step."""
+        return name if name.startswith("encoder") else self.prefix + name
+
+    def given(self, name: str) -> str:
+        """The name of token counts from outside."""
+        return f"inputs/{self.named(name)}"
 
     def model(self, labels: bool, last_logits: bool) -> Iterator[Stage]:
         for side in self.config.sides:
             yield from self.stack(side)
         yield from self.head(self.config.sides[-1], labels, last_logits)
 
+    def step(self) -> Iterator[Stage]:
+        yield from self.stack("decoder")
+        yield from self.head("decoder", False, True)
+
     def stack(self, side: str) -> Iterator[Stage]:
         config = self.config
         yield from self.input(side)
         yield self.stage(side, c.TOKEN_MASK, t=side)
-        last = f"{side}.input"
+        if self.cached:
+            yield self.appended(side, c.ALL_MASK, "mask", s=f"{side}.all")
+        last = self.named(f"{side}.input")
         for i in range(config.layers(side)):
             for sublayer in config.sublayers(side):
                 for stage in self.sublayer(f"{side}.{i}.{sublayer}", last):
@@ -131,28 +170,37 @@ class _Wiring:
         else:
             yield self.stage(side, c.STACK_OUTPUT, {"@last": last}, t=side)
 
+    def appended(self, place: str, leaf: Leaf, new: str | None, s: str) -> Stage:
+        """What the step before had of this leaf, then what is new; either may be nothing."""
+        parts = [] if self.before is None else [f"{self.before}{place}.{leaf.name}"]
+        if new is not None:
+            parts.append(self.named(f"{place}.{new}"))
+        return self.stage(place, leaf, {"@parts": tuple(parts)}, s=s)
+
     def input(self, side: str) -> Iterator[Stage]:
         config = self.config
         yield self.stage(side, c.TOKENS, t=side)
         table = "embedding" if config.shared_embedding else f"{side}.embedding"
         rows = {"@table": f"parameters/{table}"}
-        yield self.stage(side, c.EMBEDDING, rows, t=side, valid=f"{side}.mask")
-        summands = [f"{side}.embedding"]
+        yield self.stage(side, c.EMBEDDING, rows, t=side, valid=self.named(f"{side}.mask"))
+        summands = [self.named(f"{side}.embedding")]
         if config.embedding_scale != 1.0:
             yield self.stage(side, c.SCALED_EMBEDDING, t=side, factor=config.embedding_scale)
-            summands = [f"{side}.scaled_embedding"]
-        roles: dict[str, Any] = {"@positions": f"inputs/{side}.positions"}
+            summands = [self.named(f"{side}.scaled_embedding")]
+        roles: dict[str, Any] = {"@positions": self.given(f"{side}.positions")}
         if config.positions == "sinusoidal":
             base = config.position_base
             yield self.stage(side, c.SINUSOIDAL_POSITIONS, roles, t=side, base=base)
-            summands.append(f"{side}.positions")
+            summands.append(self.named(f"{side}.positions"))
         elif config.positions == "learned":
             offset = config.position_offset
             yield self.stage(side, c.LEARNED_POSITIONS, roles, t=side, offset=offset)
-            summands.append(f"{side}.positions")
+            summands.append(self.named(f"{side}.positions"))
         if config.segments:
-            yield self.stage(side, c.SEGMENTS, {"@segments": f"inputs/{side}.segments"}, t=side)
-            summands.append(f"{side}.segments")
+            yield self.stage(
+                side, c.SEGMENTS, {"@segments": self.given(f"{side}.segments")}, t=side
+            )
+            summands.append(self.named(f"{side}.segments"))
         roles = {"@summands": tuple(summands)}
         if config.embedding_norm:
             yield self.stage(side, c.EMBEDDING_SUM, roles, t=side)
@@ -169,16 +217,16 @@ class _Wiring:
         start = skip
         if norm and config.norm_place == "pre":
             yield self.norm(place, skip)
-            start = f"{place}.norm"
+            start = self.named(f"{place}.norm")
         yield from (
             self.feed_forward(place, start)
             if sublayer == "feed_forward"
             else self.attention(place, start)
         )
-        last = f"{place}.output"
+        last = self.named(f"{place}.output")
         if config.has_residual(name):
             yield self.stage(place, c.RESIDUAL, {"@skip": skip}, t=side)
-            last = f"{place}.residual"
+            last = self.named(f"{place}.residual")
         if norm and config.norm_place == "post":
             yield self.norm(place, last)
 
@@ -195,16 +243,13 @@ class _Wiring:
         cross = sublayer == "cross_attention"
         other = "encoder" if cross else side
         memory = "encoder.output" if cross else start
-        tokens = {"t": side, "s": other}
+        # Cross-attention's keys and values are computed in the first step and read ever after.
+        computes = not (cross and self.cached and self.before is not None)
         yield self.stage(place, c.QUERIES, {"@input": start}, t=side)
-        yield self.stage(place, c.KEYS, {"@memory": memory}, s=other)
-        yield self.stage(place, c.VALUES, {"@memory": memory}, s=other)
-        roles: dict[str, Any] = {
-            "@queries": f"{place}.queries",
-            "@keys": f"{place}.keys",
-            "@values": f"{place}.values",
-            "@valid": f"{other}.mask",
-        }
+        if computes:
+            yield self.stage(place, c.KEYS, {"@memory": memory}, s=other)
+            yield self.stage(place, c.VALUES, {"@memory": memory}, s=other)
+        queries, keys, values = "queries", "keys", "values"
         if config.rotated and not cross:
             turn: dict[str, Any] = {
                 "width": config.rotated,
@@ -212,18 +257,33 @@ class _Wiring:
                 "layout": config.rotary_layout,
             }
             where: dict[str, Any] = dict.fromkeys(
-                ("@positions", "@key_positions"), f"inputs/{side}.positions"
+                ("@positions", "@key_positions"), self.given(f"{side}.positions")
             )
             yield self.stage(place, c.ROTATED_QUERIES, where, t=side, **turn)
             yield self.stage(place, c.ROTATED_KEYS, where, s=side, **turn)
-            roles["@queries"] = f"{place}.rotated_queries"
-            roles["@keys"] = f"{place}.rotated_keys"
+            queries, keys = "rotated_queries", "rotated_keys"
+        valid = self.named(f"{other}.mask")
+        positions = self.given(f"{side}.positions")
+        if self.cached:
+            if not cross:
+                other, valid = f"{side}.all", self.named(f"{side}.all_mask")
+                positions = self.given(f"{side}.all_positions")
+            yield self.appended(place, c.ALL_KEYS, keys if computes else None, other)
+            yield self.appended(place, c.ALL_VALUES, values if computes else None, other)
+            keys, values = "all_keys", "all_values"
+        roles = {
+            "@queries": self.named(f"{place}.{queries}"),
+            "@keys": self.named(f"{place}.{keys}"),
+            "@values": self.named(f"{place}.{values}"),
+            "@valid": valid,
+        }
+        tokens = {"t": side, "s": other}
         yield self.stage(place, c.PRODUCTS, roles, **tokens)
         yield self.stage(place, c.SCORES, roles, **tokens, factor=config.scale)
         rule: dict[str, Any] = {
             "causal": side == "decoder" and not cross and config.causal,
             "window": None if cross else config.window,
-            "positions": f"inputs/{side}.positions",
+            "positions": positions,
         }
         yield self.stage(place, c.ATTENTION_MASK, roles, **tokens, **rule)
         yield self.stage(place, c.MASKED_SCORES, roles, **tokens)
@@ -238,8 +298,8 @@ class _Wiring:
         kind = self.config.activation
         roles: dict[str, Any] = {
             "@input": start,
-            "@opened": f"{place}.gate" if gated else f"{place}.hidden",
-            "@inner": f"{place}.gated" if gated else f"{place}.activation",
+            "@opened": self.named(f"{place}.{'gate' if gated else 'hidden'}"),
+            "@inner": self.named(f"{place}.{'gated' if gated else 'activation'}"),
         }
         yield self.stage(place, c.HIDDEN, roles, t=side)
         if gated:
@@ -253,18 +313,21 @@ class _Wiring:
         config = self.config
         if labels:
             yield self.stage("", c.LABELS, t=side)
-        hidden = f"{side}.output"
+        hidden = self.named(f"{side}.output")
         matrix = "output.w"
         if config.tied_output:
             matrix = "embedding" if config.shared_embedding else f"{side}.embedding"
         if last_logits:
-            yield self.stage("", c.LAST_OUTPUT, {"@hidden": hidden}, t="last", s=side)
-            hidden, side = "last_output", "last"
+            # In generation, of each row's last token; else of the last column.
+            where = (self.given(f"{side}.last"),) if self.prefix else ()
+            roles = {"@hidden": hidden, "@last": where}
+            yield self.stage("", c.LAST_OUTPUT, roles, t="last", s=side)
+            hidden, side = self.named("last_output"), "last"
         if config.output_scale != 1.0:
             yield self.stage(
                 "", c.SCALED_OUTPUT, {"@hidden": hidden}, t=side, factor=config.output_scale
             )
-            hidden = "scaled_output"
+            hidden = self.named("scaled_output")
         yield self.stage(
             "", c.TIED_LOGITS if config.tied_output else c.LOGITS,
             {"@hidden": hidden, "@matrix": f"parameters/{matrix}"}, t=side,
@@ -290,6 +353,7 @@ class _Wiring:
         **attributes: Any,
     ) -> Stage:
         prefix = f"{place}." if place else ""
+        full = self.named(prefix)
         inputs: list[str] = []
         for symbol in leaf.inputs:
             if symbol.startswith("@"):
@@ -302,55 +366,7 @@ class _Wiring:
                 else:
                     assert symbol.endswith("?"), name
             else:
-                inputs.append(prefix + symbol)
-        sides = {letter: side for letter, side in (("t", t), ("s", s)) if side is not None}
-        formula = _formula(leaf, inputs, attributes, self.config)
-        return Stage(prefix + leaf.name, leaf, tuple(inputs), formula, sides, attributes)
-
-
-def _formula(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], config: Config) -> str:
-    """The leaf's formula with the names and numbers of this stage."""
-    short = [name.rpartition("/")[2] for name in inputs]
-
-    def fill(match: re.Match[str]) -> str:
-        word = match[1]
-        if word.startswith("+ "):
-            bias = word[2:]
-            present = any(name == bias or name.endswith("." + bias) for name in short)
-            return f" + {bias}" if present else ""
-        if word == "sum":
-            return " + ".join(name.rpartition(".")[2] for name in short)
-        if word == "scale":
-            return "/ sqrt(d_k)" if config.score_scale is None else f"* {config.score_scale:g}"
-        if word == "rule":
-            return _rule(attributes)
-        if word == "norm":
-            return _norm_formula(attributes, len(inputs) > 2)
-        if word == "activation":
-            return str(attributes["kind"])
-        if word == "memory":
-            return "H_enc" if inputs[0] == "encoder.output" else "X"
-        if word in ("skip", "last", "hidden", "inner", "opened"):
-            name = short[0]
-            return name if word in ("skip", "last", "hidden") else name.rpartition(".")[2]
-        return f"{attributes[word]:g}"
-
-    return re.sub(r"\{([^}]*)\}", fill, leaf.formula)
-
-
-def _rule(attributes: Mapping[str, Any]) -> str:
-    parts = ["key is a real token"]
-    if attributes["causal"]:
-        parts.append("key is not later than query (j <= i)")
-    if attributes["window"] is not None:
-        parts.append(f"less than {attributes['window']} away")
-    return " and ".join(parts)
-
-
-def _norm_formula(attributes: Mapping[str, Any], biased: bool) -> str:
-    epsilon = f"{attributes['epsilon']:g}"
-    if attributes["centred"]:
-        core = f"(x - mean) / sqrt(variance + {epsilon}) * gain"
-    else:
-        core = f"x / sqrt(mean of x^2 + {epsilon}) * gain"
-    return core + (" + bias" if biased else "")
+                inputs.append(full + symbol)
+        sides = {letter: self.named(x) for letter, x in (("t", t), ("s", s)) if x is not None}
+        formula = formula_of(leaf, inputs, attributes, self.config)
+        return Stage(full + leaf.name, leaf, tuple(inputs), formula, sides, attributes)

@@ -47,6 +47,7 @@ def load_trace(path: str | Path) -> Trace:
         }
         pins = {name: _unpack(arrays[name].shape, cells) for name, cells in meta["pins"].items()}
         tokens, vocabulary = meta["tokens"], meta["vocabulary"]
+        phases, cached = tuple(meta["phases"]), bool(meta["cached"])
     except ConfigError as error:
         raise TraceError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -66,6 +67,8 @@ def load_trace(path: str | Path) -> Trace:
         tokens,
         vocabulary,
         pins,
+        phases,
+        cached,
     )
 
 
@@ -77,6 +80,8 @@ def _meta(trace: Trace) -> dict[str, Any]:
         "tokens": trace.tokens,
         "vocabulary": trace.vocabulary,
         "inputs": {n.removeprefix("inputs/"): a.tolist() for n, a in trace.inputs.items()},
+        "phases": list(trace.phases),
+        "cached": trace.cached,
         "stages": list(trace.values),
         "axes": {
             name: [AXIS_NAMES.get(axis, axis) for axis in graph[name].axes] for name in trace.values

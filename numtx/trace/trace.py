@@ -31,6 +31,8 @@ class Trace:
     tokens      side -> the tokens of each row; `labels` too where the run has labels
     vocabulary  the tokens of the logits' columns, by id; None where they have no names
     pins        stage -> where it was pinned
+    phases      the steps of a generation, in order; none where the whole model ran once
+    cached      whether these steps had a cache
     """
 
     config: Config
@@ -41,6 +43,8 @@ class Trace:
     tokens: Mapping[str, Sequence[Sequence[str]]]
     vocabulary: Sequence[str] | None = None
     pins: Mapping[str, Array] = field(default_factory=dict)
+    phases: tuple[str, ...] = ()
+    cached: bool = True
 
     def __getitem__(self, name: str) -> Array:
         """The value of a stage."""
@@ -66,8 +70,9 @@ class Trace:
     def graph(self) -> Graph:
         """The stages of the run with their wiring."""
         return resolve(
-            self.config, labels="labels" in self.values, last_logits="last_output" in self.values
-        )
+            self.config, "labels" in self.values, "last_output" in self.values,
+            self.phases, self.cached,
+        )  # fmt: skip
 
     @cached_property
     def arrays(self) -> dict[str, Array]:

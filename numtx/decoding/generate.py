@@ -1,0 +1,285 @@
+"""Generation in two phases: prefill runs the whole prompt at once, fills the cache and gives
+the first token; decode runs one token at a time.
+
+Without a cache every step runs everything so far again, and gives the same tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from ..batch import Batch, SideInput, check_step
+from ..cache import Cache
+from ..config import Config
+from ..errors import DecodingError
+from ..shapes import Array, describe
+from ..step import Encoded, step
+from ..tap import NO_TAP, Tap
+
+# From logits [B, V] and the tokens of each row so far (prompt and new, no padding) to ids [B].
+Choose: TypeAlias = Callable[[Array, Sequence[Sequence[int]]], Array]
+
+
+def greedy(logits: Array, rows: Sequence[Sequence[int]]) -> Array:
+    """The token with the largest logit; of equal ones the first."""
+    choice: Array = np.argmax(logits, -1)
+    return choice
+
+
+class Step(NamedTuple):
+    """One run of the decoder within a generation, and the tokens that it led to.
+
+    phase       prefill, prefill.{n} for a chunk of it, or decode.{n}
+    ids, valid  [B, T], the columns that were computed, and which of them are real tokens
+    read        columns whose keys and values were read from the cache
+    recomputed  columns whose keys and values an earlier step had computed already
+    logits      [B, V] at the last token of each row
+    tokens      [B], the next token of each row, pad in a row that has ended; None after a
+                chunk of the prompt that is not the last
+    counts      [B], True where the token belongs to the row's text
+    """
+
+    phase: str
+    ids: Array
+    valid: Array
+    read: int
+    recomputed: int
+    logits: Array
+    tokens: Array | None
+    counts: Array
+
+    @property
+    def computed(self) -> int:
+        """Columns that went through the decoder."""
+        return int(self.ids.shape[1])
+
+    @property
+    def attention(self) -> tuple[int, int]:
+        """The shape of self-attention's weights: L x L in prefill, 1 x L_total in decode."""
+        return self.computed, self.read + self.computed
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """What was generated.
+
+    prompt     the tokens of each row before, without padding
+    new        the tokens of each row that were generated, with the one that ended it
+    steps      what each step did
+    """
+
+    prompt: list[list[int]]
+    new: list[list[int]]
+    steps: list[Step]
+
+    def padded(self, pad: int = 0) -> Array:
+        """[B, longest], the new tokens with padding after the end of each row."""
+        longest = max((len(row) for row in self.new), default=0)
+        return np.array([row + [pad] * (longest - len(row)) for row in self.new], np.int64)
+
+
+def generate(
+    config: Config,
+    parameters: Mapping[str, Array],
+    prompt: Batch,
+    *,
+    max_new_tokens: int,
+    eos: int | None = None,
+    stop: Sequence[int] = (),
+    pad: int = 0,
+    use_cache: bool = True,
+    cache: Cache | None = None,
+    chunk: int | None = None,
+    choose: Choose = greedy,
+    tap: Tap = NO_TAP,
+) -> Generation:
+    """Continue a prompt, row by row, until a stop token or `max_new_tokens` tokens.
+
+    prompt     the prompt of a decoder-only model; of an encoder-decoder the source in `ids` and
+               the beginning of the target in `decoder_ids`, such as <bos>. Rows of different
+               lengths are padded on either side and come with their mask
+    eos, stop  tokens that end a row; they are part of what it gives
+    pad        what a row that has ended is continued with while others go on
+    use_cache  False: every step computes all tokens again
+    cache      a cache to go on from: the prompt is then what comes after its tokens
+    chunk      run the prompt in pieces of so many columns
+    choose     how a token is chosen from the logits
+
+    Raises `DecodingError` for an option that cannot be taken and for logits that are not
+    finite, besides what `step` raises.
+    """
+    given = _decoder_input(config, prompt, cache)  # before the cache goes on
+    steps = list(
+        stream(
+            config, parameters, prompt, max_new_tokens=max_new_tokens, eos=eos, stop=stop, pad=pad,
+            use_cache=use_cache, cache=cache, chunk=chunk, choose=choose, tap=tap,
+        )
+    )  # fmt: skip
+    before = _rows(given.ids, given.valid)
+    new: list[list[int]] = [[] for _ in before]
+    for one in steps:
+        _extend(new, one.tokens, one.counts)
+    return Generation(before, new, steps)
+
+
+def stream(
+    config: Config,
+    parameters: Mapping[str, Array],
+    prompt: Batch,
+    *,
+    max_new_tokens: int,
+    eos: int | None = None,
+    stop: Sequence[int] = (),
+    pad: int = 0,
+    use_cache: bool = True,
+    cache: Cache | None = None,
+    chunk: int | None = None,
+    choose: Choose = greedy,
+    tap: Tap = NO_TAP,
+) -> Iterator[Step]:
+    """The steps of `generate` one by one, as they come. Input is checked before the first."""
+    _check_count("max_new_tokens", max_new_tokens, 0)
+    for name, token in (("pad", pad), ("eos", eos), *(("stop", token) for token in stop)):
+        if token is not None:
+            _check_count(name, token, 0, config.vocabulary - 1)
+    if chunk is not None:
+        _check_count("chunk", chunk, 1)
+    if not use_cache and (chunk is not None or cache is not None):
+        what = "chunk" if chunk is not None else "cache"
+        raise DecodingError(f"{what} given with use_cache=False; it needs the cache")
+    given = _decoder_input(config, prompt, cache)
+    if use_cache and cache is None:
+        cache = Cache(config, parameters, len(given.ids))
+    ends = set(stop) if eos is None else {eos, *stop}
+    plan = _Plan(config, parameters, prompt, given, cache, chunk, tap)
+    return _steps(plan, max_new_tokens, ends, pad, choose)
+
+
+class _Plan:
+    """The runs of the decoder within one generation."""
+
+    def __init__(
+        self, config: Config, parameters: Mapping[str, Array], prompt: Batch, given: SideInput,
+        cache: Cache | None, chunk: int | None, tap: Tap,
+    ) -> None:  # fmt: skip
+        self.config, self.parameters, self.cache, self.tap = config, parameters, cache, tap
+        self.ids, self.valid = given.ids, given.valid
+        self.chunk = chunk
+        self.encoded: Encoded | None = None
+        self.source = prompt if config.model == "encoder-decoder" else None
+
+    def prefill(self) -> Iterator[tuple[Step, bool]]:
+        """The prompt, whole or in chunks; with each, whether it is the last."""
+        columns = self.ids.shape[1]
+        chunk = self.chunk or columns
+        starts = range(0, columns, chunk)
+        logits = np.zeros((len(self.ids), self.config.vocabulary), self.config.dtype)
+        for n, start in enumerate(starts):
+            end = start + chunk
+            ids, valid = self.ids[:, start:end], self.valid[:, start:end]
+            phase = "prefill" if self.chunk is None else f"prefill.{n}"
+            one = self.run(phase, ids, valid, 0)
+            # A row whose last token stood in an earlier chunk keeps that chunk's logits.
+            logits = np.where(one.counts[:, None], one.logits, logits)
+            yield one._replace(logits=logits), end >= columns
+
+    def decode(self, number: int, tokens: Array, counts: Array) -> Step:
+        """One more token of each row; padding in those that have ended."""
+        ids, valid = tokens[:, None], counts[:, None]
+        phase = f"decode.{number}"
+        if self.cache is not None:
+            return self.run(phase, ids, valid, 0)
+        known = self.ids.shape[1]
+        self.ids = np.concatenate((self.ids, ids), 1)
+        self.valid = np.concatenate((self.valid, valid), 1)
+        return self.run(phase, self.ids, self.valid, known)
+
+    def run(self, phase: str, ids: Array, valid: Array, recomputed: int) -> Step:
+        read = 0 if self.cache is None else self.cache.length
+        outputs = step(
+            self.config, self.parameters, self.batch(ids, valid), self.cache,
+            encoded=None if self.cache is not None else self.encoded, phase=phase, tap=self.tap,
+        )  # fmt: skip
+        self.encoded, self.source = outputs.encoded, None
+        logits = outputs.logits[:, 0]
+        return Step(
+            phase, ids, valid, read, recomputed, logits, None, np.logical_or.reduce(valid, 1)
+        )
+
+    def batch(self, ids: Array, valid: Array) -> Batch:
+        if self.config.model != "encoder-decoder":
+            return Batch(ids, mask=valid)
+        if self.source is None:
+            return Batch(None, ids, decoder_mask=valid)
+        return replace(self.source, decoder_ids=ids, decoder_mask=valid, labels=None)
+
+
+def _steps(
+    plan: _Plan, max_new_tokens: int, ends: set[int], pad: int, choose: Choose
+) -> Iterator[Step]:
+    rows = _rows(plan.ids, plan.valid)
+    going = np.ones(len(rows), bool)
+    tokens = np.full(len(rows), pad)
+    for number in range(max_new_tokens):
+        if number == 0:
+            for one, is_last in plan.prefill():
+                if not is_last:
+                    yield one
+        else:
+            one = plan.decode(number - 1, tokens, going)
+        _check_finite(one, going)
+        tokens = np.where(going, choose(one.logits, rows), pad)
+        _extend(rows, tokens, going)
+        yield one._replace(tokens=tokens, counts=going)
+        going = going & ~np.isin(tokens, list(ends))
+        if not going.any():
+            return
+
+
+def _check_finite(one: Step, going: Array) -> None:
+    wrong = going & ~np.isfinite(one.logits).all(1)
+    if wrong.any():
+        raise DecodingError(
+            f"{one.phase}: logits of row {np.flatnonzero(wrong)[0]} are not finite, so no token "
+            "can be chosen; look for NaN or overflow in the parameters"
+        )
+
+
+def _decoder_input(config: Config, prompt: Batch, cache: Cache | None) -> SideInput:
+    """The checked prompt of the decoder."""
+    prefix = "decoder_" if config.model == "encoder-decoder" else ""
+    for name in ("positions", "segments"):
+        if getattr(prompt, prefix + name) is not None:
+            raise DecodingError(
+                f"{prefix}{name} given; generation counts them itself: leave it out"
+            )
+    _, given = check_step(config, prompt, None if cache is None else cache.lengths)
+    empty = np.flatnonzero(~given.valid.any(1))
+    if empty.size:
+        raise DecodingError(
+            f"{prefix}mask: row {empty[0]} has no real token to go on from; drop the row"
+        )
+    return given
+
+
+def _rows(ids: Array, valid: Array) -> list[list[int]]:
+    return [row[real].tolist() for row, real in zip(ids, valid, strict=True)]
+
+
+def _extend(rows: list[list[int]], tokens: Array | None, counts: Array) -> None:
+    if tokens is None:
+        return
+    for row, token, is_real in zip(rows, tokens.tolist(), counts.tolist(), strict=True):
+        if is_real:
+            row.append(token)
+
+
+def _check_count(name: str, value: object, least: int, most: int | None = None) -> None:
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        span = f"from {least} up" if most is None else f"from {least} to {most}"
+        raise DecodingError(f"{name} is {describe(value)}; it is a whole number {span}")

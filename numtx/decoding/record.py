@@ -1,0 +1,75 @@
+"""A trace of a whole generation: the encoder once, then prefill and each step of decode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..batch import Batch, check_step, count_positions
+from ..config import Config
+from ..shapes import Array
+from ..step import last_places
+from ..tap import Pin, Recorder
+from ..trace.trace import Trace
+from .generate import Generation, Step, generate
+
+
+def record_generation(
+    config: Config,
+    parameters: Mapping[str, Array],
+    prompt: Batch,
+    *,
+    pins: Mapping[str, Array | Pin] | None = None,
+    source_tokens: Sequence[Sequence[str]] | None = None,
+    vocabulary: Sequence[str] | None = None,
+    use_cache: bool = True,
+    **options: Any,
+) -> tuple[Generation, Trace]:
+    """`generate` with every stage kept, under `encoder.*`, `prefill.*` and `decode.{n}.*`.
+
+    options are those of `generate`; the names of the encoder's tokens are `source_tokens`, those
+    of the decoder's come from the vocabulary. A generation begins with an empty cache here.
+    """
+    recorder = Recorder(pins)
+    generation = generate(config, parameters, prompt, use_cache=use_cache, tap=recorder, **options)
+    recorder.end()
+    inputs: dict[str, Array] = {}
+    tokens: dict[str, Sequence[Sequence[str]]] = {}
+    source, _ = check_step(config, prompt, None)
+    if source is not None:
+        inputs["inputs/encoder.positions"] = np.array(source.positions)
+        if source.segments is not None:
+            inputs["inputs/encoder.segments"] = source.segments
+        tokens["encoder"] = source_tokens or _names(source.ids, None)
+    before = np.zeros(len(generation.prompt), np.int64)
+    every: list[tuple[Array, Array]] = []
+    for step in generation.steps:
+        scope = f"{step.phase}.decoder"
+        positions = count_positions(step.valid, before)
+        every.append((step.ids, positions))
+        inputs[f"inputs/{scope}.positions"] = positions
+        inputs[f"inputs/{scope}.last"] = last_places(step.valid)
+        if config.segments:
+            inputs[f"inputs/{scope}.segments"] = np.zeros_like(step.ids)
+        tokens[scope] = _names(step.ids, vocabulary)
+        tokens[f"{step.phase}.last"] = _names(_last(step), vocabulary)
+        if use_cache:
+            ids, places = (np.concatenate(parts, 1) for parts in zip(*every, strict=True))
+            inputs[f"inputs/{scope}.all_positions"] = places
+            tokens[f"{scope}.all"] = _names(ids, vocabulary)
+            before = before + np.add.reduce(step.valid, 1)
+    phases = tuple(step.phase for step in generation.steps)
+    return generation, Trace(
+        config, recorder.values, {}, dict(parameters), inputs, tokens, vocabulary,
+        {name: pin.where for name, pin in recorder.pins.items()}, phases, use_cache,
+    )  # fmt: skip
+
+
+def _last(step: Step) -> Array:
+    return step.ids[np.arange(len(step.ids)), last_places(step.valid)][:, None]
+
+
+def _names(ids: Array, vocabulary: Sequence[str] | None) -> list[list[str]]:
+    return [[str(i) if vocabulary is None else vocabulary[i] for i in row] for row in ids.tolist()]

@@ -1,0 +1,60 @@
+"""The formula of a stage: that of its leaf, with the names and numbers of one model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..config import Config
+from .catalogue import Leaf
+
+
+def formula_of(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], config: Config) -> str:
+    """The leaf's formula with the names and numbers of this stage."""
+    short = [name.rpartition("/")[2] for name in inputs]
+
+    def fill(match: re.Match[str]) -> str:
+        word = match[1]
+        if word.startswith("+ "):
+            bias = word[2:]
+            present = any(name == bias or name.endswith("." + bias) for name in short)
+            return f" + {bias}" if present else ""
+        if word == "parts":
+            return f"[{'; '.join(short)}]"
+        if word == "sum":
+            return " + ".join(name.rpartition(".")[2] for name in short)
+        if word == "scale":
+            return "/ sqrt(d_k)" if config.score_scale is None else f"* {config.score_scale:g}"
+        if word == "rule":
+            return _rule(attributes)
+        if word == "norm":
+            return _norm_formula(attributes, len(inputs) > 2)
+        if word == "activation":
+            return str(attributes["kind"])
+        if word == "memory":
+            return "H_enc" if inputs[0] == "encoder.output" else "X"
+        if word in ("skip", "last", "hidden", "inner", "opened"):
+            name = short[0]
+            return name if word in ("skip", "last", "hidden") else name.rpartition(".")[2]
+        return f"{attributes[word]:g}"
+
+    return re.sub(r"\{([^}]*)\}", fill, leaf.formula)
+
+
+def _rule(attributes: Mapping[str, Any]) -> str:
+    parts = ["key is a real token"]
+    if attributes["causal"]:
+        parts.append("key is not later than query (j <= i)")
+    if attributes["window"] is not None:
+        parts.append(f"less than {attributes['window']} away")
+    return " and ".join(parts)
+
+
+def _norm_formula(attributes: Mapping[str, Any], biased: bool) -> str:
+    epsilon = f"{attributes['epsilon']:g}"
+    if attributes["centred"]:
+        core = f"(x - mean) / sqrt(variance + {epsilon}) * gain"
+    else:
+        core = f"x / sqrt(mean of x^2 + {epsilon}) * gain"
+    return core + (" + bias" if biased else "")

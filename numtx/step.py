@@ -1,0 +1,120 @@
+"""A step of generation: the same model, given the new tokens and the cache of earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from .batch import Batch, SideInput, check_step
+from .block import Memory
+from .cache import Cache
+from .config import Config
+from .errors import BatchError
+from .masks import allowed
+from .model import head_forward, stack_forward
+from .parameters import Scope, check_parameters
+from .shapes import Array
+from .tap import NO_TAP, Tap
+
+
+class Encoded(NamedTuple):
+    """The encoder's output, which stays the same for a whole generation."""
+
+    output: Array  # [B, S, d]
+    valid: Array  # [B, S]
+
+
+class StepOutputs(NamedTuple):
+    """What a step of generation gives."""
+
+    logits: Array  # [B, 1, V] at each row's last real token; [B, T, V] with every position
+    encoded: Encoded | None  # where the encoder ran in this step, or was handed in
+
+
+def step(
+    config: Config,
+    parameters: Mapping[str, Array],
+    batch: Batch,
+    cache: Cache | None = None,
+    *,
+    encoded: Encoded | None = None,
+    phase: str = "",
+    every_position: bool = False,
+    tap: Tap = NO_TAP,
+) -> StepOutputs:
+    """Run the tokens of one step of generation; there is no backward pass.
+
+    batch           the new tokens. An encoder-decoder's first step gives `ids` too; later ones
+                    leave them None, and the encoder does not run again
+    cache           what earlier steps computed; this step's share is added to it, unless an
+                    error is raised: then it is as before. None: the batch is all there is
+    encoded         what the encoder gave in an earlier step, where no cache keeps it
+    phase           put before the names of the decoder's stages: `prefill`, `decode.0`, ...
+    every_position  logits of every token, not only of each row's last one
+
+    Raises `CacheError` for a cache that is full, or of another model or batch, besides what
+    `forward` raises.
+    """
+    if cache is None:
+        check_parameters(config, parameters)
+        return _step(config, parameters, batch, None, encoded, phase, every_position, tap)
+    cache.check(config, parameters)
+    try:
+        outputs = _step(config, parameters, batch, cache, encoded, phase, every_position, tap)
+        cache.commit()
+    except BaseException:
+        cache.rollback()
+        raise
+    return outputs
+
+
+def _step(
+    config: Config,
+    parameters: Mapping[str, Array],
+    batch: Batch,
+    cache: Cache | None,
+    encoded: Encoded | None,
+    phase: str,
+    every_position: bool,
+    tap: Tap,
+) -> StepOutputs:
+    p = Scope(parameters)
+    source, given = check_step(config, batch, None if cache is None else cache.lengths)
+    if cache is not None:
+        cache.reserve(given.ids.shape[1])
+    if source is not None:
+        output, _ = stack_forward(config, "encoder", p, source, None, None, False, tap)
+        encoded = Encoded(output, source.valid)
+    here = tap.at(phase) if phase else tap
+    memory = _step_memory(config, given, encoded, cache)
+    hidden, _ = stack_forward(config, "decoder", p, given, memory, cache, False, here)
+    if not every_position:
+        places = last_places(given.valid)
+        hidden = here("last_output", hidden[np.arange(len(hidden)), places][:, None])
+    logits, _, _ = head_forward(config, p, hidden, None, False, here)
+    return StepOutputs(logits, encoded)
+
+
+def _step_memory(
+    config: Config, given: SideInput, encoded: Encoded | None, cache: Cache | None
+) -> Memory | None:
+    if config.model != "encoder-decoder":
+        return None
+    kept = None if cache is None else cache.source
+    if encoded is not None and cache is not None:
+        cache.mark_source(encoded.valid)
+    valid = kept if encoded is None else encoded.valid
+    if valid is None:
+        raise BatchError("ids is missing; the encoder has not run yet and needs token ids")
+    if len(valid) != len(given.ids):
+        raise BatchError(f"encoded has {len(valid)} rows and decoder_ids {len(given.ids)}")
+    mask = allowed(valid, config.heads, given.ids.shape[1])
+    return Memory(None if encoded is None else encoded.output, mask)
+
+
+def last_places(valid: Array) -> Array:
+    """[B, T] -> [B], the place of each row's last real token (a row of padding: the last place)"""
+    places: Array = valid.shape[1] - 1 - np.argmax(valid[:, ::-1], 1)
+    return places

@@ -1,0 +1,130 @@
+"""Bugs that really happened elsewhere, planted one by one: the state machine finds each."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from types import FunctionType
+
+import pytest
+from cache_cases import model
+from cache_machine import machine_of
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from numtx import attention, batch
+from numtx import model as model_module
+from numtx import step as step_module
+from numtx.cache import cache, storage
+
+SETTINGS = settings(
+    max_examples=60,
+    stateful_step_count=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],  # found is enough; no shrinking
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+)
+CONFIG = model("encoder-decoder", "gqa", "rotary", window=5)
+
+# What, where it stands, and the text that is replaced by another.
+BUGS = {
+    "mask aligned upper left": (
+        (model_module, "allowed"), "place[keys - queries :, None]", "place[:queries, None]"),
+    "mask skipped once there is a cache": (
+        (model_module, "allowed"), "if causal:", "if causal and keys == queries:"),
+    "window forgotten in decode": (
+        (model_module, "allowed"), "window is not None:", "window is not None and queries > 1:"),
+    "position taken from the chunk": (
+        (batch, "count_positions"), "if before is not None:", "if False:"),
+    "positions of columns instead of tokens": (
+        (cache.Cache, "lengths"), "np.add.reduce(self._valid, 1, dtype=np.int64)",
+        "np.full(self.batch, self.length)"),
+    "padding in the cache attended to": (
+        (cache.Cache, "mark"), "(self._valid, valid)", "(np.ones_like(self._valid), valid)"),
+    "fork shares memory": (
+        (storage.Contiguous, "fork"), "a.copy()", "a"),
+    "fork shares what is not copied at all": (
+        (cache.Cache, "fork"), "self._storage.fork()", "self._storage"),
+    "reset keeps the length": (
+        (storage.Contiguous, "reset"), "self.length = 0", "pass"),
+    "reset keeps the encoder's part": (
+        (cache.Cache, "reset"), "self._source, self._cross = None, []", "pass"),
+    "reset does nothing": (
+        (cache.Cache, "reset"), "self._storage.reset()", "return"),
+    "truncation does nothing": (
+        (cache.Cache, "truncate"), "kept = self._valid & ", "kept = self._valid | "),
+    "truncation of all rows to the longest": (
+        (cache.Cache, "truncate"), "<= wanted[:, None]", "<= wanted.max()"),
+    "truncation keeps one token too many": (
+        (cache.Cache, "truncate"), "<= wanted[:, None]", "<= wanted[:, None] + 1"),
+    "truncation forgets the columns": (
+        (cache.Cache, "truncate"), "self._storage.truncate(columns)", "pass"),
+    "reorder of keys only": (
+        (storage.Contiguous, "reorder"), "a[index] for", "a[index] if name == 'keys' else a for"),
+    "reorder of the first layer only": (
+        (storage.Contiguous, "reorder"), "for layer in self._arrays]",
+        "for layer in self._arrays[:1]] + self._arrays[1:]"),
+    "reorder forgets the padding": (
+        (cache.Cache, "reorder"), "self._valid[rows]", "self._valid[:1].repeat(len(rows), 0)"),
+    "reorder forgets the encoder's part": (
+        (cache.Cache, "reorder"), "a[rows] for", "a[:1].repeat(len(rows), 0) for"),
+    "reorder forgets the encoder's mask": (
+        (cache.Cache, "reorder"), "self._source[rows]", "self._source[:1].repeat(len(rows), 0)"),
+    "reorder the wrong way round": (
+        (cache.Cache, "reorder"), "self._storage.reorder(rows)",
+        "self._storage.reorder(rows[::-1])"),
+    "cross mask forgotten in decode": (
+        (step_module, "_step_memory"), "allowed(valid,",
+        "allowed(valid if kept is None else valid | True,"),
+    "growth loses what was there": (
+        (storage.Contiguous, "_grow"), "old[:, :, : self.length]", "0"),
+    "growth loses the last column": (
+        (storage.Contiguous, "_grow"), ": self.length] = old[:, :, : self.length]",
+        ": self.length - 1] = old[:, :, : self.length - 1]"),
+    "written one column too early": (
+        (storage.Contiguous, "append"), "self.length : end]",
+        "max(self.length - 1, 0) : end - (self.length > 0)]"),
+    "a failed call is kept": (
+        (cache.Cache, "rollback"), "self._storage.rollback()",
+        "self._storage.length += self._storage._reserved; self._storage.rollback()"),
+    "a failed first call keeps the encoder's part": (
+        (cache.Cache, "rollback"), "if self._source_is_new:", "if False:"),
+    "keys cached before their rotation": (
+        (attention, "attention_forward"), 'new = {"keys": keys,',
+        'new = {"keys": split_heads(memory @ p["w_k"] + p["b_k"], config.kv_heads),'),
+}  # fmt: skip
+
+
+def planted(place, name, old, new):
+    """A function again, with a part of its text replaced."""
+    function = vars(place)[name]
+    is_property = isinstance(function, property)
+    plain = function.fget if is_property else function
+    assert isinstance(plain, FunctionType)
+    text = textwrap.dedent(inspect.getsource(plain)).removeprefix("@property\n")
+    assert old in text, f"{name} no longer says {old!r}"
+    scope: dict = {}
+    source = "from __future__ import annotations\n" + text.replace(old, new)
+    exec(compile(source, f"<{name}>", "exec"), plain.__globals__, scope)
+    found = scope[name]
+    return property(found) if is_property else found
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_the_machine_finds(bug, monkeypatch):
+    (place, name), old, new = BUGS[bug]
+    monkeypatch.setattr(place, name, planted(place, name, old, new))
+    if name == "attention_forward":
+        from numtx import block
+
+        monkeypatch.setattr(block, name, vars(place)[name])
+    with pytest.raises(Exception) as caught:
+        run_state_machine_as_test(machine_of(CONFIG), settings=SETTINGS)
+    assert not isinstance(caught.value, SyntaxError | NameError)
+
+
+def test_the_machine_passes_without_a_bug():
+    run_state_machine_as_test(machine_of(CONFIG), settings=SETTINGS)

@@ -1,0 +1,219 @@
+"""What a generation costs: multiply-adds and cached numbers, counted from a run beside the
+closed formulas.
+
+The count asks the catalogue: each stage that is a contraction multiplies and adds once for
+every cell of its result and every value of the letters that it sums over. The shapes are those
+of the arrays that the run emitted. A multiply-add is one multiplication and one addition; what
+is not a product of matrices (softmax, norms, activations, rotations) is not counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from .batch import Batch
+from .cache import Cache
+from .config import Config
+from .decoding.generate import Step, generate
+from .shapes import Array, parse
+from .stages.resolve import Graph, Stage, resolve
+from .tap import Tap
+
+# How the products of a decoder are put together; cross-attention's stand by themselves.
+GROUPS = (
+    "Q, K, V projections", "Q·K^T", "weights·V", "W_O",
+    "cross Q, K, V projections", "cross Q·K^T", "cross weights·V", "cross W_O",
+    "feed-forward", "logits", "encoder",
+)  # fmt: skip
+ATTENTION = GROUPS[:3]  # what the documents count
+
+_PARTS = {"queries": 0, "keys": 0, "values": 0, "products": 1, "context": 2, "output": 3}
+
+
+class Shapes:
+    """A tap that keeps the shape of every stage, and nothing else."""
+
+    active = True
+
+    def __init__(self, prefix: str = "", found: dict[str, tuple[int, ...]] | None = None) -> None:
+        self.found: dict[str, tuple[int, ...]] = {} if found is None else found
+        self._prefix = prefix
+
+    def __call__(self, name: str, value: Array) -> Array:
+        self.found[self._prefix + name] = value.shape
+        return value
+
+    def show(self, name: str, value: Array) -> None:
+        self(name, value)
+
+    def grad(self, name: str, gradient: Array) -> Array:
+        return gradient
+
+    def at(self, scope: str) -> Tap:
+        return Shapes(f"{self._prefix}{scope}.", self.found)
+
+    def end(self) -> None:
+        return None
+
+
+class Product(NamedTuple):
+    """One contraction of a run: its stage, its shapes and its multiply-adds."""
+
+    stage: str
+    group: str
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    result: tuple[int, ...]
+    multiply_adds: int
+
+
+class StepCost(NamedTuple):
+    """One step of a generation, its products, and the numbers in the cache after it."""
+
+    step: Step
+    products: list[Product]
+    cached: int
+
+    def total(self, *groups: str) -> int:
+        """Multiply-adds of some groups; of all without names."""
+        return sum(p.multiply_adds for p in self.products if not groups or p.group in groups)
+
+
+def multiply_adds(stage: Stage, shapes: Mapping[str, tuple[int, ...]], graph: Graph) -> int:
+    """Cells of the result times the sizes of the letters that are summed over; 0 where the
+    stage is no product."""
+    specification = parse(stage.specification)
+    if stage.operation != "contract" or len(stage.inputs) < 2:
+        return 0
+    sizes = dict(graph.sizes)
+    for axes, name in zip(specification.operands, stage.inputs, strict=False):
+        for axis, length in zip(axes, shapes[name], strict=True):
+            if len(axis) == 1:
+                sizes[axis] = length
+    kept = {letter for axis in specification.result for letter in axis}
+    if "h" in kept:
+        kept.add("g")  # a head knows its group
+    used = {letter for axes in specification.operands[:2] for axis in axes for letter in axis}
+    return math.prod(shapes[stage.name]) * math.prod(sizes[letter] for letter in used - kept)
+
+
+def count_generation(
+    config: Config,
+    parameters: Mapping[str, Array],
+    prompt: Batch,
+    *,
+    max_new_tokens: int,
+    use_cache: bool = True,
+) -> list[StepCost]:
+    """Generate, and count the products of every step by group, from the shapes of the run.
+
+    The encoder's products stand in the first step.
+    """
+    tap = Shapes()
+    rows = np.asarray(prompt.decoder_ids if prompt.decoder_ids is not None else prompt.ids)
+    cache = Cache(config, parameters, len(rows)) if use_cache else None
+    cached: list[int] = []
+
+    def choose(logits: Array, _: object) -> Array:
+        cached.append(0 if cache is None else cache.numbers)
+        choice: Array = np.argmax(logits, -1)
+        return choice
+
+    steps = generate(
+        config, parameters, prompt, max_new_tokens=max_new_tokens, cache=cache,
+        use_cache=use_cache, choose=choose, tap=tap,
+    ).steps  # fmt: skip
+    phases = tuple(step.phase for step in steps)
+    graph = resolve(config, labels=False, phases=phases, cached=use_cache)
+    shapes = {**tap.found, **{f"parameters/{name}": a.shape for name, a in parameters.items()}}
+    by_phase: dict[str, list[Product]] = {phase: [] for phase in phases}
+    for stage in graph:
+        amount = multiply_adds(stage, shapes, graph)
+        if amount:
+            phase = next((p for p in phases if stage.name.startswith(f"{p}.")), phases[0])
+            left, right = (shapes[name] for name in stage.inputs[:2])
+            by_phase[phase].append(
+                Product(stage.name, _group(stage.name), left, right, shapes[stage.name], amount)
+            )
+    return [
+        StepCost(step, by_phase[step.phase], numbers)
+        for step, numbers in zip(steps, cached, strict=True)
+    ]
+
+
+def _group(name: str) -> str:
+    if name.startswith("encoder"):
+        return "encoder"
+    place, _, leaf = name.rpartition(".")
+    if leaf == "logits":
+        return "logits"
+    if place.endswith("feed_forward"):
+        return "feed-forward"
+    return GROUPS[_PARTS[leaf] + (4 if place.endswith("cross_attention") else 0)]
+
+
+# The closed formulas. d: width; T: tokens, from one to T in T steps.
+
+
+def step_without_cache(i: int, d: int) -> int:
+    """3·i·d^2 + 2·i^2·d: Q, K, V of i tokens, Q·K^T and weights·V of i x i, in one layer whose
+    heads together are as wide as the model"""
+    return 3 * i * d * d + 2 * i * i * d
+
+
+def step_with_cache(i: int, d: int) -> int:
+    """3·d^2 + 2·i·d: Q, K, V of one token, Q·K^T and weights·V of 1 x i, in one layer"""
+    return 3 * d * d + 2 * i * d
+
+
+def total_without_cache(tokens: int, d: int) -> int:
+    """sum over i = 1 .. T: 3·d^2·T(T+1)/2 + 2·d·T(T+1)(2T+1)/6"""
+    t = tokens
+    return 3 * d * d * t * (t + 1) // 2 + d * t * (t + 1) * (2 * t + 1) // 3
+
+
+def total_with_cache(tokens: int, d: int) -> int:
+    """sum over i = 1 .. T: 3·d^2·T + d·T(T+1)"""
+    return 3 * d * d * tokens + d * tokens * (tokens + 1)
+
+
+def step_formula(
+    config: Config, computed: int, total: int, source: int = 0, new_source: bool = False
+) -> dict[str, int]:
+    """Multiply-adds by group of a step of one row that computes so many tokens, looks at
+    `total` of them, and asks for the logits of one; the encoder itself is left out.
+
+    source      tokens of the encoder; new_source: their cross keys and values are computed now
+    """
+    c, t = config, computed
+    q, kv = c.heads * c.d_k, c.kv_heads * (c.d_k + c.d_v)
+    layers = c.decoder_layers
+    found = {
+        "Q, K, V projections": layers * t * c.width * (q + kv),
+        "Q·K^T": layers * t * total * q,
+        "weights·V": layers * t * total * c.heads * c.d_v,
+        "feed-forward": layers * t * c.width * c.hidden * (3 if c.gated else 2),
+        "logits": c.width * c.vocabulary,
+    }
+    if c.has_output_projection("decoder.self_attention"):
+        found["W_O"] = layers * t * c.heads * c.d_v * c.width
+    if c.model == "encoder-decoder":
+        keys_values = source * kv if new_source else 0
+        found["cross Q, K, V projections"] = layers * c.width * (t * q + keys_values)
+        found["cross Q·K^T"] = layers * t * source * q
+        found["cross weights·V"] = layers * t * source * c.heads * c.d_v
+        if c.has_output_projection("decoder.cross_attention"):
+            found["cross W_O"] = layers * t * c.heads * c.d_v * c.width
+    return {group: found[group] for group in GROUPS if group in found}
+
+
+def cache_numbers(config: Config, tokens: int, source: int = 0) -> tuple[int, int]:
+    """Numbers that a cache holds for one row: self-attention's, layers x tokens x
+    (d_k + d_v) x key/value heads, and cross-attention's, the same over the source."""
+    per_token = config.decoder_layers * config.kv_heads * (config.d_k + config.d_v)
+    cross = per_token * source if config.model == "encoder-decoder" else 0
+    return per_token * tokens, cross

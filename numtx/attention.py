@@ -78,15 +78,15 @@ def attention_forward(
         keys, values = tap("all_keys", every["keys"]), tap("all_values", every["values"])
 
     context, look = attend_forward(queries, keys, values, mask, config.scale, tap)
-    if look.live is not None:  # for the backward pass: dw = memory^T·dkeys, and 0 * NaN is NaN
-        clean = without_junk(memory, look.live)
-        key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
     merged, out = merge_heads(context), None
     if "w_o" in p:
         merged, out = linear_forward(merged, p["w_o"], p.get("b_o"))
     output = tap("output", merged)
-    if store is not None:
+    if store is not None or memory is None:
         return output, None
+    if look.live is not None:  # for the backward pass: dw = memory^T·dkeys, and 0 * NaN is NaN
+        clean = without_junk(memory, look.live)
+        key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
     return output, AttentionContext(query_map, key_map, value_map, out, look, rotation)
 
 

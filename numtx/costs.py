@@ -91,9 +91,8 @@ def multiply_adds(stage: Stage, shapes: Mapping[str, tuple[int, ...]], graph: Gr
         return 0
     sizes = dict(graph.sizes)
     for axes, name in zip(specification.operands, stage.inputs, strict=False):
-        for axis, length in zip(axes, shapes[name], strict=True):
-            if len(axis) == 1:
-                sizes[axis] = length
+        lengths = zip(axes, shapes[name], strict=True)
+        sizes.update({axis: length for axis, length in lengths if len(axis) == 1})
     kept = {letter for axis in specification.result for letter in axis}
     if "h" in kept:
         kept.add("g")  # a head knows its group

@@ -94,6 +94,7 @@ BROKEN = [
     ({"positions": "rotary", "rotary_width": 4}, "rotary width 4 with d_k 2"),
     ({"positions": "rotary", "key_width": 3}, "rotary width 3 with d_k 3"),
     ({"value_width": 3, "output_projection_at": False}, "heads * d_v = 9 must be the width 6"),
+    ({"label_smoothing": 1.0}, "at least 0 and below 1"),
     ({"embedding_norm": True, "norm": None}, "embedding_norm needs a norm"),
 ]
 

@@ -25,7 +25,7 @@ FLOORS = [
     {"stages", "render"},
     {"trace", "training", "decoding", "costs"},
     {"examples", "testing"},
-    {"cli", "__main__"},
+    {"cli", "__main__", "__version__"},
 ]
 RUNTIME = {"numpy", "tabulate", "wcwidth"}
 

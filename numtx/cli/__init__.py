@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .. import __version__
 from ..errors import NumtxError
 
 # In the order in which --help lists them. Each module has `add` and `run`, and loads
@@ -34,6 +33,8 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
+    from .. import __version__
+
     top = Parser(
         prog="numtx",
         description="A Transformer in pure NumPy that can be read, printed, checked and compared.",

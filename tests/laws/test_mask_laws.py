@@ -156,7 +156,7 @@ def test_k6_junk_in_a_masked_memory_changes_nothing_in_both_passes(junk: float) 
         source = np.where(valid[..., None], memory, content)
         gradients = Gradients({})
         with np.errstate(over="ignore", invalid="ignore"):  # products with the junk
-            output, context = attention_forward(config, own, x, source, mask, None, NO_TAP)
+            output, context = attention_forward(config, own, x, source, mask, None, None, NO_TAP)
             dx, dmemory = attention_backward(cotangent, context, gradients, NO_TAP)
         assert (dmemory[~valid] == 0.0).all()
         results.append([output, dx, dmemory, *gradients.flat.values()])

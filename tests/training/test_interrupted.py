@@ -66,3 +66,5 @@ def test_killed_at_random_moments(kills, tmp_path):
         same(run, expected)
     assert len(stopped) > 1, "every kill came at the same step"
     assert min(stopped) < STEPS, "no kill came before the end"
+    if kills == 50:  # some came while a file was being written
+        assert list(tmp_path.glob(".*.tmp"))

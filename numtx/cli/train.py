@@ -25,7 +25,10 @@ def add(commands: Any) -> None:
         description="Train an example until it can say its sentence, and show how it learns.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("example", nargs="?", default="weather", help="default: weather")
+    parser.add_argument(
+        "example", nargs="?", default="weather",
+        help="an example, or a sentence such as 今天天气很好 (default: weather)",
+    )  # fmt: skip
     parser.add_argument(
         "--steps", type=whole(1), metavar="N", help="steps from the start (default 1000)"
     )
@@ -59,14 +62,13 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..examples.registry import load_example
     from ..render.curve import curve_text
     from ..render.headings import say
     from ..training.greedy import answers
     from ..training.loop import train
     from ..training.text import answers_text
 
-    example = load_example(args.example, seed=args.seed or 0)
+    example = _example(args.example, args.seed or 0)
     width = args.width or terminal_width()
     if args.demo:
         return _demonstrate(args, example, width)
@@ -91,6 +93,15 @@ def run(args: argparse.Namespace) -> int:
     if args.save:
         print(f"written: {args.save}")
     return 0
+
+
+def _example(name: str, seed: int) -> Example:
+    """An example by name, or a sentence of the reader's own."""
+    from ..examples.registry import EXAMPLES, example_for_text, load_example
+
+    if name not in EXAMPLES and (not name.isascii() or " " in name):
+        return example_for_text(name, seed=seed)
+    return load_example(name, seed=seed)
 
 
 def _fresh(args: argparse.Namespace, example: Example) -> Run:

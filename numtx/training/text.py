@@ -55,12 +55,12 @@ def update_text(update: Update, rate: float, lang: str = "both", width: int = 80
     return "\n\n".join(parts)
 
 
-def answers_text(answers: Sequence[Answer], vocabulary: Vocabulary, width: int = 80) -> str:
+def answers_text(answers: Sequence[Answer], vocabulary: Vocabulary | None, width: int = 80) -> str:
     """What was written against what should have been, word by word."""
     blocks = []
     for number, (given, wanted) in enumerate(answers):
         shown = [*given, *[-1] * (len(wanted) - len(given))]
-        names = [[clean(t) for t in row] for row in vocabulary.names([shown, wanted])]
+        names = [[_word(i, vocabulary) for i in row] for row in (shown, wanted)]
         marks = ["ok" if a == b else "WRONG" for a, b in zip(shown, wanted, strict=True)]
         columns = [str(j) for j in range(len(wanted))]
         label = f"row {number} " if len(answers) > 1 else ""
@@ -154,4 +154,11 @@ def _score(score: Score) -> list[str]:
 
 
 def _words(ids: Sequence[int], vocabulary: Vocabulary | None) -> str:
-    return " ".join(clean(vocabulary.token(i)) if vocabulary else str(i) for i in ids)
+    return " ".join(_word(i, vocabulary) for i in ids)
+
+
+def _word(number: int, vocabulary: Vocabulary | None) -> str:
+    """A token by its name, or by its id where it has none; `.` for a word that was not written."""
+    if number < 0:
+        return "."
+    return clean(vocabulary.token(number)) if vocabulary else str(number)

@@ -25,6 +25,12 @@ def test_train_says_what_it_reaches(capsys):
     assert max(len(line) for line in out.splitlines()[1:]) <= 80
 
 
+def test_a_sentence_of_the_reader(capsys):
+    code, out, _ = run(capsys, "你好世界", "--steps", "600")
+    assert code == 0 and out.endswith("greedy output = target\n")
+    assert "target  你  好  世  界  <eos>" in out
+
+
 def test_a_short_run_says_what_is_wrong(capsys):
     code, out, _ = run(capsys, "weather", "--steps", "1", "--optimizer", "sgd")
     assert code == 0

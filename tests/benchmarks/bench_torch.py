@@ -13,6 +13,8 @@ import numpy as np
 from interleave import ratios, report
 
 import numtx
+from numtx.training.flat import pack, unpack
+from numtx.training.optimisers import BETA_1, BETA_2, EPSILON, adamw
 
 TINY = numtx.Config(
     width=4, hidden=16, encoder_layers=2, decoder_layers=2, vocabulary=10, position_base=100.0,
@@ -29,41 +31,22 @@ GPT2_SMALL = numtx.Config(
     tied_output=True, dtype="float32",
     biases=("b_q", "b_k", "b_v", "b_o", "b_in", "b_out", "norm.bias"),
 )  # fmt: skip
-RATE, BETA_1, BETA_2, EPSILON, DECAY = 1e-3, 0.9, 0.999, 1e-8, 0.01
+RATE, DECAY = 1e-3, 0.01
 
 
 def numtx_step(config: numtx.Config, start: Any, batch: numtx.Batch) -> Callable[[], float]:
     """A training step; parameters, gradients and moments each live in one flat buffer."""
-    sizes = [array.size for array in start.values()]
-    flat = np.concatenate([array.ravel() for array in start.values()])
-    gradient, mean, square, work = (np.zeros_like(flat) for _ in range(4))
-    pieces = np.split(flat, np.cumsum(sizes)[:-1])
-    parameters = {
-        name: piece.reshape(array.shape)
-        for (name, array), piece in zip(start.items(), pieces, strict=True)
-    }
+    flat = pack(config, start)
+    parameters = unpack(config, flat)
+    gradient, first, second = (np.zeros_like(flat) for _ in range(3))
     count = 0
 
     def step() -> float:
         nonlocal count
         outputs, context = numtx.forward(config, parameters, batch)
-        gradients = numtx.backward(context)
-        np.concatenate([array.ravel() for array in gradients.values()], out=gradient)
+        pack(config, numtx.backward(context), out=gradient)
         count += 1
-        np.multiply(mean, BETA_1, out=mean)
-        np.multiply(gradient, 1.0 - BETA_1, out=work)
-        np.add(mean, work, out=mean)
-        np.multiply(gradient, gradient, out=work)
-        np.multiply(work, 1.0 - BETA_2, out=work)
-        np.multiply(square, BETA_2, out=square)
-        np.add(square, work, out=square)
-        np.multiply(square, 1.0 / (1.0 - BETA_2**count), out=work)
-        np.sqrt(work, out=work)
-        np.add(work, EPSILON, out=work)
-        np.divide(mean, work, out=work)
-        np.multiply(work, RATE / (1.0 - BETA_1**count), out=work)
-        np.multiply(flat, 1.0 - RATE * DECAY, out=flat)
-        np.subtract(flat, work, out=flat)
+        adamw(flat, gradient, first, second, count, RATE, DECAY)
         return float(outputs.loss)
 
     return step

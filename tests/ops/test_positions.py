@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from samples import assert_close, central_difference
+
+from numtx.ops.positions import rotate_backward, rotate_forward, rotation, sinusoidal
+
+LAYOUTS = pytest.mark.parametrize("layout", ["half", "interleaved"])
+PLACES = np.array([[0, 1, 5], [2, 3, 9]])
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape)
+
+
+def test_the_table_by_hand():
+    table = sinusoidal(np.array([[0, 1, 2]]), 4, 100.0, "float64")[0]
+    assert table[0].tolist() == [0.0, 1.0, 0.0, 1.0]
+    assert_close(table[1], [0.841470985, 0.540302306, 0.099833417, 0.995004165], 1e-9)
+    assert_close(table[2], [0.909297427, -0.416146837, 0.198669331, 0.980066578], 1e-9)
+
+
+def test_the_table_by_the_formula():
+    table = sinusoidal(PLACES, 6, 10000.0, "float64")
+    for b, t, j in np.ndindex(table.shape):
+        angle = PLACES[b, t] / 10000.0 ** ((j - j % 2) / 6.0)
+        assert abs(table[b, t, j] - (math.cos(angle) if j % 2 else math.sin(angle))) < 1e-14
+
+
+def test_angles_are_taken_in_float64():
+    far = np.array([[100_003]])
+    small = sinusoidal(far, 6, 10000.0, "float32")
+    assert small.dtype == np.float32
+    assert_close(small, sinusoidal(far, 6, 10000.0, "float64"), 1e-7)
+    turn = rotation(far, 6, 10000.0, "half", "float32")
+    assert turn.cosine.dtype == turn.sine.dtype == np.float32
+    assert_close(turn.cosine[0, 0, 0, 0], np.asarray(math.cos(100_003)), 1e-7)
+
+
+def test_rotation_by_hand():
+    """A quarter turn of the first pair; the second pair stands still."""
+    x = np.array([1.0, 2.0, 3.0, 4.0, 9.0]).reshape(1, 1, 1, 5)
+    for layout, expected in {
+        "half": [-3.0, 2.0, 1.0, 4.0, 9.0],
+        "interleaved": [-2.0, 1.0, 3.0, 4.0, 9.0],
+    }.items():
+        turn = rotation(np.array([[0]]), 4, 100.0, layout, "float64")
+        turn = turn._replace(cosine=np.array([[[[0.0, 1.0]]]]), sine=np.array([[[[1.0, 0.0]]]]))
+        assert rotate_forward(x, turn).ravel().tolist() == expected
+
+
+@LAYOUTS
+def test_rotation_by_the_formula(layout):
+    x, width = draw(2, 3, 3, 8), 6
+    y = rotate_forward(x, rotation(PLACES, width, 50.0, layout, "float64"))
+    assert (y[..., width:] == x[..., width:]).all()
+    for b, h, t, i in np.ndindex(2, 3, 3, width // 2):
+        one, two = (i, i + width // 2) if layout == "half" else (2 * i, 2 * i + 1)
+        turned = complex(*x[b, h, t, [one, two]]) * complex(
+            math.cos(angle := PLACES[b, t] / 50.0 ** (2 * i / width)), math.sin(angle)
+        )
+        assert_close(y[b, h, t, [one, two]], [turned.real, turned.imag], 1e-13)
+
+
+@LAYOUTS
+def test_rotation_keeps_norms_and_sees_differences_only(layout):
+    q, k = draw(1, 2, 1, 8), draw(1, 2, 1, 8, seed=1)
+
+    def product(at: int, other: int) -> np.ndarray:
+        turns = (rotation(np.array([[p]]), 8, 100.0, layout, "float64") for p in (at, other))
+        return (rotate_forward(q, next(turns)) * rotate_forward(k, next(turns))).sum(-1)
+
+    turn = rotation(np.array([[7]]), 8, 100.0, layout, "float64")
+    assert_close(np.linalg.norm(rotate_forward(q, turn)), np.linalg.norm(q), 1e-14)
+    assert_close(product(5, 5), (q * k).sum(-1), 1e-13)
+    assert_close(product(9, 4), product(5, 0), 1e-13)
+    assert_close(product(4105, 4100), product(5, 0), 1e-10)
+    assert np.abs(product(5, 0) - product(0, 5)).max() > 1e-3
+
+
+@LAYOUTS
+def test_rotation_backward(layout):
+    x, dy = draw(2, 2, 3, 8), draw(2, 2, 3, 8, seed=1)
+    turn = rotation(PLACES, 6, 50.0, layout, "float64")
+    numeric = central_difference(lambda x: float((rotate_forward(x, turn) * dy).sum()), x)
+    assert_close(rotate_backward(dy, turn), numeric, 1e-9)
+    assert_close(rotate_backward(rotate_forward(x, turn), turn), x, 1e-14)
+
+
+@LAYOUTS
+def test_type_and_input_are_kept(layout):
+    x = draw(2, 2, 3, 8).astype(np.float32)
+    before = x.copy()
+    turn = rotation(PLACES, 6, 50.0, layout, "float32")
+    assert rotate_forward(x, turn).dtype == rotate_backward(x, turn).dtype == np.float32
+    assert (x == before).all()

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from samples import assert_close, central_difference, random_parameters
+
+from numtx import NO_TAP, Config, Recorder
+from numtx.block import Memory, block_backward, block_forward
+from numtx.masks import allowed
+from numtx.ops.norm import norm_forward
+from numtx.parameters import Gradients, Scope
+
+X = np.random.default_rng(1).standard_normal((2, 3, 4))
+OUTPUT = np.random.default_rng(2).standard_normal((2, 5, 4))
+D = np.random.default_rng(3).standard_normal((2, 3, 4))
+VALID = np.array([[True] * 5, [True, True, True, True, False]])
+PLACE = "decoder.0."
+
+
+def config(**changes: Any) -> Config:
+    return Config(width=4, encoder_layers=1, decoder_layers=1, heads=2, key_width=3, hidden=7,
+                  vocabulary=11, activation="silu", **changes)  # fmt: skip
+
+
+def run(c: Config, p: Any, x: Any = X, output: Any = OUTPUT, tap: Any = NO_TAP) -> Any:
+    mask = allowed(np.ones((2, 3), bool), 2, 3, causal=True)
+    memory = Memory(output, allowed(VALID, 2, 3))
+    return block_forward(c, "decoder", Scope(p, PLACE), x, mask, None, memory, tap)
+
+
+WIRINGS = [
+    dict(zip(("norm", "norm_place", "residual_at"), wiring, strict=True))
+    for wiring in itertools.product(("layer", "rms"), ("post", "pre"), (True, False))
+] + [
+    {"norm": None},
+    {
+        "norm_place": "pre",
+        "norm_at": ["decoder.cross_attention"],
+        "residual_at": ["decoder.feed_forward"],
+    },
+]
+
+
+@pytest.mark.parametrize("wiring", WIRINGS, ids=str)
+def test_backward(wiring):
+    c = config(**wiring)
+    p = random_parameters(c, 2)
+    y, context = run(c, p)
+    flat: dict[str, np.ndarray] = {}
+    dx, dmemory = block_backward(D, context, Gradients(flat, PLACE), NO_TAP)
+
+    def f(p: Any = p, x: Any = X, output: Any = OUTPUT) -> float:
+        return float((run(c, p, x, output)[0] * D).sum())
+
+    assert y.shape == X.shape
+    assert_close(dx, central_difference(lambda a: f(x=a), X), 1e-7)
+    assert_close(dmemory, central_difference(lambda a: f(output=a), OUTPUT), 1e-7)
+    assert not dmemory[1, 4].any()
+    assert set(flat) == {name for name in p if name.startswith(PLACE)}
+    generator = np.random.default_rng(4)
+    for name, gradient in flat.items():
+        along, h = generator.standard_normal(p[name].shape), 1e-5
+        slope = f({**p, name: p[name] + h * along}) - f({**p, name: p[name] - h * along})
+        assert_close((gradient * along).sum(), np.asarray(slope / (2.0 * h)))
+
+
+@pytest.mark.parametrize("place", ["post", "pre"])
+def test_where_norm_and_residual_stand(place):
+    c = config(norm_place=place)
+    p = random_parameters(c, 2)
+    recorder = Recorder()
+    y, _ = run(c, p, tap=recorder)
+    v = recorder.values
+    x = X
+    for sublayer in ("self_attention", "cross_attention", "feed_forward"):
+        gain, bias = (p[f"{PLACE}{sublayer}.norm.{n}"] for n in ("gain", "bias"))
+        residual, norm = v[f"{sublayer}.residual"], v[f"{sublayer}.norm"]
+        assert (residual == x + v[f"{sublayer}.output"]).all()
+        normed = residual if place == "post" else x
+        assert (norm == norm_forward(normed, gain, bias, 1e-5, True)[0]).all()
+        x = norm if place == "post" else residual
+    assert (y == x).all()
+
+
+def test_a_block_without_a_memory_has_no_cross_attention():
+    c = Config(model="encoder-only", width=4, encoder_layers=1, hidden=7, vocabulary=11)
+    p = random_parameters(c, 2)
+    mask = allowed(np.ones((2, 3), bool), 1, 3)
+    recorder = Recorder()
+    y, context = block_forward(c, "encoder", Scope(p, "encoder.0."), X, mask, None, None, recorder)
+    assert not [name for name in recorder.values if name.startswith("cross")]
+    dx, dmemory = block_backward(D, context, Gradients({}), recorder)
+    assert dx.shape == y.shape and dmemory is None

@@ -44,8 +44,9 @@ def pick_backward(
 
 
 def mean_forward(per_token: Array, labels: Array) -> Array:
-    """loss = sum of the losses / number of counted labels    [B, T] -> []"""
-    return np.asarray(np.add.reduce(per_token, None) / _count(labels))
+    """loss = sum of the counted losses / number of counted labels    [B, T] -> []"""
+    counted = np.where(labels != IGNORED, per_token, 0.0)  # a pin may stand where none counts
+    return np.asarray(np.add.reduce(counted, None) / _count(labels))
 
 
 def mean_backward(dmean: Array, labels: Array) -> Array:

@@ -325,11 +325,12 @@ def _pick(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
 
 
 def _mean(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
-    """the sum of the losses divided by the number of labels that are not ignored"""
+    """the sum of the losses whose label is not ignored, divided by their number"""
     losses, labels = (oracle.cells(name) for name in stage.inputs)
-    counted = sum(1 for label in labels.flat if label >= 0)
-    value = math.fsum(losses.flat) / counted
-    magnitude = math.fsum(abs(x) for x in losses.flat) / counted
+    terms = [x for x, label in zip(losses.flat, labels.flat, strict=True) if label >= 0]
+    counted = len(terms)
+    value = math.fsum(terms) / counted
+    magnitude = math.fsum(map(abs, terms)) / counted
     reads = []
     for place, (x, label) in enumerate(zip(losses.flat, labels.flat, strict=True)):
         share = 1.0 / counted if label >= 0 else 0.0

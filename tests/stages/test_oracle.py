@@ -1,0 +1,112 @@
+"""The oracle by itself: its partial derivatives are those of its own values."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from samples import VARIANTS, WEATHER, ragged_batch, random_parameters
+
+from numtx import Batch, Config
+from numtx.stages.catalogue import OPERATIONS
+from numtx.stages.cells import Cells
+from numtx.stages.evaluators import EVALUATORS
+from numtx.stages.oracle import Oracle
+from numtx.stages.resolve import resolve
+from numtx.trace.trace import record
+
+ALL = {"weather": WEATHER, **VARIANTS}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_partial_derivatives_are_those_of_the_values(name):
+    """For a few cells of every stage: each cell that was read is moved, the value follows."""
+    config = Config(**ALL[name])
+    trace = record(config, random_parameters(config, 3), Batch(**ragged_batch(config, 4)))
+    generator = np.random.default_rng(0)
+    h = 1e-6
+    checked = set()
+    for stage in trace.graph:
+        if stage.operation in ("given", "allowed"):
+            continue
+        value = trace[stage.name]
+        index = tuple(int(generator.integers(0, size)) for size in value.shape)
+        cell = trace.oracle().cell(stage.name, index)
+        partials: dict[tuple[str, int], float] = {}
+        for read in cell.reads:
+            key = read.source, read.offset
+            partials[key] = partials.get(key, 0.0) + read.partial
+        for (source, offset), partial in partials.items():
+            array = trace.arrays[source]
+            assert array.ravel()[offset] == next(
+                r.value for r in cell.reads if (r.source, r.offset) == (source, offset)
+            )
+            if array.dtype.kind != "f" or not np.isfinite(array.ravel()[offset]):
+                assert partial == 0.0
+                continue
+            around = []
+            for step in (h, -h):
+                moved = array.copy()
+                moved.ravel()[offset] += step
+                oracle = Oracle(trace.graph, {**trace.arrays, source: moved}, 2.0**-52)
+                around.append(float(oracle.cell(stage.name, index).value))
+            if any(map(math.isinf, around)):
+                continue
+            slope = (around[0] - around[1]) / (2.0 * h)
+            assert partial == pytest.approx(slope, rel=1e-6, abs=1e-7), (stage.name, source)
+            checked.add(stage.operation)
+    assert {"contract", "softmax", "log_softmax", "pick", "mean", "exp", "scale"} <= checked
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_a_cell_reads_stands_among_the_stage_s_inputs(name):
+    config = Config(**ALL[name])
+    trace = record(config, random_parameters(config, 3), Batch(**ragged_batch(config, 4)))
+    seen: set[str] = set()
+    for stage in trace.graph:
+        for source in stage.inputs:
+            assert source in seen or source.startswith(("parameters/", "inputs/")), stage.name
+            assert source in trace.arrays
+        seen.add(stage.name)
+        cell = trace.oracle().cell(stage.name, (0,) * trace[stage.name].ndim)
+        assert {read.source for read in cell.reads} <= set(stage.inputs), stage.name
+        assert cell.magnitude >= 0.0 and all(read.size >= 0.0 for read in cell.reads)
+
+
+def test_every_operation_of_the_closed_set_has_an_evaluator():
+    used = {stage.operation for fields in ALL.values() for stage in resolve(Config(**fields))}
+    assert used <= set(OPERATIONS)
+    assert used - {"given"} <= set(EVALUATORS) <= set(OPERATIONS)
+
+
+def test_cells_walk_as_numpy_does():
+    array = np.arange(24.0).reshape(2, 3, 4)
+    cells = Cells("x", array)
+    for index in np.ndindex(array.shape):
+        offset = cells.offset(index)
+        assert cells.flat[offset] == array[index]
+        assert cells.index(offset) == index
+    assert Cells("scalar", np.array(3.0)).flat == [3.0]
+
+
+def test_formulas_are_filled_in():
+    for fields in ALL.values():
+        for labels in (True, False):
+            for stage in resolve(Config(**fields), labels=labels):
+                assert "{" not in stage.formula and "#" not in stage.formula
+    graph = resolve(Config(**WEATHER))
+    assert graph["encoder.0.self_attention.queries"].formula == "Q = X·W_Q"
+    assert graph["encoder.0.feed_forward.hidden"].formula == "X·W_in + b_in"
+    assert "j <= i" in graph["decoder.0.self_attention.mask"].formula
+    assert "j <= i" not in graph["decoder.0.cross_attention.mask"].formula
+    assert graph["decoder.0.cross_attention.keys"].formula == "K = H_enc·W_K"
+    assert "100^" in graph["encoder.positions"].formula
+
+
+def test_consumers():
+    graph = resolve(Config(**WEATHER))
+    names = [stage.name for stage in graph.consumers["encoder.output"]]
+    assert names == [f"decoder.{i}.cross_attention.{x}" for i in (0, 1) for x in ("keys", "values")]
+    assert "probabilities" not in graph.consumers
+    assert len(graph) == len(list(graph)) and "logits" in graph and "nothing" not in graph

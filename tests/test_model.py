@@ -87,6 +87,23 @@ def test_padding_on_either_side_is_as_no_padding(name):
         assert_close(full.logits[1][last], alone.logits[0], 1e-12)
 
 
+def test_who_sees_whom():
+    """The encoder looks both ways; the decoder back only, and at every source token."""
+    config, parameters, _ = setup("encoder-decoder")
+    fields = {"ids": [[1, 2, 3, 4, 5]], "decoder_ids": [[6, 7, 8]]}
+    base, _ = forward(config, parameters, Batch(**fields))
+    moved, _ = forward(config, parameters, Batch(**{**fields, "ids": [[1, 2, 3, 4, 6]]}))
+    assert (moved.encoder_output != base.encoder_output).any(-1).all()
+    assert (moved.logits != base.logits).any(-1).all()
+    for place in range(3):
+        ids = [6, 7, 8]
+        ids[place] = 9
+        moved, _ = forward(config, parameters, Batch(**{**fields, "decoder_ids": [ids]}))
+        assert (moved.encoder_output == base.encoder_output).all()
+        differs = (moved.logits != base.logits).any(-1)[0]
+        assert differs.tolist() == [t >= place for t in range(3)]
+
+
 def test_uniform_logits_give_the_logarithm_of_the_vocabulary():
     config, parameters, _ = setup("weather")
     parameters["output.w"] = np.zeros_like(parameters["output.w"])

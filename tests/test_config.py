@@ -96,6 +96,7 @@ BROKEN = [
     ({"value_width": 3, "output_projection_at": False}, "heads * d_v = 9 must be the width 6"),
     ({"label_smoothing": 1.0}, "at least 0 and below 1"),
     ({"embedding_norm": True, "norm": None}, "embedding_norm needs a norm"),
+    ({"label_smoothing": 1.0}, "label_smoothing is 1.0; it is at least 0 and below 1"),
 ]
 
 

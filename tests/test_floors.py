@@ -62,7 +62,10 @@ def imports(file: Path) -> Iterator[Import]:
                 yield Import(base, at_load, True)
             else:
                 for alias in node.names:
-                    yield Import(alias.name, at_load, True)
+                    is_module = (HOME / alias.name).is_dir() or (
+                        HOME / f"{alias.name}.py"
+                    ).is_file()
+                    yield Import(alias.name if is_module else "__init__", at_load, True)
         typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         inner = at_load and not typing_only
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -124,14 +127,15 @@ def test_foreign_imports(file):
 def test_the_checks_see_imports_as_they_are_written(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "HOME", tmp_path)
     (tmp_path / "ops").mkdir()
+    (tmp_path / "tap.py").touch()
     file = tmp_path / "ops" / "made_up.py"
     file.write_text(
-        "from ..model import forward\nfrom .linear import x\nfrom .. import tap\n"
+        "from ..model import forward\nfrom .linear import x\nfrom .. import tap, __version__\n"
         "import torch\ndef f():\n    import json\n"
     )
     found = [(i.module, i.at_load, i.own) for i in imports(file)]
     assert found == [
-        ("model", True, True), ("ops.linear", True, True), ("tap", True, True),
+        ("model", True, True), ("ops.linear", True, True), ("tap", True, True), ("__init__", True, True),
         ("torch", True, False), ("json", False, False),
     ]  # fmt: skip
     with pytest.raises(AssertionError, match=r"ops\.made_up imports model"):

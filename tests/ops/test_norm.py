@@ -69,7 +69,7 @@ def test_layer_norm_does_not_see_a_shift_and_its_gradient_sums_to_zero():
 
 def test_a_constant_row_gives_the_bias():
     y, context = norm_forward(np.full((1, 5), 3.0), GAIN, BIAS, 1e-5, True)
-    assert_close(y, BIAS[None], 1e-15)
+    assert_close(y, BIAS[None], 1e-11)
     assert np.isfinite(norm_backward(DY[:1, 0], context)[0]).all()
 
 

@@ -20,7 +20,7 @@ def test_a_copy_is_changed_and_the_package_is_not():
 
 
 def test_a_change_reaches_every_module_of_the_copy():
-    change = ("ops.norm", "np.divide(math.sqrt(width)", "np.divide(2.0 * math.sqrt(width)")
+    change = ("ops.norm", "normal = x * inverse", "normal = 2.0 * x * inverse")
     with second_copy([change]) as copy:
         block = copy.module("block")
         assert block.norm_forward.__module__ == f"{copy.name}.ops.norm"

@@ -41,7 +41,7 @@ def run(config: Config = BASE, tap: Any = NO_TAP, **changes: Any) -> tuple[Any, 
     given = {"x": draw(B, T, 8), "memory": draw(B, S, 8), "mask": open_mask(), "p": weights(config)}
     given |= changes
     return attention_forward(
-        config, Scope(given["p"]), given["x"], given["memory"], given["mask"], None, tap
+        config, Scope(given["p"]), given["x"], given["memory"], given["mask"], None, None, tap
     )
 
 
@@ -86,10 +86,10 @@ def test_backward(projected, turned):
     d = draw(B, T, 8, seed=2)
 
     def f(x: Any, memory: Any, p: Any) -> float:
-        args = (config, Scope(p), x, memory, mask, turn, NO_TAP)
+        args = (config, Scope(p), x, memory, mask, turn, None, NO_TAP)
         return float((attention_forward(*args)[0] * d).sum())
 
-    _, context = attention_forward(config, Scope(p), x, memory, mask, turn, NO_TAP)
+    _, context = attention_forward(config, Scope(p), x, memory, mask, turn, None, NO_TAP)
     flat: dict[str, np.ndarray] = {}
     dx, dmemory = attention_backward(d, context, Gradients(flat), NO_TAP)
     assert_close(dx, central_difference(lambda a: f(a, memory, p), x), 1e-8)

@@ -8,7 +8,7 @@ import pytest
 from samples import assert_close, central_difference, random_parameters
 
 from numtx import NO_TAP, Config, Recorder
-from numtx.block import Memory, block_backward, block_forward
+from numtx.block import Memory, Stores, block_backward, block_forward
 from numtx.masks import allowed
 from numtx.ops.norm import norm_forward
 from numtx.parameters import Gradients, Scope
@@ -28,7 +28,7 @@ def config(**changes: Any) -> Config:
 def run(c: Config, p: Any, x: Any = X, output: Any = OUTPUT, tap: Any = NO_TAP) -> Any:
     mask = allowed(np.ones((2, 3), bool), 2, 3, causal=True)
     memory = Memory(output, allowed(VALID, 2, 3))
-    return block_forward(c, "decoder", Scope(p, PLACE), x, mask, None, memory, tap)
+    return block_forward(c, "decoder", Scope(p, PLACE), x, mask, None, memory, Stores(), tap)
 
 
 WIRINGS = [
@@ -90,7 +90,9 @@ def test_a_block_without_a_memory_has_no_cross_attention():
     p = random_parameters(c, 2)
     mask = allowed(np.ones((2, 3), bool), 1, 3)
     recorder = Recorder()
-    y, context = block_forward(c, "encoder", Scope(p, "encoder.0."), X, mask, None, None, recorder)
+    y, context = block_forward(
+        c, "encoder", Scope(p, "encoder.0."), X, mask, None, None, Stores(), recorder
+    )
     assert not [name for name in recorder.values if name.startswith("cross")]
     dx, dmemory = block_backward(D, context, Gradients({}), recorder)
     assert dx.shape == y.shape and dmemory is None

@@ -135,7 +135,8 @@ def test_the_checks_see_imports_as_they_are_written(tmp_path, monkeypatch):
     )
     found = [(i.module, i.at_load, i.own) for i in imports(file)]
     assert found == [
-        ("model", True, True), ("ops.linear", True, True), ("tap", True, True), ("__init__", True, True),
+        ("model", True, True), ("ops.linear", True, True), ("tap", True, True),
+        ("__init__", True, True),
         ("torch", True, False), ("json", False, False),
     ]  # fmt: skip
     with pytest.raises(AssertionError, match=r"ops\.made_up imports model"):

@@ -21,6 +21,7 @@ COMMANDS = (
     "stages",
     "init",
     "train",
+    "gradcheck",
 )
 
 

@@ -85,8 +85,8 @@ def _step(
     if cache is not None:
         cache.reserve(given.ids.shape[1])
     if source is not None:
-        output, _ = stack_forward(config, "encoder", p, source, None, None, False, tap)
-        encoded = Encoded(output, source.valid)
+        output, stack = stack_forward(config, "encoder", p, source, None, None, False, tap)
+        encoded = Encoded(output, stack.valid)
     here = tap.at(phase) if phase else tap
     memory = _step_memory(config, given, encoded, cache)
     hidden, _ = stack_forward(config, "decoder", p, given, memory, cache, False, here)

@@ -14,7 +14,7 @@ PRODUCTS = re.compile(
 )
 ROOT = Path(numtx.__file__).parent
 # `sequences` is data about families of models, and names them: it computes nothing.
-HIGHER = {"sequences.py", "trace", "training", "decoding", "examples", "testing", "cli", "checkpoints"}
+HIGHER = {"sequences.py", "trace", "training", "decoding", "examples", "testing", "cli"}
 
 
 def sources() -> list[Path]:

@@ -32,9 +32,11 @@ CONFIG = model("encoder-decoder", "gqa", "rotary", window=5)
 # What, where it stands, and the text that is replaced by another.
 BUGS = {
     "mask aligned upper left": (
-        (model_module, "allowed"), "place[keys - queries :, None]", "place[:queries, None]"),
+        (model_module, "allowed"), "_reach(queries, keys, causal)",
+        "np.tri(queries, keys, 0 if causal else keys, dtype=bool)"),
     "mask skipped once there is a cache": (
-        (model_module, "allowed"), "if causal:", "if causal and keys == queries:"),
+        (model_module, "allowed"), "_reach(queries, keys, causal)",
+        "_reach(queries, keys, causal and keys == queries)"),
     "window forgotten in decode": (
         (model_module, "allowed"), "window is not None:", "window is not None and queries > 1:"),
     "position taken from the chunk": (

@@ -12,7 +12,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .batch import Batch as Batch
+    from .cache import Cache as Cache
     from .config import Config as Config
+    from .decoding.generate import generate as generate
+    from .decoding.record import record_generation as record_generation
     from .errors import NumtxError as NumtxError
     from .examples.registry import load_example as load_example
     from .model import backward as backward
@@ -30,10 +33,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Batch": "batch",
+    "Cache": "cache",
     "Config": "config",
     "NumtxError": "errors",
     "backward": "model",
     "forward": "model",
+    "generate": "decoding.generate",
     "initialise": "parameters",
     "NO_TAP": "tap",
     "Pin": "tap",
@@ -44,6 +49,7 @@ _HOMES = {
     "load_parameters": "parameters_file",
     "load_trace": "trace.files",
     "record": "trace.trace",
+    "record_generation": "decoding.record",
     "save_parameters": "parameters_file",
 }
 

@@ -22,6 +22,8 @@ COMMANDS = (
     "init",
     "train",
     "gradcheck",
+    "generate",
+    "cost",
 )
 
 

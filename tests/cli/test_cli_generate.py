@@ -1,0 +1,148 @@
+"""`numtx generate` and `numtx cost` as people meet them."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from numtx.cli import main
+from numtx.costs import total_with_cache, total_without_cache
+from numtx.examples.registry import load_example
+from numtx.parameters_file import save_parameters
+from numtx.trace.files import load_trace
+from numtx.trace.verify import verify
+from numtx.training.loop import train
+from numtx.training.run import Run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Files of trained parameters, by example."""
+    files = {}
+    for name in ("cat", "translation"):
+        example = load_example(name)
+        training = Run(example.config, example.parameters)
+        train(training, example.batch, 400)
+        files[name] = str(tmp_path_factory.mktemp("trained") / f"{name}.npz")
+        save_parameters(files[name], training.parameters)
+    return files
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*args):
+        try:
+            code = main(args)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.mark.parametrize("options", [(), ("--no-cache",), ("--chunk", "2")])
+def test_the_cat_step_by_step(run, trained, options):
+    code, out, err = run("generate", "cat", "--parameters", trained["cat"], *options)
+    assert (code, err) == (0, "")
+    assert "prompt: 你\noutput: 是 一 只 猫" in out
+    code, out, _ = run(
+        "generate", "cat", "--prompt", "你 是 一", "--parameters", trained["cat"], *options
+    )
+    assert code == 0
+    assert "prompt: 你 是 一\noutput: 只 猫" in out
+
+
+def test_the_cat_is_trained_first_where_no_parameters_are_given(run):
+    code, out, _ = run("generate", "cat")
+    assert code == 0
+    assert "trained here first: 1000 steps" in out
+    assert "output: 是 一 只 猫" in out
+
+
+def test_the_cache_grows_by_a_row_a_step(run, trained):
+    _, out, _ = run("generate", "translation", "--parameters", trained["translation"])
+    assert "output: Today is nice weather today <eos>" in out
+    for line in ("0x4 + 1x4 -> 1x4", "1x4 + 1x4 -> 2x4", "5x4 + 1x4 -> 6x4"):
+        assert line in out
+    assert re.findall(r"decode\.\d.* (1x\d)  ", out) == ["1x2", "1x3", "1x4", "1x5", "1x6"]
+
+
+def test_what_is_computed_again_without_a_cache(run, trained):
+    _, out, _ = run("generate", "cat", "--parameters", trained["cat"], "--no-cache")
+    # 1 + 2 + 3 tokens, keys and values, in two layers
+    assert "without a cache 6 tokens' keys and values were computed again" in out
+    assert "2 layers: 24 rows" in out
+
+
+def test_a_stop_token_and_a_length(run, trained):
+    _, out, _ = run("generate", "cat", "--stop", "一", "--parameters", trained["cat"])
+    assert "output: 是 一\n" in out
+    _, out, _ = run("generate", "cat", "--max-new-tokens", "1", "--parameters", trained["cat"])
+    assert "output: 是\n" in out
+    _, out, _ = run("generate", "cat", "--max-new-tokens", "0", "--parameters", trained["cat"])
+    assert "output: \n" in out
+
+
+def test_the_trace_of_a_generation(run, trained, tmp_path):
+    file = str(tmp_path / "trace.npz")
+    code, out, _ = run(
+        "generate", "translation", "--parameters", trained["translation"], "--trace",
+        "--npz", file, "--stage", "decode.1.*.all_keys", "--stage", "prefill.decoder.mask",
+        "--stage", "*.all_mask",
+    )  # fmt: skip
+    assert code == 0
+    assert "Prefill, Decoder" in out
+    assert "Decode 1, Decoder layer 1: cross-attention" in out
+    assert "[[2,4]; [1,4]] = [3,4]" in out
+    trace = load_trace(file)
+    assert "decode.4.logits" in trace
+    assert verify(trace).ok
+    code, out, _ = run("generate", "cat", "--parameters", trained["cat"], "--trace")
+    assert code == 0
+    assert np.all([f"== decode.{n}.decoder.0.self_attention" in out for n in range(3)])
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("generate", "masked"), "masked has no decoder"),
+        (("generate", "nothing"), "example 'nothing' does not exist"),
+        (("generate", "cat", "--prompt", "狗"), "'狗' is not in the vocabulary: 你 是 一 只 猫"),
+        (("generate", "cat", "--prompt", " "), "--prompt is empty"),
+        (("generate", "cat", "--stop", "狗"), "token '狗' is not in the vocabulary"),
+        (("generate", "cat", "--stage", "*"), "add --trace"),
+        (("generate", "cat", "--max-new-tokens", "-1"), "is not a whole number from 0 up"),
+        (("generate", "cat", "--parameters", "no.npz"), "no.npz"),
+        (("generate", "cat", "--max-new-tokens", "9"), "position 5 lies past the learned"),
+        (("cost", "--tokens", "0"), "is not a whole number from 1 up"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(run, args, message):
+    code, _, err = run(*args)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_the_table_of_costs(run):
+    code, out, err = run("cost", "--tokens", "9", "--width", "6", "--layers", "2")
+    assert (code, err) == (0, "")
+    for total in (total_without_cache(9, 6), total_with_cache(9, 6)):
+        assert out.count(f"{total:,}") == 2  # counted, and by the formula
+    assert "6 x 100 x 2 x 4 = 4,800" in out
+    assert "6 x 7 x 2 x 4 = 336" in out
+    assert "2,359,296 numbers a token" in out
+    assert [line.split()[-2] for line in out.splitlines() if line.endswith("GiB")] == [
+        "64.0", "16.0", "2.0",
+    ]  # fmt: skip
+    assert "prefill       O(L^2)        4      4 x 4" in out
+    assert "1 x 5" in out
+
+
+def test_long_tables_leave_out_the_middle(run):
+    _, out, _ = run("cost", "--tokens", "20", "--width", "5")
+    counted = re.findall(r"^(\d+)  ", out, re.MULTILINE)
+    assert counted == ["1", "2", "3", "4", "5", "6", "20"]

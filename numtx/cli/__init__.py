@@ -18,6 +18,7 @@ from ..errors import NumtxError
 # NumPy only in `run`.
 COMMANDS = (
     "trace",
+    "cell",
     "stages",
     "init",
     "train",

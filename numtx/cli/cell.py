@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     how = explain_gradient if args.gradient else explain
     addresses = find_cells(trace, args.cell)
     for k, address in enumerate(addresses[: args.limit]):
-        explained = how(trace, address.name, address.index, args.depth, args.limit)
+        explained = how(trace, address.name, address.cell, args.depth, args.limit)
         for number, block in enumerate(cell_text(explained, names, style)):
             print(("\n" if k or number else "") + block)
     if len(addresses) > args.limit:

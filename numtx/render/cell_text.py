@@ -65,7 +65,7 @@ def cell_text(explanation: Explanation, names: Names, style: Style) -> Iterator[
     lines = [style.painter.bold(_head(explanation, names))]
     chain = _chain(explanation)
     lefts = [step.left for part in chain for step in part.steps]
-    lefts += [names.address(part.name, part.index, short=True) for part in chain]
+    lefts += [names.address(part.name, part.cell, short=True) for part in chain]
     left = max(map(len, lefts))
     for part in chain:
         lines += _steps(part, names, style, left)
@@ -81,10 +81,10 @@ def cell_text(explanation: Explanation, names: Names, style: Style) -> Iterator[
 
 
 def _head(explanation: Explanation, names: Names) -> str:
-    where = names.address(explanation.name, explanation.index)
+    where = names.address(explanation.name, explanation.cell)
     if explanation.kind == "gradient":
         where = f"d loss / d {where}"
-    parts = [where, names.label(explanation.name, explanation.index)]
+    parts = [where, names.label(explanation.name, explanation.cell)]
     value = exact(explanation.value)
     return "   ".join(part for part in parts if part) + f"   = {value}"
 
@@ -99,7 +99,7 @@ def _chain(explanation: Explanation) -> list[Explanation]:
 
 def _steps(part: Explanation, names: Names, style: Style, left: int) -> Iterator[str]:
     most = sys.maxsize if style.full else MOST
-    own = names.address(part.name, part.index, short=True)
+    own = names.address(part.name, part.cell, short=True)
     for step in part.steps:
         head = f"  {(step.left or own):<{left}}"
         sides = [step.symbols] if step.symbols else []

@@ -27,7 +27,7 @@ class At(NamedTuple):
 
     oracle: Oracle
     stage: Stage
-    index: tuple[int, ...]
+    place: tuple[int, ...]
     cell: Cell
 
     def reads(self, operand: int) -> list[Read]:
@@ -87,7 +87,7 @@ def _lookup(at: At) -> Arithmetic:
     stage, number = at.stage, at.cell.reads[0].value
     if len(stage.inputs) == 1:
         width = at.oracle.graph.sizes["d"]
-        pair, is_cosine = divmod(at.index[2], 2)
+        pair, is_cosine = divmod(at.place[2], 2)
         base = _constant(stage.attributes["base"])
         turn = Step(
             "angle", "position / base^(2i/d)", ((number, f" / {base}**(2*{pair}/{width})"),),
@@ -125,7 +125,7 @@ def _scale(at: At) -> Arithmetic:
 
 
 def _allowed(at: At) -> Arithmetic:
-    stage, (row, _, query, key) = at.stage, at.index
+    stage, (row, _, query, key) = at.stage, at.place
     valid = at.cell.reads[0]
     parts: list[Expression] = [(int(valid.value),)]
     symbols = at.symbol(valid.source, [valid])
@@ -160,16 +160,16 @@ def _softmax(at: At) -> Arithmetic:
             (at.last("0", ("0.0",)),), ("this query may attend to no key: its row is 0",)
         )
     largest, total = max(seen), math.fsum(math.exp(x - max(seen)) for x in seen)
-    here = reads[at.index[-1]].value
+    here = reads[at.place[-1]].value
     row = at.symbol(reads[0].source, reads)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if len(seen) < len(reads):
         notes = (f"masked keys give exp(-inf) = 0: {len(reads) - len(seen)} of {len(reads)}",)
     return Arithmetic((
         Step("largest", f"max of {row}", (("max(", _listed(seen), ")"),), largest),
         Step("total", f"sum of exp({row} - largest)", ((_exponentials(seen),),), total),
         at.last(
-            f"exp({at.symbol(reads[0].source, [reads[at.index[-1]]])} - largest) / total",
+            f"exp({at.symbol(reads[0].source, [reads[at.place[-1]]])} - largest) / total",
             ("exp(", here, " - largest) / total"),
         ),
     ), notes)  # fmt: skip
@@ -180,7 +180,7 @@ def _log_softmax(at: At) -> Arithmetic:
     row = [read.value for read in reads]
     largest, total = max(row), math.fsum(math.exp(x - max(row)) for x in row)
     whole = at.symbol(reads[0].source, reads)
-    one = reads[at.index[-1]]
+    one = reads[at.place[-1]]
     return Arithmetic((
         Step("largest", f"max of {whole}", (("max(", _listed(row), ")"),), largest),
         Step("total", f"sum of exp({whole} - largest)", ((_exponentials(row),),), total),
@@ -200,7 +200,7 @@ def _exponentials(row: Sequence[Number]) -> Many:
 
 
 def _norm(at: At) -> Arithmetic:
-    stage, j = at.stage, at.index[-1]
+    stage, j = at.stage, at.place[-1]
     width = at.oracle.cells(stage.inputs[0]).shape[-1]
     row = [read.value for read in at.cell.reads[:width]]
     epsilon = _constant(stage.attributes["epsilon"])
@@ -256,7 +256,7 @@ def _activation(at: At) -> Arithmetic:
 
 
 def _rotate(at: At) -> Arithmetic:
-    stage, j = at.stage, at.index[-1]
+    stage, j = at.stage, at.place[-1]
     width = stage.attributes["width"]
     if j >= width:
         (read,) = at.cell.reads

@@ -22,7 +22,7 @@ class Share(NamedTuple):
     """One consumer of a cell: d(its cell) / d(the cell), and the sum of absolute terms of it."""
 
     stage: Stage
-    index: tuple[int, ...]
+    cell: tuple[int, ...]
     partial: float
     size: float
 

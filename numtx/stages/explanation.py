@@ -51,7 +51,7 @@ class Explanation(NamedTuple):
     """
 
     name: str
-    index: tuple[int, ...]
+    cell: tuple[int, ...]
     kind: str
     value: Number
     formula: str

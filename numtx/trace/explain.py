@@ -39,10 +39,10 @@ class Address(NamedTuple):
     """A cell: a stage, or `parameters/NAME`, and its full index."""
 
     name: str
-    index: tuple[int, ...]
+    cell: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"{self.name}[{','.join(map(str, self.index))}]"
+        return f"{self.name}[{','.join(map(str, self.cell))}]"
 
 
 def find_cells(trace: Trace, text: str) -> list[Address]:
@@ -206,10 +206,10 @@ class _Explainer:
         sources = []
         if depth > 1:
             onward = [
-                (consumer, self.oracle.cells(consumer).offset(share.index))
+                (consumer, self.oracle.cells(consumer).offset(share.cell))
                 for consumer, shares in groups.items()
                 for share in shares
-                if share.partial and trace.grad(consumer)[share.index]
+                if share.partial and trace.grad(consumer)[share.cell]
             ]
             for consumer, offset in self.fresh(onward):
                 place = self.oracle.cells(consumer).index(offset)
@@ -223,20 +223,20 @@ class _Explainer:
 
     def is_pinned(self, share: Share) -> bool:
         pins = self.trace.pins.get(share.stage.name)
-        return pins is not None and bool(pins[share.index])
+        return pins is not None and bool(pins[share.cell])
 
     def share_step(
         self, left: str, name: str, consumer: str, shares: list[Share], notes: list[str]
     ) -> Step:
         """What reaches a cell through one stage."""
         gradient = self.trace.grad(consumer)
-        pairs = [(gradient[share.index].item(), share.partial) for share in shares]
+        pairs = [(gradient[share.cell].item(), share.partial) for share in shares]
         terms: tuple[Expression, ...] = tuple((g, "*", p) for g, p in pairs if g and p)
         if len(terms) < len(pairs):
             notes.append(
                 f"{near(consumer, name)}: {len(pairs) - len(terms)} of {len(pairs)} shares are 0"
             )
-        where = shown_index(gradient.shape, shares[0].index)
+        where = shown_index(gradient.shape, shares[0].cell)
         if len(shares) > 1:
             where += f" and {len(shares) - 1} more"
         symbols = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from ..shapes import Array
 from ..stages.oracle import Oracle
 from ..stages.resolve import Graph, resolve
 from ..tap import Pin, Recorder
+
+if TYPE_CHECKING:
+    from .verify import Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,12 @@ class Trace:
         from .text import trace_html  # a notebook asks; nothing else needs it
 
         return trace_html(self)
+
+    def verify(self, budget: int | None = 1_000_000, seed: int = 0) -> Report:
+        """The check of every stage and gradient by the oracle, see `verify.verify`."""
+        from .verify import verify  # the check reads traces
+
+        return verify(self, budget, seed)
 
     def oracle(self) -> Oracle:
         """The slow oracle over this trace's arrays."""

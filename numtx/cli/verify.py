@@ -1,0 +1,48 @@
+"""`numtx verify`: a trace file recomputed cell by cell."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .options import whole
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "verify",
+        help="recompute every stage of a trace file from its recorded inputs",
+        description="Recompute every stage and every gradient of a trace file from its recorded "
+        "inputs, in plain Python, and name the cells that do not follow. Large traces are "
+        "sampled: the first, the last, the largest cell and others drawn by --seed.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("file", metavar="FILE", help="a trace (numtx trace --npz FILE)")
+    parser.add_argument(
+        "--budget", type=whole(1), default=1_000_000, metavar="N",
+        help="cells to read before cells are sampled (default 1000000, about two seconds)",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="check every cell, however many")
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..trace.files import load_trace
+    from ..trace.verify import verify
+
+    trace = load_trace(args.file)
+    report = verify(trace, None if args.all else args.budget, args.seed)
+    for finding in report.wrong:
+        print(finding)
+    values = sum(1 for finding in report.findings if finding.kind == "value")
+    cells = sum(finding.cells for finding in report.findings)
+    of = sum(finding.of for finding in report.findings)
+    amount = f"every cell ({cells:,})" if cells == of else f"{cells:,} of {of:,} cells"
+    if cells != of:
+        amount += f" ({report.share:.2g} of all, sampled; --all takes every cell)"
+    print(f"checked: {values} stages, {len(report.findings) - values} gradients; {amount}")
+    if report.skipped:
+        print(f"not checked: {', '.join(report.skipped)}")
+    verdict = f"{len(report.wrong)} arrays do not follow from their inputs"
+    print(verdict if report.wrong else "right: everything follows from its recorded inputs")
+    return 1 if report.wrong else 0

@@ -19,6 +19,7 @@ from ..errors import NumtxError
 COMMANDS = (
     "trace",
     "cell",
+    "compare",
     "verify",
     "stages",
     "init",

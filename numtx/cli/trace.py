@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UsageError
 from .options import add_style, style_of
 from .source import add_source, example_of
+from .what_if import add_set, changes_text, trace_with
 
 if TYPE_CHECKING:
     from ..examples.example import Example
@@ -35,6 +36,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--npz", metavar="FILE", help="write the trace to a file for NumPy")
     parser.add_argument("--json", metavar="FILE", help="write it as JSON (-: standard output)")
     parser.add_argument("--quiet", action="store_true", help="print no stages")
+    add_set(parser)
     add_style(parser)
 
 
@@ -49,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--gradients needs a loss: give --labels")
     # Somebody's own model may be large: its backward pass runs only when asked for.
     trace = example.trace(gradients=args.gradients or args.config is None)
+    changed = None
+    if args.set:
+        changed, trace = trace, trace_with(args.set, example, trace)
     stages = select(trace.graph, args.stage)
     if args.npz:
         save_trace(trace, args.npz)
@@ -58,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(trace, args.json, stages)
     print(header(example, trace, style))
+    if changed is not None:
+        print()
+        for line in changes_text(changed, trace):
+            print(line)
     if not args.quiet:
         _warn_if_large(trace, stages, style)
         for block in trace_text(trace, style, stages, args.gradients):

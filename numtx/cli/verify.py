@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
     parser.add_argument("file", metavar="FILE", help="a trace (numtx trace --npz FILE)")
     parser.add_argument(
         "--budget", type=whole(1), default=1_000_000, metavar="N",
-        help="cells to read before cells are sampled (default 1000000, about two seconds)",
+        help="cells to read before cells are sampled (default 1000000, about five seconds)",
     )  # fmt: skip
     parser.add_argument("--all", action="store_true", help="check every cell, however many")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")

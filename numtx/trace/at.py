@@ -1,0 +1,60 @@
+"""A stage of another implementation, and how it can be made once more with a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from ..config import Config
+from ..shapes import Array
+from ..stages.resolve import Graph, Stage
+from .recompute import Value, recompute
+
+Forms: TypeAlias = Iterator[tuple[str, Array | None]]  # a mistake in each of its forms
+Candidates: TypeAlias = Array | Forms | None
+
+
+class At(NamedTuple):
+    """A stage, its inputs, and what else may have been taken by mistake."""
+
+    graph: Graph
+    stage: Stage
+    inputs: list[Array]
+    value: Value  # any stage or parameter by name
+    got: Array  # what the file has
+
+    @property
+    def config(self) -> Config:
+        return self.graph.config
+
+    def again(self, changed: Mapping[int, Array | None] | None = None, **attributes: Any) -> Array:
+        """The stage with other inputs (None: left out) or other numbers of its formula."""
+        inputs = {**dict(enumerate(self.inputs)), **(changed or {})}
+        given = [x for _, x in sorted(inputs.items()) if x is not None]
+        stage = self.stage._replace(attributes={**self.stage.attributes, **attributes})
+        return recompute(self.graph, stage, given, self.value)
+
+    def near(self, leaf: str) -> Array | None:
+        """A sibling stage, or a parameter of the same sublayer."""
+        place = self.stage.name.rpartition(".")[0]
+        for name in (f"{place}.{leaf}", f"parameters/{place}.{leaf}"):
+            if name in self.graph or name.startswith("parameters/"):
+                try:
+                    return self.value(name)
+                except KeyError:
+                    continue
+        return None
+
+    def before(self, operand: int) -> Array | None:
+        """What an input was made from, where it is a norm."""
+        name = self.stage.inputs[operand]
+        if name not in self.graph or self.graph[name].operation != "norm":
+            return None
+        return self.value(self.graph[name].inputs[0])
+
+    def weights(self, letter: str) -> dict[int, Array | None] | None:
+        """The matrix and the bias of another projection in place of this one's."""
+        w, b = self.near(f"w_{letter}"), self.near(f"b_{letter}")
+        if w is None or w.shape != self.inputs[1].shape:
+            return None
+        return {1: w, 2: b} if len(self.inputs) > 2 else {1: w}

@@ -1,0 +1,204 @@
+"""Which known mistake makes the numbers of a file out of the file's own inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from ..shapes import Array
+from ..stages.resolve import Graph, Stage
+from .at import At
+from .causes import CAUSES, Cause
+from .recompute import recompute
+
+MOST_CELLS = 20_000_000  # of stages missing in the file, through which a mistake is followed
+
+
+class Found(NamedTuple):
+    """A mistake that reproduces the numbers, and the stages that it was made in."""
+
+    cause: str
+    stages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.cause}, in {', '.join(self.stages)}" if self.stages else self.cause
+
+
+class Patient:
+    """The stage to be explained, and where its inputs are to be had: the file's own arrays
+    first, those of the reference where the file has none."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        stage: Stage,
+        own: Mapping[str, Array],
+        reference: Mapping[str, Array],
+        tolerance: float,
+    ) -> None:
+        self.graph, self.stage, self.tolerance = graph, stage, tolerance
+        self.own, self.reference = own, reference
+        self.got = own[stage.name]
+
+    def value(self, name: str) -> Array:
+        return self.own[name] if name in self.own else self.reference[name]
+
+    @cached_property
+    def before(self) -> list[Stage]:
+        """Stages before this one that the file has nothing of, in computing order."""
+        names: set[str] = set()
+        cells = 0
+        front = [self.stage.name]
+        while front and cells < MOST_CELLS:
+            for name in self.graph[front.pop(0)].inputs:
+                fresh = name in self.graph and name not in self.own and name not in names
+                if fresh and name in self.reference:
+                    names.add(name)
+                    front.append(name)
+                    cells += self.reference[name].size
+        return [stage for stage in self.graph if stage.name in names]
+
+    def at(self, stage: Stage, changed: Mapping[str, Array]) -> At:
+        """A stage as a mistake finds it, after changes of what leads to it."""
+
+        def value(name: str) -> Array:
+            return changed[name] if name in changed else self.value(name)
+
+        inputs = [value(name) for name in stage.inputs]
+        return At(self.graph, stage, inputs, value, self.value(stage.name))
+
+    def followed(self, changed: Mapping[str, Array]) -> Array | None:
+        """The stage computed rightly after changes of what leads to it."""
+        values = dict(changed)
+
+        def value(name: str) -> Array:
+            return values[name] if name in values else self.value(name)
+
+        for stage in (*self.before, self.stage) if changed else (self.stage,):
+            is_last = stage.name == self.stage.name
+            touched = any(name in values for name in stage.inputs)
+            if stage.name not in values and (is_last or touched):
+                try:
+                    inputs = [value(name) for name in stage.inputs]
+                    values[stage.name] = recompute(self.graph, stage, inputs, value)
+                except (ValueError, KeyError):  # shapes that do not go together, or no input
+                    return None
+        return values[self.stage.name]
+
+
+def diagnose(patient: Patient) -> list[Found]:
+    """Every known mistake that, made in the stage or in a stage before it that the file leaves
+    out, reproduces the file's numbers. Empty where none does."""
+    with np.errstate(all="ignore"):
+        right = error_of(patient.followed({}), patient.got)
+        if right <= patient.tolerance:
+            return [Found("nothing: it follows rightly from the file's own inputs", ())]
+        found: dict[str, Found] = {}
+        for targets in _targets(patient):
+            for cause in CAUSES:
+                if not all(cause.befalls(stage) for stage in targets):
+                    continue
+                for name, array in _with(patient, cause, targets):
+                    error = error_of(array, patient.got)
+                    if error <= 10.0 * patient.tolerance and error < 0.05 * right:
+                        found.setdefault(name, Found(name, tuple(s.name for s in targets)))
+        return list(found.values()) or list(_general(patient))
+
+
+def _targets(patient: Patient) -> Iterator[tuple[Stage, ...]]:
+    """The stage, each stage missing before it, and all those missing of one name at once."""
+    before = patient.before
+    yield (patient.stage,)
+    leaves: dict[str, list[Stage]] = {}
+    for stage in reversed(before):
+        yield (stage,)
+        leaves.setdefault(stage.leaf.name, []).append(stage)
+    for leaf, stages in leaves.items():
+        if patient.stage.leaf.name == leaf:
+            stages = [*stages, patient.stage]
+        if len(stages) > 1:
+            yield tuple(stages)
+
+
+def _with(
+    patient: Patient, cause: Cause, targets: tuple[Stage, ...]
+) -> Iterator[tuple[str, Array | None]]:
+    """The stage as it comes out with a mistake in all the targets, for each form of it."""
+    for name, array in _forms(cause, patient.at(targets[0], {})):
+        changed = {targets[0].name: array}
+        for stage in targets[1:]:
+            again = dict(_forms(cause, patient.at(stage, changed)))
+            if name in again:
+                changed[stage.name] = again[name]
+        yield name, patient.followed(changed)
+
+
+def _forms(cause: Cause, at: At) -> Iterator[tuple[str, Array]]:
+    """The forms of a mistake, up to one whose shapes do not go together."""
+    try:
+        yield from cause.candidates(at)
+    except (ValueError, IndexError, KeyError):
+        return
+
+
+def error_of(candidate: Array | None, got: Array) -> float:
+    """The largest difference, relative to the size of the numbers; inf where shapes or
+    infinities differ."""
+    if candidate is None:
+        return np.inf
+    if candidate.shape != got.shape:
+        try:
+            candidate = np.broadcast_to(candidate, got.shape)
+        except ValueError:
+            return np.inf
+    if got.dtype.kind == "b" or candidate.dtype.kind == "b":
+        return 0.0 if np.array_equal(candidate.astype(bool), got.astype(bool)) else np.inf
+    a, b = candidate.astype(np.float64), got.astype(np.float64)
+    finite = np.isfinite(b)
+    same = np.where(finite, np.isfinite(a), (a == b) | (np.isnan(a) & np.isnan(b)))
+    if not same.all():
+        return np.inf
+    if not finite.any():
+        return 0.0
+    size = np.maximum(np.abs(b[finite]), np.sqrt(np.mean(b[finite] ** 2)) + 1e-300)
+    return float((np.abs(a[finite] - b[finite]) / size).max())
+
+
+def _general(patient: Patient) -> Iterator[Found]:
+    """What may befall any stage: precision, a factor, another order."""
+    right, got = patient.followed({}), patient.got
+    if right is None or got.dtype.kind != "f" or right.shape != got.shape:
+        return
+    place = (patient.stage.name,)
+    error = error_of(right, got)
+    for name, bits in (("float32", 24), ("float16", 11), ("bfloat16", 8)):
+        if error < 64.0 * 2.0**-bits and np.array_equal(got, _rounded(got, name)):
+            yield Found(f"computed in {name}; nothing else is wrong", place)
+            return
+    finite = np.isfinite(got) & np.isfinite(right) & (np.abs(right) > 0.1 * np.abs(right).max())
+    if finite.any():
+        factor = float(np.median(got[finite] / right[finite]))
+        if error_of(right * factor, got) <= 10.0 * patient.tolerance:
+            yield Found(f"every number is {factor:.6g} times what it should be", place)
+    for axis, what in (
+        (0, "rows of the batch"),
+        (got.ndim - 2, "tokens"),
+        (got.ndim - 1, "columns"),
+    ):
+        if 0 <= axis < got.ndim and got.shape[axis] > 1:
+            if error_of(np.flip(right, axis), got) <= 10.0 * patient.tolerance:
+                yield Found(f"{what} in reverse order", place)
+            for by in (1, -1):
+                if error_of(np.roll(right, by, axis), got) <= 10.0 * patient.tolerance:
+                    yield Found(f"{what} moved by {by}", place)
+
+
+def _rounded(x: Array, kind: str) -> Array:
+    """The numbers as they are in a smaller type."""
+    if kind != "bfloat16":
+        return x.astype(kind).astype(x.dtype)
+    bits = x.astype(np.float32).view(np.uint32)
+    return (bits & np.uint32(0xFFFF0000)).view(np.float32).astype(x.dtype)

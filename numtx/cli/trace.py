@@ -35,6 +35,9 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--npz", metavar="FILE", help="write the trace to a file for NumPy")
     parser.add_argument("--json", metavar="FILE", help="write it as JSON (-: standard output)")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write it as one page for a browser, with the arithmetic"
+    )
     parser.add_argument("--quiet", action="store_true", help="print no stages")
     add_set(parser)
     add_style(parser)
@@ -57,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     stages = select(trace.graph, args.stage)
     if args.npz:
         save_trace(trace, args.npz)
+    if args.html:
+        write_html(example, trace, style, stages, args.html)
     if args.json == "-":
         write_json(trace, sys.stdout, stages)
         return 0
@@ -72,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         for block in trace_text(trace, style, stages, args.gradients):
             print()
             print(block)
-    for path in (args.npz, args.json):
+    for path in (args.npz, args.json, args.html):
         if path:
             print(f"\nwritten: {path}")
     return 0
@@ -97,6 +102,24 @@ def header(example: Example, trace: Trace, style: Style) -> str:
     if trace.pins:
         lines.append("* = held at this value, not computed")
     return "\n".join(lines)
+
+
+def write_html(example: Example, trace: Trace, style: Style, stages: list[str], path: str) -> None:
+    """Write the report for a browser, with what the header says above it."""
+    from ..files import replacing
+    from ..render.report import Heading
+    from ..stages.catalogue import Text
+    from ..trace.report import trace_report
+
+    zh, en = example.title
+    notes = [
+        (Text("文中给出", "given by the document"), example.given),
+        (Text("自行设定", "chosen here"), example.chosen),
+    ]
+    heading = Heading(Text(f"{example.name}：{zh}", f"{example.name}: {en}"), notes)
+    text = trace_report(trace, heading, style, stages)
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 LARGE = 2_000_000  # numbers; printing so many takes about a minute

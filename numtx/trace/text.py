@@ -33,9 +33,7 @@ def trace_text(
     trace: Trace, style: Style, stages: list[str] | None = None, gradients: bool = False
 ) -> Iterator[str]:
     """The blocks of a printed trace; `stages` as from `select`."""
-    rows = len(next(iter(trace.tokens.values())))
-    if style.row is not None and style.row >= rows:
-        raise StageError(f"--row {style.row}: the batch has {rows} rows, 0 to {rows - 1}")
+    check_row(trace, style)
     shapes = {name: array.shape for name, array in trace.arrays.items()}
     printer = StagePrinter(shapes, StageGrids(trace.tokens, trace.vocabulary, style))
     section = None
@@ -47,6 +45,13 @@ def trace_text(
         yield printer.stage(number, stage, trace[name], marks_of(trace, name))
         if gradients and name in trace.gradients:
             yield printer.gradient(stage, trace.grad(name))
+
+
+def check_row(trace: Trace, style: Style) -> None:
+    """Raise `StageError` where the style asks for a row that the batch does not have."""
+    rows = len(next(iter(trace.tokens.values())))
+    if style.row is not None and style.row >= rows:
+        raise StageError(f"--row {style.row}: the batch has {rows} rows, 0 to {rows - 1}")
 
 
 def trace_html(trace: Trace, style: Style | None = None) -> str:

@@ -1,0 +1,131 @@
+"""A headless Chromium over its DevTools pipe, with the standard library alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+CHROMIUM = next(
+    (
+        found
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (found := shutil.which(name))
+    ),
+    None,
+)
+_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--remote-debugging-pipe",
+)  # fmt: skip
+
+
+class Browser:
+    """One page of one browser. `events` are what the page reported: console, log, requests."""
+
+    def __init__(self, profile: Path, patience: float = 60.0) -> None:
+        assert CHROMIUM is not None
+        from_browser, to_us = os.pipe()
+        from_us, to_browser = os.pipe()
+        self._in, self._out, self._patience = from_browser, to_browser, patience
+        self._buffer = b""
+        self._last = 0
+        self.events: list[dict[str, Any]] = []
+        # The browser reads its commands from file 3 and writes its answers to file 4.
+        script = f'exec "$@" 3<&{from_us} 4>&{to_us}'
+        self._process = subprocess.Popen(
+            ["sh", "-c", script, "sh", CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"],
+            pass_fds=(from_us, to_us), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(from_us)
+        os.close(to_us)
+        self._session: str | None = None
+        pages = self.call("Target.getTargets")["targetInfos"]
+        target = next(page["targetId"] for page in pages if page["type"] == "page")
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._session = None
+        try:
+            self.call("Browser.close")
+        finally:
+            os.close(self._out)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            os.close(self._in)
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send a command and wait for its answer."""
+        self._last += 1
+        message: dict[str, Any] = {"id": self._last, "method": method, "params": parameters}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._message()
+            if answer.get("id") == self._last:
+                assert "error" not in answer, (method, answer["error"])
+                result: dict[str, Any] = answer["result"]
+                return result
+            self.events.append(answer)
+
+    def open(self, path: Path, hash: str = "") -> None:
+        """Open a file and wait until it has loaded."""
+        for url in ("about:blank", path.as_uri() + hash):  # a new hash alone would not load
+            self.events.clear()
+            self.call("Page.navigate", url=url)
+            while not self.seen("Page.loadEventFired"):
+                self.events.append(self._message())
+
+    def run(self, script: str) -> Any:
+        """The value of a script's last expression."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def press(self, key: str) -> None:
+        """Press and release a key."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+
+    def mouse(self, kind: str, x: float, y: float) -> None:
+        """Move the mouse, or press or release its button."""
+        button = "none" if kind == "mouseMoved" else "left"
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=1)
+
+    def seen(self, method: str) -> list[dict[str, Any]]:
+        """The parameters of the events of a kind."""
+        return [event["params"] for event in self.events if event.get("method") == method]
+
+    def _message(self) -> dict[str, Any]:
+        end = time.monotonic() + self._patience
+        while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._in], [], [], max(0.0, end - time.monotonic()))
+            part = os.read(self._in, 1 << 20) if ready else b""
+            assert part, "the browser does not answer"
+            self._buffer += part
+        line, _, self._buffer = self._buffer.partition(b"\0")
+        message: dict[str, Any] = json.loads(line)
+        return message

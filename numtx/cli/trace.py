@@ -117,6 +117,13 @@ def write_html(example: Example, trace: Trace, style: Style, stages: list[str], 
         (Text("自行设定", "chosen here"), example.chosen),
     ]
     heading = Heading(Text(f"{example.name}：{zh}", f"{example.name}: {en}"), notes)
+    numbers = sum(array.size for array in (*trace.arrays.values(), *trace.gradients.values()))
+    if style.full and numbers > LARGE:
+        print(
+            f"numtx: {numbers:,} numbers make a page of about {numbers * 60 / 1e6:,.0f} MB; "
+            "without --full large arrays are summaries",
+            file=sys.stderr,
+        )
     text = trace_report(trace, heading, style, stages)
     with replacing(path) as file:
         file.write(text.encode())

@@ -30,7 +30,8 @@ class Heading(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One array of the report: `values` and `gradients` are tables, `head` a line of HTML."""
+    """One array of the report: `values` and `gradients` are tables, `head` a line of HTML,
+    `short` its name in the table of contents (empty: it has none there)."""
 
     name: str
     short: str
@@ -172,28 +173,29 @@ _PANEL = (
 
 
 def _anchor(section: Section) -> str:
-    return f"section-{section.name}" if section.name else "section-head"
+    return f"from-{section.entries[0].name}"  # the encoder's name stands for two sections
 
 
 def _contents(sections: Sequence[Section]) -> str:
-    items = "".join(
-        f'<li><a href="#{_anchor(section)}">{bilingual(section.title)}</a>: '
-        + " · ".join(
+    items = []
+    for section in sections:
+        links = " · ".join(
             f'<a href="#{escape(entry.name)}">{escape(entry.short)}</a>'
             for entry in section.entries
+            if entry.short
         )
-        + "</li>"
-        for section in sections
-    )
+        link = f'<a href="#{_anchor(section)}">{bilingual(section.title)}</a>'
+        items.append(f"<li>{link}{f': {links}' if links else ''}</li>")
     title = bilingual(Text("目录", "Contents"))
-    return f"<nav><details open><summary><h2>{title}</h2></summary><ol>{items}</ol></details></nav>"
+    head = f"<nav><details open><summary><h2>{title}</h2></summary>"
+    return f"{head}<ol>{''.join(items)}</ol></details></nav>"
 
 
 def _section(section: Section) -> str:
     return (
         f'<details open id="{_anchor(section)}"><summary><h2>{bilingual(section.title)}</h2> '
         f'<code class="quiet">{escape(section.name)}</code></summary>\n'
-        f"{''.join(map(_entry, section.entries))}</details>\n"
+        f'<div class="stages">{"".join(map(_entry, section.entries))}</div></details>\n'
     )
 
 

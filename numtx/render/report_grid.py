@@ -152,7 +152,9 @@ class ReportGrids:
                 cells.insert(column_gap + 1, gap)
             return "".join(cells)
 
-        heads = line([f'<th scope="col">{escape(table.columns[j])}</th>' for j in columns], _GAP)
+        heads = line(
+            [f'<th scope="col">{escape(table.columns[j])}</th>' for j in columns], "<th>...</th>"
+        )
         body = [
             f'<tr><th scope="row">{escape(table.rows[i])}</th>'
             f"{line([_cell(table, i, j) for j in columns], _GAP)}{_note(table, i)}</tr>\n"

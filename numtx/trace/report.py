@@ -58,22 +58,19 @@ class _Report:
         """A stage with its number in computing order."""
         trace, stage = self.trace, self.trace.graph[name]
         array = trace[name]
-        parts = [
-            f"<h3>[{number}] {escape(leaf_name(name))}</h3>",
-            bilingual(stage.leaf.title),
-            f"<code>{escape(stage.formula)}</code>",
-        ]
-        if array.ndim:
-            parts.append(
-                f'<code class="quiet">{escape(shape_arithmetic(stage, self.shapes))}</code>'
-            )
+        shape = shape_arithmetic(stage, self.shapes) if array.ndim else ""
+        head = (
+            f"<h3>[{number}] {escape(leaf_name(name))}</h3> {bilingual(stage.leaf.title)} "
+            f'<span class="formula"><code>{escape(stage.formula)}</code> '
+            f'<code class="quiet">{escape(shape)}</code></span>'
+        )
         gradients = ""
         if name in trace.gradients:
             gradient = trace.grad(name)
             decimals = decimals_for(gradient, self.style.precision)
             gradients = self.grids.stage(stage, f"grad/{name}", gradient, decimals, Marks(zero="0"))
         values = self.grids.stage(stage, name, array, self.style.precision, marks_of(trace, name))
-        return Entry(name, leaf_name(name), " ".join(parts), stage.leaf.why, values, gradients)
+        return Entry(name, leaf_name(name), head, stage.leaf.why, values, gradients)
 
     def parameter(self, name: str) -> Entry:
         """A parameter; the rows of the output's embedding are named by their tokens."""
@@ -92,7 +89,7 @@ class _Report:
             gradients = self.grids.parameter(f"grad/{full}", gradient, rows, decimals)
         head = f'<h3>{escape(name)}</h3> <code class="quiet">{shape_text(array.shape)}</code>'
         values = self.grids.parameter(full, array, rows, self.style.precision)
-        return Entry(full, name, head, None, values, gradients)
+        return Entry(full, "", head, None, values, gradients)
 
 
 def report_data(trace: Trace, style: Style) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,15 @@ _FLAGS = (
     "--disable-dev-shm-usage", "--remote-debugging-pipe",
 )  # fmt: skip
 
+# The browser reads its commands from file 3 and writes its answers to file 4.
+_LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+for number, end in enumerate(ends, 3):
+    os.dup2(end, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
 
 class Browser:
     """One page of one browser. `events` are what the page reported: console, log, requests."""
@@ -38,22 +48,37 @@ class Browser:
         self._buffer = b""
         self._last = 0
         self.events: list[dict[str, Any]] = []
-        # The browser reads its commands from file 3 and writes its answers to file 4.
-        script = f'exec "$@" 3<&{from_us} 4>&{to_us}'
+        command = [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"]
         self._process = subprocess.Popen(
-            ["sh", "-c", script, "sh", CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"],
+            [sys.executable, "-ISc", _LAUNCH, str(from_us), str(to_us), *command],
             pass_fds=(from_us, to_us), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(from_us)
         os.close(to_us)
         self._session: str | None = None
+        try:
+            self._attach()
+        except BaseException:
+            self._end()
+            raise
+
+    def _attach(self) -> None:
         pages = self.call("Target.getTargets")["targetInfos"]
         target = next(page["targetId"] for page in pages if page["type"] == "page")
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+
+    def _end(self) -> None:
+        os.close(self._out)  # the browser ends when nobody speaks to it any more
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._in)
 
     def __enter__(self) -> Browser:
         return self
@@ -68,13 +93,7 @@ class Browser:
         try:
             self.call("Browser.close")
         finally:
-            os.close(self._out)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            os.close(self._in)
+            self._end()
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command and wait for its answer."""
@@ -100,8 +119,10 @@ class Browser:
                 self.events.append(self._message())
 
     def run(self, script: str) -> Any:
-        """The value of a script's last expression."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        """The value of a script's last expression; a promise is waited for."""
+        answer = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

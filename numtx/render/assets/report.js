@@ -76,9 +76,15 @@
     return null;
   }
 
-  const address = (target, index) => (index.length ? `${target}[${index.join(",")}]` : target);
+  // `decoder.0.self_attention.scores[4,1]`: leading axes of size one are left out.
+  function address(target, index) {
+    const { shape } = data.arrays[nameOf(target)];
+    const first = shape.findIndex((length) => length !== 1);
+    const short = first < 0 ? index.slice(-1) : index.slice(first);
+    return short.length ? `${target}[${short.join(",")}]` : target;
+  }
 
-  // `#decoder.0.self_attention.scores[4,1]`; leading axes of size one may be left out.
+  // [target, index] of an address after `#`; null where there is no such cell.
   function parse(hash) {
     let text = hash.slice(1);
     try {
@@ -149,17 +155,23 @@
 
   function link(target, index, text, style) {
     const a = Object.assign(document.createElement("a"), { textContent: text, className: style });
-    a.href = `#${encodeURI(address(target, index))}`;
+    a.href = `#${address(target, index)}`;
     return a;
   }
 
   let current = null;
   let held = false;
+  let marked = [];
+
+  function mark(element, style) {
+    if (!element) return;
+    element.classList.add(style);
+    marked.push([element, style]);
+  }
 
   function clear() {
-    for (const mark of ["here", "a", "b", "c", "line"]) {
-      for (const found of document.querySelectorAll(`.grid .${mark}`)) found.classList.remove(mark);
-    }
+    for (const [element, style] of marked) element.classList.remove(style);
+    marked = [];
   }
 
   function point(target, index) {
@@ -167,33 +179,33 @@
     current = [target, index];
     const td = cellAt(target, index);
     if (td) {
-      td.classList.add("here");
-      td.parentNode.cells[0].classList.add("line");
-      td.closest("table").tHead?.rows[0].cells[td.cellIndex].classList.add("line");
+      mark(td, "here");
+      mark(td.parentNode.cells[0], "line");
+      mark(td.closest("table").tHead?.rows[0].cells[td.cellIndex], "line");
     }
     panel.hidden = false;
     const title = document.getElementById("cell");
     const tokens = names(nameOf(target), index);
     title.replaceChildren(link(target, index, address(target, index), ""), tokens && `  ${tokens}`);
+    document.getElementById("recorded").textContent = td ? td.textContent : "";
+    output.textContent = "";
     try {
       describe(target, index);
     } catch (error) {
       if (!(error instanceof NotHere)) throw error;
-      const command = `numtx trace --full --html`;
-      output.textContent = td ? td.textContent : "";
+      const name = error.message;
       document.getElementById("from").replaceChildren(
-        ...both(`${error.message} 太大，未写入本页：${command}`, `${error.message} is too large for this page: ${command}`),
+        ...both(`${name} 太大，未写入本页；--full 写入全部`, `${name} is too large and not in this page; --full puts everything in`),
       );
     }
   }
 
   function describe(target, index) {
-    const { text, value, reads } = arithmetic(target, index, exact.checked);
     const array = calculate.array(nameOf(target));
-    const real = recorded(target, index);
+    document.getElementById("recorded").textContent = digits(true)(recorded(target, index));
+    const { text, reads } = arithmetic(target, index, exact.checked);
     const pinned = !isGradient(target) && array.pinned.has(calculate.place(array, index));
     output.textContent = text;
-    document.getElementById("recorded").textContent = digits(true)(real);
     const prefix = isGradient(target) ? GRADIENT : "";
     const sources = [...new Set(reads.map(([source]) => source))];
     const from = pinned ? both("此处固定为该值，不计算", "held at this value, not computed") : [];
@@ -201,14 +213,13 @@
       const style = "abc"[Math.min(k, 2)];
       const cells = reads.filter((read) => read[0] === source).map((read) => read[1]);
       for (const offset of cells) {
-        cellAt(prefix + source, calculate.indexOf(source, offset))?.classList.add(style);
+        mark(cellAt(prefix + source, calculate.indexOf(source, offset)), style);
       }
       const first = calculate.indexOf(source, cells[0]);
       const many = cells.length > 1 ? ` (${cells.length})` : "";
       from.push(link(prefix + source, first, `${prefix}${source}${many}`, style));
     });
     document.getElementById("from").replaceChildren(...from);
-    return value;
   }
 
   function show(td, focus) {
@@ -226,9 +237,10 @@
   }
 
   function hold(td) {
+    if (!addressOf(td)) return; // a gap
     held = true;
     show(td, true);
-    history.replaceState(null, "", `#${encodeURI(address(...current))}`);
+    history.replaceState(null, "", `#${address(...current)}`);
   }
 
   function release() {
@@ -239,10 +251,9 @@
 
   function follow() {
     const found = parse(location.hash);
-    if (!found) {
-      document.getElementById(location.hash.slice(1))?.closest("details")?.setAttribute("open", "");
-      return;
-    }
+    const anchor = document.getElementById(location.hash.slice(1));
+    if (anchor) open(anchor);
+    if (!found) return undefined;
     const side = document.getElementById(isGradient(found[0]) ? "show-gradients" : "show-values");
     if (side) side.checked = true;
     const td = cellAt(...found);
@@ -279,10 +290,11 @@
     if (!move || event.altKey || event.ctrlKey || event.metaKey) return undefined;
     event.preventDefault();
     const rows = td.closest("tbody").rows;
-    const step = (row, column) => rows[row]?.cells[column];
-    let next = step(td.parentNode.sectionRowIndex + move[0], td.cellIndex + move[1]);
-    if (next && !addressOf(next)) next = step(next.parentNode.sectionRowIndex + move[0], next.cellIndex + move[1]);
-    if (next && next.matches("td:not(.note)")) hold(next);
+    const step = (from) =>
+      from && rows[from.parentNode.sectionRowIndex + move[0]]?.cells[from.cellIndex + move[1]];
+    let next = step(td);
+    if (next?.matches("td:not(.note)") && !addressOf(next)) next = step(next);
+    if (next?.matches("td:not(.note)")) hold(next);
     return undefined;
   });
   for (const table of tables.values()) {
@@ -306,5 +318,5 @@
   document.body.classList.add("alive");
   follow();
 
-  window.numtx = { arithmetic, recorded, cellAt, data };
+  window.numtx = { addressOf, arithmetic, cellAt, data, recorded };
 })();

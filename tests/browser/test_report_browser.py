@@ -1,0 +1,318 @@
+"""The HTML report in a real browser: its arithmetic, its keys, its links, and its silence."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from devtools import CHROMIUM, Browser
+from samples import VARIANTS, assert_close, ragged_batch, random_parameters
+
+from numtx import load_example
+from numtx.batch import Batch
+from numtx.config import Config
+from numtx.render.report import Heading
+from numtx.stages.catalogue import Text
+from numtx.trace.report import trace_report
+from numtx.trace.trace import Trace, record
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+HEADING = Heading(Text("标题", "title"))
+
+# For every array: each cell's value and expressions, and each gradient's value.
+EVERY_CELL = """(() => {
+  const found = {};
+  for (const [name, { shape, values, gradient }] of Object.entries(numtx.data.arrays)) {
+    const index = (offset) => {
+      const made = [];
+      for (const n of [...shape].reverse()) {
+        made.unshift(offset % n);
+        offset = Math.floor(offset / n);
+      }
+      return made;
+    };
+    const strict = (x) => (Number.isFinite(Number(x)) ? x : String(x).replace("Infinity", "inf"));
+    const listed = numtx.data.stages[name] ? values : [];
+    const cells = listed.map((_, i) => numtx.arithmetic(name, index(i)));
+    found[name] = {
+      values: cells.map(({ value }) => strict(value)),
+      steps: cells.map(({ steps }) => steps.map(([a, b]) => [a, b])),
+      gradients: (gradient || []).map((_, i) => numtx.arithmetic("grad/" + name, index(i)).value),
+    };
+  }
+  return JSON.stringify(found);
+})()"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        Browser(Path(profile)) as found,
+    ):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "weather.html"
+    path.write_text(trace_report(load_example("weather").trace(), HEADING), encoding="utf-8")
+    return path
+
+
+def variant(name: str) -> Trace:
+    config = Config(**VARIANTS[name])
+    return record(config, random_parameters(config), Batch(**ragged_batch(config)))
+
+
+TRACES: dict[str, Any] = {
+    "weather": lambda: load_example("weather").trace(),
+    "cat, cells pinned": lambda: load_example("cat", as_stated=True).trace(),
+    **{name: lambda name=name: variant(name) for name in VARIANTS},
+}
+
+NAMES: dict[str, Any] = {
+    "exp": math.exp, "ln": math.log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos,
+    "tanh": math.tanh, "erfc": math.erfc, "pi": math.pi, "inf": math.inf, "max": max, "abs": abs,
+    "__builtins__": {},
+}  # fmt: skip
+
+
+def evaluated(steps: list[tuple[str, str]]) -> float:
+    """What written arithmetic comes to, each line with the results of the lines before."""
+    known: dict[str, Any] = {}
+    for name, expression in steps:
+        text = expression.replace("·", "*").replace("^", "**")
+        known[name] = eval(text, {**NAMES, **known})
+    return float(known[""])
+
+
+def silent(browser: Browser) -> None:
+    """No error, no message, and no request but for the page."""
+    for kind in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
+        assert browser.seen(kind) == []
+    requests = [event["request"]["url"] for event in browser.seen("Network.requestWillBeSent")]
+    assert [url for url in requests if not url.startswith("data:")] == requests[:1]
+    assert requests[0].startswith("file:")
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_arithmetic_is_the_oracles(browser: Browser, name: str, tmp_path: Path) -> None:
+    """Every cell of every stage, its written arithmetic, and every cell of every gradient."""
+    trace: Trace = TRACES[name]()
+    path = tmp_path / "page.html"
+    path.write_text(trace_report(trace, HEADING), encoding="utf-8")
+    browser.open(path)
+    found = json.loads(browser.run(EVERY_CELL))
+    silent(browser)
+    oracle, unit = trace.oracle(), 8.0 * np.finfo(np.float64).eps
+    for stage in trace:
+        pinned = trace.pins.get(stage, np.zeros(trace[stage].shape, bool))
+        for offset, index in enumerate(np.ndindex(trace[stage].shape)):
+            right = oracle.cell(stage, index)
+            value = trace[stage][index].item() if pinned[index] else right.value
+            got = float(found[stage]["values"][offset])
+            room = unit * right.magnitude + 1e-300
+            where = f"{stage}{index}"
+            assert got == value or abs(got - value) <= room, where
+            written = evaluated(found[stage]["steps"][offset])
+            assert written == value or abs(written - value) <= 2 * room, where
+    for source, gradient in trace.gradients.items():
+        size = max(1.0, float(np.abs(gradient).max()))
+        assert_close(np.array(found[source]["gradients"]) / size, gradient.ravel() / size, 1e-12)
+
+
+def test_every_table_cell_knows_its_address(browser: Browser, weather: Path) -> None:
+    browser.open(weather)
+    wrong = browser.run("""(() => {
+      let wrong = [];
+      let right = 0;
+      for (const td of document.querySelectorAll(".grid tbody td:not(.note)")) {
+        const [target, index] = numtx.addressOf(td);
+        const number = Number(td.textContent.replace("inf", "Infinity"));
+        const real = Number(numtx.recorded(target, index));
+        const same = number === real || Math.abs(number - real) <= 0.00501;
+        const hidden = td.classList.contains("x");
+        if (numtx.cellAt(target, index) === td && (same || hidden)) right++;
+        else wrong.push(`${target}[${index}] ${td.textContent} ${real}`);
+      }
+      return right > 10000 ? wrong.slice(0, 5) : ["too few", right];
+    })()""")
+    assert wrong == []
+
+
+STATE = """(() => {
+  const at = (td) => td.matches("td") && numtx.addressOf(td).join(" ");
+  const all = (style) => [...document.querySelectorAll(".grid td." + style)]
+    .filter((td) => td.offsetParent).map(at);
+  return JSON.stringify({
+    here: all("here"), a: all("a"), b: all("b"), c: all("c"),
+    hidden: document.getElementById("panel").hidden,
+    title: document.getElementById("cell").textContent,
+    text: document.getElementById("arithmetic").textContent,
+    focus: at(document.activeElement),
+    hash: location.hash,
+    seen: [...document.querySelectorAll(".here")].every((td) => {
+      const box = td.getBoundingClientRect();
+      return box.top >= 0 && box.bottom <= innerHeight;
+    }),
+  });
+})()"""
+
+
+def state(browser: Browser) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(browser.run(STATE))
+    return found
+
+
+PLACE = "decoder.0.self_attention"
+
+
+@pytest.mark.parametrize("address", ["[4,1]", "[0,0,4,1]"])
+def test_a_deep_link_opens_its_cell(browser: Browser, weather: Path, address: str) -> None:
+    browser.open(weather, f"#{PLACE}.products{address}")
+    found = state(browser)
+    assert found["here"] == [f"{PLACE}.products 0,0,4,1"]
+    assert found["a"] == [f"{PLACE}.queries 0,0,4,{k}" for k in range(4)]
+    assert found["b"] == [f"{PLACE}.keys 0,0,1,{k}" for k in range(4)]
+    assert found["title"] == f"{PLACE}.products[4,1]  4 气 → 1 今"
+    assert found["text"].count("·") == 4
+    assert found["seen"] and not found["hidden"]
+    silent(browser)
+
+
+def test_a_deep_link_to_a_gradient(browser: Browser, weather: Path) -> None:
+    browser.open(weather, f"#grad/{PLACE}.weights[4,1]")
+    found = state(browser)
+    assert found["here"] == [f"grad/{PLACE}.weights 0,0,4,1"]
+    assert found["a"] == [f"grad/{PLACE}.context 0,0,4,{k}" for k in range(4)]
+    assert browser.run("document.getElementById('show-gradients').checked")
+
+
+@pytest.mark.parametrize("hash", ["#nowhere[1]", f"#{PLACE}.products[9,9]", "#%ff", "#", "#logits"])
+def test_a_link_to_nothing_is_quiet(browser: Browser, weather: Path, hash: str) -> None:
+    browser.open(weather, hash)
+    assert state(browser)["here"] == []
+    silent(browser)
+
+
+def test_a_link_opens_what_is_folded(browser: Browser, weather: Path) -> None:
+    browser.open(weather)
+    browser.run("document.getElementById('close-all').click()")
+    assert browser.run("document.querySelectorAll('main details[open]').length") == 0
+    browser.run(f"location.hash = '{PLACE}.scores[2,0]'")
+    browser.run("new Promise((done) => setTimeout(done, 50))")
+    assert browser.run(f"document.getElementById('{PLACE}.scores').open")
+    assert state(browser)["here"] == [f"{PLACE}.scores 0,0,2,0"]
+
+
+def test_keys(browser: Browser, weather: Path) -> None:
+    browser.open(weather, f"#{PLACE}.scores[4,1]")
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        browser.press(key)
+    found = state(browser)  # the last move left has nowhere to go
+    assert found["here"] == [found["focus"]] == [f"{PLACE}.scores 0,0,6,0"]
+    assert found["hash"] == f"#{PLACE}.scores[6,0]"
+    assert found["seen"]
+    browser.press("Escape")
+    assert state(browser)["hidden"] and state(browser)["here"] == []
+
+
+def test_mouse(browser: Browser, weather: Path) -> None:
+    browser.open(weather)
+
+    def middle(of: str) -> tuple[float, float]:
+        box = browser.run(f"""(() => {{
+          const td = numtx.cellAt(...{of});
+          td.scrollIntoView({{ block: "center" }});
+          const {{ x, y, width, height }} = td.getBoundingClientRect();
+          return JSON.stringify([x + width / 2, y + height / 2]);
+        }})()""")
+        x, y = json.loads(box)
+        return x, y
+
+    browser.mouse("mouseMoved", *middle("['encoder.embedding', [0, 2, 1]]"))
+    assert state(browser)["here"] == ["encoder.embedding 0,2,1"]
+    at = middle("['encoder.embedding', [0, 3, 2]]")
+    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+        browser.mouse(kind, *at)
+    browser.mouse("mouseMoved", *middle("['encoder.embedding', [0, 5, 0]]"))
+    assert state(browser)["here"] == ["encoder.embedding 0,3,2"]  # held
+
+
+def test_switches(browser: Browser, weather: Path) -> None:
+    browser.open(weather)
+
+    def choose(name: str) -> None:
+        browser.run(f"document.getElementById('{name}').click()")
+
+    def shown(selector: str) -> bool:
+        return bool(browser.run(f"document.querySelector('{selector}').offsetParent !== null"))
+
+    assert shown("main [lang=zh]") and shown("main [lang=en]")
+    choose("lang-en")
+    assert not shown("main [lang=zh]") and shown("main [lang=en]")
+    choose("lang-zh")
+    assert shown("main [lang=zh]") and not shown("main [lang=en]")
+    assert shown(".values") and not shown(".gradients")
+    choose("show-gradients")
+    assert not shown(".values") and shown(".gradients")
+    color = "getComputedStyle(document.body).backgroundColor"
+    choose("theme-dark")
+    dark = browser.run(color)
+    choose("theme-light")
+    assert (dark, browser.run(color)) == ("rgb(22, 24, 29)", "rgb(255, 255, 255)")
+    choose("show-values")
+    browser.run(f"location.hash = '{PLACE}.scores[4,1]'")
+    browser.run("new Promise((done) => setTimeout(done, 50))")
+    short = state(browser)["text"]
+    choose("exact")
+    assert len(state(browser)["text"]) > len(short) + 10
+
+
+def test_the_policy_holds(browser: Browser, weather: Path) -> None:
+    browser.open(weather)
+    browser.run("""(() => {
+      const script = document.createElement("script");
+      script.textContent = "window.bad = 1";
+      document.body.append(script);
+    })()""")
+    assert browser.run("window.bad === undefined")
+    assert any("Content Security" in e["entry"]["text"] for e in browser.seen("Log.entryAdded"))
+
+
+def test_hostile_tokens_are_text(browser: Browser, tmp_path: Path) -> None:
+    evil = ["<script>bad = 1</script>", "<img src=x onerror='bad = 1'>", "\u202ex", "\"'&", "天"]
+    config = Config(model="decoder-only", width=4, decoder_layers=1, hidden=6, vocabulary=5)
+    batch = Batch(ids=[list(range(5))])
+    trace = record(
+        config, random_parameters(config), batch, tokens={"decoder": [evil]}, vocabulary=evil
+    )
+    path = tmp_path / "page.html"
+    path.write_text(trace_report(trace, HEADING), encoding="utf-8")
+    browser.open(path, "#logits[1,0]")
+    silent(browser)
+    assert browser.run("window.bad === undefined")
+    assert state(browser)["title"] == f"logits[1,0]  1 {evil[1]} → 0 {evil[0]}"
+    heads = browser.run("[...document.querySelectorAll('th')].map((th) => th.textContent).join()")
+    assert "2 \\u202ex" in heads and "\u202e" not in heads
+
+
+def test_arrays_that_are_not_in_the_page(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("numtx.trace.report.EMBEDDED", 100)
+    trace = variant("decoder, rotary, grouped, gated")
+    path = tmp_path / "page.html"
+    path.write_text(trace_report(trace, HEADING), encoding="utf-8")
+    browser.open(path, f"#{PLACE}.queries[1,2,3,4]")
+    note = browser.run("document.getElementById('from').textContent")
+    assert f"{PLACE}.queries is too large" in note
+    silent(browser)

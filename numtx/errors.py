@@ -66,6 +66,10 @@ class TrainingError(NumtxError):
     """A training run that cannot start, go on, or be resumed."""
 
 
+class LessonError(NumtxError):
+    """A lesson that does not exist, or a claim in one that does not hold."""
+
+
 class UsageError(NumtxError):
     """An option of the command line that cannot be taken."""
 

@@ -24,7 +24,7 @@ FLOORS = [
     {"model", "step"},
     {"stages", "render"},
     {"trace", "training", "decoding", "costs"},
-    {"examples", "testing"},
+    {"examples", "testing", "lessons"},
     {"cli", "__main__", "__version__"},
 ]
 RUNTIME = {"numpy", "tabulate", "wcwidth"}

@@ -1,0 +1,137 @@
+"""What a walkthrough is written with: prose in two languages, grids from traces, claims that
+are checked, and key values that a test can read.
+
+A lesson is a script that reads from top to bottom:
+
+    from numtx.lessons import Lesson
+
+    lesson = Lesson(
+        zh="...", en="...",            # its question
+        before=("...", "..."),         # what to know, zh and en
+        document="003, 第二幕 场景 3",   # where the documents speak of it
+    )
+    # %%
+    lesson.say(zh=f"... {n} ...", en=f"... {n} ...")
+    lesson.show(trace, "encoder.input")
+    lesson.check(np.allclose(...), zh="...", en="...")
+    lesson.result(rows=7)
+
+Run it with `--lang zh` or `--lang en` (the default).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from .errors import LessonError
+from .render.grid import Grid, display_width, grid_text
+from .render.numbers import cell
+from .render.stage_grid import Style
+from .shapes import Array
+from .trace.text import select, trace_text
+from .trace.trace import Trace
+
+WIDTH = 88
+
+
+class Lesson:
+    """One lesson being told. Its question, and what to know before, are printed first."""
+
+    def __init__(
+        self, *, zh: str, en: str, before: tuple[str, str], document: str, lang: str | None = None
+    ) -> None:
+        self.lang = lang or _lang_of(sys.argv[1:])
+        self.results: dict[str, Any] = {}
+        self.claims = 0
+        question, known, place = {
+            "zh": ("问题", "先要知道", "文档"),
+            "en": ("Question", "To know before", "Document"),
+        }[self.lang]
+        print(f"{question}: {self._choose(zh, en)}")
+        print(f"{known}: {self._choose(*before)}")
+        print(f"{place}: {document}")
+
+    def say(self, *, zh: str, en: str) -> None:
+        """A paragraph."""
+        print("\n" + wrapped(self._choose(zh, en), WIDTH))
+
+    def head(self, *, zh: str, en: str) -> None:
+        """A heading."""
+        print(f"\n== {self._choose(zh, en)} ==")
+
+    def show(self, trace: Trace, *stages: str, precision: int = 2, gradients: bool = False) -> None:
+        """Stages of a trace with formulas, shapes and grids; patterns as on the command line."""
+        style = Style(precision=precision, lang=self.lang, width=WIDTH)
+        for block in trace_text(trace, style, select(trace.graph, list(stages)), gradients):
+            print("\n" + block)
+
+    def grid(
+        self,
+        array: Array,
+        rows: Sequence[str],
+        columns: Sequence[str],
+        *,
+        decimals: int = 2,
+    ) -> None:
+        """A matrix that is no stage, with its labels."""
+        cells = [[cell(x, decimals) for x in row] for row in array.tolist()]
+        print("\n" + grid_text(Grid(list(rows), list(columns), cells), WIDTH))
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Rows of words and numbers; the first column is the label."""
+        cells = [[str(x) for x in row[1:]] for row in rows]
+        print("\n" + grid_text(Grid([str(row[0]) for row in rows], list(head[1:]), cells), WIDTH))
+
+    def check(self, holds: bool | Any, *, zh: str, en: str) -> None:
+        """A claim, proved by the run; a claim that does not hold stops the lesson."""
+        if not bool(holds):
+            raise LessonError(f"the claim does not hold: {en}")
+        self.claims += 1
+        print("\n" + wrapped(f"[ok] {self._choose(zh, en)}", WIDTH))
+
+    def exercise(self, *, zh: str, en: str) -> None:
+        """A question to the reader; the answer follows, checked by code."""
+        word = {"zh": "练习: ", "en": "Exercise: "}[self.lang]
+        print("\n" + wrapped(word + self._choose(zh, en), WIDTH))
+
+    def result(self, **values: Any) -> None:
+        """Key values of the lesson, for its test."""
+        self.results.update(values)
+
+    def _choose(self, zh: str, en: str) -> str:
+        return zh if self.lang == "zh" else en
+
+
+def wrapped(text: str, width: int) -> str:
+    """A paragraph broken to a display width: at spaces, and between Chinese characters."""
+    lines, line = [], ""
+    for piece in _pieces(" ".join(text.split())):
+        if line and display_width(line + piece.rstrip()) > width:
+            lines.append(line.rstrip())
+            line = ""
+        line += piece if line else piece.lstrip()
+    return "\n".join([*lines, line.rstrip()])
+
+
+def _pieces(text: str) -> list[str]:
+    """Words with the space behind them; a Chinese character, with the mark behind it, is one."""
+    pieces = [""]
+    for character in text:
+        wide = display_width(character) == 2
+        if wide and character not in "，。；：？！、）」』”":
+            pieces.append(character)
+        else:
+            pieces[-1] += character
+        if character == " " or (wide and character not in "（「『“"):
+            pieces.append("")
+    return [piece for piece in pieces if piece]
+
+
+def _lang_of(arguments: list[str]) -> str:
+    parser = argparse.ArgumentParser(description="A lesson of numtx.")
+    parser.add_argument("--lang", choices=("zh", "en"), default="en")
+    lang: str = parser.parse_args(arguments).lang
+    return lang

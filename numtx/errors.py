@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_SHOWN = 12  # names in a list of what is known
+
 
 class NumtxError(ValueError):
     """The root of the family; `except NumtxError` catches all that numtx raises on bad input."""
@@ -75,10 +77,12 @@ class UsageError(NumtxError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a name that is not known: the closest one, or the list where none is close."""
+    """A hint for a name that is not known: the closest one, one that ends in it, or some."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1) or [
+        other for other in known if other.endswith(f".{name}")
+    ]
     if close:
         return f"did you mean {close[0]!r}?"
-    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    shown = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
     return f"known: {shown}"

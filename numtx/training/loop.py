@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..batch import Batch
 from ..errors import TrainingError
 from .checkpoint import save_run
@@ -38,7 +40,9 @@ def train(
             "at least that many"
         )
     while run.step < steps:
-        progress = run.advance(batches)
+        # Numbers that overflow end the run with an error of their own, which says more.
+        with np.errstate(over="ignore", invalid="ignore"):
+            progress = run.advance(batches)
         if on_step is not None:
             on_step(progress)
         if save is not None and (run.step % save_every == 0 or run.step == steps):

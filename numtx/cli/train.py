@@ -62,6 +62,8 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import numpy as np
+
     from ..render.curve import curve_text
     from ..render.headings import say
     from ..training.greedy import answers
@@ -85,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"\nloss against steps\n{curve_text(training.losses, width)}\n")
     if training.losses:
         print(f"loss {training.losses[0]:.6f} -> {training.losses[-1]:.6f} at step {training.step}")
-    found = answers(training.config, training.parameters, example.batch)
+    with np.errstate(over="ignore", invalid="ignore"):  # the loss above has said it already
+        found = answers(training.config, training.parameters, example.batch)
     assert example.vocabulary is not None  # every example names its tokens
     print(f"\n{answers_text(found, example.vocabulary, width)}")
     wrong = sum(answer.given != answer.wanted for answer in found)

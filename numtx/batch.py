@@ -60,6 +60,8 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
 
     Raises `BatchError` or `MaskError`, naming the field, what was got and the mend.
     """
+    if not isinstance(batch, Batch):
+        raise BatchError(f"batch is {describe(batch)}; it is a numtx.Batch of ids, labels, ...")
     sides = {}
     for side in config.sides:
         prefix = "decoder_" if side == "decoder" and config.model == "encoder-decoder" else ""

@@ -73,7 +73,7 @@ class Pin(NamedTuple):
 class Recorder:
     """A tap that keeps every value and every gradient of one run, in the order of emission.
 
-    Pins map a stage to an array (every cell pinned) or to a `Pin`. Pinned cells are
+    Pins map a stage to an array (every cell pinned) or to a `Pin`, (where, value). Pinned cells are
     constants: the recorded gradient is the total gradient at the value after the pin, and
     what flows on upstream is zero there. Recorded arrays are read-only.
 
@@ -154,8 +154,8 @@ def _emitted_twice(what: str, name: str) -> StageError:
 
 
 def _as_pin(name: str, pin: Array | Pin) -> Pin:
-    if isinstance(pin, Pin):
-        where, value = np.asarray(pin.where), np.asarray(pin.value)
+    if isinstance(pin, tuple) and len(pin) == 2:
+        where, value = np.asarray(pin[0]), np.asarray(pin[1])
     else:
         value = np.asarray(pin)
         where = np.ones(value.shape, dtype=bool)

@@ -140,3 +140,8 @@ def test_a_pin_that_nothing_matched():
 def test_what_nothing_consumes_takes_no_pin():
     with refuse("nothing consumes this stage"):
         Recorder({"probabilities": three()}).show("probabilities", three())
+
+
+def test_a_pin_may_be_a_plain_pair() -> None:
+    tap = Recorder({"x": (np.array([True, False]), np.array([5.0, 5.0]))})
+    assert tap("x", np.array([1.0, 2.0])).tolist() == [5.0, 2.0]

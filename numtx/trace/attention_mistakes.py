@@ -159,10 +159,15 @@ def masked(at: At) -> Forms:
 
 
 def softmax_axis(at: At) -> Forms:
+    x, scores, mask = at.inputs[0], at.near("scores"), at.near("mask")
+    soft = None  # a large number for -inf: a column that is hidden throughout is not 0
+    if scores is not None and mask is not None:
+        soft = scores + np.where(mask, 0.0, -1e9)
     for axis, name in ((-2, "queries"), (1, "heads"), (0, "rows of the batch")):
-        if at.inputs[0].shape[axis] > 1:
-            x = np.moveaxis(at.inputs[0], axis, -1)
-            yield f"over the {name}", np.moveaxis(softmax_forward(x), -1, axis)
+        for scored in (x, soft):
+            if scored is not None and x.shape[axis] > 1:
+                weights = softmax_forward(np.moveaxis(scored, axis, -1))
+                yield f"over the {name}", np.moveaxis(weights, -1, axis)
 
 
 def softmax_otherwise(at: At) -> Forms:

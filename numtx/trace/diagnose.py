@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from .causes import CAUSES, Cause
 from .recompute import recompute
 
 MOST_CELLS = 20_000_000  # of stages missing in the file, through which a mistake is followed
+
+
+Mend: TypeAlias = Callable[[Stage, Mapping[str, Array]], Array | None]
 
 
 class Found(NamedTuple):
@@ -70,8 +73,9 @@ class Patient:
         inputs = [value(name) for name in stage.inputs]
         return At(self.graph, stage, inputs, value, self.value(stage.name))
 
-    def followed(self, changed: Mapping[str, Array]) -> Array | None:
-        """The stage computed rightly after changes of what leads to it."""
+    def followed(self, changed: Mapping[str, Array], mend: Mend | None = None) -> Array | None:
+        """The stage after changes of what leads to it, everything between computed rightly;
+        `mend` may put another value in place of a stage's."""
         values = dict(changed)
 
         def value(name: str) -> Array:
@@ -80,12 +84,18 @@ class Patient:
         for stage in (*self.before, self.stage) if changed else (self.stage,):
             is_last = stage.name == self.stage.name
             touched = any(name in values for name in stage.inputs)
-            if stage.name not in values and (is_last or touched):
-                try:
+            if stage.name in values:
+                continue
+            found = None if mend is None else mend(stage, values)
+            if found is None and not (is_last or touched):
+                continue
+            try:
+                if found is None:
                     inputs = [value(name) for name in stage.inputs]
-                    values[stage.name] = recompute(self.graph, stage, inputs, value)
-                except (ValueError, KeyError):  # shapes that do not go together, or no input
-                    return None
+                    found = recompute(self.graph, stage, inputs, value)
+            except (ValueError, KeyError):  # shapes that do not go together, or no input
+                return None
+            values[stage.name] = found
         return values[self.stage.name]
 
 
@@ -109,31 +119,31 @@ def diagnose(patient: Patient) -> list[Found]:
 
 
 def _targets(patient: Patient) -> Iterator[tuple[Stage, ...]]:
-    """The stage, each stage missing before it, and all those missing of one name at once."""
-    before = patient.before
+    """The stage, each stage missing before it, and all those of one kind at once: a mistake in
+    the code of a layer is made in every layer."""
     yield (patient.stage,)
-    leaves: dict[str, list[Stage]] = {}
-    for stage in reversed(before):
+    for stage in reversed(patient.before):
         yield (stage,)
-        leaves.setdefault(stage.leaf.name, []).append(stage)
-    for leaf, stages in leaves.items():
-        if patient.stage.leaf.name == leaf:
-            stages = [*stages, patient.stage]
-        if len(stages) > 1:
-            yield tuple(stages)
+    kinds: dict[str, list[Stage]] = {}
+    for stage in (*patient.before, patient.stage):
+        whole = stage.operation in ("rotate", "norm")
+        kinds.setdefault(stage.operation if whole else stage.leaf.name, []).append(stage)
+    yield from (tuple(stages) for stages in kinds.values() if len(stages) > 1)
 
 
 def _with(
     patient: Patient, cause: Cause, targets: tuple[Stage, ...]
 ) -> Iterator[tuple[str, Array | None]]:
     """The stage as it comes out with a mistake in all the targets, for each form of it."""
+    later = {stage.name for stage in targets[1:]}
     for name, array in _forms(cause, patient.at(targets[0], {})):
-        changed = {targets[0].name: array}
-        for stage in targets[1:]:
-            again = dict(_forms(cause, patient.at(stage, changed)))
-            if name in again:
-                changed[stage.name] = again[name]
-        yield name, patient.followed(changed)
+
+        def again(stage: Stage, values: Mapping[str, Array], name: str = name) -> Array | None:
+            if stage.name not in later:
+                return None
+            return dict(_forms(cause, patient.at(stage, values))).get(name)
+
+        yield name, patient.followed({targets[0].name: array}, again)
 
 
 def _forms(cause: Cause, at: At) -> Iterator[tuple[str, Array]]:

@@ -36,7 +36,8 @@ def fit(got: Array, expected: Array, axes: tuple[str, ...], leaf: str) -> Fitted
         return None
     got, expected, how = shaped
     if leaf == "masked_scores":
-        sentinel = (got <= SENTINEL) & np.isfinite(got) & np.isneginf(expected)
+        meant = np.isneginf(expected) | (expected > SENTINEL)
+        sentinel = (got <= SENTINEL) & np.isfinite(got) & meant
         if sentinel.any():
             note = f"{float(got[sentinel][0]):g} read as -inf"
             got = np.where(sentinel, -np.inf, got)

@@ -35,7 +35,8 @@ function calculator(data) {
   const sum = (pairs) => pairs.reduce((before, [x, y]) => before + x * y, 0);
   const brackets = (show) => (x) => (x < 0 ? `(${show(x)})` : show(x));
 
-  // A cell of a stage, from its inputs; a parameter or a pinned cell is what it is.
+  // A cell of a stage, from its inputs; a parameter or a pinned cell is what it is, reads nothing
+  // and so passes no gradient on.
   function cell(name, index) {
     const stage = data.stages[name];
     const cells = array(name);
@@ -47,9 +48,7 @@ function calculator(data) {
   function flow(name) {
     if (!flows.has(name)) {
       const readers = new Map();
-      const cells = array(name);
-      cells.flat.forEach((_, offset) => {
-        if (cells.pinned.has(offset)) return; // a constant passes nothing on
+      array(name).flat.forEach((_, offset) => {
         for (const [source, at, slope] of cell(name, indexOf(name, offset)).reads) {
           if (slope === 0) continue;
           const key = `${source} ${at}`;

@@ -113,6 +113,8 @@ def report_data(trace: Trace, style: Style) -> dict[str, Any]:
         "largest": LARGEST,
         "corner": CORNER,
         "full": style.full,
+        # Larger than this, what stands under padding counts as 0: see `ops.lookup`.
+        "junk": 2.0**128 if trace.config.dtype == "float64" else 2.0**16,
         "tokens": {side: [_clean(row) for row in rows] for side, rows in trace.tokens.items()},
         "vocabulary": None if trace.vocabulary is None else _clean(trace.vocabulary),
         "stages": {name: _specification(graph[name]) for name in trace.values},

@@ -17,6 +17,7 @@ from samples import VARIANTS, assert_close, ragged_batch, random_parameters
 from numtx import load_example
 from numtx.batch import Batch
 from numtx.config import Config
+from numtx.decoding import record_generation
 from numtx.render.report import Heading
 from numtx.stages.catalogue import Text
 from numtx.trace.report import trace_report
@@ -72,10 +73,41 @@ def variant(name: str) -> Trace:
     return record(config, random_parameters(config), Batch(**ragged_batch(config)))
 
 
+def generation(use_cache: bool, chunk: int | None = None) -> Trace:
+    """Two prompts, one padded on the left, and the steps that follow them."""
+    config = Config(**VARIANTS["encoder-decoder"] | {"positions": "rotary", "window": 3})
+    fields = ragged_batch(config)
+    del fields["labels"]
+    _, trace = record_generation(
+        config, random_parameters(config), Batch(**fields),
+        max_new_tokens=2, use_cache=use_cache, chunk=chunk,
+    )  # fmt: skip
+    return trace
+
+
+def smoothed() -> Trace:
+    config = Config(**VARIANTS["bare"], label_smoothing=0.1)
+    return record(config, random_parameters(config), Batch(**ragged_batch(config)))
+
+
+def junk() -> Trace:
+    """A row of the embedding is infinite, and stands under padding only."""
+    config = Config(**VARIANTS["encoder-decoder"])
+    fields, parameters = ragged_batch(config), random_parameters(config)
+    fields["ids"] = np.where(fields["mask"], fields["ids"] % 10, 10)
+    fields["decoder_ids"] = np.where(fields["decoder_mask"], fields["decoder_ids"] % 10, 10)
+    parameters["embedding"][10] = np.inf
+    return record(config, parameters, Batch(**fields))
+
+
 TRACES: dict[str, Any] = {
     "weather": lambda: load_example("weather").trace(),
     "cat, cells pinned": lambda: load_example("cat", as_stated=True).trace(),
     **{name: lambda name=name: variant(name) for name in VARIANTS},
+    "smoothed labels": smoothed,
+    "junk under padding": junk,
+    "generation": lambda: generation(use_cache=True, chunk=2),
+    "generation without a cache": lambda: generation(use_cache=False),
 }
 
 NAMES: dict[str, Any] = {
@@ -173,6 +205,7 @@ def state(browser: Browser) -> dict[str, Any]:
 
 
 PLACE = "decoder.0.self_attention"
+LATER = "new Promise((done) => setTimeout(done, 30))"  # the page has heard of a new hash
 
 
 @pytest.mark.parametrize("address", ["[4,1]", "[0,0,4,1]"])
@@ -196,10 +229,13 @@ def test_a_deep_link_to_a_gradient(browser: Browser, weather: Path) -> None:
     assert browser.run("document.getElementById('show-gradients').checked")
 
 
-@pytest.mark.parametrize("hash", ["#nowhere[1]", f"#{PLACE}.products[9,9]", "#%ff", "#", "#logits"])
-def test_a_link_to_nothing_is_quiet(browser: Browser, weather: Path, hash: str) -> None:
-    browser.open(weather, hash)
+def test_a_link_to_nothing_is_quiet(browser: Browser, weather: Path) -> None:
+    browser.open(weather, "#nowhere[1]")
     assert state(browser)["here"] == []
+    for hash in (f"{PLACE}.products[9,9]", "%ff", "", "logits", "[1]", "from-logits"):
+        browser.run(f"location.hash = '{hash}'")
+        browser.run(LATER)
+        assert state(browser)["here"] == []
     silent(browser)
 
 
@@ -208,7 +244,7 @@ def test_a_link_opens_what_is_folded(browser: Browser, weather: Path) -> None:
     browser.run("document.getElementById('close-all').click()")
     assert browser.run("document.querySelectorAll('main details[open]').length") == 0
     browser.run(f"location.hash = '{PLACE}.scores[2,0]'")
-    browser.run("new Promise((done) => setTimeout(done, 50))")
+    browser.run(LATER)
     assert browser.run(f"document.getElementById('{PLACE}.scores').open")
     assert state(browser)["here"] == [f"{PLACE}.scores 0,0,2,0"]
 
@@ -271,7 +307,7 @@ def test_switches(browser: Browser, weather: Path) -> None:
     assert (dark, browser.run(color)) == ("rgb(22, 24, 29)", "rgb(255, 255, 255)")
     choose("show-values")
     browser.run(f"location.hash = '{PLACE}.scores[4,1]'")
-    browser.run("new Promise((done) => setTimeout(done, 50))")
+    browser.run(LATER)
     short = state(browser)["text"]
     choose("exact")
     assert len(state(browser)["text"]) > len(short) + 10

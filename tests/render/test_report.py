@@ -20,7 +20,7 @@ from numtx.config import Config
 from numtx.parameters import initialise
 from numtx.render.report import Heading, script_json
 from numtx.render.stage_grid import Style
-from numtx.stages.catalogue import Text
+from numtx.stages.catalogue import OPERATIONS, Text
 from numtx.trace.report import trace_report
 from numtx.trace.text import select
 from numtx.trace.trace import Trace, record
@@ -173,6 +173,12 @@ def test_assets_end_no_element() -> None:
         content = file.read_text(encoding="utf-8")
         assert not re.search(r"</?(script|style)|<!--", content), file.name
         assert "\r" not in content
+
+
+def test_the_page_knows_every_operation() -> None:
+    file = Path(numtx.__file__).parent / "render" / "assets" / "evaluators.js"
+    known = re.findall(r"^    (\w+)\(stage", file.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(known) == sorted(OPERATIONS)
 
 
 def test_hostile_tokens_are_text() -> None:

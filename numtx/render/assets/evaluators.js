@@ -7,7 +7,7 @@
 // Expressions are plain arithmetic: + - · / ^, max, exp, ln, sqrt, sin, cos, tanh, erfc.
 
 function evaluatorsOf(data, array, place) {
-  const plans = new Map();
+  const { plan, starts } = contractions(data, array);
 
   // A number inside an expression: negative ones in brackets.
   const inner = (show) => (x) => (x < 0 ? `(${show(x)})` : show(x));
@@ -19,60 +19,8 @@ function evaluatorsOf(data, array, place) {
     return { value, reads, steps: (show) => [["", text(inner(show)), value]] };
   }
 
-  // How a contraction walks through its operands: for each letter the step of each operand, and
-  // for each term of the sum how far each operand moves.
-  function plan(stage) {
-    if (plans.has(stage.name)) return plans.get(stage.name);
-    const [left, right] = stage.specification.split("->").map((text) =>
-      text.split(",").map((part) => part.match(/\([a-z]+\)|[a-z]/g).map((x) => x.replace(/[()]/g, ""))),
-    );
-    const operands = stage.inputs.map(array);
-    const sizes = { ...data.sizes };
-    operands.forEach((cells, k) =>
-      left[k].forEach((axis, i) => axis.length === 1 && (sizes[axis] = cells.shape[i])),
-    );
-    const steps = operands.map((cells, k) => {
-      const found = {};
-      left[k].forEach((axis, i) => {
-        let step = cells.strides[i];
-        for (const letter of [...axis].reverse()) {
-          found[letter] = step;
-          step *= sizes[letter];
-        }
-      });
-      return found;
-    });
-    const free = new Set(right[0].join(""));
-    if (free.has("h")) free.add("g");
-    const summed = [...new Set(steps.slice(0, 2).flatMap(Object.keys))].filter((x) => !free.has(x));
-    let terms = [steps.slice(0, 2).map(() => 0)];
-    for (const letter of summed.sort()) {
-      const numbers = [...Array(sizes[letter]).keys()];
-      terms = terms.flatMap((at) =>
-        numbers.map((n) => at.map((start, k) => start + n * (steps[k][letter] || 0))),
-      );
-    }
-    const made = { operands, sizes, steps, terms, result: right[0] };
-    plans.set(stage.name, made);
-    return made;
-  }
-
-  function starts(walk, index) {
-    const bound = {};
-    walk.result.forEach((axis, i) => {
-      let rest = index[i];
-      for (const letter of [...axis].reverse()) {
-        bound[letter] = rest % walk.sizes[letter];
-        rest = Math.floor(rest / walk.sizes[letter]);
-      }
-    });
-    if ("h" in bound && !("g" in bound)) {
-      bound.g = Math.floor(bound.h / (walk.sizes.h / walk.sizes.g));
-    }
-    return walk.steps.map((steps) =>
-      total(Object.keys(steps).map((letter) => steps[letter] * (bound[letter] || 0))),
-    );
-  }
+  // A cell that is a number as it stands.
+  const copy = (value, reads) => ({ value, reads, steps: (show) => [["", show(value), value]] });
 
   // Where the row of a cell begins, and its numbers.
   function row(cells, index) {
@@ -99,7 +47,7 @@ function evaluatorsOf(data, array, place) {
     given(stage, index) {
       const cells = array(stage.name);
       const x = cells.flat[place(cells, index)];
-      return simple(x, [], (n) => n(x));
+      return copy(x, []);
     },
 
     contract(stage, index) {
@@ -108,7 +56,7 @@ function evaluatorsOf(data, array, place) {
       const [a, b, bias] = walk.operands;
       if (!b) {
         const x = a.flat[first[0]];
-        return simple(x, [[a.name, first[0], 1]], (n) => n(x));
+        return copy(x, [[a.name, first[0], 1]]);
       }
       const reads = [];
       const pairs = walk.terms.map(([i, j]) => {
@@ -146,13 +94,18 @@ function evaluatorsOf(data, array, place) {
       const table = array(stage.inputs[1]);
       const offset = place(table, [id + (stage.attributes.offset || 0), index[2]]);
       const x = table.flat[offset];
-      return simple(x, [...reads, [table.name, offset, 1]], (n) => n(x));
+      if (stage.attributes.valid && !(Math.abs(x) <= data.junk)) {
+        const valid = array(stage.attributes.valid);
+        if (!valid.flat[place(valid, index.slice(0, 2))]) return copy(0, reads);
+      }
+      return copy(x, [...reads, [table.name, offset, 1]]);
     },
 
     add(stage, index) {
       const sources = stage.inputs.map(array);
       const reads = sources.map((cells) => [cells.name, place(cells, index), 1]);
       const terms = sources.map((cells, k) => cells.flat[reads[k][1]]);
+      if (terms.length === 1) return copy(terms[0], reads);
       return simple(total(terms), reads, (n) => terms.map(n).join(" + "));
     },
 
@@ -198,7 +151,7 @@ function evaluatorsOf(data, array, place) {
       const seen = Boolean(mask.flat[j]);
       const value = seen ? scores.flat[i] : -Infinity;
       const reads = [[scores.name, i, seen ? 1 : 0], [mask.name, j, 0]];
-      return { value, reads, steps: (show) => [["", show(value), value]] };
+      return copy(value, reads);
     },
 
     softmax(stage, index) {
@@ -207,7 +160,7 @@ function evaluatorsOf(data, array, place) {
       const largest = Math.max(...numbers);
       if (largest === -Infinity) {
         const nothing = numbers.map((_, i) => [cells.name, start + i, 0]);
-        return simple(0, nothing, () => "0");
+        return copy(0, nothing);
       }
       const powers = numbers.map((x) => Math.exp(x - largest));
       const sum = total(powers);
@@ -309,7 +262,7 @@ function evaluatorsOf(data, array, place) {
       const j = index[index.length - 1];
       const at = place(cells, index);
       const x = cells.flat[at];
-      if (j >= width) return simple(x, [[cells.name, at, 1]], (n) => n(x));
+      if (j >= width) return copy(x, [[cells.name, at, 1]]);
       const half = width / 2;
       const second = layout === "half" ? j >= half : j % 2 === 1;
       const pair = layout === "half" ? j % half : Math.floor(j / 2);
@@ -331,31 +284,59 @@ function evaluatorsOf(data, array, place) {
       return { value, reads, steps };
     },
 
-    pick(stage, index) {
-      const cells = array(stage.inputs[0]);
-      if (stage.inputs.length === 1) {
-        const at = place(cells, [index[0], cells.shape[1] - 1, index[2]]);
-        const x = cells.flat[at];
-        return simple(x, [[cells.name, at, 1]], (n) => n(x));
+    // What was kept of earlier steps, and after it what is new.
+    append(stage, index) {
+      const axis = index.length === 2 ? 1 : 2;
+      const where = [...index];
+      let [cells, added] = stage.inputs.map(array);
+      if (added && where[axis] >= cells.shape[axis]) {
+        where[axis] -= cells.shape[axis];
+        cells = added;
       }
-      const labels = array(stage.inputs[1]);
+      const at = place(cells, where);
+      return copy(cells.flat[at], [[cells.name, at, 1]]);
+    },
+
+    // The row of the last real token, where its place is given, or of the last column.
+    last(stage, index) {
+      const [cells, given] = stage.inputs.map(array);
+      const row = given ? given.flat[index[0]] : cells.shape[1] - 1;
+      const at = place(cells, [index[0], row, index[2]]);
+      const x = cells.flat[at];
+      return copy(x, [[cells.name, at, 1]]);
+    },
+
+    pick(stage, index) {
+      const [logs, labels] = stage.inputs.map(array);
       const at = place(labels, index);
-      const reads = [[labels.name, at, 0]];
       const label = labels.flat[at];
-      if (label < 0) return simple(0, reads, () => "0");
-      const offset = place(cells, [...index, label]);
-      const x = cells.flat[offset];
-      return simple(-x, [[cells.name, offset, -1], ...reads], (n) => `-${n(x)}`);
+      const read = [labels.name, at, 0];
+      if (label < 0) return copy(0, [read]);
+      const { smoothing, words } = stage.attributes;
+      if (!smoothing) {
+        const offset = place(logs, [...index, label]);
+        const x = logs.flat[offset];
+        return simple(-x, [[logs.name, offset, -1], read], (n) => `-${n(x)}`);
+      }
+      const terms = [...Array(words).keys()].map((word) => {
+        const offset = place(logs, [...index, word]);
+        const target = smoothing / words + (word === label ? 1 - smoothing : 0);
+        return [offset, target, logs.flat[offset]];
+      });
+      const reads = terms.map(([offset, target]) => [logs.name, offset, -target]);
+      const value = -total(terms.map(([, target, x]) => target * x));
+      const text = (n) => `-(${terms.map(([, target, x]) => `${n(target)}·${n(x)}`).join(" + ")})`;
+      return simple(value, [...reads, read], text);
     },
 
     mean(stage) {
       const [losses, labels] = stage.inputs.map(array);
-      const counted = labels.flat.filter((label) => label >= 0).length;
+      const terms = losses.flat.filter((_, i) => labels.flat[i] >= 0);
       const reads = losses.flat.map((_, i) => [
-        losses.name, i, labels.flat[i] >= 0 ? 1 / counted : 0,
+        losses.name, i, labels.flat[i] >= 0 ? 1 / terms.length : 0,
       ]);
-      const text = (n) => `(${losses.flat.map(n).join(" + ")}) / ${counted}`;
-      return simple(total(losses.flat) / counted, reads, text);
+      const text = (n) => `(${terms.map(n).join(" + ")}) / ${terms.length}`;
+      return simple(total(terms) / terms.length, reads, text);
     },
 
     exp(stage, index) {

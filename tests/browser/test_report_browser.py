@@ -73,10 +73,10 @@ def variant(name: str) -> Trace:
     return record(config, random_parameters(config), Batch(**ragged_batch(config)))
 
 
-def generation(use_cache: bool, chunk: int | None = None) -> Trace:
-    """Two prompts, one padded on the left, and the steps that follow them."""
+def generation(use_cache: bool, padding: str, chunk: int | None = None) -> Trace:
+    """Two prompts, one of them padded, and the steps that follow them."""
     config = Config(**VARIANTS["encoder-decoder"] | {"positions": "rotary", "window": 3})
-    fields = ragged_batch(config)
+    fields = ragged_batch(config, padding=padding)
     del fields["labels"]
     _, trace = record_generation(
         config, random_parameters(config), Batch(**fields),
@@ -106,8 +106,8 @@ TRACES: dict[str, Any] = {
     **{name: lambda name=name: variant(name) for name in VARIANTS},
     "smoothed labels": smoothed,
     "junk under padding": junk,
-    "generation": lambda: generation(use_cache=True, chunk=2),
-    "generation without a cache": lambda: generation(use_cache=False),
+    "generation": lambda: generation(True, "left", chunk=2),
+    "generation without a cache": lambda: generation(False, "right"),
 }
 
 NAMES: dict[str, Any] = {

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"\n{len(addresses) - args.limit} more cells; --limit shows them")
     if not style.full:
         digits = rounding_rule(style.precision + 2, trace.config.dtype).partition(";")[0]
-        print(f"\n{digits}; --full shows every digit and every term")
+        print(f"\n{digits}; --full: every digit and term")
     return 0
 
 

@@ -151,7 +151,8 @@ def _rounding(chain: Sequence[Explanation], style: Style) -> Iterator[str]:
     if isinstance(value, float) and not isinstance(got, bool):
         shown, table = fixed(float(got), style.precision), fixed(value, style.precision)
         if shown != table:
-            yield (
-                f"  (from the {style.precision}-decimal tables one gets {shown}; "
-                f"the table rounds the exact {value:.{style.precision + 4}f} to {table})"
-            )
+            yield from textwrap.wrap(
+                f"(from the {style.precision}-decimal tables one gets {shown}; the table rounds "
+                f"the exact {value:.{style.precision + 4}f} to {table})",
+                max(style.width, 40), initial_indent="  ", subsequent_indent="   ",
+            )  # fmt: skip

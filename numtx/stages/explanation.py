@@ -83,10 +83,10 @@ def written(
 def _many(many: Many, number: Callable[[Number], str], most: int | None) -> str:
     terms = many.terms
     if most is not None and len(terms) > most:
-        gap = most - most // 3
+        start = most - most // 3
         left_out = len(terms) - most
-        terms = (*terms[:gap], (f"[{left_out} more]",), *terms[gap + left_out :])
-    text = ""
+        terms = (*terms[:start], (f"[{left_out} more]",), *terms[start + left_out :])
+    text, gap = "", " " if most is None else NO_BREAK  # a sign stays with what follows it
     for k, term in enumerate(terms):
         piece = written(term, number, most)
         if most is not None:
@@ -94,7 +94,9 @@ def _many(many: Many, number: Callable[[Number], str], most: int | None) -> str:
         if k == 0:
             text = piece
         elif many.joiner == " + " and piece.startswith("-"):
-            text += " - " + piece[1:]
+            text += f" -{gap}{piece[1:]}"
+        elif many.joiner == " + ":
+            text += f" +{gap}{piece}"
         else:
             text += many.joiner + piece
     return text

@@ -287,10 +287,18 @@ def _rotate(at: At) -> Arithmetic:
     return Arithmetic((angle, at.last(symbols, (Many(terms),))))
 
 
+def _copy(at: At) -> Arithmetic:
+    (read,) = at.cell.reads
+    return Arithmetic((at.last(at.symbol(read.source, [read]), (read.value,)),))
+
+
+def _append(at: At) -> Arithmetic:
+    earlier = at.cell.reads[0].source == at.stage.inputs[0]
+    new = "kept from earlier steps" if earlier else "new in this step"
+    return _copy(at)._replace(notes=(new,))
+
+
 def _pick(at: At) -> Arithmetic:
-    if len(at.stage.inputs) == 1:
-        (read,) = at.cell.reads
-        return Arithmetic((at.last(at.symbol(read.source, [read]), (read.value,)),))
     label, *rest = at.cell.reads
     if not rest:
         return Arithmetic((at.last("0", ("0.0",)),), (f"the label is ignored ({label.value})",))
@@ -334,6 +342,8 @@ WRITERS: dict[str, Callable[[At], Arithmetic]] = {
     "norm": _norm,
     "activation": _activation,
     "rotate": _rotate,
+    "append": _append,
+    "last": _copy,
     "pick": _pick,
     "mean": _mean,
     "exp": _exp,

@@ -150,8 +150,8 @@ def candidates(
         bound = _bound(_operand_axes(stage, operand, len(index)), index, sizes)
         if stage.operation in _ROW_WISE and operand == 0:
             bound.pop(result[-1])
-        if stage.operation == "pick" and len(stage.inputs) == 1:
-            bound.pop("s")
+        if stage.operation == "append":  # the second part stands after the first
+            bound.pop("s", None)
         ranges = [
             _range(axis, length, bound, sizes) for axis, length in zip(result, shape, strict=True)
         ]

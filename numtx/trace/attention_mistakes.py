@@ -118,7 +118,7 @@ def masks(at: At) -> Iterator[tuple[str, Array]]:
     queries = at.got.shape[2]
 
     def mask(keys: Array = valid, **changes: Any) -> Array:
-        attributes = {**stage.attributes, "queries": queries, **changes}
+        attributes = {**stage.attributes, **changes}
         return allowed(stage._replace(attributes=attributes), keys, at.value)
 
     right = mask()

@@ -30,7 +30,9 @@ PARTIALS = {
     "norm": "gain / deviation * ([i = j] - 1/d - n_i * n_j / d); for gain n_j, for bias 1",
     "activation": "the slope of the activation",
     "rotate": "cosine and sine of the angle",
-    "pick": "-1 at the label (1 for a copy)",
+    "append": "1",
+    "last": "1",
+    "pick": "minus the share of the word in the target",
     "mean": "1 / number of counted labels",
 }
 

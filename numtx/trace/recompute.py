@@ -53,6 +53,10 @@ def recompute(graph: Graph, stage: Stage, inputs: Sequence[Array], value: Value)
             return activation_forward(attributes["kind"], x)
         case "rotate":
             return rotate(stage, x, inputs[1])
+        case "append":
+            return np.concatenate(inputs, 1 if x.ndim == 2 else 2)
+        case "last":
+            return last(inputs)
         case "pick":
             return pick(stage, inputs)
         case "mean":
@@ -114,10 +118,9 @@ def look_up(stage: Stage, inputs: Sequence[Array], width: int) -> Array:
 
 
 def allowed(stage: Stage, valid: Array, value: Value) -> Array:
-    """Who may attend to whom: [B, 1, T, S]."""
+    """Who may attend to whom: [B, 1, T, S]; T is that of the mask on record."""
     attributes = stage.attributes
-    keys = valid.shape[1]
-    queries = attributes.get("queries", keys)
+    keys, queries = valid.shape[1], value(stage.name).shape[2]
     seen = np.broadcast_to(valid.astype(bool)[:, None, None, :], (len(valid), 1, queries, keys))
     i, j = np.arange(keys - queries, keys)[:, None], np.arange(keys)
     if attributes["causal"]:
@@ -136,10 +139,16 @@ def rotate(stage: Stage, x: Array, positions: Array) -> Array:
     return rotate_forward(x, turn._replace(sine=turn.sine * a.get("sign", 1.0)))
 
 
-def pick(stage: Stage, inputs: Sequence[Array]) -> Array:
-    """The loss of each label, or the last column."""
+def last(inputs: Sequence[Array]) -> Array:
+    """The last column, or the one whose place is given for each row."""
+    hidden = inputs[0]
     if len(inputs) == 1:
-        return inputs[0][:, -1:]
+        return hidden[:, -1:]
+    return np.take_along_axis(hidden, inputs[1].reshape(-1, 1, 1), 1)
+
+
+def pick(stage: Stage, inputs: Sequence[Array]) -> Array:
+    """The loss of each label."""
     logs, labels = inputs
     counted = labels != IGNORED
     safe = np.where(counted, labels, 0)[..., None]

@@ -96,7 +96,13 @@ class _Check:
         self.tiny = float(np.finfo(trace.config.dtype).tiny)
         self.sums: dict[str, _Sums] = {}
         self.stages = [s for s in trace.graph if s.name in trace and self.oracle.has(s)]
-        self.skipped = [s.name for s in trace.graph if s.name in trace and not self.oracle.has(s)]
+        checked = {stage.name for stage in self.stages}
+        lost = [stage for stage in trace.graph if stage.name not in checked]
+        self.skipped = [stage.name for stage in lost if stage.name in trace]
+        # A gradient of which a share cannot be known; a trace without gradients has none.
+        partly = dict.fromkeys(source for stage in lost for source in stage.inputs)
+        self.partly = [name for name in partly if name in trace.gradients]
+        self.skipped += [f"grad/{name}" for name in self.partly]
 
     def reads_each(self, stage: Stage) -> int:
         """How many cells one cell of a stage reads."""
@@ -109,7 +115,7 @@ class _Check:
     def report(self) -> Report:
         findings = [self.values(stage) for stage in self.stages]
         for name, sums in self.sums.items():
-            if name in self.trace.gradients:
+            if name in self.trace.gradients and name not in self.partly:
                 gradient = self.trace.grad(name)
                 findings.append(self.worst(name, "gradient", gradient, None, sums.total, sums.size))
         return Report(findings, self.skipped)
@@ -126,7 +132,9 @@ class _Check:
             findings.append(self.worst(stage.name, "value", array, offsets, expected, sizes))
         left = budget // 2
         sources = dict.fromkeys(source for stage in self.stages for source in stage.inputs)
-        for name in (source for source in sources if source in self.trace.gradients):
+        for name in sources:
+            if name not in self.trace.gradients or name in self.partly:
+                continue
             array = self.trace.grad(name)
             each = cost(self.oracle, name, (0,) * array.ndim)
             if each > left:

@@ -176,3 +176,56 @@ def test_errors_of_a_trace():
         WEATHER_TRACE.grad("probabilities")
     with pytest.raises(StageError, match=r"'no\.such' does not exist"):
         WEATHER_TRACE.graph["no.such"]
+
+
+def test_a_large_trace_is_sampled():
+    trace = run("encoder-decoder")
+    whole = verify(trace)
+    part = verify(trace, budget=20_000, seed=1)
+    assert whole.share == 1.0 and 0.0 < part.share < 0.9 and part.ok
+    assert [f.name for f in part.findings if f.kind == "value"] == list(trace.values)
+    assert all(3 <= f.cells <= f.of or f.cells == f.of for f in part.findings if f.kind == "value")
+    assert {f.name for f in part.findings if f.kind == "gradient"} <= set(trace.gradients)
+    assert verify(trace, budget=20_000, seed=1) == part
+    assert verify(trace, budget=None) == whole == trace.verify()
+
+
+def test_what_is_too_large_for_the_budget_is_named():
+    report = verify(run("encoder-decoder"), budget=2000)
+    assert report.ok and any(name.startswith("grad/") for name in report.skipped)
+
+
+@pytest.mark.parametrize("kind", ["value", "gradient"])
+@pytest.mark.parametrize("budget", [None, 20_000])
+def test_a_tampered_cell_is_found_and_named(kind, budget):
+    """Sampled or not, the largest cell is always looked at."""
+    trace = run("encoder-decoder")
+    name = "decoder.1.self_attention.queries"
+    array = trace[name] if kind == "value" else trace.grad(name)
+    index = tuple(int(i) for i in np.unravel_index(np.abs(array).argmax(), array.shape))
+    wrong = array.copy()
+    wrong[index] *= 1.0 + 1e-9
+    field = "values" if kind == "value" else "gradients"
+    tampered = dataclasses.replace(trace, **{field: {**getattr(trace, field), name: wrong}})
+    report = verify(tampered, budget=budget)
+    assert not report.ok
+    found = next(f for f in report.wrong if f.name == name and f.kind == kind)
+    assert found.cell == index and found.got == wrong[index]
+    assert f"{kind} of {name}[{','.join(map(str, index))}]: expected " in str(found)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sampled_gradients_agree_with_the_whole_check(name):
+    """Two ways to a gradient: passed on by every cell, and gathered by one."""
+    report = verify(run(name), budget=60_000)
+    assert report.ok, "\n".join(map(str, report.wrong))
+
+
+def test_an_array_without_its_inputs_is_skipped():
+    trace = run("weather")
+    values = {n: a for n, a in trace.values.items() if n != "decoder.0.self_attention.keys"}
+    report = verify(dataclasses.replace(trace, values=values))
+    place = "decoder.0.self_attention"
+    assert report.ok, "\n".join(map(str, report.wrong))
+    assert report.skipped[0] == f"{place}.products"
+    assert f"grad/{place}.queries" in report.skipped and "grad/logits" not in report.skipped

@@ -112,6 +112,8 @@ def _first(found: Comparison, worst: Difference, first: Side, most: int) -> Iter
         yield table(rows, ["left", "left", "right", "right", "right"])
     if worst.name.startswith("grad/"):
         yield "cause: every value is equal, so the mistake is in the backward pass"
+    elif first.trace is None:
+        yield f"cause: not looked for, as {first.name} is no trace of numtx (give the trace first)"
     elif not found.causes:
         yield "cause: no known mistake reproduces these numbers"
     for cause in found.causes:

@@ -136,6 +136,7 @@ class _Comparing:
         order = [name for name in order if not name.startswith(("parameters/", "grad/"))]
         self.stages = [name for name in order if name in first.arrays or name in second.arrays]
         self.fitted: dict[str, Array] = {}
+        self.oracle = first.trace.oracle() if first.trace else None
 
     def result(self) -> Comparison:
         first, second = self.first.arrays, self.second.arrays
@@ -199,6 +200,8 @@ class _Comparing:
         fitted = fit(got, expected, stage.axes if stage else (), leaf)
         if fitted is None:
             note = f"shape {got.shape}; {expected.shape} was expected"
+            if name.startswith("parameters/") and got.shape == expected.shape[::-1]:
+                note += " (numtx has matrices as (in, out))"
             return Difference(name, expected.size, expected.size, math.inf, math.inf, (), note)
         note = fitted.note
         if name.startswith("parameters/"):
@@ -239,10 +242,11 @@ class _Comparing:
     def magnitudes(self, name: str, shape: Sequence[int]) -> Array | float:
         """The oracle's sums of absolute terms, where that is not much work."""
         trace = self.first.trace
-        if trace is None or name not in trace or trace[name].shape != tuple(shape):
+        if trace is None or self.oracle is None or name not in trace:
             return 0.0
-        oracle = trace.oracle()
-        stage = trace.graph[name]
+        if trace[name].shape != tuple(shape):
+            return 0.0
+        oracle, stage = self.oracle, trace.graph[name]
         if not oracle.has(stage) or stage.operation == "given":
             return 0.0
         reads = len(oracle.cell(name, (0,) * len(shape)).reads)

@@ -282,3 +282,45 @@ def test_the_command(tmp_path, capsys):
     assert main(["compare", *paths, "--map", str(tmp_path / "none.json")]) == 2
     assert main(["compare", *paths]) == 2
     assert "--map gives them names" in capsys.readouterr().err
+
+
+def test_two_files_without_meta(tmp_path, capsys):
+    from numtx.cli import main
+
+    np.savez(tmp_path / "a.npz", x=np.array([1.0, 2.0]), y=np.array([3.0]))
+    np.savez(tmp_path / "b.npz", x=np.array([1.0, 2.0]), y=np.array([4.0]), z=np.array([5.0]))
+    paths = [str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
+    assert main(["compare", *paths]) == 1
+    out = capsys.readouterr().out
+    assert "first difference: y" in out and "not looked for" in out
+    assert "left aside (--map gives names): z" in out
+    assert main(["compare", *paths, "--tolerance", "0.5"]) == 0
+
+
+def test_stages_that_one_side_leaves_out(tmp_path, capsys):
+    from numtx.cli import main
+
+    trace = REFERENCES["post"][0]
+    save_trace(trace, tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", logits=trace["logits"])
+    assert main(["compare", str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]) == 0
+    out = capsys.readouterr().out
+    assert "equal: 1 arrays" in out and f"only in {tmp_path / 'a.npz'}: encoder.tokens, " in out
+
+
+def test_a_matrix_stored_the_other_way_round():
+    trace = REFERENCES["post"][0]
+    w = trace.parameters["output.w"]
+    theirs = {"logits": trace["logits"], "parameters/output.w": w.T.copy()}
+    found = compare(Side("A", trace.arrays, trace), Side("B", theirs, None))
+    assert not found.equal and found.first is None
+    assert "numtx has matrices as (in, out)" in found.parameters[0].note
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "nan", "inf"])
+def test_bad_tolerances(capsys, text):
+    from numtx.cli import main
+
+    with pytest.raises(SystemExit, match="2"):
+        main(["compare", "a", "b", f"--tolerance={text}"])
+    assert "is not a number from 0 up" in capsys.readouterr().err

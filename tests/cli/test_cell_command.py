@@ -157,12 +157,14 @@ def test_what_if_nothing_changes(capsys):
 def test_the_examples_own_pins_stay(capsys, tmp_path):
     path = str(tmp_path / "t.npz")
     own = load_example("cat", as_stated=True).trace()
-    name = next(iter(own.pins))
-    output(
-        capsys, "trace", "cat", "--as-stated", "--quiet", "--set", "logits[0,0]=9", "--npz", path
-    )
+    name = "decoder.output"
+    assert own.pins[name].all()
+    args = ("trace", "cat", "--as-stated", "--quiet", "--npz", path)
+    output(capsys, *args, "--set", "logits[0,0]=9", "--set", f"{name}[2,1]=0.125")
     trace = load_trace(path)
-    assert trace.pins[name].sum() == own.pins[name].sum() and trace["logits"][0, 0, 0] == 9
+    assert trace["logits"][0, 0, 0] == 9 and trace[name][0, 2, 1] == 0.125
+    assert trace.pins[name].all() and trace.pins["logits"].sum() == 1
+    assert np.count_nonzero(trace[name] != own[name]) == 1
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,15 @@ def test_no_cause_is_named_where_none_fits():
     assert result.first is not None and result.first.name == name and result.causes == []
 
 
+def test_a_cause_that_only_nearly_fits_is_not_named():
+    trace, parameters, fields = REFERENCES["post"]
+    found = {k: np.asarray(v) for k, v in run(trace.config, parameters, fields, "n - 1").items()}
+    name = "encoder.0.self_attention.norm"
+    found[name] = found[name] + 1e-6 * np.random.default_rng(0).standard_normal(found[name].shape)
+    result = compare(Side("A", trace.arrays, trace), Side("B", found, None))
+    assert result.first is not None and result.first.name == name and result.causes == []
+
+
 def test_a_trace_is_equal_to_itself(tmp_path):
     trace = REFERENCES["grouped"][0]
     save_trace(trace, tmp_path / "a.npz")

@@ -16,9 +16,10 @@ from ..batch import Batch, SideInput, check_step
 from ..cache import Cache
 from ..config import Config
 from ..errors import DecodingError
-from ..shapes import Array, describe
+from ..shapes import Array
 from ..step import Encoded, step
 from ..tap import NO_TAP, Tap
+from .checks import check_whole
 
 # From logits [B, V] and the tokens of each row so far (prompt and new, no padding) to ids [B].
 Choose: TypeAlias = Callable[[Array, Sequence[Sequence[int]]], Array]
@@ -112,7 +113,7 @@ def generate(
     Raises `DecodingError` for an option that cannot be taken and for logits that are not
     finite, besides what `step` raises.
     """
-    given = _decoder_input(config, prompt, cache)  # before the cache goes on
+    given = decoder_input(config, prompt, cache)  # before the cache goes on
     steps = list(
         stream(
             config, parameters, prompt, max_new_tokens=max_new_tokens, eos=eos, stop=stop, pad=pad,
@@ -142,16 +143,16 @@ def stream(
     tap: Tap = NO_TAP,
 ) -> Iterator[Step]:
     """The steps of `generate` one by one, as they come. Input is checked before the first."""
-    _check_count("max_new_tokens", max_new_tokens, 0)
+    check_whole("max_new_tokens", max_new_tokens, 0)
     for name, token in (("pad", pad), ("eos", eos), *(("stop", token) for token in stop)):
         if token is not None:
-            _check_count(name, token, 0, config.vocabulary - 1)
+            check_whole(name, token, 0, config.vocabulary - 1)
     if chunk is not None:
-        _check_count("chunk", chunk, 1)
+        check_whole("chunk", chunk, 1)
     if not use_cache and (chunk is not None or cache is not None):
         what = "chunk" if chunk is not None else "cache"
         raise DecodingError(f"{what} given with use_cache=False; it needs the cache")
-    given = _decoder_input(config, prompt, cache)
+    given = decoder_input(config, prompt, cache)
     if use_cache and cache is None:
         cache = Cache(config, parameters, len(given.ids))
     ends = set(stop) if eos is None else {eos, *stop}
@@ -232,7 +233,9 @@ def _steps(
         else:
             one = plan.decode(number - 1, tokens, going)
         _check_finite(one, going)
-        tokens = np.where(going, choose(one.logits, rows), pad)
+        # What a row computes after its end is nobody's business, whatever it may be.
+        logits = np.where(going[:, None], one.logits, one.logits.dtype.type(0))
+        tokens = np.where(going, choose(logits, rows), pad)
         _extend(rows, tokens, going)
         yield one._replace(tokens=tokens, counts=going)
         going = going & ~np.isin(tokens, list(ends))
@@ -249,7 +252,7 @@ def _check_finite(one: Step, going: Array) -> None:
         )
 
 
-def _decoder_input(config: Config, prompt: Batch, cache: Cache | None) -> SideInput:
+def decoder_input(config: Config, prompt: Batch, cache: Cache | None) -> SideInput:
     """The checked prompt of the decoder."""
     prefix = "decoder_" if config.model == "encoder-decoder" else ""
     for name in ("positions", "segments"):
@@ -276,10 +279,3 @@ def _extend(rows: list[list[int]], tokens: Array | None, counts: Array) -> None:
     for row, token, is_real in zip(rows, tokens.tolist(), counts.tolist(), strict=True):
         if is_real:
             row.append(token)
-
-
-def _check_count(name: str, value: object, least: int, most: int | None = None) -> None:
-    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_whole or value < least or (most is not None and value > most):  # type: ignore[operator]
-        span = f"from {least} up" if most is None else f"from {least} to {most}"
-        raise DecodingError(f"{name} is {describe(value)}; it is a whole number {span}")

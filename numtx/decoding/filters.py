@@ -1,0 +1,201 @@
+"""Filters between logits and a choice: each takes logits [B, V] and gives logits [B, V], with
+-inf where a token is ruled out.
+
+The order is that of transformers' `generate`: repetition penalty, temperature, top-k, top-p,
+min-p. Each filter sees what the one before it left. Equal logits are taken in the order of ids.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import DecodingError
+from ..ops.softmax import softmax_forward
+from ..shapes import Array
+from .checks import check_number, check_whole
+
+
+def penalise_repetition(logits: Array, rows: Sequence[Sequence[int]], penalty: float) -> Array:
+    """A seen token's logit divided by the penalty where it is positive, multiplied where it is
+    negative: either way it falls (penalty > 1). A token counts once, however often it was seen.
+
+    rows  the tokens of each row so far, prompt included, without padding
+    """
+    check_penalty(penalty)
+    if penalty == 1.0:
+        return logits
+    result = logits.copy()
+    for row, seen in enumerate(rows):
+        tokens = np.unique(np.asarray(seen, np.int64))
+        old = logits[row, tokens]
+        result[row, tokens] = np.where(old > 0, old / penalty, old * penalty)
+    return result
+
+
+def temper(logits: Array, temperature: float) -> Array:
+    """logits / temperature; 0 leaves the largest logit alone, as greedy choice does."""
+    check_temperature(temperature)
+    if temperature == 1.0:
+        return logits
+    if logits.dtype.type(temperature) == 0:
+        return keep_top_k(logits, 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = logits / temperature
+        lost = ~np.isfinite(np.maximum.reduce(scaled, -1))
+        if lost.any():  # too cold for these logits: their differences decide
+            largest = np.maximum.reduce(logits[lost], -1, keepdims=True)
+            scaled[lost] = (logits[lost] - largest) / temperature
+    return scaled
+
+
+def keep_top_k(logits: Array, k: int) -> Array:
+    """The k largest logits: exactly min(k, V) of them."""
+    check_whole("top_k", k, 1)
+    if k >= logits.shape[-1]:
+        return logits
+    return _keep(logits, _descending(logits)[:, :k])
+
+
+def keep_top_p(logits: Array, p: float) -> Array:
+    """The smallest set of most probable tokens whose probability reaches p: the token that
+    crosses p belongs to it, so it is never empty. p = 1 keeps everything."""
+    check_top_p(p)
+    if p == 1.0:
+        return logits
+    order = _descending(logits)
+    probabilities = np.take_along_axis(softmax_forward(logits), order, -1)
+    before = np.zeros(logits.shape)  # the probability of all tokens further up
+    np.cumsum(probabilities[:, :-1], -1, out=before[:, 1:])
+    return _keep(logits, order, before < p)
+
+
+def keep_min_p(logits: Array, p: float) -> Array:
+    """The tokens at least p times as probable as the most probable one. p = 0 keeps everything."""
+    check_min_p(p)
+    if p == 0.0:
+        return logits
+    least = np.maximum.reduce(logits, -1, keepdims=True) + math.log(p)
+    return np.where(logits >= least, logits, -np.inf).astype(logits.dtype)
+
+
+class Filtered(NamedTuple):
+    """The logits after a filter, and its name as an option: `top_k=3`."""
+
+    name: str
+    logits: Array  # [B, V]
+
+    @property
+    def probabilities(self) -> Array:
+        """[B, V], softmax of the logits: what is ruled out has probability 0."""
+        return softmax_forward(self.logits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Which filters stand between logits and choice, in this order.
+
+    repetition_penalty  1: none; above 1 tokens seen before become less probable
+    temperature         1: none; below 1 sharper, 0 greedy, above 1 flatter
+    top_k               keep so many tokens; None: all
+    top_p               keep the smallest set that reaches this probability; 1: all
+    min_p               keep tokens with this share of the largest probability; 0: all
+
+    Raises `DecodingError` for a value that is none.
+    """
+
+    repetition_penalty: float = 1.0
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_penalty(self.repetition_penalty)
+        check_temperature(self.temperature)
+        if self.top_k is not None:
+            check_whole("top_k", self.top_k, 1)
+        check_top_p(self.top_p)
+        check_min_p(self.min_p)
+
+    def __call__(self, logits: Array, rows: Sequence[Sequence[int]]) -> Array:
+        """The logits after the last filter."""
+        return self.steps(logits, rows)[-1].logits
+
+    def steps(self, logits: Array, rows: Sequence[Sequence[int]]) -> list[Filtered]:
+        """The logits as they came, and after each filter that is not left at `none`.
+
+        Raises `DecodingError` for logits that no token can be chosen by: NaN, inf, or -inf
+        throughout a row.
+        """
+        check_logits(logits)
+        found = [Filtered("logits", logits)]
+
+        def add(name: str, value: float, filtered: Array) -> None:
+            found.append(Filtered(f"{name}={value:g}", filtered))
+
+        if self.repetition_penalty != 1.0:
+            logits = penalise_repetition(logits, rows, self.repetition_penalty)
+            add("repetition_penalty", self.repetition_penalty, logits)
+        if self.temperature != 1.0:
+            logits = temper(logits, self.temperature)
+            add("temperature", self.temperature, logits)
+        if self.top_k is not None:
+            logits = keep_top_k(logits, self.top_k)
+            add("top_k", self.top_k, logits)
+        if self.top_p != 1.0:
+            logits = keep_top_p(logits, self.top_p)
+            add("top_p", self.top_p, logits)
+        if self.min_p != 0.0:
+            logits = keep_min_p(logits, self.min_p)
+            add("min_p", self.min_p, logits)
+        return found
+
+
+def _descending(logits: Array) -> Array:
+    """[B, V], the ids from the largest logit down; of equal ones the smaller id first."""
+    order: Array = np.argsort(-logits, -1, kind="stable")
+    return order
+
+
+def _keep(logits: Array, ids: Array, chosen: Array | bool = True) -> Array:
+    """The logits at the chosen ids [B, k]; -inf elsewhere."""
+    kept = np.zeros(logits.shape, bool)
+    np.put_along_axis(kept, ids, chosen, -1)
+    return np.where(kept, logits, -np.inf).astype(logits.dtype)
+
+
+def check_logits(logits: Array) -> None:
+    """Raise `DecodingError` where a row of logits allows no choice."""
+    wrong = np.isnan(logits) | np.isposinf(logits)
+    if wrong.any():
+        row, token = np.argwhere(wrong)[0]
+        raise DecodingError(
+            f"logits: row {row}, token {token} is {logits[row, token]}; no token can be chosen by "
+            "logits that are NaN or inf; look for overflow in the parameters"
+        )
+    empty = np.isneginf(logits).all(-1)
+    if empty.any():
+        raise DecodingError(
+            f"logits: row {np.flatnonzero(empty)[0]} is -inf throughout; leave one token to choose"
+        )
+
+
+def check_penalty(penalty: float) -> None:
+    check_number("repetition_penalty", penalty, "above 0 (1: none)", 0, above=True)
+
+
+def check_temperature(temperature: float) -> None:
+    check_number("temperature", temperature, "from 0 up (0: greedy)", 0)
+
+
+def check_top_p(p: float) -> None:
+    check_number("top_p", p, "above 0 and at most 1 (1: all tokens)", 0, 1, above=True)
+
+
+def check_min_p(p: float) -> None:
+    check_number("min_p", p, "from 0 (all tokens) to 1", 0, 1)

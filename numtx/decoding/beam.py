@@ -109,7 +109,7 @@ class _Rules:
         """log_probability / length^length_penalty"""
         return float(log_probability / length**self.length_penalty)
 
-    def end(self, search: _Search) -> bool:
+    def is_done(self, search: _Search) -> bool:
         """Whether no running text can get among the finished ones that are kept."""
         if not search.running:
             return True
@@ -177,7 +177,7 @@ def beam_search(
             BeamStep(phase, len(logits), [[] if s.is_over else s.candidates for s in searches])
         )
         for search in going:
-            search.is_over = rules.end(search)
+            search.is_over = rules.is_done(search)
         going = [search for search in searches if not search.is_over]
         if going:
             cache.reorder([row for s, r in rows if not s.is_over for row in r])

@@ -10,14 +10,15 @@ is not a product of matrices (softmax, norms, activations, rotations) is not cou
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .batch import Batch
 from .cache import Cache
 from .config import Config
+from .decoding.beam import BeamStep, beam_search
 from .decoding.generate import Step, generate
 from .shapes import Array, parse
 from .stages.resolve import Graph, Stage, resolve
@@ -126,8 +127,43 @@ def count_generation(
         config, parameters, prompt, max_new_tokens=max_new_tokens, cache=cache,
         use_cache=use_cache, choose=choose, tap=tap,
     ).steps  # fmt: skip
-    phases = tuple(step.phase for step in steps)
-    graph = resolve(config, labels=False, phases=phases, cached=use_cache)
+    products = products_of(
+        config, parameters, tap, [step.phase for step in steps], cached=use_cache
+    )
+    return [
+        StepCost(step, products[step.phase], numbers)
+        for step, numbers in zip(steps, cached, strict=True)
+    ]
+
+
+def count_beam_search(
+    config: Config,
+    parameters: Mapping[str, Array],
+    prompt: Batch,
+    *,
+    max_new_tokens: int,
+    num_beams: int,
+    **options: Any,
+) -> list[tuple[BeamStep, int]]:
+    """The multiply-adds of every step of a beam search, from the shapes of the run.
+
+    The prompt runs once; after it every text that is kept is a row of its own.
+    """
+    tap = Shapes()
+    steps = beam_search(
+        config, parameters, prompt, max_new_tokens=max_new_tokens, num_beams=num_beams, tap=tap,
+        **options,
+    ).steps  # fmt: skip
+    products = products_of(config, parameters, tap, [step.phase for step in steps], cached=True)
+    return [(step, sum(p.multiply_adds for p in products[step.phase])) for step in steps]
+
+
+def products_of(
+    config: Config, parameters: Mapping[str, Array], tap: Shapes, phases: Sequence[str],
+    *, cached: bool,
+) -> dict[str, list[Product]]:  # fmt: skip
+    """The products of a run by phase; the encoder's stand in the first."""
+    graph = resolve(config, labels=False, phases=tuple(phases), cached=cached)
     shapes = {**tap.found, **{f"parameters/{name}": a.shape for name, a in parameters.items()}}
     by_phase: dict[str, list[Product]] = {phase: [] for phase in phases}
     for stage in graph:
@@ -138,10 +174,7 @@ def count_generation(
             by_phase[phase].append(
                 Product(stage.name, _group(stage.name), left, right, shapes[stage.name], amount)
             )
-    return [
-        StepCost(step, by_phase[step.phase], numbers)
-        for step, numbers in zip(steps, cached, strict=True)
-    ]
+    return by_phase
 
 
 def _group(name: str) -> str:

@@ -24,6 +24,7 @@ class Example:
     given    what the document states and the example takes over
     chosen   what the document leaves open: seeded, or decided here
     pins     cells that are held at what the document states
+    is_trained  whether the parameters say the text as they are
     """
 
     name: str
@@ -36,6 +37,7 @@ class Example:
     given: Sequence[Text] = ()
     chosen: Sequence[Text] = ()
     pins: Mapping[str, Pin] = field(default_factory=dict)
+    is_trained: bool = False
 
     @property
     def vocabulary(self) -> Vocabulary | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import ExampleError, nearest
 from .cat import cat, masked
+from .choosing import beams, loops
 from .example import Example
 from .small import letters, memory, padding, sentence
 from .translation import concatenated, translation
@@ -22,6 +23,8 @@ EXAMPLES: dict[str, Callable[..., Example]] = {
     "letters": letters,
     "padding": padding,
     "concatenated": concatenated,
+    "beams": beams,
+    "loops": loops,
 }
 
 # Sentences that a document works through, without spaces.

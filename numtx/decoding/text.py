@@ -1,0 +1,137 @@
+"""What choosing the next token looks like: the filters one after another, and the beam tree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..render.grid import Grid, clean, display_width, grid_text
+from ..render.numbers import MASKED, fixed
+from .beam import BeamSearch, BeamStep, Hypothesis
+from .filters import Filtered, Filters
+from .generate import Generation, Step
+
+SHOWN = 10  # tokens of a step, the most probable first
+
+
+def filter_steps(generation: Generation, filters: Filters) -> Iterator[tuple[Step, list[Filtered]]]:
+    """For each step that chose a token: the logits before and after each filter."""
+    rows = [list(row) for row in generation.prompt]
+    for step in generation.steps:
+        if step.tokens is None:
+            continue
+        going = step.counts
+        # A row that has ended is not looked at.
+        logits = np.where(going[:, None], step.logits, step.logits.dtype.type(0))
+        yield step, filters.steps(logits, rows)
+        for row, token, counts in zip(rows, step.tokens.tolist(), going.tolist(), strict=True):
+            if counts:
+                row.append(token)
+
+
+def filters_text(
+    generation: Generation, filters: Filters, vocabulary: Sequence[str], width: int = 80
+) -> str:
+    """A grid for each step and row: the probability of the most probable tokens after each
+    filter, `.` where a token is ruled out, and the token that was chosen."""
+    blocks = []
+    for step, filtered in filter_steps(generation, filters):
+        assert step.tokens is not None
+        for row in np.flatnonzero(step.counts).tolist():
+            name = f"{step.phase}, row {row}" if len(step.counts) > 1 else step.phase
+            grid = _filters_grid(filtered, row, int(step.tokens[row]), vocabulary)
+            left_out = len(vocabulary) - len(grid.rows)
+            more = f"\n({left_out} less probable tokens are not shown)" if left_out > 0 else ""
+            blocks.append(
+                f"{name}: probabilities after each filter\n{grid_text(grid, width)}{more}"
+            )
+    return "\n\n".join(blocks)
+
+
+def _filters_grid(
+    filtered: Sequence[Filtered], row: int, chosen: int, vocabulary: Sequence[str]
+) -> Grid:
+    columns = [one.probabilities[row] for one in filtered]
+    kept = [one.logits[row] > -np.inf for one in filtered]
+    order = np.argsort(-filtered[0].logits[row], kind="stable")[:SHOWN].tolist()
+    if chosen not in order:
+        order.append(chosen)
+    cells = [
+        [fixed(p[token], 4) if k[token] else MASKED for p, k in zip(columns, kept, strict=True)]
+        for token in order
+    ]
+    return Grid(
+        [f"{token} {clean(vocabulary[token])}" for token in order],
+        ["softmax", *(one.name for one in filtered[1:])],
+        cells,
+        ["<- chosen" if token == chosen else "" for token in order],
+    )
+
+
+def beams_text(
+    search: BeamSearch, vocabulary: Sequence[str], length_penalty: float = 1.0, row: int = 0
+) -> str:
+    """The beam tree of one prompt as tables: a step's candidates with the beam they come from,
+    and what became of them; then the hypotheses by score."""
+    blocks = []
+    for step in search.steps:
+        if step.candidates[row]:
+            head = f"{step.phase}: {_count(step.rows, 'text')} through the decoder"
+            blocks.append(f"{head}\n{_candidates(step, row, vocabulary)}")
+    blocks.append(
+        f"found, by log P / length^{length_penalty:g}\n"
+        + _hypotheses(search.hypotheses[row], vocabulary)
+    )
+    return "\n\n".join(blocks)
+
+
+def _candidates(step: BeamStep, row: int, vocabulary: Sequence[str]) -> str:
+    lines, beam = [], 0
+    for one in step.candidates[row]:
+        fate = one.fate
+        if fate == "running":
+            fate = f"-> beam {beam}"
+            beam += 1
+        parent = f"beam {one.parent}" if len(one.tokens) > 1 else "prompt"
+        probability = f"{math.exp(one.log_probability):.4f}"
+        lines.append(
+            [parent, _words(one.tokens, vocabulary), fixed(one.log_probability, 3), probability,
+             fate]
+        )  # fmt: skip
+    return _table(["from", "text", "log P", "P", "fate"], lines, "llrrl")
+
+
+def _hypotheses(hypotheses: Sequence[Hypothesis], vocabulary: Sequence[str]) -> str:
+    lines = [
+        [
+            str(rank), _words(one.tokens, vocabulary), str(len(one.tokens)),
+            fixed(one.log_probability, 3), fixed(one.score, 3),
+            "" if one.ended else "cut at the limit",
+        ]
+        for rank, one in enumerate(hypotheses, 1)
+    ]  # fmt: skip
+    return _table(["", "text", "length", "log P", "score", ""], lines, "rlrrrl")
+
+
+def _words(tokens: Sequence[int], vocabulary: Sequence[str]) -> str:
+    return " ".join(clean(vocabulary[token]) for token in tokens)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}"
+
+
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]], align: str) -> str:
+    """Columns aligned left (l) or right (r) by display width, two spaces apart."""
+    widths = [max(map(display_width, column)) for column in zip(heads, *lines, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = []
+        for cell, width, side in zip(cells, widths, align, strict=True):
+            gap = " " * (width - display_width(cell))
+            padded.append(gap + cell if side == "r" else cell + gap)
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(map(line, [heads, *lines]))

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from .choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 from .options import add_style, style_of, whole
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "generate",
         help="go on with a text: prefill, decode, and what each step computed and read",
-        description="Go on with a text, greedily: the whole prompt first (prefill), then one "
-        "token at a time (decode), with a cache of keys and values or without one.",
+        description="Go on with a text: the whole prompt first (prefill), then one token at a "
+        "time (decode), with a cache of keys and values or without one.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("example", nargs="?", default="cat", help="default: cat")
@@ -41,20 +42,27 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--parameters", metavar="FILE", help="trained parameters; without, the example is trained"
     )
-    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, metavar="N", help="of parameters and draws (default 0)"
+    )
     parser.add_argument("--no-cache", action="store_true", help="compute everything at every step")
     parser.add_argument("--chunk", type=whole(1), metavar="N", help="prefill by so many tokens")
-    parser.add_argument("--trace", action="store_true", help="print every stage of every step")
+    parser.add_argument(
+        "--trace", action="store_true",
+        help="print every stage of every step; with filters or beams: how each token was chosen",
+    )  # fmt: skip
     parser.add_argument(
         "--stage", action="append", metavar="GLOB",
         help="with --trace: only stages that match, such as 'decode.*.weights' (repeatable)",
     )  # fmt: skip
     parser.add_argument("--npz", metavar="FILE", help="write the trace to a file")
+    add_choosing(parser)
     add_style(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from ..decoding.record import record_generation
+    from ..decoding.text import filters_text
     from ..examples.registry import load_example
     from ..render.headings import say
     from ..trace.files import save_trace
@@ -63,22 +71,32 @@ def run(args: argparse.Namespace) -> int:
     style = style_of(args)
     if args.stage and not args.trace:
         raise UsageError("--stage chooses what --trace prints; add --trace")
+    strategy, filters = strategy_of(args), filters_of(args)
     example = load_example(args.example, seed=args.seed)
     vocabulary = example.vocabulary
     if "decoder" not in example.config.sides or vocabulary is None:
         raise UsageError(f"{example.name} has no decoder, so it writes no text; try cat")
     stop = vocabulary.encode([*args.stop, *(t for t in ("<eos>",) if t in vocabulary)])
     prompt, longest = _prompt(args, example)
+    longest = longest if args.max_new_tokens is None else args.max_new_tokens
     print(f"numtx generate {example.name}: {say(example.title, style.lang)}")
     parameters = _parameters(args, example)
+    if strategy == "beam":
+        print(f"\n{search(args, example, parameters, prompt, longest, stop)}")
+        return 0
+    how = describe(strategy, filters, args.seed)
+    if how:
+        print(how)
     generation, trace = record_generation(
         example.config, parameters, prompt,
-        max_new_tokens=longest if args.max_new_tokens is None else args.max_new_tokens,
+        max_new_tokens=longest, choose=choose_of(strategy, filters, args.seed),
         stop=stop, use_cache=not args.no_cache, chunk=args.chunk,
         source_tokens=_source_tokens(example, prompt), vocabulary=vocabulary.tokens,
     )  # fmt: skip
     print(f"\n{_report(example, generation, vocabulary, not args.no_cache)}")
-    if args.trace:
+    if args.trace and how:
+        print(f"\n{filters_text(generation, filters, vocabulary.tokens, style.width)}")
+    if args.stage or (args.trace and not how):
         for block in trace_text(trace, style, select(trace.graph, args.stage)):
             print(f"\n{block}")
     if args.npz:
@@ -138,6 +156,8 @@ def _parameters(args: argparse.Namespace, example: Example) -> Any:
 
         print(f"parameters are those of {args.parameters}")
         return load_parameters(args.parameters, example.config)
+    if example.is_trained:
+        return example.parameters
     from ..training.loop import train
     from ..training.run import Run
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..render.grid import Grid, clean, display_width, grid_text
 from ..render.numbers import MASKED, fixed
-from .beam import BeamSearch, BeamStep, Hypothesis
+from .beam import BeamSearch, BeamStep
 from .filters import Filtered, Filters
 from .generate import Generation, Step
 
@@ -70,21 +70,15 @@ def _filters_grid(
     )
 
 
-def beams_text(
-    search: BeamSearch, vocabulary: Sequence[str], length_penalty: float = 1.0, row: int = 0
-) -> str:
+def beams_text(search: BeamSearch, vocabulary: Sequence[str], row: int = 0) -> str:
     """The beam tree of one prompt as tables: a step's candidates with the beam they come from,
-    and what became of them; then the hypotheses by score."""
-    blocks = []
-    for step in search.steps:
-        if step.candidates[row]:
-            head = f"{step.phase}: {_count(step.rows, 'text')} through the decoder"
-            blocks.append(f"{head}\n{_candidates(step, row, vocabulary)}")
-    blocks.append(
-        f"found, by log P / length^{length_penalty:g}\n"
-        + _hypotheses(search.hypotheses[row], vocabulary)
-    )
-    return "\n\n".join(blocks)
+    and what became of them; then the hypotheses."""
+    blocks = [
+        f"{step.phase}\n{_candidates(step, row, vocabulary)}"
+        for step in search.steps
+        if step.candidates[row]
+    ]
+    return "\n\n".join([*blocks, f"found\n{hypotheses_text(search, vocabulary, row)}"])
 
 
 def _candidates(step: BeamStep, row: int, vocabulary: Sequence[str]) -> str:
@@ -103,24 +97,21 @@ def _candidates(step: BeamStep, row: int, vocabulary: Sequence[str]) -> str:
     return _table(["from", "text", "log P", "P", "fate"], lines, "llrrl")
 
 
-def _hypotheses(hypotheses: Sequence[Hypothesis], vocabulary: Sequence[str]) -> str:
+def hypotheses_text(search: BeamSearch, vocabulary: Sequence[str], row: int = 0) -> str:
+    """What was found for one prompt, the best score first."""
     lines = [
         [
             str(rank), _words(one.tokens, vocabulary), str(len(one.tokens)),
             fixed(one.log_probability, 3), fixed(one.score, 3),
             "" if one.ended else "cut at the limit",
         ]
-        for rank, one in enumerate(hypotheses, 1)
+        for rank, one in enumerate(search.hypotheses[row], 1)
     ]  # fmt: skip
     return _table(["", "text", "length", "log P", "score", ""], lines, "rlrrrl")
 
 
 def _words(tokens: Sequence[int], vocabulary: Sequence[str]) -> str:
     return " ".join(clean(vocabulary[token]) for token in tokens)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number > 1 else ''}"
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]], align: str) -> str:

@@ -89,8 +89,8 @@ def loops(seed: int = 0) -> Example:
     """It is very very very good, and I think I think I think ..."""
     vocabulary = Vocabulary(LOOP_WORDS)
     config, parameters = lookup_model(vocabulary, LOOP_TABLE, LOOP_POSITIONS)
-    good = vocabulary.encode(["It", "is", "very", "good", "<eos>"])
-    so = [*vocabulary.encode(["I", "think", "so", "<eos>"]), 0]
+    good = vocabulary.encode(["It", "is", *["very"] * 3, "good", "<eos>"])
+    think = vocabulary.encode(["I", "think"] * 4)
     return Example(
         name="loops",
         title=Text("循环：very very very good 与 I think I think …", "loops: very very very good, and I think I think ..."),
@@ -98,9 +98,9 @@ def loops(seed: int = 0) -> Example:
         config=config,
         parameters=parameters,
         batch=Batch(
-            [good[:-1], so[:-1]],
-            labels=[[IGNORED, *good[2:]], [IGNORED, *so[2:4], IGNORED]],
-            mask=[[True] * 4, [True] * 3 + [False]],
+            [[*good[:-1], 0], think[:-1]],
+            labels=[[IGNORED, *good[2:], IGNORED], [IGNORED, *think[2:]]],
+            mask=[[True] * 6 + [False], [True] * 7],
         ),
         vocabularies={"decoder": vocabulary},
         given=[

@@ -40,6 +40,7 @@ CHECKS = (
     checks.beams_are_sorted_and_scores_recomputed,
     checks.enough_beams_are_exhaustive,
     checks.stopping_loses_nothing,
+    checks.a_long_text_may_still_win,
     checks.beams_alone_and_in_a_batch,
     checks.the_tree_holds_together,
 )

@@ -23,8 +23,14 @@ from .tap import Tap
 Store: TypeAlias = Callable[..., Mapping[str, Array]]
 
 
-def token_streams(config: Config) -> dict[str, tuple[int, int]]:
-    """What the attention needs of a token that later ones look at: name -> (heads, width)"""
+def token_streams(config: Config) -> dict[str, tuple[int, ...]]:
+    """What self-attention needs of a token that later ones look at: name -> its axes, without
+    that of the tokens, which stands before the last"""
+    if config.key_value_latent is not None:
+        streams: dict[str, tuple[int, ...]] = {"latent": (config.key_value_latent,)}
+        if config.rotated:
+            streams["rotated_key"] = (config.rotated,)
+        return streams
     return {"keys": (config.kv_heads, config.d_k), "values": (config.kv_heads, config.d_v)}
 
 

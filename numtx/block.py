@@ -14,6 +14,11 @@ from typing import Any, NamedTuple
 from .attention import AttentionContext, Store, attention_backward, attention_forward
 from .config import Config
 from .feed_forward import FeedForwardContext, feed_forward_backward, feed_forward_forward
+from .latent_attention import (
+    LatentContext,
+    latent_attention_backward,
+    latent_attention_forward,
+)
 from .masks import Mask
 from .ops.norm import NormContext, norm_backward, norm_forward
 from .ops.positions import Rotation
@@ -31,7 +36,7 @@ class Wiring(NamedTuple):
 
 
 class BlockContext(NamedTuple):
-    self_attention: tuple[Wiring, AttentionContext]
+    self_attention: tuple[Wiring, AttentionContext | LatentContext]
     cross_attention: tuple[Wiring, AttentionContext] | None
     feed_forward: tuple[Wiring, FeedForwardContext]
 
@@ -63,11 +68,14 @@ def block_forward(
 ) -> tuple[Array, BlockContext]:
     """Self-attention, cross-attention where there is a memory, feed-forward; [B, T, d] kept."""
     here, q = tap.at("self_attention"), p.at("self_attention")
-    x, self_context = sublayer_forward(
-        config, f"{side}.self_attention", q, x,
-        lambda h: attention_forward(config, q, h, h, mask, rotation, stores.self_attention, here),
-        here,
-    )  # fmt: skip
+    store = stores.self_attention
+
+    def inner(h: Array) -> tuple[Array, AttentionContext | LatentContext | None]:
+        if config.key_value_latent is not None:
+            return latent_attention_forward(config, q, h, mask, rotation, store, here)
+        return attention_forward(config, q, h, h, mask, rotation, store, here)
+
+    x, self_context = sublayer_forward(config, f"{side}.self_attention", q, x, inner, here)
     cross_context = None
     if memory is not None:
         there, r = tap.at("cross_attention"), p.at("cross_attention")
@@ -109,6 +117,8 @@ def block_backward(
     wiring, self_context = context.self_attention
 
     def both(d: Array) -> Array:  # x asks and is looked at: its two paths are summed
+        if isinstance(self_context, LatentContext):
+            return latent_attention_backward(d, self_context, k, here)
         dquery, dkey = attention_backward(d, self_context, k, here)
         return dquery + dkey
 

@@ -49,7 +49,10 @@ class Config:
         output_projection_at  attention sublayers with W_O (the same form)
         biases                true, false or a list of BIASES, named as the parameters
     Attention
-        score_scale           factor on Q·K^T; None: 1 / sqrt(d_k)
+        score_scale           factor on Q·K^T; None: 1 / sqrt(width of a query)
+        key_value_latent      r: self-attention makes keys and values of all heads from one
+                              vector of this width a token; None: from the token itself
+        query_latent          the same for the queries, with a vector of its own
         causal                the decoder's self-attention sees no later token
         window                self-attention reaches this many tokens, itself included; None: all
     Positions
@@ -58,7 +61,8 @@ class Config:
         position_limit        rows of a learned table (tokens, before the offset)
         position_offset       rows of a learned table before that of position 0
         rotary_layout         half (i with i + r/2) or interleaved (2i with 2i + 1)
-        rotary_width          r, the leading part of d_k that is rotated; None: all of it
+        rotary_width          the leading part of d_k that is rotated; None: all of it. With
+                              key_value_latent: d_r, a part beside d_k; None: as wide as d_k
     Embedding, feed-forward, output
         embedding_scale       factor on the embedding, before positions are added
         embedding_norm        a norm after positions are added
@@ -94,6 +98,8 @@ class Config:
     biases: tuple[str, ...] | bool = True
 
     score_scale: float | None = None
+    key_value_latent: int | None = None
+    query_latent: int | None = None
     causal: bool = True
     window: int | None = None
 
@@ -153,6 +159,12 @@ class Config:
     def scale(self) -> float:
         """The factor between products and scores."""
         return 1.0 / math.sqrt(self.d_k) if self.score_scale is None else self.score_scale
+
+    @cached_property
+    def latent_scale(self) -> float:
+        """The same in self-attention over latents, where rotated parts stand beside d_k."""
+        width = self.d_k + self.rotated
+        return 1.0 / math.sqrt(width) if self.score_scale is None else self.score_scale
 
     @cached_property
     def rotated(self) -> int:

@@ -54,6 +54,17 @@ RULES: tuple[Rule, ...] = (
         lambda c: f"heads {c.heads} is not a multiple of key_value_heads {c.kv_heads}",
     ),
     Rule(
+        lambda c: c.key_value_latent is None or c.kv_heads == c.heads,
+        lambda c: (
+            f"key_value_heads {c.kv_heads} with key_value_latent {c.key_value_latent}; every one "
+            f"of the {c.heads} heads makes keys and values of its own from the latent"
+        ),
+    ),
+    Rule(
+        lambda c: c.query_latent is None or c.key_value_latent is not None,
+        lambda c: f"query_latent {c.query_latent} needs key_value_latent, and it is None",
+    ),
+    Rule(
         lambda c: c.key_width is not None or c.width % c.heads == 0,
         lambda c: f"width {c.width} is not a multiple of heads {c.heads}; give key_width",
     ),
@@ -81,7 +92,7 @@ RULES: tuple[Rule, ...] = (
         lambda c: f"rotary_width is for rotary positions; positions are {c.positions!r}",
     ),
     Rule(
-        lambda c: c.rotated % 2 == 0 and c.rotated <= c.d_k,
+        lambda c: c.rotated % 2 == 0 and (c.rotated <= c.d_k or c.key_value_latent is not None),
         lambda c: f"rotary width {c.rotated} with d_k {c.d_k}; it is even and at most d_k",
     ),
     Rule(
@@ -126,11 +137,12 @@ _LEAST: dict[str, int] = {
     "width": 1, "encoder_layers": 0, "decoder_layers": 0, "heads": 1, "key_value_heads": 1,
     "key_width": 1, "value_width": 1, "hidden": 1, "vocabulary": 1, "source_vocabulary": 1,
     "window": 1, "position_limit": 1, "position_offset": 0, "rotary_width": 2, "segments": 0,
+    "key_value_latent": 1, "query_latent": 1,
 }  # fmt: skip
 
 _OPTIONAL = {
     "key_value_heads", "key_width", "value_width", "source_vocabulary", "score_scale", "window",
-    "position_limit", "rotary_width",
+    "position_limit", "rotary_width", "key_value_latent", "query_latent",
 }  # fmt: skip
 
 # Numbers that may not be zero or below; the other floats may be any finite number.

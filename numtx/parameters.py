@@ -43,6 +43,8 @@ def _named_shapes(config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:
                 place = f"{side}.{i}.{sublayer}"
                 if sublayer == "feed_forward":
                     yield from _feed_forward(config, place)
+                elif sublayer == "self_attention" and config.key_value_latent is not None:
+                    yield from _latent_attention(config, place, f"{side}.{sublayer}")
                 else:
                     yield from _attention(config, place, f"{side}.{sublayer}")
                 if config.has_norm(f"{side}.{sublayer}"):
@@ -71,6 +73,29 @@ def _attention(config: Config, place: str, sublayer: str) -> Iterator[tuple[str,
         yield from _projection(config, place, letter, config.width, out)
     if config.has_output_projection(sublayer):
         yield from _projection(config, place, "o", config.heads * config.d_v, config.width)
+
+
+def _latent_attention(
+    config: Config, place: str, sublayer: str
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Maps down to the latents and up to the heads, without biases"""
+    width, latent, heads = config.width, config.key_value_latent or 0, config.heads
+    source = width
+    if config.query_latent is not None:
+        source = config.query_latent
+        yield f"{place}.w_dq", (width, source)
+        yield f"{place}.w_uq", (source, heads * config.d_k)
+    else:
+        yield f"{place}.w_q", (width, heads * config.d_k)
+    if config.rotated:
+        yield f"{place}.w_qr", (source, heads * config.rotated)
+    yield f"{place}.w_dkv", (width, latent)
+    yield f"{place}.w_uk", (latent, heads * config.d_k)
+    yield f"{place}.w_uv", (latent, heads * config.d_v)
+    if config.rotated:
+        yield f"{place}.w_kr", (width, config.rotated)
+    if config.has_output_projection(sublayer):
+        yield from _projection(config, place, "o", heads * config.d_v, width)
 
 
 def _feed_forward(config: Config, place: str) -> Iterator[tuple[str, tuple[int, ...]]]:

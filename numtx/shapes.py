@@ -7,6 +7,10 @@ One letter means one axis in the whole of numtx:
     c width of a value, d_v                  d model width    f feed-forward width
     v vocabulary
 
+    and where keys and values come from a latent
+    r width of the latent   q width of the queries' latent   p width that is rotated, d_r
+    e d_k and d_r side by side   z the latent and d_r side by side
+
 A specification such as `bhtk,bgsk->bhts` names the axes of each operand and of the result.
 Letters in brackets share one flattened axis, the first varying slowest: `d(hk)` is a
 matrix (d, h*k). Where `h` and `g` both occur, head h belongs to group g = h // (H / G).
@@ -34,6 +38,11 @@ AXIS_NAMES = {
     "d": "width",
     "f": "hidden",
     "v": "vocabulary",
+    "r": "latent",
+    "q": "query_latent",
+    "p": "d_r",
+    "e": "d_k+d_r",
+    "z": "latent+d_r",
 }
 
 

@@ -45,6 +45,8 @@ def refused(**fields: object) -> str:
         ("key_value_heads", 0, "at least 1"),
         ("window", 0, "at least 1"),
         ("rotary_width", 1, "at least 2"),
+        ("key_value_latent", 0, "at least 1"),
+        ("query_latent", True, "at least 1"),
         ("segments", -1, "at least 0"),
         ("norm", "batch", "null"),
         ("norm_place", "middle", "'post', 'pre'"),
@@ -90,6 +92,8 @@ BROKEN = [
     ({"position_limit": 5}, "position_limit 5 with positions 'sinusoidal'"),
     ({"positions": "learned"}, "position_limit None with positions 'learned'"),
     ({"position_offset": 2}, "position_offset is for learned positions"),
+    ({"key_value_latent": 4, "key_value_heads": 1}, "key_value_heads 1 with key_value_latent 4"),
+    ({"query_latent": 4}, "query_latent 4 needs key_value_latent"),
     ({"rotary_width": 2}, "rotary_width is for rotary positions"),
     ({"positions": "rotary", "rotary_width": 4}, "rotary width 4 with d_k 2"),
     ({"positions": "rotary", "key_width": 3}, "rotary width 3 with d_k 3"),
@@ -140,6 +144,10 @@ def test_what_follows_from_the_fields():
     turned = Config(**{**SMALL, "positions": "rotary", "key_width": 8, "rotary_width": 6})
     assert turned.rotated == 6
     assert dataclasses.replace(turned, rotary_width=None).rotated == 8
+    beside = dataclasses.replace(turned, key_value_latent=5, rotary_width=10)
+    assert beside.rotated == 10
+    assert (beside.scale, beside.latent_scale) == (8.0**-0.5, 18.0**-0.5)
+    assert dataclasses.replace(beside, score_scale=0.3).latent_scale == 0.3
 
 
 def test_places_are_true_false_or_a_list_in_canonical_order():

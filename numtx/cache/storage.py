@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import CacheError
 from ..shapes import Array
 
-Streams = Mapping[str, tuple[int, int]]  # name -> (heads, width) of one token
+Streams = Mapping[str, tuple[int, ...]]  # name -> the axes of one token
 
 
 class Storage(Protocol):

@@ -32,11 +32,18 @@ class AttendContext(NamedTuple):
 
 
 def attend_forward(
-    queries: Array, keys: Array, values: Array, mask: Mask, scale: float, tap: Tap
+    queries: Array,
+    keys: Array,
+    values: Array,
+    mask: Mask,
+    scale: float,
+    tap: Tap,
+    name: str = "context",
 ) -> tuple[Array, AttendContext]:
     """context = softmax(queries·keys^T * scale, masked)·values    -> [B, H, T, c]
 
-    With a tap that is on, every step is a stage; with none, `attend_at_once` takes them in one.
+    With a tap that is on, every step is a stage (the last under `name`); with none,
+    `attend_at_once` takes them in one.
     """
     if not tap.active:
         values = without_junk(values, mask.live)
@@ -52,7 +59,7 @@ def attend_forward(
     weights = tap("weights", softmax)
     live = None if mask.live is None else live_keys(seen)  # a pin may have changed the mask
     values = without_junk(values, live)
-    context = tap("context", weigh_forward(weights, values))
+    context = tap(name, weigh_forward(weights, values))
     return context, AttendContext(queries, keys, values, seen, live, scale, softmax, weights)
 
 

@@ -74,14 +74,15 @@ def shape_arithmetic(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
     `[7,4]·[4,7] = [7,7]`."""
     shape = shapes[stage.name]
     if any(source not in shapes for source in stage.inputs if not source.startswith("inputs/")):
-        return shape_text(_bare(stage, shape))
+        return shape_text(_bare(stage.axes, shape))
     if stage.operation == "contract" and len(parse(stage.specification).operands) > 1:
         return _product(stage, shapes)
-    result = shape_text(_bare(stage, shape))
+    result = shape_text(_bare(stage.axes, shape))
     if stage.operation == "add" and len(stage.inputs) > 1:
         return " + ".join([result] * len(stage.inputs)) + f" = {result}"
     if stage.operation == "append":
-        parts = [shape_text(_bare(stage, shapes[name])) for name in stage.inputs]
+        operands = zip(parse(stage.specification).operands, stage.inputs, strict=False)
+        parts = [shape_text(_bare(axes, shapes[name])) for axes, name in operands]
         return f"[{'; '.join(parts)}] = {result}"
     if stage.operation == "multiply":
         return f"{result} * {result} = {result}"
@@ -93,9 +94,9 @@ def shape_arithmetic(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
     return result
 
 
-def _bare(stage: Stage, shape: Sequence[int]) -> list[int]:
+def _bare(axes: Sequence[str], shape: Sequence[int]) -> list[int]:
     """A shape without its batch and head axes."""
-    return [n for axis, n in zip(stage.axes, shape, strict=True) if axis not in ("b", "h", "g")]
+    return [n for axis, n in zip(axes, shape, strict=True) if axis not in ("b", "h", "g")]
 
 
 def _product(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:

@@ -135,6 +135,80 @@ ALL_VALUES = Leaf(
     Text("全部值", "All values"),
     Text("值与键一样：算一次，存下来，反复读", "values as keys: computed once, kept, read again and again"),
 )  # fmt: skip
+# Where keys and values are made from a latent.
+QUERY_LATENT = Leaf(
+    "query_latent", "contract", ("@input", "#w_dq"), "btd,dq->btq", "c_Q = X·W_DQ",
+    Text("查询的潜向量", "Latent of the queries"),
+    Text("所有头的查询都由这一个窄向量展开", "the queries of all heads are made from this one narrow vector"),
+)  # fmt: skip
+UP_QUERIES = QUERIES._replace(
+    inputs=("query_latent", "#w_uq"), specification="btq,q(hk)->bhtk", formula="Q = c_Q·W_UQ"
+)
+POSITION_QUERIES = Leaf(
+    "position_queries", "contract", ("@input", "#w_qr"), "btd,d(hp)->bhtp", "X·W_QR",
+    Text("带位置的查询", "Queries for positions"),
+    Text("位置单独占 d_r 个分量，与内容分开", "positions have d_r components of their own, apart from the content"),
+)  # fmt: skip
+UP_POSITION_QUERIES = POSITION_QUERIES._replace(
+    inputs=("query_latent", "#w_qr"), specification="btq,q(hp)->bhtp", formula="c_Q·W_QR"
+)
+LATENT = Leaf(
+    "latent", "contract", ("@input", "#w_dkv"), "bsd,dr->bsr", "c = X·W_DKV",
+    Text("键值的潜向量", "Latent of keys and values"),
+    Text("缓存只存它：所有头的键和值都能由它算出", "all that a cache keeps: keys and values of every head follow from it"),
+)  # fmt: skip
+UP_KEYS = KEYS._replace(
+    inputs=("latent", "#w_uk"), specification="bsr,r(gk)->bgsk", formula="K = c·W_UK"
+)
+UP_VALUES = VALUES._replace(
+    inputs=("latent", "#w_uv"), specification="bsr,r(gc)->bgsc", formula="V = c·W_UV"
+)
+POSITION_KEY = Leaf(
+    "position_key", "contract", ("@input", "#w_kr"), "bsd,dp->bsp", "X·W_KR",
+    Text("带位置的键", "Key for positions"),
+    Text("所有头共用一个", "one for all heads"),
+)  # fmt: skip
+TURNED_QUERIES = ROTATED_QUERIES._replace(
+    inputs=("position_queries", "@positions"), specification="bhtp->bhtp",
+    formula="Q' = R(p)·position_queries",
+)  # fmt: skip
+ROTATED_KEY = ROTATED_KEYS._replace(
+    name="rotated_key", inputs=("position_key", "@key_positions"), specification="bsp->bsp",
+    formula="K' = R(p)·position_key", title=Text("旋转后的键（各头共用）", "Rotated key of all heads"),
+)  # fmt: skip
+ALL_LATENT = Leaf(
+    "all_latent", "append", ("@parts",), "bsr,bsr->bsr", "{parts}",
+    Text("全部潜向量", "All latents"),
+    Text("从缓存读出以前的潜向量，添上这一步的", "those of earlier steps from the cache, then those of this step"),
+)  # fmt: skip
+ALL_ROTATED_KEY = Leaf(
+    "all_rotated_key", "append", ("@parts",), "bsp,bsp->bsp", "{parts}",
+    Text("全部旋转后的键", "All rotated keys"),
+    Text("位置部分不能并入潜向量，另存一份", "positions cannot be taken from the latent, so they are kept beside it"),
+)  # fmt: skip
+ABSORBED_QUERIES = Leaf(
+    "absorbed_queries", "contract", ("queries", "#w_uk"), "bhtk,r(hk)->bhtr", "Q~ = Q·W_UK^T",
+    Text("吸收了 W_UK 的查询", "Queries with W_UK absorbed"),
+    Text("Q·(c·W_UK)^T = (Q·W_UK^T)·c^T：不必展开每个键", "Q·(c·W_UK)^T = (Q·W_UK^T)·c^T: no key has to be made"),
+)  # fmt: skip
+FULL_QUERIES = Leaf(
+    "full_queries", "append", ("@parts",), "bhtk,bhtp->bhte", "{parts}",
+    Text("完整的查询", "Full queries"),
+    Text("内容部分与位置部分并排：点积就是两部分之和", "content and position side by side: the product is the sum of both"),
+)  # fmt: skip
+FULL_KEYS = Leaf(
+    "full_keys", "append", ("@parts",), "bgsk,bsp->bgse", "{parts}",
+    Text("完整的键", "Full keys"),
+    Text("每个头接上同一个位置部分", "every head with the same part for positions"),
+)  # fmt: skip
+ABSORBED_FULL_QUERIES = FULL_QUERIES._replace(specification="bhtr,bhtp->bhtz")
+ABSORBED_FULL_KEYS = FULL_KEYS._replace(specification="bsr,bsp->bsz")
+LATENT_CONTEXT = Leaf(
+    "latent_context", "contract", ("weights", "all_latent"), "bhts,bsr->bhtr", "C~ = A·c",
+    Text("潜向量的加权求和", "Latents mixed"),
+    Text("先按权重混合潜向量，再展开一次", "the latents mixed by the weights first, then expanded once"),
+)  # fmt: skip
+
 PRODUCTS = Leaf(
     "products", "contract", ("@queries", "@keys"), "bhtk,bgsk->bhts", "Q·K^T",
     Text("点积", "Products"),
@@ -165,6 +239,9 @@ CONTEXT = Leaf(
     Text("加权求和", "Context"),
     Text("按权重混合各个值", "the values mixed by their weights"),
 )  # fmt: skip
+UP_CONTEXT = CONTEXT._replace(
+    inputs=("latent_context", "#w_uv"), specification="bhtr,r(hc)->bhtc", formula="C = C~·W_UV"
+)
 PROJECTED_OUTPUT = Leaf(
     "output", "contract", ("context", "#w_o", "#b_o?"), "bhtc,(hc)d,d->btd", "O = concat(C)·W_O{+ b_o}",
     Text("注意力输出", "Attention output"),

@@ -36,7 +36,7 @@ class Contraction:
             _coefficients(axes, cells, self.sizes)
             for axes, cells in zip(specification.operands, self.operands, strict=False)
         ]
-        self.is_context = stage.leaf.name == "context"
+        self.is_context = stage.leaf.name in ("context", "latent_context")
         free = {letter for axis in self.result for letter in axis}
         if "h" in free:
             free.add("g")

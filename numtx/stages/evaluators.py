@@ -259,7 +259,7 @@ def _rotate(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
         pair, second = j // 2, j % 2 == 1
         partner = j - 1 if second else j + 1
     positions = oracle.cells(stage.inputs[1])
-    place = positions.offset((index[0], index[2]))
+    place = positions.offset((index[0], index[-2]))
     angle = positions.flat[place] / stage.attributes["base"] ** (2 * pair / width)
     cosine, sine = math.cos(angle), math.sin(angle) if second else -math.sin(angle)
     other = offset + partner - j
@@ -277,15 +277,17 @@ def _rotate(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
 
 
 def _append(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Cell:
-    """what was kept of earlier steps, and after it what is new (axis of tokens: the last of a
-    mask, else the last but one)"""
-    axis = 1 if len(index) == 2 else 2
+    """the inputs one after another, along the tokens (the last axis of a mask, else the last
+    but one) or, where the attributes say so, along the width; one without heads serves all"""
+    axis = -1 if len(index) == 2 or stage.attributes.get("along") == "width" else -2
     place = list(index)
     for name in stage.inputs:
         cells = oracle.cells(name)
         if place[axis] < cells.shape[axis]:
             break
         place[axis] -= cells.shape[axis]
+    if len(cells.shape) < len(place):
+        del place[1]
     offset = cells.offset(place)
     entry = cells.flat[offset]
     return Cell(entry, 0.0, [Read(name, offset, entry, 1.0, 1.0)])

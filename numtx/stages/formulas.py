@@ -25,7 +25,8 @@ def formula_of(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], con
         if word == "sum":
             return " + ".join(name.rpartition(".")[2] for name in short)
         if word == "scale":
-            return "/ sqrt(d_k)" if config.score_scale is None else f"* {config.score_scale:g}"
+            root = "d_k + d_r" if attributes["apart"] else "d_k"
+            return f"/ sqrt({root})" if config.score_scale is None else f"* {config.score_scale:g}"
         if word == "rule":
             return _rule(attributes)
         if word == "norm":

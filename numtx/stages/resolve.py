@@ -13,6 +13,7 @@ from ..shapes import parse, shape_of
 from . import catalogue as c
 from .catalogue import Leaf
 from .formulas import formula_of
+from .latent_wiring import latent_attention
 
 
 class Stage(NamedTuple):
@@ -57,6 +58,11 @@ class Graph:
             "h": config.heads, "g": config.kv_heads, "k": config.d_k, "c": config.d_v,
             "d": config.width, "f": config.hidden, "v": config.vocabulary,
         }  # fmt: skip
+        if config.key_value_latent is not None:
+            self.sizes |= {
+                "r": config.key_value_latent, "q": config.query_latent or 0, "p": config.rotated,
+                "e": config.d_k + config.rotated, "z": config.key_value_latent + config.rotated,
+            }  # fmt: skip
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(self.stages.values())
@@ -241,6 +247,9 @@ class _Wiring:
         config = self.config
         side, _, sublayer = place.split(".")
         cross = sublayer == "cross_attention"
+        if config.key_value_latent is not None and not cross:
+            yield from latent_attention(self, place, start)
+            return
         other = "encoder" if cross else side
         memory = "encoder.output" if cross else start
         # Cross-attention's keys and values are computed in the first step and read ever after.
@@ -251,23 +260,13 @@ class _Wiring:
             yield self.stage(place, c.VALUES, {"@memory": memory}, s=other)
         queries, keys, values = "queries", "keys", "values"
         if config.rotated and not cross:
-            turn: dict[str, Any] = {
-                "width": config.rotated,
-                "base": config.position_base,
-                "layout": config.rotary_layout,
-            }
-            where: dict[str, Any] = dict.fromkeys(
-                ("@positions", "@key_positions"), self.given(f"{side}.positions")
-            )
+            where, turn = self.turning(side)
             yield self.stage(place, c.ROTATED_QUERIES, where, t=side, **turn)
             yield self.stage(place, c.ROTATED_KEYS, where, s=side, **turn)
             queries, keys = "rotated_queries", "rotated_keys"
-        valid = self.named(f"{other}.mask")
-        positions = self.given(f"{side}.positions")
         if self.cached:
             if not cross:
-                other, valid = f"{side}.all", self.named(f"{side}.all_mask")
-                positions = self.given(f"{side}.all_positions")
+                other = f"{side}.all"
             yield self.appended(place, c.ALL_KEYS, keys if computes else None, other)
             yield self.appended(place, c.ALL_VALUES, values if computes else None, other)
             keys, values = "all_keys", "all_values"
@@ -275,22 +274,47 @@ class _Wiring:
             "@queries": self.named(f"{place}.{queries}"),
             "@keys": self.named(f"{place}.{keys}"),
             "@values": self.named(f"{place}.{values}"),
-            "@valid": valid,
         }
-        tokens = {"t": side, "s": other}
-        yield self.stage(place, c.PRODUCTS, roles, **tokens)
-        yield self.stage(place, c.SCORES, roles, **tokens, factor=config.scale)
+        yield self.stage(place, c.PRODUCTS, roles, t=side, s=other)
+        yield from self.looking(place, other, config.scale, False)
+        yield self.stage(place, c.CONTEXT, roles, t=side)
+        yield self.merged(place)
+
+    def turning(self, side: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The roles and the attributes of a rotation."""
+        config = self.config
+        positions = self.given(f"{side}.positions")
+        where: dict[str, Any] = {"@positions": positions, "@key_positions": positions}
+        turn = {
+            "width": config.rotated,
+            "base": config.position_base,
+            "layout": config.rotary_layout,
+        }
+        return where, turn
+
+    def looking(self, place: str, other: str, factor: float, apart: bool) -> Iterator[Stage]:
+        """From the products to the weights; `other` names the tokens that are looked at, `apart`
+        says that rotated parts stand beside d_k."""
+        side, _, sublayer = place.split(".")
+        own = sublayer == "self_attention"
+        every = other == f"{side}.all"
+        valid = self.named(f"{side}.all_mask" if every else f"{other}.mask")
+        positions = self.given(f"{side}.all_positions" if every else f"{side}.positions")
+        tokens: dict[str, Any] = {"t": side, "s": other}
         rule: dict[str, Any] = {
-            "causal": side == "decoder" and not cross and config.causal,
-            "window": None if cross else config.window,
+            "causal": side == "decoder" and own and self.config.causal,
+            "window": self.config.window if own else None,
             "positions": positions,
         }
-        yield self.stage(place, c.ATTENTION_MASK, roles, **tokens, **rule)
-        yield self.stage(place, c.MASKED_SCORES, roles, **tokens)
-        yield self.stage(place, c.WEIGHTS, roles, **tokens)
-        yield self.stage(place, c.CONTEXT, roles, t=side)
-        projected = config.has_output_projection(f"{side}.{sublayer}")
-        yield self.stage(place, c.PROJECTED_OUTPUT if projected else c.MERGED_OUTPUT, t=side)
+        yield self.stage(place, c.SCORES, **tokens, factor=factor, apart=apart)
+        yield self.stage(place, c.ATTENTION_MASK, {"@valid": valid}, **tokens, **rule)
+        yield self.stage(place, c.MASKED_SCORES, **tokens)
+        yield self.stage(place, c.WEIGHTS, **tokens)
+
+    def merged(self, place: str) -> Stage:
+        side, _, sublayer = place.split(".")
+        projected = self.config.has_output_projection(f"{side}.{sublayer}")
+        return self.stage(place, c.PROJECTED_OUTPUT if projected else c.MERGED_OUTPUT, t=side)
 
     def feed_forward(self, place: str, start: str) -> Iterator[Stage]:
         side = place.split(".")[0]

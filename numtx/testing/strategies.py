@@ -32,6 +32,7 @@ from ..shapes import Array
 
 WIDTH, HIDDEN, VOCABULARY, SOURCE_VOCABULARY = 8, 7, 11, 13
 ROWS, LENGTHS = 2, {"encoder": 5, "decoder": 3}
+LATENT, QUERY_LATENT = 3, 5
 LONGEST = 9  # rows of a learned table of positions
 seeds = st.integers(0, 2**32 - 1)
 
@@ -103,7 +104,10 @@ def _draw_heads(draw: st.DrawFn, take: Any, fields: dict[str, Any], width: int, 
     everywhere = fields["output_projection_at"]
     everywhere = everywhere is True or (everywhere is not False and len(everywhere) == 3)
     heads = take("heads", (1, 2, 3, 4) if everywhere else (1, 2, 4))
-    take("key_value_heads", (None, *(g for g in range(1, heads + 1) if heads % g == 0)))
+    latent = take("key_value_latent", (None, None, None, LATENT))
+    take("query_latent", (None,) if latent is None else (None, QUERY_LATENT))
+    groups = [g for g in range(1, heads + 1) if heads % g == 0]
+    take("key_value_heads", (None, *groups) if latent is None else (None,))
     divides = width % heads == 0 and not (even and width // heads % 2)
     d_k = take("key_width", ((None,) if divides else ()) + (2, 4, 6))
     take("rotary_width", (None, 2) if even else (None,))

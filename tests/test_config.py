@@ -146,7 +146,7 @@ def test_what_follows_from_the_fields():
     assert dataclasses.replace(turned, rotary_width=None).rotated == 8
     beside = dataclasses.replace(turned, key_value_latent=5, rotary_width=10)
     assert beside.rotated == 10
-    assert (beside.scale, beside.latent_scale) == (8.0**-0.5, 18.0**-0.5)
+    assert (beside.scale, beside.latent_scale) == (1 / math.sqrt(8), 1 / math.sqrt(18))
     assert dataclasses.replace(beside, score_scale=0.3).latent_scale == 0.3
 
 

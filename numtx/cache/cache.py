@@ -1,8 +1,8 @@
 """The cache of a decoder: what earlier calls computed of each token, so that no later call
 computes it again.
 
-Self-attention keeps its streams (keys and values) for every token seen so far, and grows with
-each call. Cross-attention keeps those of the encoder's output, computed once. A call is
+Self-attention keeps its streams (keys and values, or latents) for every token seen so far, and
+grows with each call. Cross-attention keeps those of the encoder's output, computed once. A call is
 
     reserve(columns)            room in every layer, or an error and nothing has changed
     mark(valid, positions)      which of the new columns are real tokens, and where they stand
@@ -22,11 +22,16 @@ from typing import Any
 import numpy as np
 
 from ..attention import Store, token_streams
+from ..batch import count_positions
 from ..config import Config
 from ..errors import CacheError
 from ..parameters import check_parameters, parameter_shapes
 from ..shapes import Array, describe
+from .paged import BlockPool, Paged
+from .ring import Ring
 from .storage import Contiguous, Storage
+
+STORAGES = ("contiguous", "ring", "paged")
 
 
 class Cache:
@@ -35,7 +40,11 @@ class Cache:
     config, parameters  the model; a call with other parameters is refused. Arrays that are
                         changed in place (by training) are not noticed: reset the cache then
     batch               rows
-    capacity            the most columns (tokens, padding included) it may hold; None: no limit
+    capacity            the most columns (tokens, padding included) it may hold; None: no limit.
+                        Of a ring: the tokens of each row that it holds; None: one window
+    storage             contiguous: an array that grows. ring: for a model with a window, only
+                        the last tokens of each row. paged: blocks of a pool, which forks share
+    block_size, pool    of paged storage: columns in a block, and the pool of blocks; None: its own
 
     Raises `CacheError` for a model that has no cache: one whose decoder is not causal, or
     that has no decoder.
@@ -47,6 +56,9 @@ class Cache:
         parameters: Mapping[str, Array],
         batch: int,
         capacity: int | None = None,
+        storage: str = "contiguous",
+        block_size: int = 16,
+        pool: BlockPool | None = None,
     ) -> None:
         if "decoder" not in config.sides or not config.causal:
             what = "has no decoder" if config.causal else "is not causal"
@@ -60,9 +72,8 @@ class Cache:
         self.config = config
         self.batch = batch
         self._parameters = [parameters[name] for name in parameter_shapes(config)]
-        self._storage: Storage = Contiguous(
-            config.decoder_layers, token_streams(config), batch, config.dtype, capacity
-        )
+        self._storage = _storage(config, batch, capacity, storage, block_size, pool)
+        self._gone = np.zeros(batch, np.int64)  # real tokens that a ring has evicted
         self._valid = np.zeros((batch, 0), bool)
         self._positions = np.zeros((batch, 0), np.int64)
         self._marked: tuple[Array, Array] | None = None
@@ -75,19 +86,19 @@ class Cache:
 
     @property
     def length(self) -> int:
-        """Columns, padding included."""
+        """Columns that it holds, padding included."""
         return self._storage.length
 
     @property
     def capacity(self) -> int | None:
-        """The most columns it may hold; None: no limit."""
+        """The most columns it may hold; None: no limit (a ring goes round)."""
         return self._storage.capacity
 
     @property
     def lengths(self) -> Array:
         """[B], the real tokens of each row: also the position of the row's next token."""
         lengths: Array = np.add.reduce(self._valid, 1, dtype=np.int64)
-        return lengths
+        return lengths + self._gone
 
     @property
     def valid(self) -> Array:
@@ -106,7 +117,8 @@ class Cache:
 
     @property
     def numbers(self) -> int:
-        """How many numbers it holds: self-attention's and cross-attention's streams."""
+        """How many numbers it holds: self-attention's and cross-attention's streams (those that
+        it shares with forks included)."""
         cross = sum(array.size for layer in self._cross for array in layer.values())
         return self._storage.numbers + cross
 
@@ -144,6 +156,12 @@ class Cache:
     def mark(self, valid: Array, positions: Array) -> tuple[Array, Array]:
         """Which of the new columns hold a real token, and their positions; both for all columns
         up to the new length, [B, length]."""
+        if isinstance(self._storage, Ring):
+            moved = positions != count_positions(valid, self.lengths)
+            if (moved & valid).any():
+                raise CacheError(
+                    "positions given with a ring: it keeps tokens by their count; leave them out"
+                )
         self._marked = (
             np.concatenate((self._valid, valid), 1),
             np.concatenate((self._positions, positions), 1),
@@ -184,8 +202,14 @@ class Cache:
         """End a call: what was written counts from now on."""
         if not self._open or self._marked is None:
             raise CacheError("commit outside a call; reserve, mark and append first")
-        self._storage.commit()
-        self._valid, self._positions = self._marked
+        valid, positions = self._marked
+        lengths = self._gone + np.add.reduce(valid, 1)
+        stays = self._storage.commit(valid)
+        if stays is not None:
+            rows = np.arange(self.batch)[:, None]
+            valid, positions = valid[rows, stays] & (stays >= 0), positions[rows, stays]
+            self._gone = lengths - np.add.reduce(valid, 1)
+        self._valid, self._positions = valid, positions
         self._settle()
 
     def rollback(self) -> None:
@@ -199,13 +223,15 @@ class Cache:
         self._marked, self._open, self._source_is_new = None, False, False
 
     def _check_settled(self) -> None:
+        self._storage.check_settled()
         if self._open:
             raise CacheError("cache is in the middle of a call; commit or roll back first")
 
     # Between calls.
 
     def fork(self) -> Cache:
-        """A cache of the same content that lives on independently."""
+        """A cache of the same content that lives on independently (of paged storage it shares
+        the blocks until one of the two writes into them)."""
         self._check_settled()
         other = Cache.__new__(Cache)
         other.__dict__.update(self.__dict__)  # arrays here are replaced, never written to
@@ -216,7 +242,8 @@ class Cache:
     def truncate(self, lengths: int | Sequence[int] | Array) -> None:
         """Keep the first lengths[b] real tokens of row b (of every row, where it is a number).
 
-        As if the rest had never been appended; the encoder's part stays.
+        As if the rest had never been appended; the encoder's part stays. Raises `CacheError`
+        beyond a row's length, and where a ring has evicted what the next token would look at.
         """
         self._check_settled()
         wanted = _whole("truncate: lengths", lengths)
@@ -233,12 +260,26 @@ class Cache:
                 f"truncate: row {row} holds {own[row]} tokens and {wanted[row]} were to be kept; "
                 f"give 0 to {own[row]}"
             )
-        kept = self._valid & (np.cumsum(self._valid, 1) <= wanted[:, None])
+        self._check_still_held(wanted)
+        kept = self._valid & (np.cumsum(self._valid, 1) + self._gone[:, None] <= wanted[:, None])
+        self._gone = np.minimum(self._gone, wanted)
         used = np.flatnonzero(kept.any(0))
         columns = int(used[-1]) + 1 if used.size else 0
         self._storage.truncate(columns)
         self._valid = kept[:, :columns].copy()
         self._positions = self._positions[:, :columns].copy()
+
+    def _check_still_held(self, wanted: Array) -> None:
+        """That of rows cut to so many tokens the last window is not partly evicted."""
+        window = self.config.window or 1
+        first = np.maximum(wanted - (window - 1), 0)  # what the next token looks at begins here
+        wrong = np.flatnonzero((first < self._gone) & (first < wanted))
+        if wrong.size:
+            row = wrong[0]
+            raise CacheError(
+                f"truncate: row {row} cut to {wanted[row]} tokens needs token {first[row]}, and "
+                f"the first {self._gone[row]} are evicted; give the ring more capacity"
+            )
 
     def reorder(self, index: Sequence[int] | Array) -> None:
         """Row b becomes what row index[b] was, in every layer and in the encoder's part.
@@ -256,6 +297,7 @@ class Cache:
             )
         self._storage.reorder(rows)
         self._valid, self._positions = self._valid[rows], self._positions[rows]
+        self._gone = self._gone[rows]
         if self._source is not None:
             self._source = self._source[rows]
         self._cross = [{name: a[rows] for name, a in layer.items()} for layer in self._cross]
@@ -266,7 +308,47 @@ class Cache:
         self._storage.reset()
         self._valid, self._positions = self._valid[:, :0], self._positions[:, :0]
         self._source, self._cross = None, []
+        self._gone = np.zeros(self.batch, np.int64)
         self._settle()
+
+    def release(self) -> None:
+        """Forget everything for good: the blocks of paged storage go back to their pool, as
+        they do when the cache is no longer in use."""
+        self.reset()
+        self._storage.release()
+
+
+def _storage(
+    config: Config,
+    batch: int,
+    capacity: int | None,
+    storage: str,
+    block_size: int,
+    pool: BlockPool | None,
+) -> Storage:
+    if storage not in STORAGES:
+        raise CacheError(f"storage is {storage!r}; it is one of {', '.join(STORAGES)}")
+    layers, streams = config.decoder_layers, token_streams(config)
+    if pool is not None and storage != "paged":
+        raise CacheError(f"pool given with storage {storage!r}; only paged storage has one")
+    if storage == "contiguous":
+        return Contiguous(layers, streams, batch, config.dtype, capacity)
+    if storage == "ring":
+        room = config.window if capacity is None else capacity
+        if config.window is None or room is None or room < config.window:
+            what = "a model without a window" if config.window is None else f"room for {capacity}"
+            raise CacheError(
+                f"ring storage with {what}; it holds at least one window ({config.window})"
+            )
+        return Ring(layers, streams, batch, config.dtype, room)
+    if pool is None:
+        pool = BlockPool(config, block_size)
+    if (pool.layers, pool.streams, pool.dtype) != (layers, streams, config.dtype):
+        raise CacheError(
+            f"pool is of blocks for {pool.layers} layers of {dict(pool.streams)} {pool.dtype}; the "
+            f"model has {layers} of {streams} {config.dtype}"
+        )
+    return Paged(pool, batch, capacity)
 
 
 def _whole(name: str, value: Any) -> Array:

@@ -51,7 +51,7 @@ BUGS = {
     "fork shares what is not copied at all": (
         (cache.Cache, "fork"), "self._storage.fork()", "self._storage"),
     "reset keeps the length": (
-        (storage.Contiguous, "reset"), "self.length = 0", "pass"),
+        (storage.Storage, "reset"), "self.length = 0", "pass"),
     "reset keeps the encoder's part": (
         (cache.Cache, "reset"), "self._source, self._cross = None, []", "pass"),
     "reset does nothing": (
@@ -82,13 +82,13 @@ BUGS = {
         (step_module, "_step_memory"), "allowed(valid,",
         "allowed(valid if kept is None else valid | True,"),
     "growth loses what was there": (
-        (storage.Contiguous, "_grow"), "old[:, :, : self.length]", "0"),
+        (storage.Contiguous, "_grow"), "old[..., : self.length, :]", "0"),
     "growth loses the last column": (
-        (storage.Contiguous, "_grow"), ": self.length] = old[:, :, : self.length]",
-        ": self.length - 1] = old[:, :, : self.length - 1]"),
+        (storage.Contiguous, "_grow"), ": self.length, :] = old[..., : self.length, :]",
+        ": self.length - 1, :] = old[..., : self.length - 1, :]"),
     "written one column too early": (
-        (storage.Contiguous, "append"), "self.length : end]",
-        "max(self.length - 1, 0) : end - (self.length > 0)]"),
+        (storage.Contiguous, "_write"), "self.length : end, :]",
+        "max(self.length - 1, 0) : end - (self.length > 0), :]"),
     "a failed call is kept": (
         (cache.Cache, "rollback"), "self._storage.rollback()",
         "self._storage.length += self._storage._reserved; self._storage.rollback()"),

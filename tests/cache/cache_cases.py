@@ -16,6 +16,10 @@ from numtx.step import step
 
 MODELS = ("decoder-only", "encoder-decoder")
 KEY_VALUE_HEADS = {"mha": 4, "gqa": 2, "mqa": 1}
+ATTENTIONS = (*KEY_VALUE_HEADS, "latent", "latent-both")
+STORAGES: dict[str, dict[str, Any]] = {
+    "contiguous": {}, "paged": {"storage": "paged", "block_size": 4}, "ring": {"storage": "ring"},
+}  # fmt: skip
 POSITIONS = ("sinusoidal", "learned", "rotary", None)
 VOCABULARY = 11
 SOURCE_VOCABULARY = 7
@@ -28,7 +32,10 @@ def model(kind: str, attention: str, positions: str | None, **fields: Any) -> Co
         "model": kind,
         "width": 8,
         "heads": 4,
-        "key_value_heads": KEY_VALUE_HEADS[attention],
+        "key_value_heads": KEY_VALUE_HEADS.get(attention),
+        "key_value_latent": 7 if attention.startswith("latent") else None,
+        "query_latent": 5 if attention == "latent-both" else None,
+        "rotary_width": 4 if attention == "latent-both" and positions == "rotary" else None,
         "key_width": 6,
         "value_width": 3,
         "hidden": 10,

@@ -7,6 +7,9 @@ fork, for most structural bugs stay hidden until the next token.
 
 from __future__ import annotations
 
+import gc
+import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from cache_cases import SOURCE_VOCABULARY, VOCABULARY, batch_of, uncached, weigh
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from numtx.cache import Cache
+from numtx.cache import BlockPool, Cache
 from numtx.config import Config
 from numtx.errors import CacheError
 from numtx.step import step
@@ -32,6 +35,20 @@ class Live:
         self.cache = cache
         self.rows = rows
         self.source = source  # ids and mask of the encoder's tokens, once it has run
+        self.evicted = [0] * len(rows)  # tokens of each row that a ring has no longer
+
+    def append(self, ids: Any, mask: Any, room: float) -> None:
+        for row, tokens, real in zip(self.rows, ids, mask, strict=True):
+            row.extend(tokens[real].tolist())
+        held = zip(self.rows, self.evicted, strict=True)
+        self.evicted = [int(max(gone, len(row) - room)) for row, gone in held]
+
+    def can_truncate(self, lengths: list[int], window: int | None) -> bool:
+        """Whether what the next token looks at is still there."""
+        return all(
+            gone == 0 or length == 0 or window == 1 or max(0, length - (window or 0) + 1) >= gone
+            for length, gone in zip(lengths, self.evicted, strict=True)
+        )
 
 
 def padded(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -47,8 +64,16 @@ def is_filled(machine: Any) -> bool:
     return any(any(live.rows) for live in machine.live)
 
 
-def machine_of(config: Config) -> type[RuleBasedStateMachine]:
-    """The machine for one model."""
+def machine_of(
+    config: Config, storage: str = "contiguous", room: int = CAPACITY, blocks: int | None = None
+) -> type[RuleBasedStateMachine]:
+    """The machine for one model and one storage.
+
+    room    the columns that a cache may hold; a ring is never full, it keeps so many tokens
+    blocks  the blocks of a pool; a call that asks for more must fail and change nothing
+    """
+    ring = storage == "ring"
+    capacity = math.inf if ring else room
     parameters = weights(config)
     has_source = config.model == "encoder-decoder"
 
@@ -61,7 +86,8 @@ def machine_of(config: Config) -> type[RuleBasedStateMachine]:
     class Machine(RuleBasedStateMachine):
         @initialize(rows=st.integers(2, 3))
         def start(self, rows: int) -> None:
-            cache = Cache(config, parameters, rows, CAPACITY)
+            self.pool = BlockPool(config, 3, blocks) if storage == "paged" else None
+            cache = Cache(config, parameters, rows, room, storage, pool=self.pool)
             self.live = [Live(cache, [[] for _ in range(rows)], None)]
             self.number = 0
 
@@ -92,15 +118,14 @@ def machine_of(config: Config) -> type[RuleBasedStateMachine]:
             source = new_source(generator, rows)
             ids = generator.integers(0, VOCABULARY, (rows, length))
             mask = generator.random((rows, length)) < 0.6 if padding else np.ones(ids.shape, bool)
-            fits = live.cache.length + length <= CAPACITY
+            fits = live.cache.length + length <= capacity
             try:
                 self.run(live, live.cache, ids, mask, source)
-            except CacheError:
-                assert not fits
+            except CacheError as error:
+                assert not fits or (blocks and "pool is full" in str(error))
                 return
             assert fits
-            for row, tokens, real in zip(live.rows, ids, mask, strict=True):
-                row.extend(tokens[real].tolist())
+            live.append(ids, mask, room if ring else math.inf)
             live.source = live.source or (source if has_source else None)
 
         @rule(which=SEEDS, seed=SEEDS)
@@ -143,7 +168,17 @@ def machine_of(config: Config) -> type[RuleBasedStateMachine]:
         @rule(which=SEEDS)
         def fork(self, which: int) -> None:
             live = self.pick_filled(which)
-            self.live.append(Live(live.cache.fork(), [list(row) for row in live.rows], live.source))
+            fork = Live(live.cache.fork(), [list(row) for row in live.rows], live.source)
+            fork.evicted = list(live.evicted)
+            self.live.append(fork)
+
+        @precondition(lambda self: len(self.live) > 1)
+        @rule(which=SEEDS, explicitly=st.booleans())
+        def release(self, which: int, explicitly: bool) -> None:
+            """A cache that is let go, in words or in silence."""
+            live = self.live.pop(which % len(self.live))
+            if explicitly:
+                live.cache.release()
 
         @precondition(is_filled)
         @rule(which=SEEDS, seed=SEEDS)
@@ -151,7 +186,14 @@ def machine_of(config: Config) -> type[RuleBasedStateMachine]:
             live = self.pick_filled(which)
             generator = np.random.default_rng(seed)
             lengths = [int(generator.integers(0, len(row) + 1)) for row in live.rows]
-            live.cache.truncate(lengths)
+            can = live.can_truncate(lengths, config.window)
+            try:
+                live.cache.truncate(lengths)
+            except CacheError:
+                assert not can
+                return
+            assert can
+            live.evicted = np.minimum(live.evicted, lengths).tolist()
             live.rows = [row[:length] for row, length in zip(live.rows, lengths, strict=True)]
 
         @precondition(is_filled)
@@ -161,6 +203,7 @@ def machine_of(config: Config) -> type[RuleBasedStateMachine]:
             index = np.random.default_rng(seed).integers(0, len(live.rows), rows)
             live.cache.reorder(index)
             live.rows = [list(live.rows[i]) for i in index]
+            live.evicted = [live.evicted[i] for i in index]
             if live.source:
                 live.source = live.source[0][index], live.source[1][index]
 
@@ -170,6 +213,7 @@ def machine_of(config: Config) -> type[RuleBasedStateMachine]:
             live = self.pick_filled(which)
             live.cache.reset()
             live.rows = [[] for _ in live.rows]
+            live.evicted = [0] * len(live.rows)
             live.source = None
             assert live.cache.length == 0 and live.cache.numbers == 0
 
@@ -178,16 +222,44 @@ def machine_of(config: Config) -> type[RuleBasedStateMachine]:
             self.number += 1
             for live in self.live:
                 assert live.cache.lengths.tolist() == [len(row) for row in live.rows]
-                if live.cache.length == CAPACITY:
+                if live.cache.length >= capacity:
                     continue
                 generator = np.random.default_rng(self.number)
                 next_ids = generator.integers(0, VOCABULARY, (len(live.rows), 1))
                 source = live.source or new_source(generator, len(live.rows))
                 fork = live.cache.fork()
-                got = self.run(live, fork, next_ids, np.ones(next_ids.shape, bool), source)
+                try:
+                    got = self.run(live, fork, next_ids, np.ones(next_ids.shape, bool), source)
+                except CacheError:
+                    assert blocks  # no block is left for the probe
+                    continue
+                finally:
+                    fork.release()
                 whole = [[*row, int(new)] for row, (new,) in zip(live.rows, next_ids, strict=True)]
                 ids, mask = padded(whole)
                 expected = uncached(config, parameters, batch_of(config, ids, mask, *source))
                 np.testing.assert_allclose(got, expected[:, -1], rtol=0.0, atol=1e-10)
+
+        @invariant()
+        def accounts(self) -> None:
+            """Every block that a live cache holds counts once for each place; no other is used."""
+            if self.pool is None:
+                return
+            tables = [live.cache._storage.table for live in self.live]
+            held = Counter(block for table in tables for row in table for block in row)
+            known = range(len(self.pool._references))
+            assert {b: n for b in known if (n := self.pool.references(b))} == dict(held)
+            assert self.pool.used == len(held)
+            assert sorted(self.pool._free) == [b for b in known if b not in held]
+            for live in self.live:
+                columns = -(-live.cache.length // 3)
+                assert {len(row) for row in live.cache._storage.table} == {columns}
+
+        def teardown(self) -> None:
+            pool = getattr(self, "pool", None)
+            self.live = []
+            if pool is not None and pool.used:
+                gc.collect()  # what an error still held
+                assert pool.used == 0
 
     return Machine

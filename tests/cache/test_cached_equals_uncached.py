@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cache_cases import (
-    KEY_VALUE_HEADS,
+    ATTENTIONS,
     MODELS,
     POSITIONS,
     SOURCE_VOCABULARY,
+    STORAGES,
     VOCABULARY,
     batch_of,
     compositions,
@@ -42,17 +43,20 @@ def a_batch(config, padding):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("share", [8, pytest.param(1, marks=pytest.mark.heavy, id="heavy")])
+@pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("positions", POSITIONS, ids=str)
-@pytest.mark.parametrize("attention", KEY_VALUE_HEADS)
+@pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("kind", MODELS)
-def test_any_chunking_of_any_padding_is_one_full_pass(kind, attention, positions):
-    config = model(kind, attention, positions)
+def test_any_chunking_of_any_padding_is_one_full_pass(kind, attention, positions, storage, share):
+    """A ring needs a window; each of the four paddings takes its share of the 32 chunkings."""
+    config = model(kind, attention, positions, window=3 if storage == "ring" else None)
     parameters = weights(config)
     for number, padding in enumerate(MASKS):
         batch = a_batch(config, padding)
         expected = uncached(config, parameters, batch)
-        for chunks in compositions(LENGTH)[number % 2 :: 2]:
-            cache = Cache(config, parameters, ROWS)
+        for chunks in compositions(LENGTH)[2 * number % share :: share]:
+            cache = Cache(config, parameters, ROWS, **STORAGES[storage])
             got = in_chunks(config, parameters, batch, chunks, cache)
             np.testing.assert_allclose(got, expected, **TOLERANCE, err_msg=f"{padding} {chunks}")
             assert cache.lengths.tolist() == MASKS[padding].sum(1).tolist()
@@ -67,6 +71,8 @@ def test_any_chunking_of_any_padding_is_one_full_pass(kind, attention, positions
         {"tied_output": True, "embedding_scale": 2.5, "output_scale": 0.5},
         {"segments": 3, "embedding_norm": True},
         {"norm": None, "residual_at": False, "output_projection_at": True, "biases": False},
+        {"key_value_heads": None, "key_value_latent": 9, "positions": "rotary", "window": 2},
+        {"key_value_heads": None, "key_value_latent": 3, "score_scale": 0.3},
     ],
     ids=lambda fields: "-".join(fields),
 )

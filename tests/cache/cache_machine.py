@@ -249,7 +249,7 @@ def machine_of(
             held = Counter(block for table in tables for row in table for block in row)
             known = range(len(self.pool._references))
             assert {b: n for b in known if (n := self.pool.references(b))} == dict(held)
-            assert self.pool.used == len(held)
+            assert self.pool.used == len(held) <= (blocks or math.inf)
             assert sorted(self.pool._free) == [b for b in known if b not in held]
             for live in self.live:
                 columns = -(-live.cache.length // 3)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import textwrap
-from types import FunctionType
-
 import pytest
 from cache_cases import model
 from cache_machine import machine_of
-from hypothesis import HealthCheck, Phase, settings
+from cache_planting import SETTINGS, planted
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from numtx import attention, batch
@@ -17,16 +14,6 @@ from numtx import model as model_module
 from numtx import step as step_module
 from numtx.cache import cache, storage
 
-SETTINGS = settings(
-    max_examples=60,
-    stateful_step_count=12,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.generate],  # found is enough; no shrinking
-    suppress_health_check=list(HealthCheck),
-    report_multiple_bugs=False,
-)
 CONFIG = model("encoder-decoder", "gqa", "rotary", window=5)
 
 # What, where it stands, and the text that is replaced by another.
@@ -100,21 +87,6 @@ BUGS = {
 }  # fmt: skip
 
 
-def planted(place, name, old, new):
-    """A function again, with a part of its text replaced."""
-    function = vars(place)[name]
-    is_property = isinstance(function, property)
-    plain = function.fget if is_property else function
-    assert isinstance(plain, FunctionType)
-    text = textwrap.dedent(inspect.getsource(plain)).removeprefix("@property\n")
-    assert old in text, f"{name} no longer says {old!r}"
-    scope: dict = {}
-    source = "from __future__ import annotations\n" + text.replace(old, new)
-    exec(compile(source, f"<{name}>", "exec"), plain.__globals__, scope)
-    found = scope[name]
-    return property(found) if is_property else found
-
-
 @pytest.mark.parametrize("bug", BUGS)
 def test_the_machine_finds(bug, monkeypatch):
     (place, name), old, new = BUGS[bug]
@@ -129,4 +101,4 @@ def test_the_machine_finds(bug, monkeypatch):
 
 
 def test_the_machine_passes_without_a_bug():
-    run_state_machine_as_test(machine_of(CONFIG), settings=SETTINGS)
+    run_state_machine_as_test(machine_of(CONFIG), settings=settings(SETTINGS, max_examples=20))

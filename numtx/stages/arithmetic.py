@@ -310,11 +310,6 @@ def _pick(at: At) -> Arithmetic:
     return Arithmetic((at.last(symbols, ("-(", rest[0].value, ")")),))
 
 
-def _append(at: At) -> Arithmetic:
-    (read,) = at.cell.reads
-    return Arithmetic((at.last(at.symbol(read.source, [read]), (read.value,)),))
-
-
 def _mean(at: At) -> Arithmetic:
     counted = [r.value for r in at.cell.reads if r.source == at.stage.inputs[0] and r.partial]
     losses: tuple[Expression, ...] = tuple((x,) for x in counted)

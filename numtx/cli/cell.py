@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
         description="Write out the arithmetic of one cell, such as "
         "'decoder.0.self_attention.scores[4,1]', of an example, a model of your own or a trace "
         "file. Leading axes of size one may be left out; NAME[pinned] takes every pinned cell; "
-        "parameters/NAME[i,j] is a parameter.",
+        "parameters/NAME[i,j] is a parameter. Options stand after the cell.",
     )
     parser.set_defaults(run=run)
     add_source(parser)

@@ -11,7 +11,7 @@ from ..stages.cells import Number
 from ..stages.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
 from ..stages.resolve import Graph
 from .grid import clean
-from .headings import leaf_name
+from .headings import leaf_name, say
 from .numbers import fixed
 from .stage_grid import Style
 
@@ -62,10 +62,19 @@ class Names(NamedTuple):
 
 def cell_text(explanation: Explanation, names: Names, style: Style) -> Iterator[str]:
     """Blocks: the cell with the lines that lead to it, then what those are made from."""
+    return _blocks(explanation, names, style, top=True)
+
+
+def _blocks(
+    explanation: Explanation, names: Names, style: Style, top: bool = False
+) -> Iterator[str]:
     lines = [style.painter.bold(_head(explanation, names))]
+    if top and explanation.name in names.graph:
+        title = say(names.graph[explanation.name].leaf.title, style.lang)
+        lines.append(f"  {title}   {explanation.formula}")
     chain = _chain(explanation)
     lefts = [step.left for part in chain for step in part.steps]
-    lefts += [names.address(part.name, part.cell, short=True) for part in chain]
+    lefts += [_own(part, names) for part in chain]
     left = max(map(len, lefts))
     for part in chain:
         lines += _steps(part, names, style, left)
@@ -77,7 +86,7 @@ def cell_text(explanation: Explanation, names: Names, style: Style) -> Iterator[
     for part in chain:
         for source in part.sources:
             if not source.inline:
-                yield from cell_text(source, names, style)
+                yield from _blocks(source, names, style)
 
 
 def _head(explanation: Explanation, names: Names) -> str:
@@ -97,9 +106,15 @@ def _chain(explanation: Explanation) -> list[Explanation]:
     return found
 
 
+def _own(part: Explanation, names: Names) -> str:
+    """What stands left of the equals sign: `scores[4,1]`, or `d scores[4,1]`."""
+    address = names.address(part.name, part.cell, short=True)
+    return f"d {address}" if part.kind == "gradient" else address
+
+
 def _steps(part: Explanation, names: Names, style: Style, left: int) -> Iterator[str]:
     most = sys.maxsize if style.full else MOST
-    own = names.address(part.name, part.cell, short=True)
+    own = _own(part, names)
     for step in part.steps:
         head = f"  {(step.left or own):<{left}}"
         sides = [step.symbols] if step.symbols else []

@@ -1,0 +1,1 @@
+"""The ledger: every figure, shape, sequence and checkable claim of the five documents, computed."""

@@ -40,7 +40,7 @@ class Row:
         """Words and data together."""
         data = self.judge.stated
         if isinstance(data, bool):
-            return self.text if data else f"not: {self.text}"
+            return self.text if data else f"{self.text}: no"
         return f"{self.text}: {show(data)}"
 
 

@@ -162,7 +162,7 @@ class Possible:
         if reason is not None:
             return Outcome("impossible", "-", reason)
         shown, text = self.witness(self.stated)
-        return Outcome("attainable" if shown else "open", text, "shown by a run")
+        return Outcome("attainable" if shown else "open", text, "shown by an example")
 
 
 @dataclass(frozen=True)

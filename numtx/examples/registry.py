@@ -11,6 +11,7 @@ from .cat import cat, masked
 from .choosing import beams, loops
 from .example import Example
 from .small import letters, memory, padding, sentence
+from .story import story
 from .translation import concatenated, translation
 from .weather import weather
 
@@ -19,6 +20,7 @@ EXAMPLES: dict[str, Callable[..., Example]] = {
     "cat": cat,
     "masked": masked,
     "translation": translation,
+    "story": story,
     "memory": memory,
     "letters": letters,
     "padding": padding,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ...trace.trace import Trace
 from .verdicts import VERDICTS, Judge, Outcome, show
 
 
@@ -21,6 +22,7 @@ class Row:
     at       the lines of the document's text, with the numbers that the row covers where it is
              not all of the line: "159-165; 571: 0.12 0.18"
     stages   an example and the stages behind the row, for the long form: ("weather", "logits")
+    trace    the run to show in place of the example's own: that of the row's witness
     """
 
     id: str
@@ -30,6 +32,7 @@ class Row:
     note: str = ""
     at: str = ""
     stages: tuple[str, ...] = ()
+    trace: Callable[[], Trace] | None = None
 
     @property
     def document(self) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from ...batch import Batch
 from ...config import Config
 from ...model import backward, forward
+from ...ops.norm import norm_backward, norm_forward
 from ...shapes import Array, without_leading_ones
 from ...tap import Tap
 
@@ -138,3 +139,37 @@ def search(
             size = np.sqrt(second[name] / (1.0 - 0.999**step)) + 1e-8
             p[name] -= speed * first[name] / (1.0 - 0.9**step) / size
     return best, least
+
+
+def search_norm(
+    rows: Array, half: float, *, seed: int = 0, steps: int = 3000, rate: float = 0.02
+) -> tuple[Array, Array, float]:
+    """Gain and bias under which some rows on LayerNorm's sphere round to `rows`: descent on
+    ever higher powers of the deviation, which approach the largest one.
+
+    Returns gain, bias and the largest deviation, in half printed units.
+    """
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((1, *rows.shape))
+    gain = np.abs(generator.standard_normal(rows.shape[1])) * 0.3 + 0.1
+    gain *= generator.choice([-1.0, 1.0], rows.shape[1])
+    values = [x, gain, rows.mean(0).copy()]
+    first = [np.zeros_like(value) for value in values]
+    second = [np.zeros_like(value) for value in values]
+    best, least = (values[1], values[2]), np.inf
+    for step in range(1, steps + 1):
+        y, context = norm_forward(values[0], values[1], values[2], 1e-5, True)
+        off = (y[0] - rows) / half
+        worst = float(np.abs(off).max())
+        if worst < least:
+            best, least = (values[1].copy(), values[2].copy()), worst
+        power = 1.0 + 6.0 * min(1.0, step / 2000)
+        pull = np.sign(off) * np.abs(off / max(1.0, worst)) ** power
+        speed = rate * 0.5 * (1.0 + np.cos(np.pi * step / steps))
+        for i, gradient in enumerate(norm_backward(pull[None], context)):
+            assert gradient is not None
+            first[i] = 0.9 * first[i] + 0.1 * gradient
+            second[i] = 0.99 * second[i] + 0.01 * gradient * gradient
+            size = np.sqrt(second[i] / (1.0 - 0.99**step)) + 1e-9
+            values[i] = values[i] - speed * first[i] / (1.0 - 0.9**step) / size
+    return *best, least

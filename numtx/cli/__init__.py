@@ -27,6 +27,7 @@ COMMANDS = (
     "gradcheck",
     "generate",
     "cost",
+    "figures",
 )
 
 

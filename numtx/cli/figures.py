@@ -39,7 +39,9 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--figure", metavar="ID", help="one row at length, with its stages")
     parser.add_argument("--summary", action="store_true", help="only the counts")
-    parser.add_argument("--json", metavar="FILE", help="write the rows as JSON (-: standard output)")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the rows as JSON (-: standard output)"
+    )
     parser.add_argument("--expect", metavar="FILE", help="expected verdicts (JSON: id to verdict)")
     parser.add_argument(
         "--search", action="store_true", help="repeat the searches for parameters (a minute)"
@@ -56,10 +58,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = [ledger.check_verdict(name) for name in args.verdict]
     if args.search:
         return _search()
-    if args.figure:
-        rows = [ledger.row_of(args.figure)]
-    else:
-        rows = ledger.rows_of(args.document)
+    rows = [ledger.row_of(args.figure)] if args.figure else ledger.rows_of(args.document)
     expected = _expected(args.expect)
     results = run_rows(rows)
     shown = [r for r in results if not wanted or r.outcome.verdict in wanted]
@@ -193,7 +192,8 @@ def _search() -> int:
     found, story_worst = search_story()
     kept = story().parameters
     far = max(float(np.abs(array - kept[name]).max()) for name, array in found.items())
-    print(f"003.story    {sum(a.size for a in found.values())} parameters   {_found(story_worst, far)}")
+    count = sum(array.size for array in found.values())
+    print(f"003.story    {count} parameters   {_found(story_worst, far)}")
     return 0 if max(worst, story_worst) <= 1 else 1
 
 

@@ -85,12 +85,16 @@ def _cached_attention() -> tuple[bool, str]:
 
 def _sum_and_mean() -> tuple[bool, str]:
     losses = -np.log(LABEL_PROBABILITIES)
-    return bool(np.isclose(losses.sum(), losses.mean())), f"003's seven: sum {losses.sum():.2f}, mean {losses.mean():.2f}"
+    return bool(
+        np.isclose(losses.sum(), losses.mean())
+    ), f"003's seven: sum {losses.sum():.2f}, mean {losses.mean():.2f}"
 
 
 def _both_forms() -> tuple[bool, str]:
     lower = np.tril(np.ones((5, 5), bool))
-    return bool(np.array_equal(from_additive(np.array(_mask_formula())), lower)), "0 becomes True, -inf becomes False"
+    return bool(
+        np.array_equal(from_additive(np.array(_mask_formula())), lower)
+    ), "0 becomes True, -inf becomes False"
 
 
 def _attention_sees_itself() -> tuple[bool, str]:
@@ -101,7 +105,10 @@ def _attention_sees_itself() -> tuple[bool, str]:
     past_only = softmax(q[t] @ k[:t].T / 2.0) @ v[:t]
     own = run[f"{SELF}.context"][0, 0, t]
     equal = bool(np.allclose(past_only, own, rtol=0, atol=1e-9))
-    return equal, f"with the past keys alone the context moves by {np.abs(past_only - own).max():.2f}"
+    return (
+        equal,
+        f"with the past keys alone the context moves by {np.abs(past_only - own).max():.2f}",
+    )
 
 
 def _store_before_or_after() -> tuple[bool, str]:

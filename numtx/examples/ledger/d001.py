@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from . import counts
@@ -30,7 +32,9 @@ def _wired() -> list[str]:
 
 def _no_past_and_future() -> tuple[bool, str]:
     mask = trace("cat")[f"{SELF}.mask"][0, 0]
-    return bool(mask.all()), f"the training run hides {int((~mask).sum())} of {mask.size} pairs from one another"
+    return bool(
+        mask.all()
+    ), f"the training run hides {int((~mask).sum())} of {mask.size} pairs from one another"
 
 
 def _first_token() -> tuple[str, str]:
@@ -39,7 +43,10 @@ def _first_token() -> tuple[str, str]:
     alone = with_tokens("cat", "decoder", prompt)["logits"][0, -1]
     whole = trace("cat")["logits"][0, 2]
     same = bool(np.allclose(alone, whole, rtol=0, atol=1e-12))
-    return "prefill" if same else "decoding", "the last column of the prompt's own run is the distribution of the first new token; no further step is needed"
+    return (
+        "prefill" if same else "decoding",
+        "the last column of the prompt's own run is the distribution of the first new token; no further step is needed",
+    )
 
 
 def _query_of(place: int) -> int:
@@ -60,7 +67,10 @@ def _keys_stay() -> tuple[bool, str]:
             far = max(far, float(np.abs(before[name] - after[name][:, :, :4]).max()))
     config, p = encoder("sinusoidal", encoder_layers=2)
     both = moved(output(config, p, [1, 2, 3]), output(config, p, [1, 2, 3, 4]))
-    return far < 1e-12, f"largest change {far:.1g}; thanks to the causal mask: in an encoder a new token moves {sum(both)} of 3 old rows"
+    return (
+        far < 1e-12,
+        f"largest change {far:.1g}; thanks to the causal mask: in an encoder a new token moves {sum(both)} of 3 old rows",
+    )
 
 
 def _one_row_only() -> tuple[bool, str]:
@@ -69,42 +79,67 @@ def _one_row_only() -> tuple[bool, str]:
     known = with_tokens("cat", "decoder", ids[:4])[f"{SELF}.weights"]
     now = trace("cat")[f"{SELF}.weights"][:, :, :4, :4]
     far = float(np.abs(known - now).max())
-    return far < 1e-12, f"rows 1 to i-1 come out as before (largest change {far:.1g}); only row i is new"
+    return (
+        far < 1e-12,
+        f"rows 1 to i-1 come out as before (largest change {far:.1g}); only row i is new",
+    )
 
 
 def _proportional(cached: bool, times: float) -> tuple[float, str]:
     """How many times the total grows when T doubles, beside what a pure power would give."""
     found = counts.growth(lambda n: counts.total(n, DIM, cached), LONG)
-    return round(found, 1), f"T = {LONG} to {2 * LONG} at dim = {DIM}: {found:.2f} times, where a pure power gives {times:g}; the other term leads while T < {'3' if cached else '2.25'} dim"
+    return (
+        round(found, 1),
+        f"T = {LONG} to {2 * LONG} at dim = {DIM}: {found:.2f} times, where a pure power gives {times:g}; the other term leads while T < {'3' if cached else '2.25'} dim",
+    )
 
 
 def _left_out() -> tuple[bool, str]:
     """The share of a layer's products, with W_O and a feed-forward of four widths."""
     counted = counts.step(1, DIM, True)
     whole = counted + DIM * DIM + 2 * 4 * DIM * DIM
-    return counted == whole, f"W_O (dim^2) and the feed-forward network (8 dim^2) are left out: {counted / whole:.0%} of a layer is counted; the powers of T stay"
+    return (
+        counted == whole,
+        f"W_O (dim^2) and the feed-forward network (8 dim^2) are left out: {counted / whole:.0%} of a layer is counted; the powers of T stay",
+    )
 
 
 def _prefill_share() -> tuple[int, str]:
     linear, square = counts.projections(LONG, DIM), counts.attention(LONG, LONG, DIM)
-    return counts.degree(lambda n: counts.projections(n, DIM) + counts.attention(n, n, DIM)), f"O(L^2) leaves out L·dim^2, which leads while L < 1.5 dim: at L = {LONG}, dim = {DIM} attention is {square / (linear + square):.0%} of it"
+    return (
+        counts.degree(lambda n: counts.projections(n, DIM) + counts.attention(n, n, DIM)),
+        f"O(L^2) leaves out L·dim^2, which leads while L < 1.5 dim: at L = {LONG}, dim = {DIM} attention is {square / (linear + square):.0%} of it",
+    )
 
 
 def _causal(position: int) -> list[int]:
     """What a position may look at, by the mask."""
-    return np.flatnonzero(trace("cat")[f"{SELF}.mask"][0, 0, position]).tolist()  # type: ignore[no-any-return]
+    return np.flatnonzero(trace("cat")[f"{SELF}.mask"][0, 0, position]).tolist()
 
 
 def _needs_gradient() -> tuple[bool, str]:
     run = trained("cat")
     live = [name for name in run.parameters if np.any(run.grad(f"parameters/{name}"))]
-    return len(live) == len(run.parameters), f"{len(live)} of {len(run.parameters)} parameters of cat have a gradient"
+    return len(live) == len(
+        run.parameters
+    ), f"{len(live)} of {len(run.parameters)} parameters of cat have a gradient"
 
 
 def _shift() -> int:
     made = example("cat")
     ids, labels = list(made.batch.ids[0]), list(made.batch.labels[0])
     return next(k for k in range(1, len(ids)) if ids[k:] == labels[: len(ids) - k])
+
+
+def _powers(cost: Callable[[int, bool], int]) -> tuple[int, int]:
+    """The power of the length without and with a cache."""
+    return counts.degree(lambda n: cost(n, False)), counts.degree(lambda n: cost(n, True))
+
+
+def _grown(prompt: int, steps: int) -> int:
+    """Keys of a layer when a prompt and so many tokens more have gone in."""
+    ids = tokens("cat", "decoder")[: prompt + steps]
+    return int(with_tokens("cat", "decoder", ids)[f"{SELF}.keys"].shape[2])
 
 
 ROWS = [
@@ -149,15 +184,15 @@ ROWS = [
     Row("001.left-out", "Part 4.2", "the total counts all of a layer", Claim(True, _left_out)),
     Row("001.with-input", "Part 4.2", "with a cache step i takes in token i alone, (1, dim); i-1 steps are stored (i = 5)", Same(((1, 4), 4), lambda: (trace("cat")["decoder.input"][0, -1:].shape, trace("cat")[f"{SELF}.keys"].shape[2] - 1)), at="112; 114"),
     Row("001.with-qkv", "Part 4.2", "q, k, v of one token cost O(dim^2): powers of i and of dim", Same((0, 2), lambda: (counts.degree(lambda i: counts.projections(1, 8)), counts.degree(lambda d: counts.projections(1, d)))), at="115"),
-    Row("001.cache-shapes", "Part 4.2", "Q is (1, dim), K and V of the cache (i, dim), at i = 5 (a head of cat: width 2)", Same(((1, 2), (5, 2), (5, 2)), lambda: (trace("cat")[f"{SELF}.queries"][0, 0, -1:].shape, *(shape("cat", f"{SELF}.{leaf}")[1:] for leaf in ("keys", "values")))), "i rows with the new token's own", at="117; 118; 119"),
+    Row("001.cache-shapes", "Part 4.2", "Q is (1, dim), K and V of the cache (i, dim), at i = 5 (a head of cat: width 2)", Same(((1, 2), (5, 2), (5, 2)), lambda: (trace("cat")[f"{SELF}.queries"][0, 0, -1:].shape, *(shape("cat", f"{SELF}.{leaf}")[1:] for leaf in ("keys", "values")))), "i rows with the new token's own", at="117"),
     Row("001.with-scores", "Part 4.2", "q·K^T of step i: (1, dim)·(dim, i), O(i·dim): powers of i and of dim", Same((1, 1), lambda: (counts.degree(lambda i: counts.attention(1, i, 8)), counts.degree(lambda d: counts.attention(1, 8, d)))), at="120"),
     Row("001.with-values", "Part 4.2", "weights·V of step i: (1, i)·(i, dim) = (1, dim) (a head of cat: width 2)", Same((1, 2), lambda: (trace("cat")[f"{SELF}.weights"][0, 0, -1:] @ trace("cat")[f"{SELF}.values"][0, 0]).shape), at="121"),
     Row("001.sum-linear-cached", "Part 4.2", "the projections of T cached steps are O(T·dim^2): power of T", Same(1, lambda: counts.degree(lambda n: counts.total_projections(n, DIM, True))), at="122; 123"),
     Row("001.sum-attention-cached", "Part 4.2", "the attention of T cached steps is O(T^2·dim): power of T", Same(2, lambda: counts.degree(lambda n: counts.total_attention(n, DIM, True))), at="124"),
     Row("001.total-with", "Part 4.2", "in all O(T·dim^2 + T^2·dim): power of T in the end", Same(2, lambda: counts.degree(lambda n: counts.total(n, DIM, True))), at="126"),
     Row("001.square", "Part 4.2", "that is 'proportional to the square of T': times as much at twice the length", Claim(4.0, lambda: _proportional(True, 4.0)), "T·dim^2 stands beside it"),
-    Row("001.cube-to-square", "Part 4.2", "the cache brings O(T^3) down to O(T^2): powers", Same((3, 2), lambda: tuple(counts.degree(lambda n: counts.total(n, DIM, cached)) for cached in (False, True))), "as limits; at T < dim it brings dim^2·T^2 down to dim^2·T", at="128"),
-    Row("001.table-step", "Part 4.2", "table, step i: powers of i without and with a cache", Same((2, 1), lambda: tuple(counts.degree(lambda i: counts.step(i, 8, cached)) for cached in (False, True))), at="132"),
-    Row("001.table-total", "Part 4.2", "table, T steps: powers of T without and with a cache", Same((3, 2), lambda: tuple(counts.degree(lambda n: counts.total(n, 8, cached)) for cached in (False, True))), at="133"),
-    Row("001.both-save", "Part 4.3", "prefill creates the cache, each decoding step adds its own token: keys after a prompt of 3 and 2 steps", Same(5, lambda: 3 + 2 * trace("cat")[f"{SELF}.keys"][:, :, -1:].shape[2])),
+    Row("001.cube-to-square", "Part 4.2", "the cache brings O(T^3) down to O(T^2): powers", Same((3, 2), lambda: _powers(lambda n, cached: counts.total(n, DIM, cached))), "as limits; at T < dim it brings dim^2·T^2 down to dim^2·T", at="128"),
+    Row("001.table-step", "Part 4.2", "table, step i: powers of i without and with a cache", Same((2, 1), lambda: _powers(lambda i, cached: counts.step(i, 8, cached))), at="132"),
+    Row("001.table-total", "Part 4.2", "table, T steps: powers of T without and with a cache", Same((3, 2), lambda: _powers(lambda n, cached: counts.total(n, 8, cached))), at="133"),
+    Row("001.both-save", "Part 4.3", "prefill creates the cache, each decoding step adds its own token: keys after a prompt of 3 and 2 steps", Same(5, lambda: _grown(3, 2))),
 ]  # fmt: skip

@@ -27,13 +27,18 @@ def _order() -> list[str]:
 
 def _all_pairs() -> tuple[bool, str]:
     mask = trace("letters")[f"{SELF}.mask"][0, 0]
-    return bool(mask.all()), f"{int(mask.sum())} of {mask.size} pairs: a token attends to itself and what came before"
+    return bool(
+        mask.all()
+    ), f"{int(mask.sum())} of {mask.size} pairs: a token attends to itself and what came before"
 
 
 def _cheaper() -> tuple[bool, str]:
     one = counts.projections(1, 512) + counts.attention(1, 1000, 512)
     whole = counts.projections(1000, 512) + counts.attention(1000, 1000, 512)
-    return one < whole, f"prompt of 1000 at width 512: {whole / one:.0f} times the multiply-adds of one step"
+    return (
+        one < whole,
+        f"prompt of 1000 at width 512: {whole / one:.0f} times the multiply-adds of one step",
+    )
 
 
 def _predictions() -> list[str]:
@@ -45,7 +50,10 @@ def _predictions() -> list[str]:
 
 
 def _outputs_are_the_shift() -> tuple[list[str], str]:
-    return _predictions(), "a prediction is the model's guess (here an untrained one): b and c come out only where the model has learnt the prompt; in generation b and c are known anyway"
+    return (
+        _predictions(),
+        "a prediction is the model's guess (here an untrained one): b and c come out only where the model has learnt the prompt; in generation b and c are known anyway",
+    )
 
 
 def _moves(token: int, at: int) -> bool:
@@ -57,7 +65,9 @@ def _moves(token: int, at: int) -> bool:
 
 
 def _bigram() -> tuple[bool, str]:
-    return not _moves(0, 1), "replacing a moves the prediction after b: it is a,b -> c, as the document's part 2 has it"
+    return not _moves(
+        0, 1
+    ), "replacing a moves the prediction after b: it is a,b -> c, as the document's part 2 has it"
 
 
 def _memory_stays() -> tuple[bool, str]:
@@ -70,7 +80,10 @@ def _memory_is_keys(leaf: str) -> tuple[bool, str]:
     run = trace("memory", step=3)
     memory, found = run["encoder.output"][0], run[f"{CROSS}.{leaf}"][0, 0]
     far = float(np.abs(memory - found).max())
-    return far < 1e-12, f"they differ by up to {far:.1f}: {leaf} are the memory times a matrix of their own"
+    return (
+        far < 1e-12,
+        f"they differ by up to {far:.1f}: {leaf} are the memory times a matrix of their own",
+    )
 
 
 def _formula() -> tuple[bool, str]:
@@ -149,7 +162,7 @@ ROWS = [
     Row("002.memory-as-values", "Encoder Decoder 2", "this matrix is used as V", Claim(True, lambda: _memory_is_keys("values")), "V = memory·W_V, and another matrix than K", stages=("memory", f"{CROSS}.values")),
     Row("002.keys-stay", "Encoder Decoder 2", "K and V stay the same while the decoder generates", Claim(True, _memory_stays), "", at="109", stages=("memory", f"{CROSS}.keys")),
     Row("002.third-word-input", "Encoder Decoder 2", "generating word 3 the decoder's input is [1, 2]", Same(("1", "2"), lambda: _inputs(3)), "off by one against the closing summary: word 3 is predicted from [Start, 1, 2]", at="112; 113"),
-    Row("002.third-word-query", "Encoder Decoder 2", "generating word 3, Q is [2, 512]", Same((2, 512), _shape("queries", 3)), "three rows; [2, 512] belongs to word 2", at="114; 115", stages=("memory", f"{CROSS}.queries")),
+    Row("002.third-word-query", "Encoder Decoder 2", "generating word 3, Q is [2, 512]", Same((2, 512), _shape("queries", 3)), "three rows; [2, 512] belongs to word 2", at="114", stages=("memory", f"{CROSS}.queries")),
     Row("002.step-two-query", "Encoder Decoder 2", "Q of two tokens is [2, 512]", Same((2, 512), _shape("queries", 2)), at="120"),
     Row("002.formula", "Encoder Decoder 2", "Attention(Q, K, V) = softmax(QK^T / sqrt(d_k))·V", Claim(True, _formula), stages=("memory", f"{CROSS}.scores", f"{CROSS}.weights", f"{CROSS}.context")),
     Row("002.key-shape", "Encoder Decoder 2", "K is [4, 512]", Same((4, 512), _shape("keys", 2)), at="121"),

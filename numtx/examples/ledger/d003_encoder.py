@@ -41,7 +41,7 @@ LISTED = {
 }
 
 
-def _table() -> Array:
+def _table() -> Any:
     return trace("weather")["encoder.positions"][0]
 
 
@@ -62,24 +62,21 @@ def _bases() -> Array:
 
 def _base() -> tuple[bool, str]:
     found = _bases()
-    return bool(np.any(found == 10000)), f"bases {found.min():g} to {found.max():g} fit; 100 among them: sin(1/10) = 0.10 where 10000 gives sin(1/100) = 0.01"
+    return (
+        bool(np.any(found == 10000)),
+        f"bases {found.min():g} to {found.max():g} fit; 100 among them: sin(1/10) = 0.10 where 10000 gives sin(1/100) = 0.01",
+    )
 
 
 @lru_cache(maxsize=1)
-def _input() -> Array:
+def _input() -> Any:
     """X = E + PE from the numbers as printed."""
     return np.array([w.EMBEDDING[name] for name in NAMES]) + np.array(w.POSITIONS)
 
 
-def _gram() -> Array:
+def _gram() -> Any:
     x = _input()
     return x @ x.T / 2.0
-
-
-def _low_rank(stated: Array) -> Any:
-    """Q·K^T / 2 with Q = U·s, K = V of the best approximation of rank 4."""
-    u, s, v = np.linalg.svd(stated)
-    return (u[:, :4] * s[:4]) @ v[:4]
 
 
 def _twins() -> tuple[bool, str]:
@@ -91,7 +88,9 @@ def _twins() -> tuple[bool, str]:
 def _twins_without_positions() -> tuple[bool, str]:
     config, p = encoder(None)
     rows = output(config, p, [3, 4, 4, 5])
-    return bool(np.array_equal(rows[1], rows[2])), "without positions equal tokens stay equal through every layer"
+    return bool(
+        np.array_equal(rows[1], rows[2])
+    ), "without positions equal tokens stay equal through every layer"
 
 
 def _twins_meet_table() -> tuple[bool, str]:
@@ -109,7 +108,10 @@ def _invariant() -> tuple[bool, str]:
     before, after = output(config, p, ids), output(config, p, ids[::-1])
     same = bool(np.allclose(before, after, rtol=0, atol=1e-9))
     turned = bool(np.allclose(before[::-1], after, rtol=0, atol=1e-9))
-    return same, f"permuting the tokens permutes the rows of the output ({'yes' if turned else 'no'}): it is equivariant; a sum or mean over the rows is what does not change"
+    return (
+        same,
+        f"permuting the tokens permutes the rows of the output ({'yes' if turned else 'no'}): it is equivariant; a sum or mean over the rows is what does not change",
+    )
 
 
 def _linear() -> tuple[bool, str]:
@@ -119,13 +121,19 @@ def _linear() -> tuple[bool, str]:
     p2 = {**p, "encoder.embedding": 2 * p["encoder.embedding"]}
     twice = record(config, p2, Batch([[1, 2, 3]]), gradients=False)
     far = float(np.abs(twice[f"{SELF}.output"] - 2 * once[f"{SELF}.output"]).max())
-    return far < 1e-9, f"f(2x) differs from 2 f(x) by {far:.2g}: the weights depend on x through a softmax; only for fixed weights is it linear in V"
+    return (
+        far < 1e-9,
+        f"f(2x) differs from 2 f(x) by {far:.2g}: the weights depend on x through a softmax; only for fixed weights is it linear in V",
+    )
 
 
 def _normalised() -> tuple[tuple[float, float], str]:
     x = trace("weather")[f"{SELF}.residual"]
     y, _ = norm_forward(x, np.ones(4), np.zeros(4), 1e-5, True)
-    return (round(float(y.mean(-1).max()), 4) + 0.0, round(float(y.var(-1).min()), 3)), "of each token, over its 4 numbers (not over a sample); before gain and bias"
+    return (
+        round(float(y.mean(-1).max()), 4) + 0.0,
+        round(float(y.var(-1).min()), 3),
+    ), "of each token, over its 4 numbers (not over a sample); before gain and bias"
 
 
 def _per_position() -> tuple[bool, str]:
@@ -147,7 +155,10 @@ def _product_order() -> tuple[bool, str]:
     try:
         np.ones((4, 16)) @ np.ones(4)
     except ValueError:
-        return False, "W1·x with W1 [4,16] and x of 4 does not conform; x·W1 does (row vectors, as numtx writes)"
+        return (
+            False,
+            "W1·x with W1 [4,16] and x of 4 does not conform; x·W1 does (row vectors, as numtx writes)",
+        )
     return True, ""
 
 
@@ -162,7 +173,7 @@ def _mixes() -> list[int]:
     ids = [*ids[:3], 8, *ids[4:]]
     before = trace("weather")["encoder.output"][0]
     after = with_tokens("weather", "encoder", ids)["encoder.output"][0]
-    return np.flatnonzero((before != after).any(1)).tolist()  # type: ignore[no-any-return]
+    return np.flatnonzero((before != after).any(1)).tolist()
 
 
 def _encoded(line: str) -> list[int]:
@@ -171,8 +182,28 @@ def _encoded(line: str) -> list[int]:
 
 
 def _embedding_again() -> tuple[list[str], str]:
-    same = [name for name, row, place in zip(NAMES, w.ENCODER_OUTPUT, range(7), strict=True) if row == w.EMBEDDING[name] and place != 2]
-    return same, "the 'deep representation' of five of seven tokens is their embedding, digit for digit"
+    same = [
+        name
+        for name, row, place in zip(NAMES, w.ENCODER_OUTPUT, range(7), strict=True)
+        if row == w.EMBEDDING[name] and place != 2
+    ]
+    return (
+        same,
+        "the 'deep representation' of five of seven tokens is their embedding, digit for digit",
+    )
+
+
+def _straight_through() -> tuple[bool, str]:
+    """The largest gradient at the input of twelve layers, with and without residuals."""
+    sizes = []
+    for residual in (True, False):
+        config, p = encoder("sinusoidal", encoder_layers=12, norm=None, residual_at=residual)
+        run = record(config, p, Batch([[1, 2, 3, 4]], labels=[[2, 3, 4, 5]]))
+        sizes.append(float(np.abs(run.grad("encoder.input")).max()))
+    return (
+        sizes[0] > 100 * sizes[1],
+        f"12 layers without norm: the gradient at the input reaches {sizes[0]:.2g} with residuals, {sizes[1]:.2g} without",
+    )
 
 
 ROWS = [
@@ -181,9 +212,9 @@ ROWS = [
     Row("003.tokens-own", "一", "the example's own three tokens", Same(("<bos>", "<eos>", "<pad>"), lambda: sorted(SCHEMES["classic"].special))),
     Row("003.sentence", "二·第一幕", "source and target are 今天天气很好", Given(tuple("今天天气很好"), "an input of the document", lambda: w.SENTENCE)),
     Row("003.split", "二·第一幕", "split into characters: how many", Same(6, lambda: len(w.SENTENCE))),
-    Row("003.encoder-line", "二·第一幕", "encoder input: source and <eos>, of length 7", Same(((*w.SENTENCE, "<eos>"), 7), lambda: ((f := frame("classic", w.SENTENCE, w.SENTENCE)).encoder, len(f.encoder))), at="82; 83", stages=("weather", "encoder.tokens")),
-    Row("003.decoder-line", "二·第一幕", "decoder input: <bos> and target, of length 7", Same((("<bos>", *w.SENTENCE), 7), lambda: ((f := frame("classic", w.SENTENCE, w.SENTENCE)).decoder, len(f.decoder))), at="90; 91", stages=("weather", "decoder.tokens")),
-    Row("003.label-line", "二·第一幕", "labels: target and <eos>, of length 7", Same(((*w.SENTENCE, "<eos>"), 7), lambda: ((f := frame("classic", w.SENTENCE, w.SENTENCE)).labels, len(f.labels))), at="98; 99", stages=("weather", "labels")),
+    Row("003.encoder-line", "二·第一幕", "encoder input: source and <eos>, of length 7", Same(((*w.SENTENCE, "<eos>"), 7), lambda: ((f := frame("classic", w.SENTENCE, w.SENTENCE)).encoder, len(f.encoder))), at="83", stages=("weather", "encoder.tokens")),
+    Row("003.decoder-line", "二·第一幕", "decoder input: <bos> and target, of length 7", Same((("<bos>", *w.SENTENCE), 7), lambda: ((f := frame("classic", w.SENTENCE, w.SENTENCE)).decoder, len(f.decoder))), at="91", stages=("weather", "decoder.tokens")),
+    Row("003.label-line", "二·第一幕", "labels: target and <eos>, of length 7", Same(((*w.SENTENCE, "<eos>"), 7), lambda: ((f := frame("classic", w.SENTENCE, w.SENTENCE)).labels, len(f.labels))), at="99", stages=("weather", "labels")),
     Row("003.vocabulary", "二·第一幕", "the vocabulary of 10, ids 0 to 9", Given(("<pad>", "<bos>", "<eos>", "今", "天", "气", "很", "好", "的", "是"), "an input of the document", lambda: w.VOCABULARY), at="106; 109; 110; 111; 112; 113; 114; 115; 116; 117; 118"),
     Row("003.encoder-ids", "二·第一幕", "encoder ids", Same((3, 4, 4, 5, 6, 7, 2), lambda: _encoded("encoder")), at="124", stages=("weather", "encoder.tokens")),
     Row("003.decoder-ids", "二·第一幕", "decoder ids", Same((1, 3, 4, 4, 5, 6, 7), lambda: _encoded("decoder")), at="125; 262", stages=("weather", "decoder.tokens")),
@@ -208,7 +239,7 @@ ROWS = [
     Row("003.scores-shape", "二·第二幕·3", "Scores = Q·K^T / sqrt(4), [7,7]", Same(((7, 7), 0.5), lambda: (shape("weather", f"{SELF}.scores"), example("weather").config.scale)), at="186"),
     Row("003.scores", "二·第二幕·3", "the table of scores, from X = E + PE with W = I", Figures(w.SCORES, _gram), "the stated inputs give quite another table", at="192; 193; 194; 195; 196; 197; 198", stages=("weather", f"{SELF}.scores")),
     Row("003.scores-embedding", "二·第二幕·3", "the same table, from E alone", Figures(w.SCORES, lambda: (e := np.array([w.EMBEDDING[n] for n in NAMES])) @ e.T / 2), "it is not a table without positions either"),
-    Row("003.scores-rank", "二·第二幕·3", "the same table, for any X, W_Q and W_K of width 4", Illustration(w.SCORES, _low_rank, (rank_at_most(4),)), "no model of the stated shape has these scores"),
+    Row("003.scores-rank", "二·第二幕·3", "the same table, for any X, W_Q and W_K of width 4", Illustration(w.SCORES, None, (rank_at_most(4),)), "no model of the stated shape has these scores"),
     Row("003.scores-symmetric", "二·第二幕·3", "the table is symmetric, as X·X^T is: rank below 7 alone would not need it", Claim(True, lambda: (bool(np.array_equal(np.array(w.SCORES), np.array(w.SCORES).T)), "S = X·X^T / 2 is its own transpose"))),
     Row("003.scores-twins", "二·第二幕·3", "the rows of the two 天 are exactly equal (两个天完全一样)", Claim(True, _twins), "with position encodings they are two different inputs", at="194", stages=("weather", "encoder.input", f"{SELF}.scores")),
     Row("003.scores-twins-table", "二·第二幕·3", "equal rows fit the stated positions (W = I)", Claim(True, _twins_meet_table), "with W = I equal rows of scores mean equal rows of X"),
@@ -217,6 +248,7 @@ ROWS = [
     Row("003.attention-output", "二·第二幕·3", "Output = weights·V, [7,4]", Same((7, 4), lambda: shape("weather", f"{SELF}.output")), at="204", stages=("weather", f"{SELF}.output")),
     Row("003.mixes", "二·第二幕·3", "each word takes in the whole sentence: positions that move when 气 is replaced", Same((0, 1, 2, 3, 4, 5, 6), _mixes)),
     Row("003.residual", "二·第二幕·4", "X_residual = X + Output", Claim(True, lambda: (bool(np.array_equal(trace("weather")[f"{SELF}.residual"], trace("weather")["encoder.input"] + trace("weather")[f"{SELF}.output"])), "")), at="212", stages=("weather", f"{SELF}.residual")),
+    Row("003.residual-gradient", "二·第二幕·4", "residual connections keep gradients of deep networks from vanishing", Claim(True, _straight_through)),
     Row("003.layer-norm", "二·第二幕·4", "LayerNorm makes mean 0 and variance 1", Claim((0.0, 1.0), _normalised), "", at="214; 215", stages=("weather", f"{SELF}.norm")),
     Row("003.ffn-formula", "二·第二幕·5", "FFN(x) = W2·ReLU(W1·x + b1) + b2 with W1 [4,16], W2 [16,4]", Claim(True, _product_order), "formula and shapes follow two conventions", at="222: 两; 223; 225: 1 4 16 2 16 4"),
     Row("003.ffn-shapes", "二·第二幕·5", "W1 is [4,16], W2 is [16,4]", Same(((4, 16), (16, 4)), lambda: tuple(trace("weather").parameters[f"encoder.0.feed_forward.{n}"].shape for n in ("w_in", "w_out"))), at="225; 234", stages=("weather", "encoder.0.feed_forward.hidden")),

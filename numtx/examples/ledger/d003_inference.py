@@ -52,14 +52,20 @@ def _today_row(stated: Array) -> Array:
 def _two_steps(stated: Array) -> Array:
     """The row of the second token in a run of two tokens and in one of three."""
     ids = tokens("story", "decoder")
-    rows = [with_tokens("story", "decoder", ids[:n])[f"{SELF}.weights"][0, 0, 1, :2] for n in (2, 3)]
+    rows = [
+        with_tokens("story", "decoder", ids[:n])[f"{SELF}.weights"][0, 0, 1, :2] for n in (2, 3)
+    ]
     return np.array(rows)
 
 
 def _lists() -> Array:
     """Everything that the story lists, in one run."""
     run = trace("story")
-    found = [run["probabilities"][0, step, [ENGLISH.index(x) for x in stated]] for step, stated in enumerate(PROBABILITIES) if stated]
+    found = [
+        run["probabilities"][0, step, [ENGLISH.index(x) for x in stated]]
+        for step, stated in enumerate(PROBABILITIES)
+        if stated
+    ]
     rows = [run[f"{SELF}.weights"][0, 0, s, : s + 1] for s in SELF_ROWS]
     cross = [run[f"{CROSS}.weights"][0, 0, s] for s in CROSS_ROWS]
     return np.concatenate([*found, *rows, *cross, _pairs(np.zeros(2))])
@@ -101,18 +107,25 @@ def _shape6(stage: str, step: int) -> tuple[int, ...]:
 def _encoder_alone() -> tuple[bool, str]:
     ids = tokens("story", "decoder")
     runs = [with_tokens("story", "decoder", ids[:n])["encoder.output"] for n in (1, 2, 6)]
-    return all(np.array_equal(runs[0], other) for other in runs[1:]), "H_enc of prefixes of 1, 2 and 6 tokens, bit for bit: once is enough"
+    return all(
+        np.array_equal(runs[0], other) for other in runs[1:]
+    ), "H_enc of prefixes of 1, 2 and 6 tokens, bit for bit: once is enough"
 
 
 def _same_encoder() -> tuple[bool, str]:
     alone = with_tokens("weather", "decoder", [1])["encoder.output"]
-    return bool(np.array_equal(alone, trace("weather")["encoder.output"])), "with and without the whole target (there is no dropout here; in training it would differ)"
+    return bool(
+        np.array_equal(alone, trace("weather")["encoder.output"])
+    ), "with and without the whole target (there is no dropout here; in training it would differ)"
 
 
 def _identity() -> tuple[bool, str]:
     run = with_tokens("story", "decoder", [1])
     far = float(np.abs(run[f"{SELF}.output"] - run["decoder.input"]).max())
-    return far < 1e-9, f"weight {run[f'{SELF}.weights'].item():.1f}, but the result is x·W_V·W_O: it differs from x by up to {far:.2f}"
+    return (
+        far < 1e-9,
+        f"weight {run[f'{SELF}.weights'].item():.1f}, but the result is x·W_V·W_O: it differs from x by up to {far:.2f}",
+    )
 
 
 def _scalar() -> tuple[Any, ...]:
@@ -125,7 +138,10 @@ def _after_today() -> tuple[bool, str]:
     ids = tokens("story", "decoder")
     before, after = (with_tokens("story", "decoder", ids[:n])["logits"] for n in (1, 2))
     far = float(np.abs(before[0, 0] - after[0, 0]).max())
-    return far < 1e-9, f"position 0 predicts the word after <bos> once more, the same as before (difference {far:.1g})"
+    return (
+        far < 1e-9,
+        f"position 0 predicts the word after <bos> once more, the same as before (difference {far:.1g})",
+    )
 
 
 def _most_likely(p: float) -> tuple[bool, str]:
@@ -168,7 +184,7 @@ ROWS = [
     Row("003.probabilities-1st", "第一步", "Today 0.35, The 0.28, Weather 0.12, It 0.08", Illustration(tuple(PROBABILITIES[0].values()), _words(0), (no_more_than_one,)), "the other words share 0.17", at="579: 0.35 0.28 0.12 0.08", stages=("story", "logits", "probabilities")),
     Row("003.percent-35", "第一步", "0.35 is 35%", Figures(35, lambda: 100 * PROBABILITIES[0]["Today"], 0), at="579: 35"),
     Row("003.greedy-1", "第一步", "the greedy first word (id 8888 of 10000)", Same(("Today", 8888), lambda: (max(PROBABILITIES[0], key=lambda x: PROBABILITIES[0][x]), example("translation", layers=6, words=10000).vocabulary["Today"])), at="581"),  # type: ignore[index]
-    Row("003.step-2-input", "第二步", "step 2: <bos>, Today at positions 0 and 1, a 2 x 4 matrix", Same((2, 4), lambda: with_tokens("story", "decoder", tokens("story", "decoder")[:2])["decoder.input"].shape[1:]), at="590: 2 0 1 二 四 一 两 一", stages=("story", "decoder.tokens", "decoder.input")),
+    Row("003.step-2-input", "第二步", "step 2: <bos>, Today at positions 0 and 1, a 2 x 4 matrix", Same((2, 4), lambda: with_tokens("story", "decoder", tokens("story", "decoder")[:2])["decoder.input"].shape[1:]), at="585; 590: 2 0 1 二 四 一 两 一", stages=("story", "decoder.tokens", "decoder.input")),
     Row("003.step-2-scores", "第二步", "2 x 2 scores: four entries, position 0 and 1 for either", Same((2, 2), lambda: with_tokens("story", "decoder", tokens("story", "decoder")[:2])[f"{SELF}.scores"].shape[2:]), at="592; 594: 两"),
     Row("003.self-row-step-2", "第二步", "row of Today: 0.4 to <bos>, 0.6 to itself", Illustration(SELF_ROWS[1], _self(1), (sums_to_one,)), "", at="598; 601: 1 40 60", stages=("story", f"{SELF}.weights")),
     Row("003.self-row-bos", "第二步", "row of <bos>: 1.0, 0.0 (100% itself)", Figures((1.0, 0.0), lambda: trace("story")[f"{SELF}.weights"][0, 0, 0, :2], 1), "the mask leaves no other choice", at="597; 601: 0 100"),
@@ -188,15 +204,15 @@ ROWS = [
     Row("003.cross-pairs-places", "第三步", "天气 and 很好 are places of the source: tokens that 天气 has", Same(1, lambda: sum(token == "天气" for token in SOURCE)), "the source is split into characters: 天气 is two tokens, and there are two 天"),
     Row("003.probabilities-3rd", "第三步", "nice 0.38, good 0.25, sunny 0.20", Illustration(tuple(PROBABILITIES[2].values()), _words(2), (no_more_than_one,)), "", at="632", stages=("story", "probabilities")),
     Row("003.step-4-matrix", "第四步", "step 4: a 4 x 4 matrix, the lower triangle full, zeros above: weights that are 0", Same(((4, 4), 6), lambda: ((a := with_tokens("story", "decoder", tokens("story", "decoder")[:4])[f"{SELF}.weights"][0, 0]).shape, int((a == 0).sum()))), at="634"),
-    Row("003.words", "第二至六步", "greedy words of the six steps", Same(CHOSEN, _greedy), "each run fed with the words before it", at="613; 615; 618; 634; 636: 五 两", stages=("story", "decoder.tokens", "probabilities")),
+    Row("003.words", "第二至六步", "greedy words of the six steps", Same(CHOSEN, _greedy), "each run fed with the words before it", at="613; 618; 634; 636: 五 两", stages=("story", "decoder.tokens", "probabilities")),
     Row("003.today-twice", "第五步", "today occurs twice in the answer", Same(2, lambda: sum(word.lower() == "today" for word in ANSWER)), "as Today and today, which are two tokens: a repetition penalty would not see it"),
     Row("003.eos-probability", "第六步", "<eos> has 0.55", Illustration((0.55,), _words(5), (no_more_than_one,)), "", at="638", stages=("story", "probabilities")),
     Row("003.eos-largest", "第六步", "0.55 is above every other word", Claim(True, lambda: _most_likely(0.55)), "whatever the others are"),
     Row("003.story", "第一至六步", "all lists of the story in one model: probabilities, rows of attention, pairs", Illustration(STORY, lambda stated: _lists()), "one layer a side, found by a search; with the first of the two rows of Today", stages=("story", f"{SELF}.weights", f"{CROSS}.weights", "probabilities")),
     Row("003.answer-length", "第六步", "the answer has five words, six steps with <eos>", Same((5, 6), lambda: (len(ANSWER), len(CHOSEN)))),
     Row("003.loop-returns", "伪代码", "the loop returns the answer without <bos> (for the story: five words)", Same(5, lambda: len(_loop(6, 100)[0])), "it returns <eos> too; the text's answer has none", at="640: 一; 648: 1 一; 659: 1"),
-    Row("003.loop-limit", "伪代码", "words that max_length = 100 allows ('生成100个词后必须停止')", Same(100, lambda: len(_loop(1000, 100)[0])), "len(generated_sequence) counts <bos>", at="675: 100"),
+    Row("003.loop-limit", "伪代码", "words that max_length = 100 allows ('生成100个词后必须停止')", Same(100, lambda: len(_loop(1000, 100)[0])), "len(generated_sequence) counts <bos>", at="675: 四 100"),
     Row("003.loop-argmax", "伪代码", "argmax of the probabilities is argmax of the logits", Same(0, lambda: int((trace("story")["probabilities"].argmax(-1) != trace("story")["logits"].argmax(-1)).sum())), "the softmax is not needed for greedy decoding"),
-    Row("003.tenth-step", "伪代码", "generating ten words, step 10 has a 10 x 10 self-attention", Same(10, lambda: len(["<bos>", *range(9)])), "<bos> and nine words", at="662: 一 十 十 十 十 一 一"),
+    Row("003.tenth-step", "伪代码", "generating ten words, step 10 has a 10 x 10 self-attention", Same((10, 10), lambda: with_tokens("translation", "decoder", [1, *range(3, 12)])[f"{SELF}.weights"].shape[2:]), "<bos> and nine words", at="662: 一 十 十 十 十 一 一"),
     Row("003.greater-each-step", "伪代码", "without a cache each step is a little dearer than the one before: lengths of steps 1 to 6", Same((1, 2, 3, 4, 5, 6), lambda: [with_tokens("story", "decoder", tokens("story", "decoder")[:n])["logits"].shape[1] for n in range(1, 7)])),
 ]  # fmt: skip

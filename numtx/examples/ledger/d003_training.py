@@ -27,18 +27,23 @@ LOSSES = (2.03, 1.88, 1.92, 1.82, 1.84, 1.86, 1.69)
 SMALL = (0.082, 0.153)  # position 1: 今 and 天
 
 
-def _self_row(stated: Array) -> Array:
+def _self_row(stated: Array) -> Any:
     made = example("weather")
     p = witnesses.steer(made, made.parameters, SELF, {1: stated[:2].tolist()})
     return witnesses.run(made, p)[f"{SELF}.weights"][0, 0, 1]
 
 
-def _cross_row(stated: Array) -> Array:
+def _cross_row(stated: Array) -> Any:
     return _illustrated(tuple(stated.tolist()), w.LOGITS_0)[f"{CROSS}.weights"][0, 0, 1]
 
 
 @lru_cache(maxsize=8)
-def _illustrated(cross: tuple[float, ...], logits: tuple[float, ...], labels: tuple[float, ...] = w.LABEL_PROBABILITIES[1:], other: float = SMALL[0]) -> Trace:
+def _illustrated(
+    cross: tuple[float, ...],
+    logits: tuple[float, ...],
+    labels: tuple[float, ...] = w.LABEL_PROBABILITIES[1:],
+    other: float = SMALL[0],
+) -> Trace:
     """One model with all illustrations of this part that do not exclude one another."""
     made = example("weather")
     p = witnesses.write_output(made, made.parameters, "encoder", witnesses.spread(np.array(cross)))
@@ -49,16 +54,20 @@ def _illustrated(cross: tuple[float, ...], logits: tuple[float, ...], labels: tu
     return witnesses.run(made, witnesses.read_out(made, p, cells, {0: logits}))
 
 
-def _logits_row(stated: Array) -> Array:
+def _logits_row(stated: Array) -> Any:
     return _illustrated(w.CROSS_WEIGHTS_1, tuple(stated.tolist()))["logits"][0, 0]
 
 
-def _labels_row(stated: Array) -> Array:
+def _labels_row(stated: Array) -> Any:
     run = _illustrated(w.CROSS_WEIGHTS_1, w.LOGITS_0, tuple(stated.tolist()))
     return run["probabilities"][0, np.arange(1, 7), LABELS[1:]]
 
 
-def _position_1(stated: Array) -> Array:
+def _last_label(stated: Array) -> Any:
+    return _labels_row(np.array([*w.LABEL_PROBABILITIES[1:-1], float(stated)]))[-1]
+
+
+def _position_1(stated: Array) -> Any:
     labels = (float(stated[1]), *w.LABEL_PROBABILITIES[2:])
     run = _illustrated(w.CROSS_WEIGHTS_1, w.LOGITS_0, labels, float(stated[0]))
     return run["probabilities"][0, 1, [3, 4]]
@@ -79,7 +88,7 @@ def _together(stated: Array) -> Array:
     ])  # fmt: skip
 
 
-def _one_probability(stated: Array) -> Array:
+def _one_probability(stated: Array) -> Any:
     """P(今) alone, without the row of logits."""
     made = example("weather")
     p = witnesses.read_out(made, made.parameters, {(0, 3): float(stated)})
@@ -91,10 +100,13 @@ def _ratios() -> tuple[bool, str]:
     p, logits = np.array(PROBABILITIES_0), np.array(w.LOGITS_0)
     low = float((np.exp(logits - 0.005) / (p + 0.0005)).max())
     high = float((np.exp(logits + 0.005) / (p - 0.0005)).min())
-    return low <= high, f"exp(logit) / P is {(np.exp(logits) / p).min():.1f} to {(np.exp(logits) / p).max():.1f}; rounding leaves [{low:.2f}, {high:.2f}] for all; the right sum of the exponentials is {np.exp(logits).sum():.2f}"
+    return (
+        low <= high,
+        f"exp(logit) / P is {(np.exp(logits) / p).min():.1f} to {(np.exp(logits) / p).max():.1f}; rounding leaves [{low:.2f}, {high:.2f}] for all; the right sum of the exponentials is {np.exp(logits).sum():.2f}",
+    )
 
 
-def _losses_from_logits() -> Array:
+def _losses_from_logits() -> Any:
     first = -np.log(softmax(w.LOGITS_0)[3])
     return np.array([first, *LOSSES[1:]]).mean()
 
@@ -103,7 +115,10 @@ def _two_wirings() -> tuple[bool, str]:
     paper, written = trace("weather"), trace("weather", wiring="as-written")
     left = [name for name in paper if name not in written and name.startswith("decoder.0.")]
     far = float(np.abs(paper["logits"] - written["logits"]).max())
-    return not left, f"{', '.join(name.removeprefix('decoder.0.') for name in left)} are missing here; the logits of one seed differ by up to {far:.1f}"
+    return (
+        not left,
+        f"{', '.join(name.removeprefix('decoder.0.') for name in left)} are missing here; the logits of one seed differ by up to {far:.1f}",
+    )
 
 
 def _encoder_learns() -> tuple[bool, str]:
@@ -111,7 +126,10 @@ def _encoder_learns() -> tuple[bool, str]:
     names = [name for name in run.parameters if name.startswith("encoder.")]
     live = [name for name in names if np.any(run.grad(f"parameters/{name}"))]
     size = float(np.abs(run.grad("encoder.output")).max())
-    return len(live) == len(names), f"{len(live)} of {len(names)} encoder parameters have a gradient; at encoder.output it reaches {size:.2g}"
+    return (
+        len(live) == len(names),
+        f"{len(live)} of {len(names)} encoder parameters have a gradient; at encoder.output it reaches {size:.2g}",
+    )
 
 
 def _flow() -> list[str]:
@@ -125,7 +143,9 @@ def _flow() -> list[str]:
 def _cross_gradients() -> tuple[str, ...]:
     run = trained("weather")
     place = "decoder.1.cross_attention"
-    return tuple(n for n in ("w_q", "w_k", "w_v", "w_o") if np.any(run.grad(f"parameters/{place}.{n}")))
+    return tuple(
+        n for n in ("w_q", "w_k", "w_v", "w_o") if np.any(run.grad(f"parameters/{place}.{n}"))
+    )
 
 
 def _one_step() -> tuple[bool, str]:
@@ -141,7 +161,7 @@ def _one_step() -> tuple[bool, str]:
 
 
 def _first_sees(position: int) -> list[int]:
-    return np.flatnonzero(trace("weather")[f"{SELF}.mask"][0, 0, position]).tolist()  # type: ignore[no-any-return]
+    return np.flatnonzero(trace("weather")[f"{SELF}.mask"][0, 0, position]).tolist()
 
 
 def _padding() -> tuple[bool, str]:
@@ -149,7 +169,10 @@ def _padding() -> tuple[bool, str]:
     run = trace("padding")
     weights = float(np.abs(run["encoder.0.self_attention.weights"][0, :, :, 5:]).max())
     losses = float(np.abs(run["loss.per_token"][0, 5:]).max())
-    return weights == 0.0 and losses == 0.0, f"largest weight on padding {weights:g}, largest loss there {losses:g}"
+    return (
+        weights == 0.0 and losses == 0.0,
+        f"largest weight on padding {weights:g}, largest loss there {losses:g}",
+    )
 
 
 def _padded() -> tuple[Any, ...]:
@@ -166,14 +189,33 @@ def _cannot_understand_first() -> tuple[bool, str]:
     before, after = trace("concatenated"), with_tokens("concatenated", "decoder", other)
     early = moved(before["decoder.output"], after["decoder.output"])[:5]
     ids = tokens("weather", "encoder")
-    whole = moved(trace("weather")["encoder.output"], with_tokens("weather", "encoder", [*ids[:5], 8, ids[6]])["encoder.output"])[:5]
-    return not any(early) and all(whole), f"replacing source token 5 moves {sum(early)} of the 5 before it in one sequence, {sum(whole)} of 5 in the encoder"
+    whole = moved(
+        trace("weather")["encoder.output"],
+        with_tokens("weather", "encoder", [*ids[:5], 8, ids[6]])["encoder.output"],
+    )[:5]
+    return (
+        not any(early) and all(whole),
+        f"replacing source token 5 moves {sum(early)} of the 5 before it in one sequence, {sum(whole)} of 5 in the encoder",
+    )
 
 
 def _perfect() -> tuple[float, float]:
     """Loss of a probability 1, and whether a larger probability has a smaller loss."""
     p = np.array([0.131, 0.153, 0.185, 1.0])
     return float(-np.log(p[-1])), float((np.diff(-np.log(p)) < 0).all())
+
+
+def _divergence() -> tuple[bool, str]:
+    """KL(one-hot || p) against the losses: over one word the sum is -log p(label)."""
+    p = trace("weather")["probabilities"][0]
+    target = np.eye(10)[trace("weather")["labels"][0]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(target > 0, target * np.log(target / p), 0.0)
+    far = float(np.abs(terms.sum(1) - trace("weather")["loss.per_token"][0]).max())
+    return (
+        far < 1e-12,
+        f"it equals KL(one-hot || P), largest difference {far:.1g}; a divergence, not a distance: it is not symmetric",
+    )
 
 
 ROWS = [
@@ -184,7 +226,7 @@ ROWS = [
     Row("003.mask", "二·第三幕·2", "the mask: 1 on and below the diagonal, 0 above", Same([[1 if j <= i else 0 for j in range(7)] for i in range(7)], lambda: trace("weather")[f"{SELF}.mask"][0, 0].astype(int)), "", at="282; 283; 284; 285; 286; 287; 288; 289", stages=("weather", f"{SELF}.mask")),
     Row("003.mask-minus-infinity", "二·第三幕·2", "where the mask is 0 the scores become -inf and the weights 0: largest weight there", Same(0.0, lambda: float(trace("weather")[f"{SELF}.weights"][0, 0][np.triu_indices(7, 1)].max())), at="291; 293", stages=("weather", f"{SELF}.masked_scores", f"{SELF}.weights")),
     Row("003.self-weights-shape", "二·第三幕·2", "weights [7,7], Output_self [7,4]", Same(((7, 7), (7, 4)), lambda: (shape("weather", f"{SELF}.weights"), shape("weather", f"{SELF}.output"))), at="294; 302"),
-    Row("003.self-row", "二·第三幕·2", "the row of 今 over <bos>, 今 and the future", Illustration(w.SELF_WEIGHTS_1, _self_row, (sums_to_one,)), "a change of W_Q alone gives it", at="297", stages=("weather", f"{SELF}.weights"), trace=lambda: _illustrated(w.CROSS_WEIGHTS_1, w.LOGITS_0)),
+    Row("003.self-row", "二·第三幕·2", "the row of 今 over <bos>, 今 and the future", Illustration(w.SELF_WEIGHTS_1, _self_row, (sums_to_one,)), "a change of W_Q alone gives it", at="297; 298", stages=("weather", f"{SELF}.weights"), trace=lambda: _illustrated(w.CROSS_WEIGHTS_1, w.LOGITS_0)),
     Row("003.self-row-number", "二·第三幕·2", "that row is called row 2; its index, as the rest counts positions (位置1 is the row after 位置0)", Same(2, lambda: tokens("weather", "decoder").index(3)), "row 2 counted from one, position 1 counted from zero", at="296: 2"),
     Row("003.as-at-inference", "二·第三幕·2", "the mask keeps training and inference alike: position 2 in training equals the last position of a prefix of 3", Claim(True, lambda: (bool(np.allclose(with_tokens("weather", "decoder", tokens("weather", "decoder")[:3])["logits"][0, 2], trace("weather")["logits"][0, 2], rtol=0, atol=1e-12)), "the same logits from the prefix and from the whole")), at="305: 一"),
     Row("003.cross-query", "二·第三幕·3", "Q_cross = Output_self·W_Q, [7,4]", Same((7, 4), lambda: shape("weather", f"{CROSS}.queries", wiring="as-written")), at="312", stages=("weather", f"{CROSS}.queries")),
@@ -208,9 +250,10 @@ ROWS = [
     Row("003.probabilities-0-ratios", "二·第四幕·2", "P[0] is proportional to exp(logits[0])", Claim(True, _ratios), "a larger sum than that of the ten logits, as if more words shared in it"),
     Row("003.probability-percent", "二·第四幕·2", "P(今) = 0.131 is 13.1%, P(天) = 0.094 is 9.4%", Figures((13.1, 9.4), lambda: 100 * np.array(PROBABILITIES_0)[[3, 4]], 1), "as percentages of the stated (wrong) P[0]", at="377; 380: 0 13.1 9.4; 379: 7"),
     Row("003.probability-0-with-logits", "二·第四幕·2", "P(今) = 0.131 together with the stated logits[0]", Illustration(0.131, _one_probability, (softmax_of(w.LOGITS_0, 0.005, 3),), 3), "each is attainable alone; together they exclude one another"),
-    Row("003.probability-0-alone", "二·第四幕·2", "P(今) = 0.131 at position 0, without the logits", Illustration(0.131, _one_probability, (), 3), stages=("weather", "probabilities")),
+    Row("003.probability-0-alone", "二·第四幕·2", "P(今) = 0.131 at position 0, without the logits", Illustration(0.131, _one_probability, (no_more_than_one,), 3), stages=("weather", "probabilities")),
     Row("003.probabilities-1", "二·第四幕·2", "position 1: P(今) = 8.2%, P(天) = 15.3%", Illustration(SMALL, _position_1, (no_more_than_one,), 3), at="381: 1 8.2 15.3", stages=("weather", "probabilities"), trace=lambda: _illustrated(w.CROSS_WEIGHTS_1, w.LOGITS_0)),
-    Row("003.probabilities-6", "二·第四幕·2", "position 6: P(<eos>) = 18.5%", Illustration(w.LABEL_PROBABILITIES[1:], _labels_row, (), 3), "with the other labels of positions 1 to 5", at="382: 2; 384: 6 18.5", stages=("weather", "probabilities"), trace=lambda: _illustrated(w.CROSS_WEIGHTS_1, w.LOGITS_0)),
+    Row("003.probabilities-6", "二·第四幕·2", "position 6: P(<eos>) = 18.5%", Illustration(0.185, _last_label, (no_more_than_one,), 3), at="384: 6 18.5; 382: 2", stages=("weather", "probabilities"), trace=lambda: _illustrated(w.CROSS_WEIGHTS_1, w.LOGITS_0)),
+    Row("003.label-probabilities", "二·第四幕·3", "the probabilities of the labels of positions 1 to 6", Illustration(w.LABEL_PROBABILITIES[1:], _labels_row, (), 3), "all six in one run", at="394; 395; 396; 397; 398; 399", stages=("weather", "probabilities"), trace=lambda: _illustrated(w.CROSS_WEIGHTS_1, w.LOGITS_0)),
     Row("003.together", "二·第三、四幕", "one model with the self row, the cross row, logits[0] and six label probabilities at once", Illustration((*w.SELF_WEIGHTS_1[:2], *w.CROSS_WEIGHTS_1, *w.LOGITS_0, *w.LABEL_PROBABILITIES[1:]), _together), "H_enc, P[0] and Loss_0 are the ones that stay out", stages=("weather", f"{SELF}.weights", f"{CROSS}.weights", "logits", "probabilities"), trace=lambda: _illustrated(w.CROSS_WEIGHTS_1, w.LOGITS_0)),
     Row("003.labels-again", "二·第四幕·3", "Labels", Same(LABELS, lambda: trace("weather")["labels"][0]), at="390", stages=("weather", "labels")),
     Row("003.losses", "二·第四幕·3", "the seven losses from the seven stated probabilities", Figures(LOSSES, lambda: -np.log(w.LABEL_PROBABILITIES)), "", at="393; 394; 395; 396; 397; 398; 399", stages=("weather", "loss.per_token")),
@@ -220,8 +263,9 @@ ROWS = [
     Row("003.loss-mean-exact", "二·第四幕·3", "the mean from the probabilities, not rounded in between", Figures(1.86, lambda: -np.log(w.LABEL_PROBABILITIES).mean())),
     Row("003.loss-mean-from-logits", "二·第四幕·3", "the mean with Loss_0 from the stated logits", Figures(1.86, _losses_from_logits), "one wrong softmax moves the mean"),
     Row("003.loss-name", "二·第四幕·3", "the mean is called Total_Loss (000's loss is the sum): sum of the seven", Figures(1.86, lambda: sum(LOSSES)), "a mean, in spite of its name; 000 sums"),
+    Row("003.cross-entropy", "二·第四幕·3", "cross-entropy measures how far P is from the one-hot truth", Claim(True, _divergence), stages=("weather", "probabilities", "loss.per_token")),
     Row("003.loss-uniform", "二·第四幕·3", "a larger probability has a smaller loss (0 at probability 1)", Same((0.0, 1.0), lambda: tuple(abs(x) for x in _perfect())), "ln 10 = 2.30 is the loss of a guess among ten: 1.86 is a model that has hardly learnt"),
-    Row("003.gradient-order", "二·第五幕", "the gradient flows from H_dec through FFN, cross-attention, self-attention to X_dec", Same(("decoder.output", "decoder.1.feed_forward.output", "decoder.1.cross_attention.output", "decoder.1.self_attention.output", "decoder.input"), _flow), "and so on through layer 0", stages=("weather", "decoder.output", "decoder.input")),
+    Row("003.gradient-order", "二·第五幕", "the gradient flows from H_dec through FFN, cross-attention, self-attention to X_dec", Same(("decoder.output", "decoder.1.feed_forward.output", "decoder.1.cross_attention.output", "decoder.1.self_attention.output", "decoder.input"), _flow), "and so on through layer 0", at="427", stages=("weather", "decoder.output", "decoder.input")),
     Row("003.cross-gradients", "二·第五幕", "cross-attention's gradient updates W_Q, W_K, W_V", Same(("w_q", "w_k", "w_v"), lambda: _cross_gradients()[:3]), "and W_O, which this part leaves out"),
     Row("003.encoder-learns", "二·第五幕", "the decoder's loss trains the encoder", Claim(True, _encoder_learns), stages=("weather", "encoder.output")),
     Row("003.learning-rate", "二·第五幕", "learning rate 0.001", Given(0.001, "an input of the document"), at="434"),

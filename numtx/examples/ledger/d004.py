@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...ops.loss import IGNORED
@@ -33,7 +35,7 @@ def _hidden_run(stated: Array) -> Trace:
     return witnesses.run(made, p)
 
 
-def _hidden(stated: Array) -> Array:
+def _hidden(stated: Array) -> Any:
     return _hidden_run(stated)["decoder.output"][0]
 
 
@@ -67,8 +69,13 @@ def _encoder_leaks() -> tuple[bool, str]:
     ids = [1, 2, 3, 4, 5]
     other = [1, 3, 3, 4, 5]
     full = moved(output(config, p, ids), output(config, p, other))[0]
-    causal = moved(trace("cat")["logits"], with_tokens("cat", "decoder", [0, 2, 2, 3, 4])["logits"])[0]
-    return not full, f"replacing the second word moves the first row of an encoder ({'yes' if full else 'no'}), of a causal decoder ({'yes' if causal else 'no'})"
+    causal = moved(
+        trace("cat")["logits"], with_tokens("cat", "decoder", [0, 2, 2, 3, 4])["logits"]
+    )[0]
+    return (
+        not full,
+        f"replacing the second word moves the first row of an encoder ({'yes' if full else 'no'}), of a causal decoder ({'yes' if causal else 'no'})",
+    )
 
 
 def _softmax_head() -> tuple[bool, str]:
@@ -82,31 +89,42 @@ def _softmax_head() -> tuple[bool, str]:
 def _index_of_h() -> tuple[int, str]:
     """Which row of H gives P(w_3 | w_1, w_2)."""
     ids, labels = list(example("cat").batch.ids[0]), list(example("cat").batch.labels[0])
-    return labels.index(ids[2]) + 1, "row i has read w_i: it gives P(w_(i+1) | w_1 .. w_i); the formula pairs h_i with w_i, which h_i has seen"
+    return (
+        labels.index(ids[2]) + 1,
+        "row i has read w_i: it gives P(w_(i+1) | w_1 .. w_i); the formula pairs h_i with w_i, which h_i has seen",
+    )
 
 
 def _mean() -> tuple[bool, str]:
     run = trace("cat")
     losses = run["loss.per_token"][0]
-    return bool(np.isclose(run["loss"], losses.sum() / 4)), f"sum {losses.sum():.4f}, over 4 predictions {losses.sum() / 4:.4f}, over n = 5 {losses.sum() / 5:.4f}"
+    return (
+        bool(np.isclose(run["loss"], losses.sum() / 4)),
+        f"sum {losses.sum():.4f}, over 4 predictions {losses.sum() / 4:.4f}, over n = 5 {losses.sum() / 5:.4f}",
+    )
 
 
 def _per_step(cached: bool) -> int:
     """The power of n with which the attention of step n grows."""
-    rows = (lambda n: 1) if cached else (lambda n: n)
-    return counts.degree(lambda n: counts.attention(rows(n), n, 512))
+    return counts.degree(lambda n: counts.attention(1 if cached else n, n, 512))
 
 
 def _whole_step() -> tuple[tuple[float, float], str]:
-    growth = tuple(round(counts.growth(lambda n: counts.step(n, 512, cached), 64), 1) for cached in (False, True))
-    return (growth[0], growth[1]), f"from 64 to 128 tokens at width 512 a step without cache costs {growth[0]} times as much, with cache {growth[1]} times: the projections lead at such lengths"
+    plain = round(counts.growth(lambda n: counts.step(n, 512, False), 64), 1)
+    cached = round(counts.growth(lambda n: counts.step(n, 512, True), 64), 1)
+    return (
+        (plain, cached),
+        f"from 64 to 128 tokens at width 512 a step without cache costs {plain} times as much, with cache {cached} times: the projections lead at such lengths",
+    )
 
 
 def _masked_predictions() -> tuple[bool, str]:
     made = example("masked")
     ids, labels = np.asarray(made.batch.ids), np.asarray(made.batch.labels)
     right = np.where(labels == IGNORED, ids, labels)
-    return bool((right == np.arange(5)).all()), f"{int((labels != IGNORED).sum())} words hidden and predicted, from both sides"
+    return bool(
+        (right == np.arange(5)).all()
+    ), f"{int((labels != IGNORED).sum())} words hidden and predicted, from both sides"
 
 
 def _matters() -> tuple[list[bool], str]:
@@ -134,12 +152,12 @@ ROWS = [
     Row("004.encoder", "1.3.2", "a Transformer encoder (编码器) does it: its first row does not see the word to be predicted", Claim(True, _encoder_leaks), "autoregressive modelling needs the causal mask: this is a decoder without cross-attention"),
     Row("004.predicts-yi", "1.3.2", "the input 你 是 一 helps to predict 一", Same("一", lambda: _next_of("你 是 一")), "一 is in the input; the document's own table and its part 2 say 只", at="80: 一 一", stages=("cat", "decoder.tokens", "labels")),
     Row("004.importance", "1.3.2", "attention takes 你 and 是 into account: the prediction moves with each", Claim((True, True), _matters), "", stages=("cat", f"{SELF}.weights")),
-    Row("004.hidden", "1.3.3", "H, as rows that leave a LayerNorm", Illustration(c.HIDDEN, _hidden, (on_a_plane,), 1), "gain and bias found by search, the rest by linear algebra; the document names no norm", at="91; 92; 93; 94; 95; 96", stages=("cat", "decoder.output"), trace=lambda: _hidden_run(np.array(c.HIDDEN))),
+    Row("004.hidden", "1.3.3", "H, as rows that leave a LayerNorm", Illustration(c.HIDDEN, _hidden, (on_a_plane,), 1), "gain and bias found by search, the rest by linear algebra; the document names no norm", at="92; 93; 94; 95; 96", stages=("cat", "decoder.output"), trace=lambda: _hidden_run(np.array(c.HIDDEN))),
     Row("004.hidden-shape", "1.3.3", "H has a row for each token, of width 4", Same((5, 4), lambda: shape("cat", "decoder.output")), stages=("cat", "decoder.output")),
     Row("004.head", "1.3.3", "P = softmax(h_i·W_O + b_O)", Claim(True, _softmax_head), "W_O is the name of attention's output projection elsewhere; W_vocab in 003", stages=("cat", "logits", "probabilities")),
     Row("004.head-index", "1.3.3", "h_i gives P(w_i | w_1..w_(i-1)): the row that gives P(w_3 | w_1, w_2)", Claim(3, _index_of_h), "", at="103"),
     Row("004.head-shapes", "1.3.3", "W_O and b_O map width 4 to the vocabulary (five words)", Same(((4, 5), (5,)), lambda: (trace("cat").parameters["output.w"].shape, trace("cat").parameters["output.b"].shape))),
-    Row("004.loss-terms", "1.3.4", "the loss sums over i = 1..n (n = 5): terms that have a prediction", Same(5, _counted), "four, as in the table", at="112: 1 1 1 1", stages=("cat", "loss.per_token")),
+    Row("004.loss-terms", "1.3.4", "the loss sums over i = 1..n (n = 5): terms that have a prediction", Same(5, _counted), "four, as in the table", at="112", stages=("cat", "loss.per_token")),
     Row("004.loss-mean", "1.3.4", "the loss is a mean (1/n)", Claim(True, _mean), "over the predictions that there are; 000's loss is a sum, 003's a mean named Total_Loss", stages=("cat", "loss.per_token", "loss")),
     Row("004.loss-like-003", "1.3.4", "with the same formula 003's seven probabilities give its 1.86", Figures(1.86, lambda: -np.log(LABEL_PROBABILITIES).mean())),
     Row("004.predict-next", "2", "input 你 是 一, next word 只", Same("只", lambda: _next_of("你 是 一")), at="123; 127"),

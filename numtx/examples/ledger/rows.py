@@ -83,7 +83,9 @@ def changes(results: Iterable[Result], expected: Mapping[str, str]) -> list[str]
         for name, verdict in found.items()
         if expected.get(name) != verdict
     ]
-    return lines + [f"{name}: missing, expected {expected[name]}" for name in expected if name not in found]
+    return lines + [
+        f"{name}: missing, expected {expected[name]}" for name in expected if name not in found
+    ]
 
 
 def summary(results: Iterable[Result]) -> tuple[list[str], list[list[str]]]:

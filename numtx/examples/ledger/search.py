@@ -23,20 +23,20 @@ from ...tap import Tap
 class Aim(NamedTuple):
     """Cells of a stage and the interval of each.
 
-    index    of the stage's array without leading axes of size one
+    cells    an index of the stage's array without leading axes of size one
     combine  None: the cells themselves; else a matrix whose rows sum groups of them
     """
 
     stage: str
-    index: tuple[Any, ...]
+    cells: tuple[Any, ...]
     low: Array
     high: Array
     combine: Array | None = None
 
     def off(self, value: Array) -> Array:
         """How far the cells lie from the middle, in half intervals: at most 1 is within."""
-        cells = value.reshape(without_leading_ones(value.shape))[self.index]
-        got = cells if self.combine is None else self.combine @ cells
+        found = value.reshape(without_leading_ones(value.shape))[self.cells]
+        got = found if self.combine is None else self.combine @ found
         off: Array = (got - (self.low + self.high) / 2) / ((self.high - self.low) / 2)
         return off
 
@@ -45,21 +45,21 @@ class Aim(NamedTuple):
         off = self.off(value)
         beyond = np.sign(off) * np.maximum(np.abs(off) - margin, 0.0) / ((self.high - self.low) / 2)
         gradient = np.zeros(value.shape)
-        cells = gradient.reshape(without_leading_ones(value.shape))
-        cells[self.index] = beyond if self.combine is None else self.combine.T @ beyond
+        flat = gradient.reshape(without_leading_ones(value.shape))
+        flat[self.cells] = beyond if self.combine is None else self.combine.T @ beyond
         return gradient
 
 
-def near(stage: str, index: tuple[Any, ...], stated: object, half: float) -> Aim:
+def near(stage: str, cells: tuple[Any, ...], stated: object, half: float) -> Aim:
     """The aim that cells print as stated: within half a printed unit."""
     values = np.asarray(stated, float)
-    return Aim(stage, index, values - half, values + half)
+    return Aim(stage, cells, values - half, values + half)
 
 
-def log_near(stage: str, index: tuple[Any, ...], stated: object, half: float) -> Aim:
+def log_near(stage: str, cells: tuple[Any, ...], stated: object, half: float) -> Aim:
     """The same for log-probabilities, where probabilities are stated."""
     values = np.asarray(stated, float)
-    return Aim(stage, index, np.log(values - half), np.log(values + half))
+    return Aim(stage, cells, np.log(values - half), np.log(values + half))
 
 
 class Pull:

@@ -44,7 +44,7 @@ def test_two_hundred_rows_or_more_and_none_open() -> None:
 def test_what_a_row_says_is_one_line() -> None:
     for result in RESULTS.values():
         for text in result.to_dict().values():
-            assert text and "\n" not in text or text == ""
+            assert (text and "\n" not in text) or text == ""
         assert result.outcome.verdict == "reproduced" or result.reason, result.row.id
 
 

@@ -1,0 +1,115 @@
+"""`numtx figures`: the table, JSON, one row at length, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from numtx.cli import main
+from numtx.cli.figures import EXPECTED
+from numtx.examples.ledger.ledger import ROWS
+from numtx.render.grid import display_width
+from numtx.render.wrap import wrap
+
+
+def test_json_is_a_list_of_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figures", "--json", "-"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["id"] for row in rows] == [row.id for row in ROWS]
+    assert list(rows[0]) == [
+        "id", "document", "section", "stated", "computed", "verdict", "reason",
+    ]  # fmt: skip
+
+
+def test_rows_by_document_and_verdict(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    options = ["--document", "3", "--verdict", "impossible", "--json", str(file)]
+    assert main(["figures", *options]) == 0
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    assert {(row["document"], row["verdict"]) for row in rows} == {("003", "impossible")}
+    out = capsys.readouterr().out
+    assert "003.scores-rank" in out and "003.losses" not in out
+    assert f"written: {file}" in out
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_line_is_wider_than_asked(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figures", "--width", str(width), "--document", "003"]) == 0
+    for line in capsys.readouterr().out.splitlines():
+        assert display_width(line) <= width, line
+
+
+def test_summary_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figures", "--summary", "--width", "100"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[-1] == "rows" and lines[-1].split()[-1] == str(len(ROWS))
+    assert len({display_width(line) for line in lines}) == 1
+
+
+def test_one_row_at_length_shows_its_stages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figures", "--figure", "003.cross-row"]) == 0
+    out = capsys.readouterr().out
+    assert "attainable" in out and "parameters of the row's witness" in out
+    assert "== decoder.0.cross_attention" in out
+    assert "0.15      0.25" in " ".join(out.split("1 今")[-1:]) or "0.15" in out
+
+
+def test_a_changed_verdict_is_exit_code_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    expected = json.loads(EXPECTED.read_text(encoding="utf-8"))
+    file = tmp_path / "expected.json"
+    file.write_text(json.dumps({**expected, "003.losses": "rounding"}), encoding="utf-8")
+    assert main(["figures", "--summary", "--expect", str(file)]) == 1
+    error = capsys.readouterr().err
+    assert error == "numtx: verdict changed: 003.losses: reproduced, expected rounding\n"
+    assert main(["figures", "--document", "001", "--expect", str(file)]) == 0
+    file.write_text(json.dumps({**expected, "005.new": "rounding"}), encoding="utf-8")
+    assert main(["figures", "--summary", "--expect", str(file)]) == 1
+    assert "005.new: missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--document", "7"], "document '007' does not exist; known: 000, 001"),
+        (["--verdict", "wrong"], "verdict 'wrong' does not exist"),
+        (["--figure", "003.looses"], "did you mean '003.losses'"),
+        (["--expect", "none.json"], "none.json: no such file"),
+        (["--json", "no/such/place.json"], "cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["figures", *options]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"a": 1}'])
+def test_an_expectation_that_is_none(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "expected.json"
+    file.write_text(text, encoding="utf-8")
+    assert main(["figures", "--expect", str(file)]) == 2
+    assert "--expect" in capsys.readouterr().err
+
+
+@pytest.mark.heavy
+def test_the_searches_find_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figures", "--search"]) == 0
+    out = capsys.readouterr().out
+    assert "004.hidden" in out and "003.story" in out
+
+
+def test_lines_break_at_spaces_and_between_chinese_characters() -> None:
+    assert wrap("the row of 今天天气很好 is 0.123456", 12) == [
+        "the row of", "今天天气很好", "is 0.123456",
+    ]  # fmt: skip
+    assert wrap("0.12345678901234567890 1", 8) == ["0.12345678901234567890", "1"]
+    assert wrap("one two three four five", 9, most=2) == ["one two", "three ..."]
+    assert wrap("", 10) == [""]

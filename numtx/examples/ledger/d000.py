@@ -143,6 +143,7 @@ ROWS = [
     Row("000.formula-with-mask", "3.4.1", "Attention = softmax(QK^T / sqrt(d_k) + M)·V", Claim(True, _formula_with_mask), "", stages=("weather", f"{SELF}.masked_scores", f"{SELF}.weights", f"{SELF}.context")),
     Row("000.j-up-to-i", "3.4.1", "position i sees keys j <= i only: positions that move when token 3 changes", Claim([3, 4, 5, 6], _future_hidden)),
     Row("000.steps", "3.4.2", "inputs and outputs of steps 1 to 3", Same([[["<SOS>"], ["The"]], [["<SOS>", "The"], ["cat"]], [["<SOS>", "The", "cat"], ["sat"]]], _steps), "the shift of teacher forcing, read step by step", at="34; 35; 36"),
+    Row("000.start-name", "3.4.2", "the start token is <SOS>, here and in 003", Same("<SOS>", lambda: trace("weather").tokens["decoder"][0][0]), "<SOS> (000), [Start] (002) and <bos> (003) are one token under three names; 004 has none"),
     Row("000.recomputed", "3.4.3", "keys that step 3 computes although step 2 had them", Claim(["<SOS>", "The"], _recomputed), "", at="41"),
     Row("000.recomputed-count", "3.4.3", "of step 3's three keys, how many are known already", Same(2, lambda: len(_recomputed()[0])), "over T steps without a cache T(T-1)/2 keys a layer are computed again"),
     Row("000.cache-steps", "3.4.3", "with K_<=t = [K_<t; k_t] the last row of attention comes out the same", Claim(True, _cached_attention), "five steps: own q, k, v first; then the cache; then joined; then attention", at="47; 48; 49; 50; 51", stages=("weather", f"{SELF}.queries", f"{SELF}.keys", f"{SELF}.values", f"{SELF}.context")),

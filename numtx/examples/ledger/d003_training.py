@@ -235,7 +235,7 @@ ROWS = [
     Row("003.cross-scores", "二·第三幕·3", "Scores_cross [7,7]: 7 decoder positions, 7 encoder positions", Same((7, 7), lambda: shape("weather", f"{CROSS}.scores")), at="319; 320"),
     Row("003.cross-no-mask", "二·第三幕·3", "no mask here; weights [7,7]", Same((True, (7, 7)), lambda: (trace("weather")[f"{CROSS}.mask"].all(), shape("weather", f"{CROSS}.weights"))), at="322"),
     Row("003.cross-row", "二·第三幕·3", "weights of position 1 over the source", Illustration(w.CROSS_WEIGHTS_1, _cross_row, (sums_to_one,)), "with an encoder whose rows are free", at="325", stages=("weather", f"{CROSS}.weights"), trace=lambda: _illustrated(w.CROSS_WEIGHTS_1, w.LOGITS_0)),
-    Row("003.cross-row-with-h", "二·第三幕·3", "the same weights over the keys of H_enc as printed (one head, d_k = 4)", Illustration(w.CROSS_WEIGHTS_1, None, (log_span(np.array(w.ENCODER_OUTPUT)),)), "the row and the printed H_enc exclude one another, for any W_Q and W_K"),
+    Row("003.cross-row-with-h", "二·第三幕·3", "the same weights over the keys of H_enc as printed (one head, d_k = 4)", Illustration(w.CROSS_WEIGHTS_1, None, (log_span(np.array(w.ENCODER_OUTPUT)),)), "H_enc with its digits taken as exact: the row and it exclude one another, for any W_Q and W_K"),
     Row("003.cross-row-sum", "二·第三幕·3", "the weights sum to 1", Figures(1.00, lambda: sum(w.CROSS_WEIGHTS_1))),
     Row("003.cross-row-position", "二·第三幕·3", "position 1 predicts 天", Same("天", lambda: trace("weather").tokens["labels"][0][1]), at="324", stages=("weather", "decoder.tokens", "labels")),
     Row("003.cross-output", "二·第三幕·3", "Output_cross [7,4]", Same((7, 4), lambda: shape("weather", f"{CROSS}.output")), at="329"),

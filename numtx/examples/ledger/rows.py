@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...trace.trace import Trace
-from .verdicts import VERDICTS, Judge, Outcome, show
+from .verdicts import VERDICTS, Figures, Illustration, Judge, Outcome, numbers, show
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Row:
         data = self.judge.stated
         if isinstance(data, bool):
             return self.text if data else f"{self.text}: no"
+        if isinstance(self.judge, Figures | Illustration):
+            return f"{self.text}: {numbers(data, max(0, self.judge.decimals))}"
         return f"{self.text}: {show(data)}"
 
 

@@ -201,10 +201,8 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        inner = (", " if any(isinstance(i, list | str) for i in value) else ",").join(
-            show(item) for item in value
-        )
-        return f"[{inner}]"
+        tight = all(isinstance(item, int) for item in value)  # a shape, or ids
+        return f"[{(',' if tight else ', ').join(show(item) for item in value)}]"
     return str(value)
 
 

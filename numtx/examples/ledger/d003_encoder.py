@@ -226,7 +226,7 @@ ROWS = [
     Row("003.input-shape", "二·第二幕·1", "X_enc^(0) is 7 x 4", Same((7, 4), lambda: shape("weather", "encoder.input")), at="149"),
     Row("003.position-shape", "二·第二幕·2", "PE is 7 x 4", Same((7, 4), lambda: shape("weather", "encoder.positions")), at="157"),
     Row("003.positions", "二·第二幕·2", "the position table", Figures(w.POSITIONS, _table), "sine and cosine of pos and of pos/10, which is base 100", at="159; 160; 161; 162; 163; 164; 165", stages=("weather", "encoder.positions")),
-    Row("003.position-base", "二·第二幕·2", "the table is the usual one (base 10000)", Claim(True, _base), "Vaswani et al., 2017, use 10000; the document names no base", stages=("weather", "encoder.positions")),
+    Row("003.position-base", "二·第二幕·2", "a table of sines (its base is not named), by the usual formula: base 10000 gives it", Claim(True, _base), "10000 is the base of Vaswani et al., 2017", stages=("weather", "encoder.positions")),
     Row("003.position-base-100", "二·第二幕·2", "the table is one of sines and cosines (正弦波函数) of some base", Claim(True, lambda: (len(_bases()) > 0, f"bases {_bases().min():g} to {_bases().max():g} give every entry, two of them cut")), "numtx runs with 100"),
     Row("003.position-add", "二·第二幕·2", "X = X + PE, element by element", Claim(True, lambda: (bool(np.array_equal(trace("weather")["encoder.input"], trace("weather")["encoder.embedding"] + trace("weather")["encoder.positions"])), "no factor on the embedding (the paper multiplies it by sqrt(d_model))")), at="168", stages=("weather", "encoder.input")),
     Row("003.invariant", "二·第二幕·2", "self-attention is permutation-invariant (置换不变)", Claim(True, _invariant)),

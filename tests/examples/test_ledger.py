@@ -144,6 +144,8 @@ def _near() -> dict[str, Any]:
         "003.beam-first-rest": (0.35, 0.28, 0.08, 0.12, 0.0, 0.17),
         "003.beam-scores": scores,
         "003.beam-scores-sum": scores,
+        "003.beam-scores-mean": scores,
+        "003.beam-scores-log10": scores,
         "003.very-cumulative": "conditional",
     }  # fmt: skip
 

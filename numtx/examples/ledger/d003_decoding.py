@@ -33,7 +33,10 @@ CROSS = "decoder.0.cross_attention"
 BEAM_FIRST = {"Today": 0.35, "The": 0.28, "It": 0.15, "Weather": 0.12, "Good": 0.10}
 BEAM = {"The weather": -0.5, "Today is": -0.6, "The sky": -0.7, "It is": -0.8, "Today the": -0.9}
 SECOND = PROBABILITIES[1]  # after Today
-STARTS = np.array([BEAM_FIRST[name.split()[0]] for name in BEAM])
+# The probability of each first word, and of each second where it is stated (1 where not), at the
+# upper end of their rounding.
+STARTS = np.array([BEAM_FIRST[name.split()[0]] for name in BEAM]) + 0.005
+SECONDS = np.array([1.0, SECOND["is"] + 0.005, 1.0, 1.0, SECOND["the"] + 0.005])
 
 # A small model of words: the next word depends on the one before. 'The' is less likely than
 # 'Today' and leads to the better sentence. (Chosen to show what a search can and cannot do.)
@@ -103,35 +106,6 @@ def _joint_witness(stated: tuple[float, float]) -> tuple[bool, str]:
         best > other,
         f"with 0.9 for each further word P(The weather is nice today) = {best:.3f}; P(Today is nice weather) <= {other:.3f} from the stated numbers",
     )
-
-
-def _reading(scores: Array, base: float = math.e, lengths: float = 1.0) -> bool:
-    """Whether each stated score is at least possible: log P / length, P <= P(first word)."""
-    most = np.log(STARTS + 0.005) / math.log(base) / lengths
-    return bool((scores - 0.05 <= most).all())
-
-
-def _readings() -> tuple[bool, str]:
-    scores = np.array(list(BEAM.values()))
-    fits = {
-        "natural log": _reading(scores),
-        "log10": _log10(scores),
-        "mean per word": _mean_log(scores),
-    }
-    return any(fits.values()), ", ".join(
-        f"{name}: {'possible' if ok else 'impossible'}" for name, ok in fits.items()
-    )
-
-
-def _log10(scores: Array) -> bool:
-    """Base 10, with the second words stated for Today (is 0.42, the 0.25)."""
-    today = np.log10([0.355 * 0.425, 0.355 * 0.255])
-    return _reading(scores, 10.0) and bool((scores[[1, 4]] - 0.05 <= today).all())
-
-
-def _mean_log(scores: Array) -> bool:
-    today = np.log([0.355 * 0.425, 0.355 * 0.255]) / 2
-    return _reading(scores, lengths=2.0) and bool((scores[[1, 4]] - 0.05 <= today).all())
 
 
 def _very(stated: str) -> str | None:
@@ -315,11 +289,12 @@ ROWS = [
     Row("003.beam-first", "Beam", "first words Today 0.35, The 0.28, It 0.15, Weather 0.12, Good 0.10", Illustration(tuple(BEAM_FIRST.values()), _first_words, (no_more_than_one,)), "they sum to 1.00: rounding leaves 0.025 at most for the other 9995 words", at="704: 一 五 0.35 0.28 0.15 0.12 0.10 五 一"),
     Row("003.beam-first-rest", "Beam", "the same five and 0.17 for all other words, as in greedy's list", Illustration((*BEAM_FIRST.values(), 0.17), None, (no_more_than_one,)), "greedy's four words leave 0.17 to the others; It and Good would take 0.17 of it"),
     Row("003.beam-first-it", "Beam", "P(It) is greedy's 0.08", Claim(0.08, _other_list), "two lists for one step of one model"),
-    Row("003.beam-scores", "Beam", "log-probabilities of the five kept, given P(first word)", Illustration(tuple(BEAM.values()), None, (never_rises(STARTS, 0.005),), 1), "log 0.28 = -1.27 bounds The weather and The sky, log 0.35 = -1.05 both of Today", at="708: 二 五 0.5 0.6 0.7 0.8 0.9"),
+    Row("003.beam-scores", "Beam", "log-probabilities of the five kept, given P(first word)", Illustration(tuple(BEAM.values()), None, (never_rises(np.log(STARTS)),), 1), "log 0.28 = -1.27 bounds The weather and The sky, log 0.35 = -1.05 both of Today", at="708: 二 五 0.5 0.6 0.7 0.8 0.9"),
     Row("003.beam-scores-sum", "Beam", "the five scores as log-probabilities, whatever the first words are", Illustration(tuple(BEAM.values()), None, (disjoint,), 1), "five different sequences"),
     Row("003.beam-today-is", "Beam", "Today is: log(0.35 * 0.42)", Figures(-0.6, lambda: math.log(0.35 * SECOND["is"]), 1)),
     Row("003.beam-today-the", "Beam", "Today the: log(0.35 * 0.25)", Figures(-0.9, lambda: math.log(0.35 * SECOND["the"]), 1)),
-    Row("003.beam-readings", "Beam", "some other reading saves the scores (base 10, mean over the words)", Claim(True, _readings)),
+    Row("003.beam-scores-mean", "Beam", "the five scores as means over the two words", Illustration(tuple(BEAM.values()), None, (never_rises(np.log(STARTS) / 2),), 1), "log P / 2, as with length normalisation"),
+    Row("003.beam-scores-log10", "Beam", "the five scores as logarithms to base 10, with is 0.42 and the 0.25 after Today", Illustration(tuple(BEAM.values()), None, (never_rises(np.log10(STARTS * SECONDS)),), 1), "log10(0.35 * 0.42) = -0.83"),
     Row("003.beam-today-was", "Beam", "Today the is kept and Today was may be dropped: the more probable of the two", Same("Today the", lambda: max(("Today the", "Today was"), key=lambda x: SECOND[x.split()[1]])), "0.25 against 0.18"),
     Row("003.beam-kept", "Beam", "five paths stay in every step: hypotheses after step 2 of a search with room for more", Same(5, lambda: len(_beam({"<bos>": BEAM_FIRST, **{first: dict(SECOND) for first in BEAM_FIRST}}, 5, 2)[-1])), at="710: 一 五"),
     Row("003.beam-back", "Beam", "beam search can go back (能够“回头”)", Claim(True, _goes_back), "it can change its mind among what it kept; what it dropped never returns", at="712: 一 一"),

@@ -111,20 +111,18 @@ def log_span(basis: Array) -> Argument:
     return argument
 
 
-def never_rises(prefix: Array, prefix_half: float) -> Argument:
-    """The log-probability of a sequence is at most that of its first word.
+def never_rises(most: Array) -> Argument:
+    """The log-probability of a sequence is at most that of any of its beginnings.
 
-    prefix  the stated probability of the first word of each sequence
+    most  that of the beginnings, at the upper end of their own rounding
     """
-    most = np.log(prefix + prefix_half)
 
     def argument(stated: Array, half: float) -> str | None:
-        wrong = stated - half > most
-        if wrong.any():
+        if (stated - half > most).any():
             i = int(np.argmax(stated - most))
             return (
-                "a sequence is never more probable than its first word: "
-                f"{stated.flat[i]:g} stated where log P(first word) = {np.log(prefix).flat[i]:.2f}"
+                "a sequence is never more probable than its beginning: "
+                f"{stated.flat[i]:g} stated where at most {most.flat[i]:.2f} is possible"
             )
         return None
 

@@ -48,12 +48,20 @@ def test_summary_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert len({display_width(line) for line in lines}) == 1
 
 
+def test_the_readme_has_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figures", "--summary", "--width", "100"]) == 0
+    readme = (EXPECTED.parents[2] / "README.md").read_text(encoding="utf-8")
+    for line in capsys.readouterr().out.splitlines():
+        assert f"    {line.rstrip()}\n" in readme
+
+
 def test_one_row_at_length_shows_its_stages(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["figures", "--figure", "003.cross-row"]) == 0
     out = capsys.readouterr().out
     assert "attainable" in out and "parameters of the row's witness" in out
     assert "== decoder.0.cross_attention" in out
-    assert "0.15      0.25" in " ".join(out.split("1 今")[-1:]) or "0.15" in out
+    row = next(line for line in out.splitlines() if line.startswith("1 今"))
+    assert row.split()[2:9] == ["0.15", "0.25", "0.20", "0.10", "0.12", "0.10", "0.08"]
 
 
 def test_a_changed_verdict_is_exit_code_1(

@@ -6,12 +6,13 @@ is read from a recorded run of the whole model, never from the algebra.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ...shapes import Array
-from ...trace.trace import Trace, record
+from ...trace.trace import Trace
 from ..example import Example
 
 Parameters = dict[str, Array]
@@ -19,7 +20,7 @@ Parameters = dict[str, Array]
 
 def run(made: Example, parameters: Mapping[str, Array]) -> Trace:
     """The example's forward pass with other parameters."""
-    return record(made.config, parameters, made.batch, gradients=False)
+    return dataclasses.replace(made, parameters=parameters).trace(gradients=False)
 
 
 def write_output(

@@ -102,6 +102,12 @@ def test_the_plane_holds_rows_of_a_norm_and_no_others(seed: int) -> None:
     assert on_a_plane(rng.standard_normal((7, 4)), 0.001) is not None
 
 
+def test_the_plane_does_not_speak_of_a_gain_of_zero() -> None:
+    rows = np.random.default_rng(0).standard_normal((7, 4))
+    rows[:, 2] = 0.3
+    assert on_a_plane(rows, 0.001) is None
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_span_holds_weights_of_its_keys_and_no_others(seed: int) -> None:
     rng = np.random.default_rng(seed)

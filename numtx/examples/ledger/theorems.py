@@ -60,9 +60,12 @@ def on_a_plane(stated: Array, half: float) -> str | None:
     For the signs of the gains, s, and d + 1 rows, solve y^T·H = s, sum(y) = 0. For any normal a
     with those signs the rows then deviate from every plane by at least |a|_1 / |y|_1, while
     rounding moves a row by at most half * |a|_1. So a pattern of signs is excluded where
-    1 / |y|_1 > half for some choice of rows.
+    1 / |y|_1 > half for some choice of rows. A gain of 0 has no sign: it makes its column
+    constant, and where a column could be that the argument does not apply.
     """
     count, width = stated.shape
+    if (np.ptp(stated, axis=0) <= 2 * half).any():
+        return None
     weakest = np.inf
     for tail in itertools.product((1.0, -1.0), repeat=width - 1):
         strongest = 0.0

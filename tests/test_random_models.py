@@ -263,11 +263,11 @@ def compare_with_differences(
     every_cell: bool,
 ) -> None:
     """Central differences along random directions of length 1 and along single cells; a
-    difference of rounded objectives is off by some eps * objective / H."""
+    difference of two objectives, each off by some eps of itself, is off by eps * objective / H."""
     generator = np.random.default_rng(seed)
     gradients = {name: trace.grad(f"parameters/{name}") for name in own}
     largest = max(float(np.abs(g).max()) for g in gradients.values())
-    rounding = 2.0 * float(np.finfo(np.float64).eps) * abs(objective(own)) / H
+    rounding = 8.0 * float(np.finfo(np.float64).eps) * abs(objective(own)) / H
     for name, gradient in gradients.items():
         tolerance = 1e-6 * max(float(np.abs(gradient).max()), 1e-3 * largest) + rounding
         directions = [generator.standard_normal(gradient.shape) for _ in range(2)]

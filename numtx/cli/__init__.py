@@ -28,6 +28,7 @@ COMMANDS = (
     "generate",
     "cost",
     "figures",
+    "learn",
 )
 
 

@@ -1,0 +1,97 @@
+"""`numtx learn`: the lessons, and one of them run."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import runpy
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import LessonError, UsageError
+
+FOLDER = Path(__file__).resolve().parents[2] / "walkthroughs"
+PLACE = {
+    "en": "the lessons are not part of an installed copy: they are in the repository of numtx, "
+    "folder walkthroughs (run them from a checkout)",
+    "zh": "安装的副本不含课程：课程在 numtx 仓库的 walkthroughs 目录里（请在检出的仓库中运行）",
+}
+
+
+class Entry(NamedTuple):
+    """A lesson in the list."""
+
+    number: str
+    name: str
+    question: dict[str, str]
+    path: Path
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "learn",
+        help="list the lessons and run one",
+        description="List the lessons, or run one: numtx learn 03, or numtx learn masks.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("lesson", nargs="?", help="a number or a part of a name (default: list)")
+    parser.add_argument("--lang", choices=("zh", "en"), default="en", help="default en")
+
+
+def run(args: argparse.Namespace) -> int:
+    found = lessons(FOLDER)
+    if not found:
+        print(PLACE[args.lang])
+        return 0
+    if args.lesson is None:
+        for entry in found:
+            print(f"{entry.number} {entry.name:<20} {entry.question[args.lang]}")
+        return 0
+    path = choose(found, args.lesson).path
+    before = sys.argv
+    sys.argv = [str(path), "--lang", args.lang]
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except LessonError as error:
+        print(f"numtx: {path.name}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        sys.argv = before
+    return 0
+
+
+def lessons(folder: Path) -> list[Entry]:
+    """The lessons of a folder in order; their questions are read without running them."""
+    found = []
+    for path in sorted(folder.glob("[0-9][0-9]_*.py")):
+        number, name = path.stem.split("_", 1)
+        found.append(Entry(number, name, _question(path), path))
+    return found
+
+
+def choose(found: list[Entry], text: str) -> Entry:
+    """The lesson with this number or name, or the only one whose name has this part."""
+    wanted = text.replace("-", "_").lower()
+    exact = [e for e in found if wanted in (e.number, e.number.lstrip("0"), e.name, e.path.stem)]
+    matches = exact or [e for e in found if wanted in e.name]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(f"{e.number} {e.name}" for e in matches)
+        raise UsageError(f"{text!r} fits several lessons: {names}")
+    raise UsageError(f"no lesson {text!r}; `numtx learn` lists them")
+
+
+def _question(path: Path) -> dict[str, str]:
+    """Both texts of the question that the file gives to Lesson."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Lesson":
+            return {
+                word.arg: word.value.value
+                for word in node.keywords
+                if word.arg in ("zh", "en")
+                and isinstance(word.value, ast.Constant)
+                and isinstance(word.value.value, str)
+            }
+    raise LessonError(f"{path.name}: gives no question to Lesson")

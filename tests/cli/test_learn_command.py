@@ -1,0 +1,84 @@
+"""`numtx learn`: the list, the choice, and a run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from numtx.cli import learn, main
+
+LESSON = """
+from numtx.lessons import Lesson
+lesson = Lesson(zh="为什么？", en="Why?", before=("", ""), document="003")
+lesson.check({holds}, zh="对", en="So it is.")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for number, name in enumerate(("masks", "masks_again", "broken"), start=1):
+        text = LESSON.format(holds=name != "broken")
+        (tmp_path / f"{number:02}_{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(learn, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_list_in_both_languages(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["learn"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["01", "masks", "Why?"], ["02", "masks_again", "Why?"], ["03", "broken", "Why?"],
+    ]  # fmt: skip
+    assert main(["learn", "--lang", "zh"]) == 0
+    assert "为什么？" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "word", ["2", "02", "masks_again", "masks-again", "again", "02_masks_again"]
+)
+def test_choice(folder: Path, word: str) -> None:
+    assert learn.choose(learn.lessons(folder), word).number == "02"
+
+
+def test_run_of_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = list(sys.argv)
+    assert main(["learn", "masks", "--lang", "zh"]) == 0
+    assert capsys.readouterr().out.startswith("问题: 为什么？")
+    assert sys.argv == arguments
+
+
+def test_a_claim_that_fails_is_exit_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["learn", "3"]) == 1
+    assert "03_broken.py: the claim does not hold: So it is." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word, says", [("mask", "fits several"), ("9", "no lesson '9'")])
+def test_a_wrong_word(
+    folder: Path, capsys: pytest.CaptureFixture[str], word: str, says: str
+) -> None:
+    assert main(["learn", word]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err and captured.err.count("\n") == 1
+
+
+def test_an_installed_copy_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(learn, "FOLDER", tmp_path / "none")
+    assert main(["learn"]) == 0
+    out = capsys.readouterr().out
+    assert "folder walkthroughs" in out and out.count("\n") == 1
+
+
+def test_the_list_runs_nothing() -> None:
+    code = (
+        "import sys; from numtx.cli import main; main(['learn']); "
+        "assert 'numpy' not in sys.modules and 'numtx.lessons' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= 1

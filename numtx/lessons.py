@@ -22,15 +22,18 @@ Run it with `--lang zh` or `--lang en` (the default).
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from .errors import LessonError
+from .render.cell_text import Names, cell_text
 from .render.grid import Grid, display_width, grid_text
 from .render.numbers import cell
 from .render.stage_grid import Style
 from .shapes import Array
+from .trace.explain import explain, explain_gradient, find_cells
 from .trace.text import select, trace_text
 from .trace.trace import Trace
 
@@ -67,6 +70,16 @@ class Lesson:
         style = Style(precision=precision, lang=self.lang, width=WIDTH)
         for block in trace_text(trace, style, select(trace.graph, list(stages)), gradients):
             print("\n" + block)
+
+    def explain(self, trace: Trace, cell: str, *, gradient: bool = False, depth: int = 1) -> None:
+        """The arithmetic of a cell such as `logits[4,1]`, as `numtx cell` writes it."""
+        shapes = {name: array.shape for name, array in trace.arrays.items()}
+        names = Names(trace.graph, shapes, trace.tokens, trace.vocabulary)
+        how = explain_gradient if gradient else explain
+        for address in find_cells(trace, cell):
+            explained = how(trace, address.name, address.cell, depth)
+            for block in cell_text(explained, names, Style(lang=self.lang, width=WIDTH)):
+                print("\n" + block)
 
     def grid(
         self,
@@ -117,17 +130,14 @@ def wrapped(text: str, width: int) -> str:
 
 
 def _pieces(text: str) -> list[str]:
-    """Words with the space behind them; a Chinese character, with the mark behind it, is one."""
-    pieces = [""]
-    for character in text:
-        wide = display_width(character) == 2
-        if wide and character not in "，。；：？！、）」』”":
-            pieces.append(character)
-        else:
-            pieces[-1] += character
-        if character == " " or (wide and character not in "（「『“"):
-            pieces.append("")
-    return [piece for piece in pieces if piece]
+    """Words, and Chinese characters one by one, with their marks and the space behind them."""
+    return [piece for piece in _PIECE.findall(text) if piece]
+
+
+_OPENING, _CLOSING, _WIDE = "（「『“", "，。；：？！、）」』”", "\u2e80-\u9fff\uf900-\uffef"
+_PIECE = re.compile(
+    f"[{_OPENING}]*(?:[{_WIDE}]|[^\\s{_WIDE}{_OPENING}{_CLOSING}]+)?[{_CLOSING}]*\\s*"
+)
 
 
 def _lang_of(arguments: list[str]) -> str:

@@ -1,0 +1,193 @@
+"""Special tokens, shifting and padding, and the three jobs each of <bos> and <eos>."""
+
+import dataclasses
+
+import numpy as np
+
+from numtx import Batch, forward, generate, load_example
+from numtx.lessons import Lesson
+from numtx.sequences import SCHEMES, frame, pad, pad_labels, sentence_vectors
+from numtx.training.loop import train
+from numtx.training.recipe import Recipe
+from numtx.training.run import Run
+
+lesson = Lesson(
+    zh="一句话交给模型之前，为什么要加上 <bos>、<eos> 和 <pad>？",
+    en="Why do <bos>, <eos> and <pad> join a sentence before a model reads it?",
+    before=("什么都不用先知道。", "Nothing."),
+    document="003, 一; 二 第一幕; 三",
+)
+
+# %%
+lesson.head(zh="从字到编号", en="From characters to ids")
+example = load_example("weather")
+vocabulary = example.vocabulary
+sentence = list("今天天气很好")
+ids = vocabulary.encode(sentence)
+lesson.say(
+    zh=f"模型只会算数，所以每个词元（这里是一个字）先换成它在词表中的编号。本课的词表有"
+    f" {len(vocabulary)} 个词元，其中有三个不是字，而是记号。",
+    en=f"A model can only calculate, so each token (here: a character) is first replaced by its"
+    f" number in a vocabulary. Ours has {len(vocabulary)} tokens; three of them are no"
+    " characters but signs.",
+)
+lesson.table(["token", *vocabulary.tokens], [["id", *range(len(vocabulary))]])
+lesson.check(
+    vocabulary.decode(ids) == sentence and ids[1] == ids[2],
+    zh=f"“今天天气很好”成了 {ids}，可以原样换回；两个“天”的编号相同。",
+    en=f"今天天气很好 becomes {ids}, and turns back; both 天 have one id.",
+)
+
+# %%
+lesson.head(zh="一个样本，三条序列", en="One sample, three sequences")
+framed = frame("classic", sentence, sentence)
+source = vocabulary.encode(framed.encoder)
+lesson.say(
+    zh="模型有两半：编码器读原句，解码器写出结果，这里的任务是复述。训练时解码器在每个位置"
+    "读到正确的前文，要猜下一个词元；正确答案叫标签。",
+    en="Our model has two halves: an encoder reads the source and a decoder writes; the task is"
+    " to repeat the sentence. In training the decoder reads, at every place, the right beginning"
+    " and has to guess the next token. The right answers are called labels.",
+)
+places = [str(i) for i in range(len(framed.labels))]
+lesson.table(
+    ["", *places],
+    [["encoder", *framed.encoder], ["decoder", *framed.decoder], ["labels", *framed.labels]],
+)
+lesson.check(
+    framed.decoder[1:] == framed.labels[:-1],
+    zh="标签就是解码器输入左移一格：每一列上面是读到的，下面是要猜的。",
+    en="The labels are the decoder's input, shifted by one: what a place must guess is what the"
+    " next place reads.",
+)
+
+# %%
+lesson.head(zh="<bos> 的三件事", en="Three jobs of <bos>")
+logits = forward(example.config, example.parameters, example.batch)[0].logits
+lesson.say(
+    zh=f"眼下把模型当作黑盒：它在每个位置给词表里每个词元一个分数，叫 logits，形状是"
+    f" {logits.shape}（批次、位置、词元）。第一件事：左移之后第一格空了出来，<bos> 填上它，"
+    "第一个字才有地方可猜。",
+    en="For now the model is a black box that gives every token of the vocabulary a score at"
+    f" every place. The scores are called logits; their shape is {logits.shape} (batch, places,"
+    " tokens). First job: the shift leaves the first place empty. <bos> fills it, and so the"
+    " first character can be guessed somewhere.",
+)
+other = [[vocabulary["的"], *example.batch.decoder_ids[0][1:]]]
+changed = forward(
+    example.config, example.parameters, dataclasses.replace(example.batch, decoder_ids=other)
+)[0].logits
+moved = np.abs(changed - logits).max(-1)[0]
+lesson.grid(moved[None], ["change"], framed.decoder, decimals=3)
+lesson.check(
+    (moved > 0).all(),
+    zh="第二件事：它是锚。把 <bos> 换成“的”，后面每个位置的分数都变了：大家都回头看它。",
+    en="Second job: an anchor. With 的 in its place the scores of every later place move too:"
+    " all of them look back at it.",
+)
+shifted = Batch([[vocabulary["的"], *source[1:]]], [[vocabulary["<bos>"]]])
+plain = Batch([source], [[vocabulary["<bos>"]]])
+alone, alone_other = (
+    forward(example.config, example.parameters, batch)[0].logits for batch in (plain, shifted)
+)
+lesson.check(
+    not np.allclose(alone, alone_other),
+    zh="第三件事：从 <bos> 所在处第一次查看原句。解码器只有 <bos>，原句换一个字，分数就不同。",
+    en="Third job: at its place the source is consulted for the first time. The decoder has"
+    " nothing but <bos>, and yet one other character in the source changes the scores.",
+)
+
+# %%
+lesson.head(zh="<eos> 的三件事", en="Three jobs of <eos>")
+lesson.say(
+    zh="第一件事在编码器：标出原句的尽头。编码器给每个词元一个向量，<eos> 的向量能汇聚全句，"
+    "常被当作句子的代表。逐字把原句的字换成“的”，看它变多少：",
+    en="First job, in the encoder: it marks the end of the source. The encoder gives every token"
+    " a vector; that of <eos> can gather the whole sentence and often stands for it. We replace"
+    " each character by 的 in turn and see how far the vector moves:",
+)
+
+
+def end_vector(read):
+    """The encoder's vector at <eos>."""
+    batch = Batch([read], [[vocabulary["<bos>"]]])
+    output = forward(example.config, example.parameters, batch)[0].encoder_output
+    return sentence_vectors(output, [read], vocabulary["<eos>"])[0]
+
+
+variants = [[vocabulary["的"] if i == j else x for j, x in enumerate(source)] for i in range(6)]
+distance = [float(np.abs(end_vector(v) - end_vector(source)).max()) for v in variants]
+lesson.grid(np.array([distance]), ["change"], sentence, decimals=3)
+lesson.check(
+    min(distance) > 0,
+    zh="每一个字都传到了 <eos> 的向量里。",
+    en="Every character reaches the vector of <eos>.",
+)
+limit = 12
+prompt = Batch([source], [[vocabulary["<bos>"]]])
+run = train(Run(example.config, example.parameters, Recipe(learning_rate=0.01)), example.batch, 150)
+before, after = (
+    generate(example.config, p, prompt, max_new_tokens=limit, eos=vocabulary["<eos>"]).new[0]
+    for p in (example.parameters, run.parameters)
+)
+lesson.say(
+    zh=f"第二件事在标签里：最后一个标签是 <eos>，模型由此学会何时停。第三件事在生成时：模型写出"
+    f" <eos>，循环就结束。未训练的模型写了 {len(before)} 个（上限 {limit}）："
+    f"{''.join(vocabulary.decode(before))}；训练 {run.step} 步之后：{''.join(vocabulary.decode(after))}",
+    en="Second job, in the labels: the last label is <eos>, and from it the model learns when to"
+    " stop. Third job, when the model writes by itself: the loop ends as soon as it writes <eos>."
+    f" Untrained, the model writes {len(before)} tokens (the limit was {limit}):"
+    f" {''.join(vocabulary.decode(before))}. After {run.step} steps of training:"
+    f" {''.join(vocabulary.decode(after))}",
+)
+lesson.check(
+    len(before) == limit and vocabulary.decode(after) == framed.labels,
+    zh="只有训练过的模型自己停了下来，而且停在 <eos>。",
+    en="Only the trained model stopped by itself, and it stopped at <eos>.",
+)
+
+# %%
+lesson.head(zh="<pad>：长短不一的句子放进一个数组", en="<pad>: sentences of several lengths")
+padding = load_example("padding")
+words = padding.vocabulary
+rows = [words.encode(frame("classic", list(text)).encoder) for text in ("今天很好", "明天会下雨吧")]
+padded, real = pad(rows, words["<pad>"])
+lesson.table(
+    ["", *(str(i) for i in range(padded.shape[1]))],
+    [[f"row {i}", *words.decode(row)] for i, row in enumerate(padded.tolist())]
+    + [[f"real {i}", *row] for i, row in enumerate(real.astype(int).tolist())],
+)
+together = forward(padding.config, padding.parameters, padding.batch)[0].encoder_output
+single = Batch([rows[0]], [[words["<bos>"]]])
+by_itself = forward(padding.config, padding.parameters, single)[0].encoder_output
+lesson.check(
+    np.allclose(together[0, : len(rows[0])], by_itself[0], atol=1e-12),
+    zh="模型知道哪些是填充，短句的结果与单独计算时一样：<pad> 只占位置。",
+    en="The model is told which tokens are real, and so the short row comes out as it does"
+    " alone: <pad> holds a place and does nothing else.",
+)
+bart = frame("bart", ["A"], ["B"])
+gpt = SCHEMES["gpt"]
+lesson.say(
+    zh=f"别的模型家族有别的记号，道理相同。GPT 只有 {gpt.special[0]}，开头结尾都用它；BART 的"
+    f"解码器读 {' '.join(bart.decoder)}，要猜 {' '.join(bart.labels)}。",
+    en=f"Other families use other signs for the same jobs. GPT has {gpt.special[0]} alone, to"
+    f" begin and to end; the decoder of BART reads {' '.join(bart.decoder)} and has to guess"
+    f" {' '.join(bart.labels)}.",
+)
+
+# %%
+lesson.exercise(
+    zh="上面两句话各自复述，标签也填成一个数组，填充处不计分。一共有几个标签计分？",
+    en="Both sentences are to be repeated, and their labels are padded too; padding does not"
+    " count. How many labels count?",
+)
+labels = pad_labels(rows)
+counted = int((labels >= 0).sum())
+lesson.check(
+    counted == sum(len(row) for row in rows) == int(real.sum()),
+    zh=f"{counted} 个：两句的字数，再各加一个 <eos>。填充处的标签是 {labels.min()}，意思是不计。",
+    en=f"{counted}: the characters of both, and one <eos> each. A label of {labels.min()} means:"
+    " ignored.",
+)
+lesson.result(ids=ids, labels=vocabulary.encode(framed.labels), written=after, counted=counted)

@@ -65,9 +65,19 @@ class Lesson:
         """A heading."""
         print(f"\n== {self._choose(zh, en)} ==")
 
-    def show(self, trace: Trace, *stages: str, precision: int = 2, gradients: bool = False) -> None:
-        """Stages of a trace with formulas, shapes and grids; patterns as on the command line."""
-        style = Style(precision=precision, lang=self.lang, width=WIDTH)
+    def show(
+        self,
+        trace: Trace,
+        *stages: str,
+        precision: int = 2,
+        gradients: bool = False,
+        row: int | None = None,
+    ) -> None:
+        """Stages of a trace with formulas, shapes and grids; patterns as on the command line.
+
+        row  of the batch, where only one is to be seen
+        """
+        style = Style(precision=precision, lang=self.lang, width=WIDTH, row=row)
         for block in trace_text(trace, style, select(trace.graph, list(stages)), gradients):
             print("\n" + block)
 

@@ -148,8 +148,8 @@ lesson.check(
 
 # %%
 lesson.exercise(
-    zh=f"文档 003 印出了一张位置表，两位小数。它的 base 是常用的 {bases[2]:g}，还是 {bases[1]:g}？",
-    en=f"Document 003 prints a position table to two decimals. Is its base the usual {bases[2]:g},"
+    zh=f"文档印出了一张位置表，两位小数。它的 base 是常用的 {bases[2]:g}，还是 {bases[1]:g}？",
+    en=f"The document prints a position table to two decimals. Is its base the usual {bases[2]:g},"
     f" or {bases[1]:g}?",
 )
 usual, own = (float(np.abs(table_of(base) - np.array(POSITIONS)).max()) for base in bases[:0:-1])

@@ -61,6 +61,10 @@ class Lesson:
         """A paragraph."""
         print("\n" + wrapped(self._choose(zh, en), WIDTH))
 
+    def word(self, *, zh: str, en: str) -> str:
+        """A word or a label in the language of the lesson, for tables."""
+        return self._choose(zh, en)
+
     def head(self, *, zh: str, en: str) -> None:
         """A heading."""
         print(f"\n== {self._choose(zh, en)} ==")

@@ -31,7 +31,10 @@ lesson.say(
     f" number in a vocabulary. Ours has {len(vocabulary)} tokens; three of them are no"
     " characters but signs.",
 )
-lesson.table(["token", *vocabulary.tokens], [["id", *range(len(vocabulary))]])
+lesson.table(
+    [lesson.word(zh="词元", en="token"), *vocabulary.tokens],
+    [[lesson.word(zh="编号", en="id"), *range(len(vocabulary))]],
+)
 lesson.check(
     vocabulary.decode(ids) == sentence and ids[1] == ids[2],
     zh=f"“今天天气很好”成了 {ids}，可以原样换回；两个“天”的编号相同。",
@@ -49,10 +52,12 @@ lesson.say(
     " to repeat the sentence. In training the decoder reads, at every place, the right beginning"
     " and has to guess the next token. The right answers are called labels.",
 )
-places = [str(i) for i in range(len(framed.labels))]
+encoder = lesson.word(zh="编码器读", en="encoder reads")
+decoder = lesson.word(zh="解码器读", en="decoder reads")
+answers = lesson.word(zh="标签", en="labels")
 lesson.table(
-    ["", *places],
-    [["encoder", *framed.encoder], ["decoder", *framed.decoder], ["labels", *framed.labels]],
+    ["", *(str(i) for i in range(len(source)))],
+    [[encoder, *framed.encoder], [decoder, *framed.decoder], [answers, *framed.labels]],
 )
 lesson.check(
     framed.decoder[1:] == framed.labels[:-1],
@@ -78,17 +83,16 @@ changed = forward(
     example.config, example.parameters, dataclasses.replace(example.batch, decoder_ids=other)
 )[0].logits
 moved = np.abs(changed - logits).max(-1)[0]
-lesson.grid(moved[None], ["change"], framed.decoder, decimals=3)
+lesson.grid(moved[None], [lesson.word(zh="变化", en="change")], framed.decoder, decimals=3)
 lesson.check(
     (moved > 0).all(),
     zh="第二件事：它是锚。把 <bos> 换成“的”，后面每个位置的分数都变了：大家都回头看它。",
     en="Second job: an anchor. With 的 in its place the scores of every later place move too:"
     " all of them look back at it.",
 )
-shifted = Batch([[vocabulary["的"], *source[1:]]], [[vocabulary["<bos>"]]])
-plain = Batch([source], [[vocabulary["<bos>"]]])
 alone, alone_other = (
-    forward(example.config, example.parameters, batch)[0].logits for batch in (plain, shifted)
+    forward(example.config, example.parameters, Batch([read], [[vocabulary["<bos>"]]]))[0].logits
+    for read in (source, [vocabulary["的"], *source[1:]])
 )
 lesson.check(
     not np.allclose(alone, alone_other),
@@ -117,7 +121,7 @@ def end_vector(read):
 
 variants = [[vocabulary["的"] if i == j else x for j, x in enumerate(source)] for i in range(6)]
 distance = [float(np.abs(end_vector(v) - end_vector(source)).max()) for v in variants]
-lesson.grid(np.array([distance]), ["change"], sentence, decimals=3)
+lesson.grid(np.array([distance]), [lesson.word(zh="变化", en="change")], sentence, decimals=3)
 lesson.check(
     min(distance) > 0,
     zh="每一个字都传到了 <eos> 的向量里。",
@@ -152,10 +156,11 @@ padding = load_example("padding")
 words = padding.vocabulary
 rows = [words.encode(frame("classic", list(text)).encoder) for text in ("今天很好", "明天会下雨吧")]
 padded, real = pad(rows, words["<pad>"])
+row, truth = lesson.word(zh="句", en="row"), lesson.word(zh="真", en="real")
 lesson.table(
     ["", *(str(i) for i in range(padded.shape[1]))],
-    [[f"row {i}", *words.decode(row)] for i, row in enumerate(padded.tolist())]
-    + [[f"real {i}", *row] for i, row in enumerate(real.astype(int).tolist())],
+    [[f"{row} {i}", *words.decode(r)] for i, r in enumerate(padded.tolist())]
+    + [[f"{truth} {i}", *r] for i, r in enumerate(real.astype(int).tolist())],
 )
 together = forward(padding.config, padding.parameters, padding.batch)[0].encoder_output
 single = Batch([rows[0]], [[words["<bos>"]]])

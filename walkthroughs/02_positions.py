@@ -65,7 +65,9 @@ lost = encode(None, straight) - encode(None, backwards)
 kept = encode("sinusoidal", straight) - encode("sinusoidal", backwards)
 names = vocabulary.decode(ids.tolist())
 lesson.grid(
-    np.abs([lost.max(1), np.abs(kept).max(1)]), ["without", "with"], [f"{n}" for n in names]
+    np.abs([lost.max(1), np.abs(kept).max(1)]),
+    [lesson.word(zh="无位置", en="without"), lesson.word(zh="有位置", en="with")],
+    names,
 )
 lesson.check(
     np.abs(lost).max() < 1e-12 and np.abs(kept).max() > 0.1,
@@ -132,7 +134,11 @@ lesson.say(
     " yet even a long text does not bring it round. One turn of the slowest hand takes:",
 )
 lesson.table(
-    ["base", "places per turn", "last place: sin of the slowest"],
+    [
+        "base",
+        lesson.word(zh="转一圈的格数", en="places per turn"),
+        lesson.word(zh="句末：最慢的正弦", en="last place: sine of the slowest"),
+    ],
     [
         [f"{b:g}", f"{s:.1f}", f"{table_of(b)[-1, 2]:.3f}"]
         for b, s in zip(bases, slowest, strict=True)

@@ -101,7 +101,11 @@ lesson.check(
 unscaled = dataclasses.replace(
     example, config=dataclasses.replace(example.config, score_scale=1.0)
 ).trace(gradients=False)[f"{place}.weights"][0, 0]
-lesson.grid(np.stack((weights[row], unscaled[row])), ["divided", "not divided"], names)
+lesson.grid(
+    np.stack((weights[row], unscaled[row])),
+    [lesson.word(zh="除过", en="divided"), lesson.word(zh="没除", en="not divided")],
+    names,
+)
 lesson.check(
     unscaled[row].max() > weights[row].max(),
     zh="不除的话，最大的份额更大：softmax 变尖，别的词元更难被听见。",
@@ -143,7 +147,11 @@ lesson.say(
     f" {several.config.width}; its shares have the shape {shape}: batch, heads, queries, keys.",
 )
 words = several.tokens["encoder"][1]
-lesson.grid(side[f"{place}.weights"][1, :, 0], ["head 0", "head 1"], words)
+lesson.grid(
+    side[f"{place}.weights"][1, :, 0],
+    [f"{lesson.word(zh='头', en='head')} {h}" for h in range(shape[1])],
+    words,
+)
 lesson.check(
     shape[1] * side[f"{place}.queries"].shape[-1] == several.config.width
     and not np.allclose(side[f"{place}.weights"][1, 0], side[f"{place}.weights"][1, 1]),
@@ -162,7 +170,7 @@ pinned[row] = 0.5
 equal = example.trace(gradients=False, pins={f"{place}.scores": pinned[None, None]})
 lesson.grid(
     np.stack((equal[f"{place}.context"][0, 0, row], values.mean(0))),
-    ["its context", "mean of V"],
+    [lesson.word(zh="它得到的", en="its context"), lesson.word(zh="V 的平均", en="mean of V")],
     [f"d{i}" for i in range(width)],
 )
 lesson.check(

@@ -40,12 +40,13 @@ lesson.check(
     en="The mask is a lower triangle; hidden shares are exactly zero (printed as a dot), not merely"
     " small.",
 )
+plain, _ = forward(example.config, example.parameters, example.batch)
 late = [[*example.batch.decoder_ids[0][:-1], example.vocabulary["是"]]]
 other = forward(
     example.config, example.parameters, dataclasses.replace(example.batch, decoder_ids=late)
 )[0]
-moved = np.abs(other.logits - trace["logits"]).max(-1)[0]
-lesson.grid(moved[None], ["change"], names, decimals=3)
+moved = np.abs(other.logits - plain.logits).max(-1)[0]
+lesson.grid(moved[None], [lesson.word(zh="变化", en="change")], names, decimals=3)
 lesson.check(
     (moved[:-1] == 0).all() and moved[-1] > 0,
     zh="改掉最后一个词元，前面的分数一位也不变：信息只从左往右流。",

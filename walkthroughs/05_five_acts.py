@@ -24,7 +24,11 @@ trace = example.trace()
 source, target, labels = (example.tokens[x][0] for x in ("encoder", "decoder", "labels"))
 lesson.table(
     ["", *(str(i) for i in range(len(source)))],
-    [["encoder", *source], ["decoder", *target], ["labels", *labels]],
+    [
+        [lesson.word(zh="编码器读", en="encoder reads"), *source],
+        [lesson.word(zh="解码器读", en="decoder reads"), *target],
+        [lesson.word(zh="标签", en="labels"), *labels],
+    ],
 )
 lesson.check(
     target[1:] == labels[:-1],
@@ -60,7 +64,9 @@ lesson.say(
     f" {config.width}. Attention carries between tokens; here each token is worked on alone.",
 )
 active = trace[f"{place}.activation"][0] > 0
-lesson.table(["", *source], [["active units", *active.sum(1).tolist()]])
+lesson.table(
+    ["", *source], [[lesson.word(zh="非零单元", en="active units"), *active.sum(1).tolist()]]
+)
 lesson.check(
     np.array_equal(trace[f"{place}.activation"][0], np.maximum(hidden, 0)),
     zh=f"ReLU 之后，{hidden.size} 个单元中有 {active.sum()} 个不为零。",
@@ -132,7 +138,14 @@ for part in ("output", "decoder.1", "decoder.0", "encoder.1", "encoder.0", "embe
     own = [g for name, g in gradients.items() if name.startswith(part)]
     size = np.sqrt(sum(float((g * g).sum()) for g in own))
     rows.append([part, sum(g.size for g in own), f"{size:.3f}"])
-lesson.table(["part", "parameters", "length of gradient"], rows)
+lesson.table(
+    [
+        lesson.word(zh="部分", en="part"),
+        lesson.word(zh="参数", en="parameters"),
+        lesson.word(zh="梯度长度", en="length of gradient"),
+    ],
+    rows,
+)
 total = sum(g.size for g in gradients.values())
 lesson.check(
     sum(row[1] for row in rows) == total and all(np.abs(g).max() > 0 for g in gradients.values()),
@@ -153,7 +166,7 @@ first = example.trace(gradients=False, pins={"logits": stated})
 chances = first["probabilities"][0, 0]
 lesson.grid(
     np.stack((stated.value[0, 0], chances, written)),
-    ["logits", "softmax", "document"],
+    ["logits", "softmax", lesson.word(zh="文档", en="document")],
     list(example.vocabulary.tokens),
     decimals=3,
 )

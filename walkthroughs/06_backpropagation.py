@@ -112,7 +112,12 @@ lesson.say(
 wanted = ("W_vocab", "H_dec", "-> H_enc", "X_dec", "H_enc", "X_enc", "E")
 flows = [flow for flow in gradient_flow(trace) if flow.symbol in wanted]
 lesson.table(
-    ["", "where", "shape", "length"],
+    [
+        "",
+        lesson.word(zh="位置", en="where"),
+        lesson.word(zh="形状", en="shape"),
+        lesson.word(zh="长度", en="length"),
+    ],
     [[f.symbol, f.name.removeprefix("parameters/"), str(f.shape), f"{f.norm:.3f}"] for f in flows],
 )
 shares = sum(memory_share(trace, layer) for layer in range(config.decoder_layers))

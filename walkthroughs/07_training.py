@@ -37,15 +37,19 @@ gradients = {name: trace.grad(f"parameters/{name}") for name in example.paramete
 (update,) = updates(example.parameters, gradients, ["output.w"], rate)
 lesson.grid(
     np.stack((update.old[0], update.gradient[0], update.new[0])),
-    ["old", "gradient", "new"],
+    [
+        lesson.word(zh="旧", en="old"),
+        lesson.word(zh="梯度", en="gradient"),
+        lesson.word(zh="新", en="new"),
+    ],
     list(example.vocabulary.tokens),
     decimals=4,
 )
 first = run.advance([example.batch])
 lesson.check(
-    np.array_equal(run.parameters["output.w"], update.new),
-    zh="numtx 走的一步与这条规则一位不差；所有参数同时这样更新。",
-    en="The step that numtx takes is this rule, to the last bit; all parameters move at once.",
+    np.allclose(run.parameters["output.w"], update.new, rtol=1e-12, atol=0),
+    zh="numtx 走的一步正是这条规则；所有参数同时这样更新。",
+    en="The step that numtx takes is this very rule; all parameters move at once.",
 )
 second = run.advance([example.batch])
 gain, expected = first.loss - second.loss, rate * first.gradient_norm**2
@@ -74,9 +78,9 @@ lesson.say(
     en="The loss is the mean over all tokens that count: long sentences weigh more, padding nothing.",
 )
 lesson.table(
-    ["", "loss", "tokens"],
-    [*([f"row {i}", f"{x:.4f}", n] for i, (x, n) in enumerate(alone)),
-     ["batch", f"{float(both['loss']):.4f}", sum(n for _, n in alone)]],
+    ["", lesson.word(zh="损失", en="loss"), lesson.word(zh="词元数", en="tokens")],
+    [*([f"{lesson.word(zh='句', en='row')} {i}", f"{x:.4f}", n] for i, (x, n) in enumerate(alone)),
+     [lesson.word(zh="整批", en="batch"), f"{float(both['loss']):.4f}", sum(n for _, n in alone)]],
 )  # fmt: skip
 lesson.check(
     np.isclose(weighted, float(both["loss"])),
@@ -98,7 +102,7 @@ lesson.say(
     f" been and divides by that, so that all take steps alike. After {steps} steps of each:",
 )
 lesson.table(
-    ["", "rate", "loss before", f"loss at step {steps}"],
+    ["", lesson.word(zh="学习率", en="rate"), lesson.word(zh="起初的损失", en="loss at first"), lesson.word(zh="最后的损失", en="loss at last")],
     [[r.recipe.optimiser, r.recipe.rate(1, r.config), f"{r.losses[0]:.3f}", f"{r.losses[-1]:.3f}"]
      for r in (run, adam)],
 )  # fmt: skip

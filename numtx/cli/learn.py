@@ -45,8 +45,9 @@ def run(args: argparse.Namespace) -> int:
         print(PLACE[args.lang])
         return 0
     if args.lesson is None:
+        width = max(len(entry.name) for entry in found)
         for entry in found:
-            print(f"{entry.number} {entry.name:<20} {entry.question[args.lang]}")
+            print(f"{entry.number} {entry.name:<{width}}  {entry.question[args.lang]}")
         return 0
     path = choose(found, args.lesson).path
     before = sys.argv

@@ -25,7 +25,7 @@ import pytest
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "walkthroughs"
 LESSONS = sorted(FOLDER.glob("*.py"))
-PROSE = {"say": ("zh", "en"), "check": ("zh", "en"), "exercise": ("zh", "en"),
+PROSE = {"say": ("zh", "en"), "check": ("zh", "en"), "exercise": ("zh", "en"), "word": ("zh", "en"),
          "head": ("zh", "en"), "Lesson": ("zh", "en", "before")}  # fmt: skip
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 

@@ -73,7 +73,7 @@ batch = padding.trace(gradients=False)
 own = "encoder.0.self_attention"
 sources = padding.tokens["encoder"]
 lesson.say(
-    zh="编码器里大家互相都可以看，只有 <pad> 谁也不看。于是遮住的是整列，而且每句不同。第一句：",
+    zh="编码器里大家互相都可以看，但谁也不许看 <pad>。于是遮住的是整列，而且每句不同。第一句：",
     en="In the encoder everybody may look at everybody, but nobody at <pad>. So whole columns are"
     " hidden, other ones in each row of the batch. The first sentence:",
 )

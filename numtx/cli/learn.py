@@ -42,6 +42,8 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     found = lessons(FOLDER)
     if not found:
+        if args.lesson is not None:
+            raise UsageError(PLACE[args.lang])
         print(PLACE[args.lang])
         return 0
     if args.lesson is None:

@@ -70,6 +70,9 @@ def test_an_installed_copy_says_where(
     assert main(["learn"]) == 0
     out = capsys.readouterr().out
     assert "folder walkthroughs" in out and out.count("\n") == 1
+    assert main(["learn", "03", "--lang", "zh"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and "walkthroughs 目录" in captured.err
 
 
 def test_the_list_runs_nothing() -> None:

@@ -12,9 +12,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .batch import Batch as Batch
+    from .cache import BlockPool as BlockPool
     from .cache import Cache as Cache
     from .config import Config as Config
     from .decoding.generate import generate as generate
+    from .decoding.prefix import PrefixCache as PrefixCache
     from .decoding.record import record_generation as record_generation
     from .errors import NumtxError as NumtxError
     from .examples.registry import load_example as load_example
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Batch": "batch",
+    "BlockPool": "cache",
     "Cache": "cache",
     "Config": "config",
     "NumtxError": "errors",
@@ -42,6 +45,7 @@ _HOMES = {
     "initialise": "parameters",
     "NO_TAP": "tap",
     "Pin": "tap",
+    "PrefixCache": "decoding.prefix",
     "Recorder": "tap",
     "Trace": "trace.trace",
     "Vocabulary": "vocabulary",

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .attention import token_streams
 from .batch import Batch
 from .cache import Cache
 from .config import Config
@@ -32,7 +33,11 @@ GROUPS = (
 )  # fmt: skip
 ATTENTION = GROUPS[:3]  # what the documents count
 
-_PARTS = {"queries": 0, "keys": 0, "values": 0, "products": 1, "context": 2, "output": 3}
+_PARTS = {
+    "query_latent": 0, "queries": 0, "position_queries": 0, "latent": 0, "keys": 0, "values": 0,
+    "position_key": 0, "absorbed_queries": 0, "products": 1, "latent_context": 2, "context": 2,
+    "output": 3,
+}  # fmt: skip
 
 
 class Shapes:
@@ -172,12 +177,15 @@ def products_of(
             phase = next((p for p in phases if stage.name.startswith(f"{p}.")), phases[0])
             left, right = (shapes[name] for name in stage.inputs[:2])
             by_phase[phase].append(
-                Product(stage.name, _group(stage.name), left, right, shapes[stage.name], amount)
+                Product(stage.name, _group(stage), left, right, shapes[stage.name], amount)
             )
     return by_phase
 
 
-def _group(name: str) -> str:
+def _group(stage: Stage) -> str:
+    name = stage.name
+    if stage.inputs[0].endswith(".latent_context"):
+        return GROUPS[0]  # values made from the latents, only later
     if name.startswith("encoder"):
         return "encoder"
     place, _, leaf = name.rpartition(".")
@@ -214,12 +222,19 @@ def total_with_cache(tokens: int, d: int) -> int:
 
 
 def step_formula(
-    config: Config, computed: int, total: int, source: int = 0, new_source: bool = False
+    config: Config,
+    computed: int,
+    total: int,
+    source: int = 0,
+    new_source: bool = False,
+    *,
+    absorbed: bool = True,
 ) -> dict[str, int]:
     """Multiply-adds by group of a step of one row that computes so many tokens, looks at
     `total` of them, and asks for the logits of one; the encoder itself is left out.
 
     source      tokens of the encoder; new_source: their cross keys and values are computed now
+    absorbed    latents as a step with a cache looks at them; False: expanded, as without one
     """
     c, t = config, computed
     q, kv = c.heads * c.d_k, c.kv_heads * (c.d_k + c.d_v)
@@ -231,6 +246,8 @@ def step_formula(
         "feed-forward": layers * t * c.width * c.hidden * (3 if c.gated else 2),
         "logits": c.width * c.vocabulary,
     }
+    if c.key_value_latent is not None:
+        found |= _latent_formula(c, t, total, absorbed)
     if c.has_output_projection("decoder.self_attention"):
         found["W_O"] = layers * t * c.heads * c.d_v * c.width
     if c.model == "encoder-decoder":
@@ -243,9 +260,26 @@ def step_formula(
     return {group: found[group] for group in GROUPS if group in found}
 
 
+def _latent_formula(c: Config, t: int, total: int, absorbed: bool) -> dict[str, int]:
+    """The same three groups where keys and values come from a latent. Absorbed, every query is
+    taken to the latents and every context back: the maps of keys and values, used elsewhere."""
+    r, p = c.key_value_latent or 0, c.rotated
+    asks = c.width if c.query_latent is None else c.query_latent
+    down = c.width * (r + p) + (0 if c.query_latent is None else c.width * asks)
+    up = c.heads * (asks * (c.d_k + p) + r * (c.d_k + c.d_v))
+    keys, values = (r + p, r) if absorbed else (c.d_k + p, c.d_v)
+    pairs = c.decoder_layers * t * total * c.heads
+    return {
+        "Q, K, V projections": c.decoder_layers * t * (down + up),
+        "Q·K^T": pairs * keys,
+        "weights·V": pairs * values,
+    }
+
+
 def cache_numbers(config: Config, tokens: int, source: int = 0) -> tuple[int, int]:
     """Numbers that a cache holds for one row: self-attention's, layers x tokens x
-    (d_k + d_v) x key/value heads, and cross-attention's, the same over the source."""
-    per_token = config.decoder_layers * config.kv_heads * (config.d_k + config.d_v)
-    cross = per_token * source if config.model == "encoder-decoder" else 0
-    return per_token * tokens, cross
+    (d_k + d_v) x key/value heads (of a latent r + d_r), and cross-attention's over the source."""
+    streams = sum(math.prod(axes) for axes in token_streams(config).values())
+    cross = source * config.kv_heads * (config.d_k + config.d_v)
+    cross = cross if config.model == "encoder-decoder" else 0
+    return config.decoder_layers * streams * tokens, config.decoder_layers * cross

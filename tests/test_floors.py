@@ -23,7 +23,7 @@ FLOORS = [
     {"block"},
     {"model", "step"},
     {"stages", "render"},
-    {"trace", "training", "decoding", "costs"},
+    {"trace", "training", "decoding", "costs", "costs_cache"},
     {"examples", "testing", "lessons"},
     {"cli", "__main__", "__version__"},
 ]

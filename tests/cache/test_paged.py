@@ -1,0 +1,214 @@
+"""Paged storage: blocks shared, copied on write, counted, and given back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cache_cases import SOURCE_VOCABULARY, VOCABULARY, batch_of, model, weights
+
+from numtx.batch import Batch
+from numtx.cache import BlockPool, Cache
+from numtx.errors import CacheError
+from numtx.step import step
+from numtx.tap import Recorder
+
+ROWS, SIZE = 2, 4
+CONFIGS = {
+    "gqa": model("decoder-only", "gqa", "rotary"),
+    "latent": model("decoder-only", "latent-both", "rotary"),
+    "encoder-decoder": model("encoder-decoder", "mqa", "learned"),
+}
+WEIGHTS = {name: weights(config) for name, config in CONFIGS.items()}
+CONFIG, OWN = CONFIGS["gqa"], WEIGHTS["gqa"]
+
+
+def some(columns, seed=0, rows=ROWS):
+    return np.random.default_rng(seed).integers(0, VOCABULARY, (rows, columns))
+
+
+def paged(pool, name="gqa", columns=0, capacity=None):
+    config = CONFIGS[name]
+    cache = Cache(config, WEIGHTS[name], ROWS, capacity, "paged", pool=pool)
+    if columns:
+        run(cache, name, columns, 0)
+    return cache
+
+
+def run(cache, name, columns, seed, tap=None):
+    config = CONFIGS[name]
+    source = None
+    if config.model == "encoder-decoder" and cache.source is None:
+        source = np.random.default_rng(1).integers(0, SOURCE_VOCABULARY, (ROWS, 5))
+    batch = batch_of(config, some(columns, seed, cache.batch), source=source)
+    return step(config, WEIGHTS[name], batch, cache, **({"tap": tap} if tap else {}))
+
+
+def content(cache, name):
+    """Every stream of every layer, as one more token sees it."""
+    recorder = Recorder()
+    fork = cache.fork()
+    run(fork, name, 1, 99, recorder)
+    fork.release()
+    every = {n: a for n, a in recorder.values.items() if ".self_attention.all_" in n}
+    assert every
+    return {n: a[..., :-1, :] for n, a in every.items()}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(np.array_equal(first[k], second[k]) for k in first)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("columns", [3, 4, 6])
+def test_writing_to_a_fork_never_changes_another(name, columns):
+    """Bit for bit, in both directions, from a full block and from a partly filled one."""
+    pool = BlockPool(CONFIGS[name], SIZE)
+    first = paged(pool, name, columns)
+    before = content(first, name)
+    second, third = first.fork(), first.fork()
+    assert same(content(second, name), before)
+    run(second, name, 3, 5)
+    assert same(content(first, name), before) and same(content(third, name), before)
+    after = content(second, name)
+    run(first, name, 2, 6)
+    third.truncate(columns - 1)
+    run(third, name, 1, 7)
+    assert same(content(second, name), after)
+    del first, third
+    assert same(content(second, name), after)
+
+
+def test_forks_share_blocks_until_they_write():
+    pool = BlockPool(CONFIG, SIZE)
+    cache = paged(pool, columns=6)  # a full block and a half one in each row
+    assert pool.used == 2 * ROWS
+    forks = [cache.fork() for _ in range(3)]
+    assert pool.used == 2 * ROWS
+    assert {pool.references(block) for row in cache._storage.table for block in row} == {4}
+    run(forks[0], "gqa", 1, 1)
+    assert pool.used == 3 * ROWS  # the half block copied, the full one shared
+    run(forks[0], "gqa", 1, 2)
+    assert pool.used == 3 * ROWS  # it is its own by now
+    run(forks[0], "gqa", 1, 3)
+    assert pool.used == 4 * ROWS
+    del forks
+    assert pool.used == 2 * ROWS
+    assert {pool.references(block) for row in cache._storage.table for block in row} == {1}
+    assert pool.numbers == pool.used * SIZE * 2 * 2 * (6 + 3)  # layers, key/value heads
+    cache.release()
+    assert pool.used == 0 and pool.numbers == 0
+
+
+def test_beams_share_what_they_have_in_common():
+    pool = BlockPool(CONFIG, SIZE)
+    cache = paged(pool, columns=6)
+    cache.reorder([1, 1, 1])
+    assert pool.used == 2
+    run(cache, "gqa", 1, 4)
+    assert pool.used == 1 + 3  # the last of three may write into the shared block itself
+    cache.reorder([2])
+    assert pool.used == 2
+
+
+def test_blocks_come_back_however_a_cache_ends():
+    pool = BlockPool(CONFIG, SIZE)
+    cache = paged(pool, columns=9)
+    assert pool.used == 3 * ROWS
+    cache.truncate(5)
+    assert pool.used == 2 * ROWS
+    cache.truncate([0, 4])
+    assert pool.used == ROWS
+    cache.reset()
+    assert pool.used == 0
+    run(cache, "gqa", 2, 1)
+    del cache
+    assert pool.used == 0
+    with pytest.raises(CacheError, match="cache is full"):
+        paged(pool, capacity=3, columns=5)
+    assert pool.used == 0
+
+
+def test_a_released_cache_is_of_no_more_use():
+    pool = BlockPool(CONFIG, SIZE)
+    cache = paged(pool, columns=3)
+    fork = cache.fork()
+    cache.release()
+    cache.release()
+    assert cache.length == 0 and pool.used == ROWS
+    for use in (
+        cache.fork, lambda: cache.truncate(0), lambda: cache.reorder([0]),
+        lambda: run(cache, "gqa", 1, 1),
+    ):  # fmt: skip
+        with pytest.raises(CacheError, match="has been released"):
+            use()
+    run(fork, "gqa", 1, 1)
+    assert fork.lengths.tolist() == [4, 4]
+    contiguous = Cache(CONFIG, OWN, 1)
+    contiguous.release()
+    with pytest.raises(CacheError, match="has been released"):
+        contiguous.fork()
+
+
+def test_a_full_pool_changes_nothing():
+    pool = BlockPool(CONFIG, SIZE, blocks=5)
+    cache = paged(pool, columns=6)
+    fork = cache.fork()
+    before = content_tables(cache, fork)
+    assert (pool.used, pool.free) == (4, 1)
+    with pytest.raises(CacheError, match="4 of 5 blocks are used and 2 more") as caught:
+        run(fork, "gqa", 1, 1)  # both rows would copy their half block
+    assert "\n" not in str(caught.value)
+    assert content_tables(cache, fork) == before and pool.used == 4
+    cache.release()
+    run(fork, "gqa", 1, 1)
+    assert pool.used == 4
+
+
+def content_tables(*caches):
+    return [[list(row) for row in cache._storage.table] for cache in caches]
+
+
+def test_what_append_gives_is_a_read_only_copy():
+    pool = BlockPool(CONFIG, SIZE)
+    cache = paged(pool, columns=5)
+    recorder = Recorder()
+    run(cache, "gqa", 1, 1, recorder)
+    cache.reserve(1)
+    new = {
+        "keys": np.ones((ROWS, 2, 1, 6)), "values": np.ones((ROWS, 2, 1, 3)),
+    }  # fmt: skip
+    every = cache.append(0, **new)
+    assert not every["keys"].flags.writeable
+    assert not any(np.shares_memory(every["keys"], a["keys"]) for a in pool.arrays)
+    assert every["keys"].shape == (ROWS, 2, 7, 6) and (every["keys"][:, :, -1] == 1.0).all()
+    cache.rollback()
+    assert cache.length == 6 and pool.used == 2 * ROWS
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: BlockPool(CONFIG, 0), "block_size is int 0"),
+        (lambda: BlockPool(CONFIG, 4, 0), "blocks is int 0"),
+        (lambda: BlockPool(CONFIG, True), "block_size is bool True"),
+        (lambda: Cache(CONFIG, OWN, 1, storage="page"), "storage is 'page'; it is one of"),
+        (lambda: Cache(CONFIG, OWN, 1, pool=BlockPool(CONFIG)), "only paged storage has one"),
+        (lambda: Cache(CONFIG, OWN, 1, storage="paged", block_size=0), "block_size is int 0"),
+        (lambda: paged(BlockPool(CONFIGS["latent"])), "pool is of blocks for 2 layers of"),
+    ],
+)  # fmt: skip
+def test_misuse_is_one_line(make, message):
+    with pytest.raises(CacheError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_and_blocks_of_a_latent_cache():
+    config = CONFIGS["latent"]
+    pool = BlockPool(config, SIZE)
+    cache = paged(pool, "latent", 5)
+    assert cache.numbers == 2 * ROWS * 5 * (7 + 4)  # layers, rows, tokens, r + d_r
+    assert pool.block_numbers == 2 * SIZE * (7 + 4)
+    assert cache._storage.allocated == pool.numbers == 2 * ROWS * pool.block_numbers
+    again = Batch(some(1))
+    assert step(config, WEIGHTS["latent"], again, cache).logits.shape == (ROWS, 1, VOCABULARY)

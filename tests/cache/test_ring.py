@@ -1,0 +1,137 @@
+"""A ring of a window: what it holds, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cache_cases import VOCABULARY, batch_of, in_chunks, model, uncached, weights
+
+from numtx.batch import Batch
+from numtx.cache import Cache
+from numtx.errors import CacheError
+from numtx.step import step
+from numtx.tap import Recorder
+
+ROWS, LENGTH, WINDOW = 2, 9, 4
+ATTENTIONS = ("gqa", "latent-both")
+MASK = np.array([[True] * 9, [0, 1, 1, 0, 0, 1, 0, 1, 1]], bool)
+
+
+def some(columns=LENGTH, seed=0):
+    return np.random.default_rng(seed).integers(0, VOCABULARY, (ROWS, columns))
+
+
+def windowed(attention="gqa", window=WINDOW):
+    config = model("decoder-only", attention, "rotary", window=window)
+    return config, weights(config)
+
+
+def ring_of(config, parameters, capacity=None):
+    return Cache(config, parameters, ROWS, capacity, "ring")
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("chunks", [(9,), (1,) * 9, (2, 5, 1, 1), (6, 3)])
+def test_a_ring_of_exactly_the_window_equals_the_mask(attention, chunks):
+    config, parameters = windowed(attention)
+    batch = Batch(some(), mask=MASK)
+    ring = ring_of(config, parameters)
+    everything = Cache(config, parameters, ROWS)
+    expected = in_chunks(config, parameters, batch, chunks, everything)
+    got = in_chunks(config, parameters, batch, chunks, ring)
+    np.testing.assert_allclose(got[MASK], expected[MASK], rtol=0.0, atol=1e-10)
+    assert ring.lengths.tolist() == everything.lengths.tolist() == [9, 5]
+    assert ring.length == WINDOW and everything.length == LENGTH
+    assert ring.numbers * LENGTH == everything.numbers * WINDOW
+    assert ring.positions[0].tolist() == [5, 6, 7, 8]
+    assert ring.positions[1].tolist() == [1, 2, 3, 4] and ring.valid.all()
+
+
+@pytest.mark.parametrize("window", [9, 12])
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_a_window_at_least_as_long_as_the_sequence_equals_none(attention, window):
+    """Law V4, bit for bit: the mask is the same."""
+    config, parameters = windowed(attention, window)
+    free, _ = windowed(attention, None)
+    batch = Batch(some(), mask=MASK)
+    expected = uncached(free, parameters, batch)
+    assert np.array_equal(uncached(config, parameters, batch), expected)
+    narrow, _ = windowed(attention, 8)
+    assert not np.array_equal(uncached(narrow, parameters, batch), expected)
+    got = in_chunks(config, parameters, batch, (4, 1, 4), ring_of(config, parameters))
+    np.testing.assert_allclose(got[MASK], expected[MASK], rtol=0.0, atol=1e-10)
+
+
+def test_a_call_sees_the_old_and_the_new_and_only_then_the_oldest_go():
+    config, parameters = windowed()
+    ring = ring_of(config, parameters)
+    step(config, parameters, Batch(some(4)), ring)
+    recorder = Recorder()
+    step(config, parameters, Batch(some(3, 1)), ring, tap=recorder)
+    keys = recorder.values["decoder.0.self_attention.all_keys"]
+    assert keys.shape[2] == 4 + 3
+    assert np.array_equal(keys[:, :, 4:], recorder.values["decoder.0.self_attention.rotated_keys"])
+    assert ring.length == WINDOW and ring.positions.tolist() == [[3, 4, 5, 6]] * 2
+    again = Recorder()
+    step(config, parameters, Batch(some(1, 2)), ring, tap=again)
+    assert np.array_equal(
+        again.values["decoder.0.self_attention.all_keys"][:, :, :4], keys[:, :, -4:]
+    )
+
+
+@pytest.mark.parametrize("capacity", [None, 6])
+def test_truncation_within_what_is_held_and_past_it(capacity):
+    config, parameters = windowed()
+    ids = some()
+    room = capacity or WINDOW
+    for kept in range(LENGTH + 1):
+        ring = ring_of(config, parameters, capacity)
+        step(config, parameters, Batch(ids), ring)
+        # The next token looks at WINDOW - 1 tokens; the first LENGTH - room are gone.
+        if kept and max(0, kept - (WINDOW - 1)) < LENGTH - room:
+            before = ring.lengths, ring.positions
+            with pytest.raises(CacheError, match="are evicted; give the ring more capacity"):
+                ring.truncate(kept)
+            assert all(map(np.array_equal, before, (ring.lengths, ring.positions)))
+            continue
+        ring.truncate(kept)
+        assert ring.lengths.tolist() == [kept] * ROWS
+        other = some(2, 5)
+        got = step(config, parameters, Batch(other), ring, every_position=True).logits
+        whole = np.concatenate((ids[:, :kept], other), 1)
+        expected = uncached(config, parameters, Batch(whole))[:, kept:]
+        np.testing.assert_allclose(got, expected, rtol=0.0, atol=1e-10)
+
+
+def test_a_ring_is_never_full_and_does_not_grow():
+    config, parameters = windowed()
+    ring = ring_of(config, parameters)
+    room = ring._storage.allocated
+    for number in range(5):
+        step(config, parameters, Batch(some(5, number)), ring)
+    assert ring.lengths.tolist() == [25] * ROWS and ring.capacity is None
+    assert ring._storage.allocated == room == ring.numbers
+
+
+@pytest.mark.parametrize(
+    ("window", "capacity", "message"),
+    [
+        (None, None, "a model without a window"),
+        (None, 5, "a model without a window"),
+        (4, 3, r"room for 3; it holds at least one window \(4\)"),
+    ],
+)
+def test_models_and_sizes_without_a_ring(window, capacity, message):
+    config, parameters = windowed("gqa", window)
+    with pytest.raises(CacheError, match=message):
+        ring_of(config, parameters, capacity)
+
+
+def test_positions_of_the_callers_own_are_refused():
+    config, parameters = windowed()
+    ring = ring_of(config, parameters)
+    with pytest.raises(CacheError, match="positions given with a ring"):
+        step(config, parameters, Batch(some(2), positions=[[3, 4], [0, 1]]), ring)
+    assert ring.length == 0
+    step(config, parameters, batch_of(config, some(2)), ring)
+    assert ring.length == 2

@@ -293,6 +293,8 @@ def _copy(at: At) -> Arithmetic:
 
 
 def _append(at: At) -> Arithmetic:
+    if at.stage.attributes.get("along") == "width":
+        return _copy(at)
     earlier = at.cell.reads[0].source == at.stage.inputs[0]
     new = "kept from earlier steps" if earlier else "new in this step"
     return _copy(at)._replace(notes=(new,))

@@ -181,11 +181,15 @@ def machine_of(
                 live.cache.release()
 
         @precondition(is_filled)
-        @rule(which=SEEDS, seed=SEEDS)
-        def truncate(self, which: int, seed: int) -> None:
+        @rule(which=SEEDS, seed=SEEDS, by_a_few=st.booleans())
+        def truncate(self, which: int, seed: int, by_a_few: bool) -> None:
             live = self.pick_filled(which)
             generator = np.random.default_rng(seed)
-            lengths = [int(generator.integers(0, len(row) + 1)) for row in live.rows]
+            least = [max(0, len(row) - 2) if by_a_few else 0 for row in live.rows]
+            lengths = [
+                int(generator.integers(low, len(row) + 1))
+                for low, row in zip(least, live.rows, strict=True)
+            ]
             can = live.can_truncate(lengths, config.window)
             try:
                 live.cache.truncate(lengths)

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 
 SETTINGS = settings(
-    max_examples=60,
+    max_examples=100,
     stateful_step_count=12,
     deadline=None,
     derandomize=True,

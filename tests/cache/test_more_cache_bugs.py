@@ -14,6 +14,12 @@ from numtx.cache import cache, paged, ring, storage
 
 MACHINES = {
     "ring": (model("decoder-only", "gqa", "rotary", window=3), "ring", 4, None),
+    "ring of the window": (
+        model("decoder-only", "gqa", "rotary", window=3),
+        "ring",
+        3,
+        None,
+    ),
     "paged": (model("decoder-only", "mqa", "sinusoidal"), "paged", 14, None),
     "small pool": (model("decoder-only", "mqa", "sinusoidal"), "paged", 30, 11),
     "latent": (model("encoder-decoder", "latent-both", "rotary"), "contiguous", 14, None),
@@ -23,14 +29,14 @@ MACHINES = {
 # Machine, where it stands, and the text that is replaced by another.
 BUGS = {
     "a ring smaller than its room": (
-        "ring", (ring.Ring, "commit"), "later <= self.room", "later < self.room"),
+        "ring of the window", (ring.Ring, "commit"), "later <= self.room", "later < self.room"),
     "a ring that begins anew at every call": (
         "ring", (ring.Ring, "commit"), "(first + np.arange(new.size))", "np.arange(new.size)"),
     "a ring that goes on by what it holds": (
         "ring", (ring.Ring, "commit"), "self._slots[row, old[-1]] + 1 if old.size else 0",
         "old.size"),
     "a ring that stores padding": (
-        "ring", (ring.Ring, "commit"), "stays = valid & (later <= self.room)",
+        "ring of the window", (ring.Ring, "commit"), "stays = valid & (later <= self.room)",
         "stays = np.cumsum(np.ones_like(valid), 1)[:, ::-1] <= self.room"),
     "a ring that evicts before the call has seen it": (
         "ring", (ring.Ring, "_write"), "np.take_along_axis(array, lines, -2)",

@@ -73,6 +73,7 @@ class Cache:
         self.batch = batch
         self._parameters = [parameters[name] for name in parameter_shapes(config)]
         self._storage = _storage(config, batch, capacity, storage, block_size, pool)
+        self.storage = storage
         self._gone = np.zeros(batch, np.int64)  # real tokens that a ring has evicted
         self._valid = np.zeros((batch, 0), bool)
         self._positions = np.zeros((batch, 0), np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..batch import Batch, check_step, count_positions
 from ..config import Config
+from ..errors import DecodingError
 from ..shapes import Array
 from ..step import last_places
 from ..tap import Pin, Recorder
@@ -32,6 +33,12 @@ def record_generation(
     options are those of `generate`; the names of the encoder's tokens are `source_tokens`, those
     of the decoder's come from the vocabulary. A generation begins with an empty cache here.
     """
+    cache = options.get("cache")
+    if cache is not None and cache.storage == "ring":
+        raise DecodingError(
+            "a recorded generation with a ring: the stages of a step are those of all tokens so "
+            "far, and a ring drops some; record with contiguous or paged storage"
+        )
     recorder = Recorder(pins)
     generation = generate(config, parameters, prompt, use_cache=use_cache, tap=recorder, **options)
     recorder.end()

@@ -192,17 +192,20 @@ ABSORBED_QUERIES = Leaf(
     Text("Q·(c·W_UK)^T = (Q·W_UK^T)·c^T：不必展开每个键", "Q·(c·W_UK)^T = (Q·W_UK^T)·c^T: no key has to be made"),
 )  # fmt: skip
 FULL_QUERIES = Leaf(
-    "full_queries", "append", ("@parts",), "bhtk,bhtp->bhte", "{parts}",
+    "full_queries", "append", ("@parts",), "bhtk,bhtp->bhte", "[Q; Q']",
     Text("完整的查询", "Full queries"),
     Text("内容部分与位置部分并排：点积就是两部分之和", "content and position side by side: the product is the sum of both"),
 )  # fmt: skip
 FULL_KEYS = Leaf(
-    "full_keys", "append", ("@parts",), "bgsk,bsp->bgse", "{parts}",
+    "full_keys", "append", ("@parts",), "bgsk,bsp->bgse", "[K; K']",
     Text("完整的键", "Full keys"),
     Text("每个头接上同一个位置部分", "every head with the same part for positions"),
 )  # fmt: skip
-ABSORBED_FULL_QUERIES = FULL_QUERIES._replace(specification="bhtr,bhtp->bhtz")
-ABSORBED_FULL_KEYS = FULL_KEYS._replace(specification="bsr,bsp->bsz")
+ABSORBED_FULL_QUERIES = FULL_QUERIES._replace(specification="bhtr,bhtp->bhtz", formula="[Q~; Q']")
+ABSORBED_FULL_KEYS = FULL_KEYS._replace(
+    specification="bsr,bsp->bsz", formula="[c; K']",
+    why=Text("所有头看同一个潜向量和同一个位置部分", "every head looks at the same latent and the same part for positions"),
+)  # fmt: skip
 LATENT_CONTEXT = Leaf(
     "latent_context", "contract", ("weights", "all_latent"), "bhts,bsr->bhtr", "C~ = A·c",
     Text("潜向量的加权求和", "Latents mixed"),

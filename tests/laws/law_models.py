@@ -47,6 +47,11 @@ CASES = [
     for kind in MODELS
     for positions in (*POSITIONS, None)
     for window in (None, 3)
+] + [
+    pytest.param(
+        model(kind, "rotary", None, key_value_heads=None, key_value_latent=5), id=f"{kind}-latent"
+    )
+    for kind in MODELS
 ]
 every_model = pytest.mark.parametrize("config", CASES)
 causal_models = pytest.mark.parametrize(

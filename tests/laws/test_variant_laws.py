@@ -21,11 +21,13 @@ def heads_rearranged(
 ) -> np.ndarray:
     """A parameter with its heads taken in another order (or taken more than once)."""
     leaf = name.rpartition(".")[2]
-    if leaf in ("w_q", "b_q"):
+    if leaf in ("w_q", "b_q", "w_uq"):
         widths, order, axis = config.d_k, query_heads, -1
-    elif leaf in ("w_k", "b_k"):
+    elif leaf == "w_qr":
+        widths, order, axis = config.rotated, query_heads, -1
+    elif leaf in ("w_k", "b_k", "w_uk"):
         widths, order, axis = config.d_k, key_heads, -1
-    elif leaf in ("w_v", "b_v"):
+    elif leaf in ("w_v", "b_v", "w_uv"):
         widths, order, axis = config.d_v, key_heads, -1
     elif leaf == "w_o":
         widths, order, axis = config.d_v, query_heads, 0
@@ -38,10 +40,20 @@ def heads_rearranged(
 @every_kind
 def test_v1_the_order_of_heads_does_not_matter(kind: str, positions: str | None) -> None:
     """Key/value heads move together with the query heads of their group."""
-    config = model(kind, positions, 3)
+    check_order_of_heads(model(kind, positions, 3), [1, 0])
+
+
+@pytest.mark.parametrize("query_latent", [None, 3])
+@pytest.mark.parametrize("kind", MODELS)
+def test_v1_over_latents_too(kind: str, query_latent: int | None) -> None:
+    latents = {"key_value_heads": None, "key_value_latent": 5, "query_latent": query_latent}
+    check_order_of_heads(model(kind, "rotary", 3, **latents), [3, 2, 0, 1])
+
+
+def check_order_of_heads(config: Config, key_heads: list[int]) -> None:
     own, (given, _) = parameters(config), padded(config)
     moved = {
-        name: heads_rearranged(name, array, config, [3, 2, 0, 1], [1, 0])
+        name: heads_rearranged(name, array, config, [3, 2, 0, 1], key_heads)
         for name, array in own.items()
     }
     first, second = run(config, own, given), run(config, moved, given)
@@ -51,7 +63,7 @@ def test_v1_the_order_of_heads_does_not_matter(kind: str, positions: str | None)
     assert not close(first[stage], second[stage])
     for name in own:
         there = heads_rearranged(
-            name, first.grad(f"parameters/{name}"), config, [3, 2, 0, 1], [1, 0]
+            name, first.grad(f"parameters/{name}"), config, [3, 2, 0, 1], key_heads
         )
         assert close(there, second.grad(f"parameters/{name}")), name
 
@@ -102,6 +114,11 @@ def test_v4_a_window_as_long_as_the_sequence_is_none(kind: str, positions: str |
 
 @every_model
 def test_a_score_scale_written_out_is_the_default(config: Config) -> None:
+    width = config.d_k
+    if config.key_value_latent is not None:
+        if config.model == "encoder-decoder":  # its cross-attention has no rotated part
+            config = replace(config, positions=None)
+        width += config.rotated
     own, (given, _) = parameters(config), padded(config)
-    explicit = replace(config, score_scale=1.0 / np.sqrt(config.d_k).item())
+    explicit = replace(config, score_scale=1.0 / np.sqrt(width).item())
     assert np.array_equal(logits(config, own, given), logits(explicit, own, given))

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..render.grid import Grid, clean, display_width, grid_text
+from ..render.grid import Grid, clean, grid_text
 from ..render.numbers import MASKED, fixed
+from ..render.table import table_text
 from .beam import BeamSearch, BeamStep
 from .filters import Filtered, Filters
 from .generate import Generation, Step
@@ -94,7 +95,7 @@ def _candidates(step: BeamStep, row: int, vocabulary: Sequence[str]) -> str:
             [parent, _words(one.tokens, vocabulary), fixed(one.log_probability, 3), probability,
              fate]
         )  # fmt: skip
-    return _table(["from", "text", "log P", "P", "fate"], lines, "llrrl")
+    return table_text([["from", "text", "log P", "P", "fate"], *lines], "llrrl")
 
 
 def hypotheses_text(search: BeamSearch, vocabulary: Sequence[str], row: int = 0) -> str:
@@ -107,22 +108,8 @@ def hypotheses_text(search: BeamSearch, vocabulary: Sequence[str], row: int = 0)
         ]
         for rank, one in enumerate(search.hypotheses[row], 1)
     ]  # fmt: skip
-    return _table(["", "text", "length", "log P", "score", ""], lines, "rlrrrl")
+    return table_text([["", "text", "length", "log P", "score", ""], *lines], "rlrrrl")
 
 
 def _words(tokens: Sequence[int], vocabulary: Sequence[str]) -> str:
     return " ".join(clean(vocabulary[token]) for token in tokens)
-
-
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]], align: str) -> str:
-    """Columns aligned left (l) or right (r) by display width, two spaces apart."""
-    widths = [max(map(display_width, column)) for column in zip(heads, *lines, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = []
-        for cell, width, side in zip(cells, widths, align, strict=True):
-            gap = " " * (width - display_width(cell))
-            padded.append(gap + cell if side == "r" else cell + gap)
-        return "  ".join(padded).rstrip()
-
-    return "\n".join(map(line, [heads, *lines]))

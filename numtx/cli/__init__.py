@@ -29,6 +29,7 @@ COMMANDS = (
     "cost",
     "figures",
     "learn",
+    "picture",
 )
 
 

@@ -21,14 +21,19 @@ PLACE = "decoder.0.self_attention"
 
 def mask_picture(example: Example) -> MaskPicture:
     """The first row's first head in the decoder's first block."""
-    _text(example)
+    count = len(_text(example))
     trace = example.trace(gradients=False)
-    tokens = trace.tokens["decoder"][0]
-    scores = trace[f"{PLACE}.scores"][:1, :1]
-    allowed = np.broadcast_to(trace[f"{PLACE}.mask"], trace[f"{PLACE}.scores"].shape)[0, 0]
-    weights = trace[f"{PLACE}.weights"][0, 0]
-    free = softmax_forward(np.ascontiguousarray(scores))[0, 0]
-    return MaskPicture(f"{example.name}, {PLACE}", tokens, free, allowed, weights)
+    real = np.flatnonzero(trace["decoder.mask"][0])
+    assert len(real) == count
+
+    def square(leaf: str) -> Array:
+        array = trace[f"{PLACE}.{leaf}"]
+        whole = np.broadcast_to(array, trace[f"{PLACE}.scores"].shape)
+        return np.ascontiguousarray(whole[0, 0][np.ix_(real, real)])
+
+    tokens = [trace.tokens["decoder"][0][i] for i in real.tolist()]
+    free = softmax_forward(square("scores"))
+    return MaskPicture(f"{example.name}, {PLACE}", tokens, free, square("mask"), square("weights"))
 
 
 def memory_curves(
@@ -111,10 +116,11 @@ class _Forced:
 
 
 def _text(example: Example) -> list[int]:
-    """The first row of a decoder without an encoder, as far as there is room."""
+    """The first row's tokens, of a decoder without an encoder."""
     if example.config.model != "decoder-only" or not example.config.causal:
         raise ExampleError(f"{example.name} is no decoder alone; the picture needs one: try cat")
-    words: list[int] = np.asarray(example.batch.ids)[0].tolist()
+    ids, mask = np.asarray(example.batch.ids)[0], example.batch.mask
+    words: list[int] = (ids if mask is None else ids[np.asarray(mask)[0]]).tolist()
     if not 2 <= len(words) <= LONGEST:
         raise ExampleError(
             f"{example.name} has {len(words)} tokens; a picture shows 2 to {LONGEST}"

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from .cache import BlockPool as BlockPool
     from .cache import Cache as Cache
     from .config import Config as Config
+    from .decoding.beam import beam_search as beam_search
+    from .decoding.filters import Filters as Filters
     from .decoding.generate import generate as generate
     from .decoding.prefix import PrefixCache as PrefixCache
+    from .decoding.probability import sequence_log_probability as sequence_log_probability
     from .decoding.record import record_generation as record_generation
+    from .decoding.sample import sampler as sampler
     from .errors import NumtxError as NumtxError
     from .examples.registry import load_example as load_example
     from .model import backward as backward
@@ -38,8 +42,10 @@ _HOMES = {
     "BlockPool": "cache",
     "Cache": "cache",
     "Config": "config",
+    "Filters": "decoding.filters",
     "NumtxError": "errors",
     "backward": "model",
+    "beam_search": "decoding.beam",
     "forward": "model",
     "generate": "decoding.generate",
     "initialise": "parameters",
@@ -54,7 +60,9 @@ _HOMES = {
     "load_trace": "trace.files",
     "record": "trace.trace",
     "record_generation": "decoding.record",
+    "sampler": "decoding.sample",
     "save_parameters": "parameters_file",
+    "sequence_log_probability": "decoding.probability",
 }
 
 __all__ = ["__version__", *_HOMES]

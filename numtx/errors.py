@@ -64,6 +64,10 @@ class SubstitutionError(NumtxError):
     """A change of the source that hits no place in it, or more than one."""
 
 
+class SubjectError(NumtxError):
+    """An object that no law can be tried on, or a law that does not exist."""
+
+
 class TrainingError(NumtxError):
     """A training run that cannot start, go on, or be resumed."""
 

@@ -7,10 +7,11 @@ arrays that Hypothesis draws are mostly zeros and constants and let bugs live.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 
 from ..batch import Batch, count_positions
 from ..config import Config
@@ -182,3 +183,101 @@ def parameters_of(config: Config, seed: int) -> dict[str, Array]:
 def parameters(config: Config) -> st.SearchStrategy[dict[str, Array]]:
     """Parameters of a model, made from a drawn seed."""
     return seeds.map(lambda seed: parameters_of(config, seed))
+
+
+# What the laws are tried on: tokens, masks, chunks, and what is done to caches.
+
+PADDINGS = ("none", "left", "right", "ragged")
+
+
+@st.composite
+def token_batches(
+    draw: st.DrawFn, /, vocabulary: int, rows: int | None = None, longest: int = 8, least: int = 1
+) -> Array:
+    """Token ids [B, T] int64; the sizes are drawn, the ids come from a drawn seed."""
+    if vocabulary < 1 or not 1 <= least <= longest:
+        raise InvalidArgument(f"vocabulary {vocabulary}, length from {least} to {longest}")
+    count = draw(st.integers(1, 3)) if rows is None else rows
+    length = draw(st.integers(least, longest))
+    return np.random.default_rng(draw(seeds)).integers(0, vocabulary, (count, length))
+
+
+@st.composite
+def padding_masks(
+    draw: st.DrawFn, /, rows: int, length: int, kinds: Sequence[str] = PADDINGS
+) -> Array:
+    """[B, T], True at real tokens, at least one in every row; shrinks to no padding."""
+    unknown = set(kinds) - set(PADDINGS)
+    if unknown or not kinds:
+        raise InvalidArgument(f"kinds {sorted(unknown)}; they are some of {PADDINGS}")
+    mask = np.ones((rows, length), bool)
+    for row in mask:
+        kind = draw(st.sampled_from(kinds))
+        count = draw(st.integers(1, length - 1)) if kind != "none" and length > 1 else 0
+        if kind == "ragged":  # holes anywhere
+            places = draw(st.permutations(range(length)))
+            row[places[:count]] = False
+        elif count:
+            row[slice(count) if kind == "left" else slice(length - count, None)] = False
+    return mask
+
+
+@st.composite
+def attention_masks(
+    draw: st.DrawFn, /, rows: int, queries: int, keys: int, blind: bool = True
+) -> Array:
+    """[B, T, S], True = may attend; shrinks to nothing hidden.
+
+    blind  some query may be left without any key
+    """
+    hidden = draw(st.floats(0.0, 0.7))
+    mask: Array = np.random.default_rng(draw(seeds)).random((rows, queries, keys)) >= hidden
+    if blind:
+        for row, query in draw(
+            st.lists(st.tuples(st.integers(0, rows - 1), st.integers(0, queries - 1)), max_size=3)
+        ):
+            mask[row, query] = False
+    else:
+        mask[~mask.any(-1), 0] = True
+    return mask
+
+
+@st.composite
+def chunkings(draw: st.DrawFn, /, length: int) -> tuple[int, ...]:
+    """Sizes of chunks that a prompt of so many tokens is cut into; shrinks to one chunk."""
+    if length < 1:
+        raise InvalidArgument(f"length {length}; a prompt has at least one token")
+    cuts = draw(st.lists(st.booleans(), min_size=length - 1, max_size=length - 1))
+    ends = [place + 1 for place, is_cut in enumerate(cuts) if is_cut] + [length]
+    return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
+
+
+class Action(NamedTuple):
+    """One step of a script: what is done to which cache; numbers come from the seed."""
+
+    kind: str  # append, fork, truncate, reorder or reset
+    which: int
+    seed: int
+    size: int  # tokens to append, rows to reorder to
+
+    def __str__(self) -> str:
+        return f"{self.kind}(cache {self.which}, seed {self.seed}, size {self.size})"
+
+
+def actions(kinds: Sequence[str] = ("append",)) -> st.SearchStrategy[Action]:
+    """One thing done to a cache; shrinks to appending one token to the first."""
+    return st.builds(
+        Action, st.sampled_from(tuple(kinds)), st.integers(0, 2), st.integers(0, 2**16),
+        st.integers(1, 4),
+    )  # fmt: skip
+
+
+def cache_scripts(
+    kinds: Sequence[str] = ("append", "fork", "truncate", "reorder", "reset"), longest: int = 8
+) -> st.SearchStrategy[list[Action]]:
+    """What is done to caches one after the other, beginning with tokens that are appended."""
+    if "append" not in kinds:
+        raise InvalidArgument(f"kinds {tuple(kinds)}; without append a cache stays empty")
+    first = actions(["append"])
+    rest = st.lists(actions(kinds), max_size=longest - 1)
+    return st.builds(lambda one, more: [one, *more], first, rest)

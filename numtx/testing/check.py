@@ -1,0 +1,234 @@
+"""`check`: try laws on a subject, and report which held, which are broken, which were not asked."""
+
+from __future__ import annotations
+
+import json
+import unittest
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.errors import HypothesisException
+
+from . import (
+    laws_cache,
+    laws_loss,
+    laws_mask,
+    laws_numbers,
+    laws_numtx,
+    laws_rows,
+    laws_variants,
+)
+from .laws import LAWS, Law, LawBroken, law_of
+from .subjects import CAPABILITIES, Subject, subject
+
+__all__ = ["LAWS", "LawBroken", "LawSuite", "Report", "Result", "attempt", "check"]
+
+# Entered by their modules in the order of import; shown by family.
+_ORDER = "KSVPCBRLGTDW"
+_MODULES = (laws_mask, laws_rows, laws_cache, laws_numbers, laws_loss, laws_variants, laws_numtx)
+PASSED, BROKEN, SKIPPED, VACUOUS = "passed", "broken", "skipped", "vacuous"
+Progress = Callable[[str], None]
+
+
+class Result(NamedTuple):
+    """What became of one law on one subject.
+
+    status     passed, broken, skipped (a capability is missing) or vacuous (no example
+               exercised the law); only `passed` is a pass
+    exercised  examples that did
+    why        what is missing, or how the law is broken
+    """
+
+    law: Law
+    subject: str
+    status: str
+    exercised: int
+    tried: int
+    why: str = ""
+
+
+class Report(NamedTuple):
+    """The results of all laws, on one subject or on several."""
+
+    results: list[Result]
+
+    @property
+    def broken(self) -> list[Result]:
+        return [result for result in self.results if result.status == BROKEN]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no law is broken; what was skipped or vacuous did not pass, but is not broken."""
+        return not self.broken
+
+    def table(self, known: frozenset[str] = frozenset()) -> str:
+        """One line a law. Over several subjects: the worst of them."""
+        lines = [f"{'law':<10}  {'result':<8}  {'subjects':>8}  {'examples':>8}  says"]
+        for name, of_law in self._by_law().items():
+            status = self.status(of_law)
+            shown = f"{status}*" if name in known and status == BROKEN else status
+            passed = sum(result.status == PASSED for result in of_law)
+            exercised = sum(result.exercised for result in of_law)
+            says = of_law[0].why if status == SKIPPED else of_law[0].law.statement
+            count = f"{passed}/{len(of_law)}"
+            lines.append(f"{name:<10}  {shown:<8}  {count:>8}  {exercised:>8}  {says}")
+        counts = {
+            status: sum(self.status(of_law) == status for of_law in self._by_law().values())
+            for status in (PASSED, BROKEN, SKIPPED, VACUOUS)
+        }
+        lines.append(", ".join(f"{count} {status}" for status, count in counts.items()))
+        return "\n".join(lines)
+
+    def _by_law(self) -> dict[str, list[Result]]:
+        found: dict[str, list[Result]] = {}
+        for result in self.results:
+            found.setdefault(result.law.name, []).append(result)
+        return found
+
+    @staticmethod
+    def status(results: Sequence[Result]) -> str:
+        """The worst of several results: broken, then passed anywhere, then vacuous, skipped."""
+        found = {result.status for result in results}
+        return next(status for status in (BROKEN, PASSED, VACUOUS, SKIPPED) if status in found)
+
+    def to_json(self) -> str:
+        """The results as strict JSON."""
+        rows = [
+            {
+                "law": result.law.name, "statement": result.law.statement,
+                "statement_zh": result.law.statement_zh, "subject": result.subject,
+                "status": result.status, "exercised": result.exercised, "tried": result.tried,
+                "why": result.why,
+            }
+            for result in self.results
+        ]  # fmt: skip
+        return json.dumps({"results": rows}, ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def law_names() -> list[str]:
+    """All laws, by family and number."""
+    return sorted(LAWS, key=lambda name: (_ORDER.index(name[0]), _number(name), name))
+
+
+def _number(name: str) -> int:
+    return int(name[1:].partition("-")[0])
+
+
+def check(
+    model: Any,
+    laws: Iterable[str] | None = None,
+    *,
+    seed: int = 0,
+    examples: int = 50,
+    shrink: bool = True,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Report:
+    """Try laws on a model.
+
+    model     a subject, or what `subject` makes one of; `options` go there
+    laws      their names; None: all of them
+    examples  so many drawn examples of each
+    progress  called with each law's name before it is tried
+
+    Raises `SubjectError` for a law that does not exist and an object that is no subject.
+    """
+    chosen = [law_of(name) for name in (law_names() if laws is None else laws)]
+    own = subject(model, **options)
+    results = []
+    for law in chosen:
+        if progress is not None:
+            progress(law.name)
+        results.append(attempt(law, own, seed=seed, examples=examples, shrink=shrink))
+    return Report(results)
+
+
+def attempt(
+    law: Law, subject: Subject, *, seed: int = 0, examples: int = 50, shrink: bool = True
+) -> Result:
+    """Try one law on a subject."""
+    missing = [name for name in CAPABILITIES if name in law.needs - subject.capabilities]
+    if missing:
+        return Result(law, subject.name, SKIPPED, 0, 0, f"skipped: no {', no '.join(missing)}")
+    own = subject
+    if law.exact and not law.everywhere and "numtx" not in subject.capabilities and subject.exact:
+        own = _inexact(subject)
+    tried = exercised = 0
+    found: list[LawBroken] = []
+
+    @hypothesis.seed(seed)
+    @settings(
+        max_examples=max(2, examples // law.cost), deadline=None, database=None, print_blob=False,
+        phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
+        suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
+    )  # fmt: skip
+    @hypothesis.given(st.data())
+    def run(data: st.DataObject) -> None:
+        nonlocal tried, exercised
+        tried += 1
+        try:
+            exercised += bool(law.run(own, data.draw))
+        except LawBroken as broken:
+            broken.law = law
+            found.append(broken)
+            raise
+        except HypothesisException:
+            raise
+        except Exception as error:  # the subject's own: a call that a right model can do
+            broken = LawBroken(f"{type(error).__name__}: {' '.join(str(error).split())}", {})
+            broken.law = law
+            found.append(broken)
+            raise broken from error
+
+    try:
+        run()
+    except Exception:
+        if not found:
+            raise
+        return Result(law, subject.name, BROKEN, exercised, tried, str(found[-1]))
+    if not exercised:
+        why = f"vacuous: none of {tried} examples exercised it"
+        return Result(law, subject.name, VACUOUS, 0, tried, why)
+    return Result(law, subject.name, PASSED, exercised, tried)
+
+
+def _inexact(own: Subject) -> Subject:
+    """A foreign subject for a law that is asked of it within the tolerance only."""
+    return subject(own, exact=False)
+
+
+class LawSuite:
+    """Laws as tests of pytest: one test a law.
+
+        class TestMyModel(LawSuite):
+            subject = subject(my_model, vocabulary_size=50)
+
+    Skipped and vacuous laws show as skipped tests, with the reason. `laws`, `examples` and
+    `seed` may be set too; `known_failures` names laws that may be broken, for now, and fails
+    where one of them has come to hold.
+    """
+
+    subject: Any = None
+    laws: ClassVar[Sequence[str] | None] = None
+    examples = 50
+    seed = 0
+    known_failures: ClassVar[Mapping[str, str]] = {}
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        if "law_name" in metafunc.fixturenames:
+            metafunc.parametrize("law_name", law_names() if self.laws is None else self.laws)
+
+    def test_law(self, law_name: str) -> None:
+        own = subject(self.subject)
+        result = attempt(law_of(law_name), own, seed=self.seed, examples=self.examples)
+        if result.status in (SKIPPED, VACUOUS):
+            raise unittest.SkipTest(result.why)
+        if law_name in self.known_failures:
+            why = self.known_failures[law_name]
+            assert result.status == BROKEN, f"{law_name} holds now; it was a known failure: {why}"
+            raise unittest.SkipTest(f"known failure: {why}")
+        if result.status == BROKEN:
+            raise AssertionError(result.why)

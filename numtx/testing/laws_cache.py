@@ -1,0 +1,215 @@
+"""C1 to C8 and C11: a cache changes no logit, whatever is done to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..shapes import Array
+from .bench import Bench, kinds_of
+from .laws import Draw, draw_ids, expect, expect_true, law
+from .strategies import cache_scripts, chunkings, padding_masks
+from .subjects import (
+    FORK,
+    LENGTHS,
+    MASK,
+    REORDER,
+    RESET,
+    STEP,
+    STEP_MASK,
+    TRUNCATE,
+    Subject,
+)
+
+
+def in_chunks(
+    subject: Subject, ids: Array, chunks: tuple[int, ...], mask: Array | None = None
+) -> tuple[list[tuple[slice, Array]], Any]:
+    """The logits of each chunk, with the columns that they stand for, and the last state."""
+    state, found, start = None, [], 0
+    for length in chunks:
+        part = slice(start, start + length)
+        given = None if mask is None else mask[:, part]
+        logits, state = subject.step(ids[:, part], state, given)
+        found.append((slice(start + length - logits.shape[1], start + length), logits))
+        start += length
+    return found, state
+
+
+@law(
+    "C1",
+    "a prompt in any chunks gives what one full pass gives, at all positions",
+    "提示任意分段与一次通过结果相同",
+    STEP,
+)
+def chunked(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw)
+    chunks = draw(chunkings(ids.shape[1]))
+    whole = subject.logits(ids)
+    for part, logits in in_chunks(subject, ids, chunks)[0]:
+        example = {"ids": ids, "chunks": chunks, "chunk at": part.start}
+        expect(subject, "chunks differ from the full pass", whole[:, part], logits, example)
+    return True
+
+
+@law(
+    "C2",
+    "rows of different lengths, padded in any chunk, give what one full pass gives",
+    "各行长度不同, 任一段含填充, 与一次通过结果相同",
+    MASK,
+    STEP,
+    STEP_MASK,
+)
+def ragged(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, 2, rows=draw(st.integers(2, 3)))
+    mask = draw(padding_masks(*ids.shape))
+    chunks = draw(chunkings(ids.shape[1]))
+    if mask.all():
+        return False
+    first = mask[:, : chunks[0]]
+    if not first.any(1).all():  # a prefill holds something of every row
+        chunks = (ids.shape[1],)
+    whole = subject.logits(ids, mask)
+    for part, logits in in_chunks(subject, ids, chunks, mask)[0]:
+        example = {"ids": ids, "mask": mask, "chunks": chunks, "chunk at": part.start}
+        what = "padded chunks differ from the full pass"
+        expect(subject, what, whole[:, part], logits, example, real=mask[:, part])
+    return True
+
+
+def _halves(subject: Subject, draw: Draw, rows: int | None = None) -> tuple[Array, Array, Any]:
+    """Tokens, more tokens, and the state after the first."""
+    ids = draw_ids(subject, draw, 2, rows)
+    cut = draw(st.integers(1, ids.shape[1] - 1))
+    _, state = subject.step(ids[:, :cut])
+    return ids[:, :cut], ids[:, cut:], state
+
+
+@law(
+    "C3", "a fork is independent of what it was forked from", "分叉相互独立", STEP, FORK, exact=True
+)
+def fork(subject: Subject, draw: Draw) -> bool:
+    first, more, state = _halves(subject, draw)
+    other_more = (more + 1) % subject.vocabulary_size
+    fork_first = draw(st.booleans())
+    example = {"ids": first, "more": more, "more of the other": other_more}
+    left, _ = subject.step(more, subject.step(first)[1])
+    right, _ = subject.step(other_more, subject.step(first)[1])
+    fork = subject.fork(state)
+    for turn in (0, 1):
+        on_fork = (turn == 0) == fork_first
+        tokens, expected = (other_more, right) if on_fork else (more, left)
+        got, _ = subject.step(tokens, fork if on_fork else state)
+        what = "the fork" if on_fork else "what was forked"
+        what = f"{what}, continued {'first' if turn == 0 else 'after the other'}, differs"
+        expect(subject, what, expected, got, example, exact=True)
+    return True
+
+
+@law(
+    "C4",
+    "truncate is as if the rest had never been appended, row by row",
+    "截断等同于从未追加, 逐行成立",
+    STEP,
+    TRUNCATE,
+)
+def truncate(subject: Subject, draw: Draw) -> bool:
+    first, more, state = _halves(subject, draw)
+    cut = first.shape[1]
+    lengths = [cut] * len(first)
+    if subject.ragged:
+        lengths = [draw(st.integers(1, cut)) for _ in lengths]
+    _, state = subject.step(more, state)
+    state = subject.truncate(state, lengths)
+    new = (more[:, :1] + 1) % subject.vocabulary_size
+    got, _ = subject.step(new, state)
+    example = {"ids": first, "appended": more, "truncated to": lengths, "next": new}
+    for row, length in enumerate(lengths):
+        whole = np.concatenate([first[row, :length], new[row]])[None]
+        expected = subject.logits(whole)[:, -1:]
+        what = f"row {row} remembers what was cut, or forgot what was not"
+        expect(subject, what, expected, got[[row], -1:], example)
+    return True
+
+
+@law(
+    "C5",
+    "reorder gathers rows: keys, values, positions and masks, in every layer",
+    "重排即按行取出键, 值, 位置与掩码, 每层都如此",
+    STEP,
+    REORDER,
+)
+def reorder(subject: Subject, draw: Draw) -> bool:
+    first, more, state = _halves(subject, draw, draw(st.integers(2, 3)))
+    rows = len(first)
+    index = draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=4))
+    if index == list(range(rows)):
+        return False
+    state = subject.reorder(state, index)
+    more = more[np.arange(len(index)) % rows]
+    got, _ = subject.step(more, state)
+    whole = np.concatenate([first[index], more], 1)
+    expected = subject.logits(whole)[:, first.shape[1] :]
+    example = {"ids": first, "index": index, "next": more}
+    expect(subject, "the rows were not gathered", expected, got, example)
+    return True
+
+
+@law(
+    "C6",
+    "the length counts the tokens, and a reset cache is empty",
+    "长度等于词元数, 重置后为空",
+    STEP,
+    LENGTHS,
+    RESET,
+)
+def lengths(subject: Subject, draw: Draw) -> bool:
+    first, more, state = _halves(subject, draw)
+    example = {"ids": first, "appended": more}
+    got = subject.lengths(state)
+    expect_true(got == [first.shape[1]] * len(first), "the length is wrong", example, got)
+    _, state = subject.step(more, state)
+    got = subject.lengths(state)
+    whole = first.shape[1] + more.shape[1]
+    expect_true(got == [whole] * len(first), "the length after a step is wrong", example, got)
+    state = subject.reset(state)
+    got = subject.lengths(state)
+    expect_true(not any(got), "a cache that was reset has a length", example, got)
+    fresh, _ = subject.step(more)
+    after, state = subject.step(more, state)
+    expect(subject, "a cache that was reset remembers", fresh, after, example, exact=True)
+    return True
+
+
+@law(
+    "C8",
+    "a cached call never alters a later uncached one",
+    "使用缓存的调用不影响之后的无缓存调用",
+    STEP,
+    exact=True,
+)
+def uncached_after(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw)
+    other = draw_ids(subject, draw)
+    before = subject.logits(ids)
+    in_chunks(subject, other, draw(chunkings(other.shape[1])))
+    after = subject.logits(ids)
+    example = {"ids": ids, "cached call": other}
+    expect(subject, "an uncached call changed", before, after, example, exact=True)
+    return True
+
+
+@law(
+    "C11",
+    "whatever is done to caches, one more token gives what the whole text gives without a cache",
+    "无论对缓存做什么, 下一个词元与全文无缓存时相同",
+    STEP,
+    FORK,
+    cost=3,
+)
+def scripts(subject: Subject, draw: Draw) -> bool:
+    bench = Bench(subject, draw(st.integers(1, 3)))
+    done = [bench.do(action) for action in draw(cache_scripts(kinds_of(subject)))]
+    return sum(done) > 1

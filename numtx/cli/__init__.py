@@ -30,6 +30,7 @@ COMMANDS = (
     "figures",
     "learn",
     "picture",
+    "laws",
 )
 
 

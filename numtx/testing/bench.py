@@ -134,10 +134,10 @@ class Bench:
             if live.state is None or max(map(len, live.rows)) >= subject.longest:
                 continue
             if LENGTHS in subject.capabilities:
-                expected, got = [len(row) for row in live.rows], subject.lengths(live.state)
-                if got != expected:
+                expected, held = [len(row) for row in live.rows], subject.lengths(live.state)
+                if held != expected:
                     what = "lengths are not the tokens of each row"
-                    raise LawBroken(what, self.example(live), None, expected, got)
+                    raise LawBroken(what, self.example(live), None, expected, held)
             self.probes += 1
             generator = np.random.default_rng(self.probes)
             ids = generator.integers(0, subject.vocabulary_size, (len(live.rows), 1))

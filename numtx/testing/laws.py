@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,12 +23,12 @@ class LawBroken(AssertionError):  # noqa: N818 (a law is broken; that is its nam
         self,
         what: str,
         example: dict[str, Any],
-        where: list[tuple[int, ...]] | None = None,
+        where: Sequence[tuple[int, ...]] | None = None,
         expected: object = None,
         got: object = None,
     ) -> None:
         super().__init__(what)
-        self.what, self.example, self.where = what, example, where or []
+        self.what, self.example, self.where = what, example, list(where or [])
         self.expected, self.got = expected, got
         self.law: Law | None = None
 

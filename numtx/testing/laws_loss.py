@@ -82,7 +82,7 @@ def parts(subject: NumtxSubject, draw: Draw) -> bool:
     for name, expected in sums.items():
         got = whole.grad(f"parameters/{name}")
         expect(subject, f"gradient of {name}", expected[None], got[None], example)
-    return counts[0] != counts[1]
+    return bool(counts[0] != counts[1])
 
 
 @law(

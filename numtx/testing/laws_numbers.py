@@ -198,8 +198,8 @@ def junk(subject: NumtxSubject, draw: Draw) -> bool:
     before, after = first["logits"], second["logits"]
     expect(subject, "junk moved a real token", before, after, example, exact=True, real=mask)
     for own in subject.parameters:
-        gradients = [trace.grad(f"parameters/{own}").reshape(1, -1) for trace in (first, second)]
-        expect(subject, f"junk moved the gradient of {own}", *gradients, example, exact=True)
+        before, after = (t.grad(f"parameters/{own}").reshape(1, -1) for t in (first, second))
+        expect(subject, f"junk moved the gradient of {own}", before, after, example, exact=True)
     return True
 
 
@@ -218,8 +218,8 @@ def additive(subject: NumtxSubject, draw: Draw) -> bool:
     example = {"mask": seen}
     added = scores + masks.to_additive(seen)
     expect(subject, "masked scores differ", added, attend.mask_forward(scores, seen), example)
-    both = softmax(added), softmax(attend.mask_forward(scores, seen))
-    expect(subject, "weights differ", *both, example, exact=True)
+    before, after = softmax(added), softmax(attend.mask_forward(scores, seen))
+    expect(subject, "weights differ", before, after, example, exact=True)
     back = masks.from_additive(masks.to_additive(seen))
     expect_true((back == seen).all(), "there and back is another mask", example, back)
     turned = masks.inverted(seen)

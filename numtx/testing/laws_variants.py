@@ -82,7 +82,7 @@ def grouped(subject: NumtxSubject, draw: Draw) -> bool:
             gradient = gradient.reshape(shape).sum(-2).reshape(array.shape)
         got = first.grad(f"parameters/{name}")
         expect(subject, f"gradient of {name}", gradient[None], got[None], example)
-    return groups < heads
+    return bool(groups < heads)
 
 
 @law(

@@ -8,6 +8,7 @@ probe after every step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis
@@ -39,7 +40,7 @@ def machine_of(subject: Subject) -> type[RuleBasedStateMachine]:
             raise SubjectError(f"{subject.name} has no {needed}; the state machine needs it")
     kinds = kinds_of(subject)
 
-    def can(kind: str) -> Any:
+    def can(kind: str) -> Callable[[Any], Any]:
         return precondition(lambda machine: kind in kinds and machine.is_filled())
 
     class Machine(RuleBasedStateMachine):
@@ -83,7 +84,7 @@ def run_machine(
     """Run the machine; raises `LawBroken`, with the smallest script that was found."""
     phases = [Phase.generate, *([Phase.shrink] if shrink else [])]
     machine = hypothesis.seed(seed)(machine_of(subject))
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None, database=None,

@@ -1,0 +1,202 @@
+"""`numtx laws`: property tests for masks and caches, of numtx or of any model."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import FileError, UsageError
+from .options import whole
+
+if TYPE_CHECKING:
+    from ..testing.check import Report, Result
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "laws",
+        help="property tests for masks and caches: numtx, or a model of your own",
+        description="Try laws on a model: what every right mask, cache and batch does. Exit code "
+        "1 where one is broken. What the model cannot do is skipped, and what no example "
+        "exercised is vacuous; neither is a pass.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "model", nargs="?", metavar="MODULE:OBJECT",
+        help="a callable ids -> logits with a vocabulary_size, or a subject; without one the "
+        "laws run on numtx itself, over all kinds of models",
+    )  # fmt: skip
+    parser.add_argument(
+        "--vocabulary", type=whole(2), metavar="N", help="the object's vocabulary_size"
+    )
+    parser.add_argument("--law", action="append", metavar="NAME", help="only this law (repeatable)")
+    parser.add_argument("--list", action="store_true", help="print the laws and run none")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, metavar="N", help="seed of the examples (default 0)"
+    )
+    parser.add_argument(
+        "--examples", type=whole(1), metavar="N",
+        help="examples of each law (default 50; on numtx 4 for each kind of model)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--known-failures", metavar="FILE",
+        help="names of laws that may be broken, one a line; # begins a comment",
+    )  # fmt: skip
+    parser.add_argument(
+        "--zoo", action="store_true",
+        help="plant bugs in numtx, one after the other, and print which laws catch which",
+    )  # fmt: skip
+    parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..testing import need_hypothesis
+
+    need_hypothesis()
+    from ..testing.check import law_names
+    from ..testing.laws import law_of
+
+    for name in args.law or ():
+        law_of(name)
+    if args.list:
+        for name in law_names():
+            law = law_of(name)
+            print(f"{name:<10} {'E' if law.exact else 'T'}  {law.statement}")
+            print(f"{'':<13} {law.statement_zh}  [{', '.join(sorted(law.needs))}]")
+        return 0
+    if args.zoo:
+        return _zoo(args)
+    known = _known(args.known_failures)
+    report = _numtx(args) if args.model is None else _own(args)
+    print(report.table(known))
+    if args.json:
+        _write(args.json, report.to_json())
+    return _verdict(report, known)
+
+
+def _numtx(args: argparse.Namespace) -> Report:
+    from ..testing.check import Report, check
+    from ..testing.numtx_subject import every_kind, rows_are_independent
+
+    if not rows_are_independent():
+        print("this machine's BLAS mixes rows: exact laws are asked within the tolerance")
+    subjects = list(every_kind())
+    results: list[Result] = []
+    with Progress() as progress:
+        for number, one in enumerate(subjects):
+            where = f"{number + 1}/{len(subjects)} {one.name}"
+            results += check(
+                one, args.law, seed=args.seed, examples=args.examples or 4,
+                progress=progress.after(where),
+            ).results  # fmt: skip
+    return Report(results)
+
+
+def _own(args: argparse.Namespace) -> Report:
+    from ..testing.check import check
+
+    model = load(args.model)
+    options = {} if args.vocabulary is None else {"vocabulary_size": args.vocabulary}
+    with Progress() as progress:
+        return check(
+            model, args.law, seed=args.seed, examples=args.examples or 50,
+            progress=progress.after(args.model), **options,
+        )  # fmt: skip
+
+
+def _zoo(args: argparse.Namespace) -> int:
+    from ..testing.zoo import kill_matrix
+
+    if args.model is not None or args.known_failures is not None:
+        raise UsageError("--zoo plants bugs in numtx; leave out MODULE:OBJECT and --known-failures")
+    with Progress() as progress:
+        matrix = kill_matrix(
+            args.law, seed=args.seed, examples=args.examples or 4, progress=progress.after("zoo")
+        )
+    print(matrix.text())
+    if args.json:
+        _write(args.json, matrix.to_json())
+    return 0 if matrix.ok else 1
+
+
+def _verdict(report: Report, known: frozenset[str]) -> int:
+    """Each broken law with its example, and what is to be said of known failures."""
+    found = {result.law.name for result in report.broken}
+    tried = {result.law.name for result in report.results}
+    for name in sorted(known & tried - found):
+        print(f"{name} is a known failure and is not broken now; take it out of the file")
+    if found & known:
+        print(f"* known failures: {', '.join(sorted(found & known))}")
+    shown: set[str] = set()
+    for result in report.broken:
+        if result.law.name not in shown | known:
+            shown.add(result.law.name)
+            print(f"\n{result.subject}: {result.why}")
+    return 1 if found - known else 0
+
+
+def _known(path: str | None) -> frozenset[str]:
+    from ..testing.laws import law_of
+
+    if path is None:
+        return frozenset()
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{path} cannot be read: {error}") from None
+    names = {line.partition("#")[0].strip() for line in lines} - {""}
+    return frozenset(law_of(name).name for name in names)
+
+
+def load(text: str) -> Any:
+    """The object that MODULE:OBJECT names; modules of the working directory come first."""
+    module, _, name = text.partition(":")
+    if not module or not name:
+        raise UsageError(f"{text!r} is not MODULE:OBJECT, such as my_model:logits")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:  # whatever the module does when it is loaded
+        told = " ".join(str(error).split())
+        raise UsageError(
+            f"module {module!r} cannot be loaded: {type(error).__name__}: {told}"
+        ) from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"module {module!r} has no {name!r}")
+        found = getattr(found, part)
+    return found
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error}") from None
+
+
+class Progress:
+    """One line on a terminal's standard error, written over and cleared at the end."""
+
+    def __enter__(self) -> Progress:
+        self.on = sys.stderr.isatty()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.on:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def after(self, where: str) -> Callable[[str], None]:
+        """Shows a text after what stands before all of them."""
+
+        def show(text: str) -> None:
+            if self.on:
+                print(f"\r\x1b[K{where}: {text}"[:110], end="", file=sys.stderr, flush=True)
+
+        return show

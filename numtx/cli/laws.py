@@ -13,7 +13,7 @@ from ..errors import FileError, UsageError
 from .options import whole
 
 if TYPE_CHECKING:
-    from ..testing.check import Report, Result
+    from ..testing.trial import Report, Result
 
 
 def add(commands: Any) -> None:
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from ..testing import need_hypothesis
 
     need_hypothesis()
-    from ..testing.check import law_names
+    from ..testing.trial import law_names
     from ..testing.laws import law_of
 
     for name in args.law or ():
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _numtx(args: argparse.Namespace) -> Report:
-    from ..testing.check import Report, check
+    from ..testing.trial import Report, check
     from ..testing.numtx_subject import every_kind, rows_are_independent
 
     if not rows_are_independent():
@@ -97,7 +97,7 @@ def _numtx(args: argparse.Namespace) -> Report:
 
 
 def _own(args: argparse.Namespace) -> Report:
-    from ..testing.check import check
+    from ..testing.trial import check
 
     model = load(args.model)
     options = {} if args.vocabulary is None else {"vocabulary_size": args.vocabulary}

@@ -12,11 +12,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .check import LAWS as LAWS
-    from .check import LawSuite as LawSuite
-    from .check import Report as Report
-    from .check import Result as Result
-    from .check import check as check
+    from .trial import LAWS as LAWS
+    from .trial import LawSuite as LawSuite
+    from .trial import Report as Report
+    from .trial import Result as Result
+    from .trial import check as check
     from .laws import LawBroken as LawBroken
     from .machine import machine_of as machine_of
     from .machine import run_machine as run_machine
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from .subjects import subject as subject
 
 _HOMES = {
-    "LAWS": "check",
+    "LAWS": "trial",
     "LawBroken": "laws",
-    "LawSuite": "check",
+    "LawSuite": "trial",
     "Memory": "subjects",
     "NumtxSubject": "numtx_subject",
-    "Report": "check",
-    "Result": "check",
+    "Report": "trial",
+    "Result": "trial",
     "Subject": "subjects",
-    "check": "check",
+    "check": "trial",
     "machine_of": "machine",
     "run_machine": "machine",
     "subject": "subjects",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0604
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -48,7 +48,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     need_hypothesis()
     found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = found  # `check` is also the name of the module that it comes from
+    globals()[name] = found
     return found
 
 

@@ -293,3 +293,47 @@ def dead_keys(subject: NumtxSubject, draw: Draw) -> bool:
             zero = (trace.grad(f"{place}.{leaf}")[~seen] == 0.0).all()
             expect_true(zero, f"{place}.{leaf} has a gradient where it is masked", example)
     return hidden > 0
+
+
+@law(
+    "T2",
+    "attention in blocks, for many scores, gives what it gives in one piece; content of 1e200, NaN "
+    "and inf at keys that no query sees has no effect, forward and backward",
+    "分块注意力与整体相同; 无人关注的键处的 1e200, NaN, inf 正反向都无影响",
+    NUMTX,
+)
+def in_blocks(subject: NumtxSubject, draw: Draw) -> bool:
+    attend, masks = subject.module("ops.attend"), subject.module("masks")
+    tap = subject.module("tap")
+    rows, queries, keys = 2, draw(st.integers(1, 5)), draw(st.integers(2, 6))
+    seen = draw(attention_masks(rows, queries, keys))
+    hidden = draw(st.lists(st.integers(0, keys - 1), max_size=2))
+    seen[:, :, hidden] = False
+    seen = seen[:, None].repeat(4, 1)
+    mask = masks.Mask(seen, masks.live_keys(seen))
+    generator = np.random.default_rng(draw(seeds))
+    q = generator.standard_normal((rows, 4, queries, 6))
+    k, v = (generator.standard_normal((rows, 2, keys, 6)) for _ in "kv")
+    dcontext = generator.standard_normal(q.shape)
+    content = draw(st.sampled_from([0.0, 1e200, np.nan, np.inf]))
+    dead = ~seen.any((1, 2))
+    found = []
+    kept, block = attend.KEPT, attend.BLOCK
+    for one_tap, limit, inside in (
+        (tap.Recorder(), kept, 0.0), (tap.Recorder(), kept, content),
+        (tap.NO_TAP, kept, content), (tap.NO_TAP, 0, content),
+    ):  # fmt: skip
+        keys_in, values_in = (np.where(dead[:, None, :, None], inside, a) for a in (k, v))
+        attend.KEPT, attend.BLOCK = limit, 2
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # products with the junk
+                out, saved = attend.attend_forward(q, keys_in, values_in, mask, 0.4, one_tap)
+                found.append((out, *attend.attend_backward(dcontext, saved, one_tap)))
+        finally:
+            attend.KEPT, attend.BLOCK = kept, block
+    example = {"mask": seen[:, 0], "junk": content}
+    ways = ("recorded, with junk", "in one piece", "in blocks")
+    for way, results in zip(ways, found[1:], strict=True):
+        for name, expected, got in zip(("out", "dq", "dk", "dv"), found[0], results, strict=True):
+            expect(subject, f"{name} {way} differs", expected, got, example)
+    return True

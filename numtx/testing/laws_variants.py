@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,6 +99,20 @@ def long_window(subject: NumtxSubject, draw: Draw) -> bool:
     whole, wide = subject.with_(window=None), subject.with_(window=window)
     example = {"ids": ids, "window": window}
     expect(subject, "the window matters", whole.logits(ids), wide.logits(ids), example)
+    return True
+
+
+@law(
+    "V5",
+    "the score scale is 1 / sqrt(d_k) where none is written out",
+    "未写明缩放时即为 1 / sqrt(d_k)",
+    NUMTX,
+)
+def scale(subject: NumtxSubject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw)
+    default = subject.with_(score_scale=None)
+    explicit = subject.with_(score_scale=1.0 / math.sqrt(subject.config.d_k))
+    expect(subject, "logits differ", explicit.logits(ids), default.logits(ids), {"ids": ids})
     return True
 
 

@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     from ..testing import need_hypothesis
 
     need_hypothesis()
-    from ..testing.trial import law_names
     from ..testing.laws import law_of
+    from ..testing.trial import law_names
 
     for name in args.law or ():
         law_of(name)
@@ -79,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _numtx(args: argparse.Namespace) -> Report:
-    from ..testing.trial import Report, check
     from ..testing.numtx_subject import every_kind, rows_are_independent
+    from ..testing.trial import Report, check
 
     if not rows_are_independent():
         print("this machine's BLAS mixes rows: exact laws are asked within the tolerance")

@@ -12,11 +12,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .trial import LAWS as LAWS
-    from .trial import LawSuite as LawSuite
-    from .trial import Report as Report
-    from .trial import Result as Result
-    from .trial import check as check
     from .laws import LawBroken as LawBroken
     from .machine import machine_of as machine_of
     from .machine import run_machine as run_machine
@@ -24,6 +19,11 @@ if TYPE_CHECKING:
     from .subjects import Memory as Memory
     from .subjects import Subject as Subject
     from .subjects import subject as subject
+    from .trial import LAWS as LAWS
+    from .trial import LawSuite as LawSuite
+    from .trial import Report as Report
+    from .trial import Result as Result
+    from .trial import check as check
 
 _HOMES = {
     "LAWS": "trial",

@@ -318,19 +318,19 @@ def in_blocks(subject: NumtxSubject, draw: Draw) -> bool:
     content = draw(st.sampled_from([0.0, 1e200, np.nan, np.inf]))
     dead = ~seen.any((1, 2))
     found = []
-    kept, block = attend.KEPT, attend.BLOCK
+    kept, block = (attend.__dict__[name] for name in ("KEPT", "BLOCK"))
     for one_tap, limit, inside in (
         (tap.Recorder(), kept, 0.0), (tap.Recorder(), kept, content),
         (tap.NO_TAP, kept, content), (tap.NO_TAP, 0, content),
     ):  # fmt: skip
         keys_in, values_in = (np.where(dead[:, None, :, None], inside, a) for a in (k, v))
-        attend.KEPT, attend.BLOCK = limit, 2
+        attend.__dict__.update(KEPT=limit, BLOCK=2)
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # products with the junk
                 out, saved = attend.attend_forward(q, keys_in, values_in, mask, 0.4, one_tap)
                 found.append((out, *attend.attend_backward(dcontext, saved, one_tap)))
         finally:
-            attend.KEPT, attend.BLOCK = kept, block
+            attend.__dict__.update(KEPT=kept, BLOCK=block)
     example = {"mask": seen[:, 0], "junk": content}
     ways = ("recorded, with junk", "in one piece", "in blocks")
     for way, results in zip(ways, found[1:], strict=True):

@@ -1,0 +1,76 @@
+"""numtx keeps every law, over all kinds of models."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+from numtx.testing import NumtxSubject, run_machine
+from numtx.testing.numtx_subject import every_kind
+from numtx.testing.trial import BROKEN, LAWS, PASSED, Report, attempt, law_names
+
+KINDS = list(every_kind())
+CHEAP = [name for name in law_names() if LAWS[name].cost < 5]
+DEAR = [name for name in law_names() if LAWS[name].cost >= 5]
+
+
+def tried(subject: NumtxSubject, names: list[str], examples: int) -> Report:
+    return Report([attempt(LAWS[name], subject, examples=examples) for name in names])
+
+
+def broken(report: Report) -> str:
+    return "\n".join(result.why for result in report.broken)
+
+
+@pytest.mark.parametrize("subject", KINDS, ids=lambda subject: subject.name)
+def test_a_kind_keeps_every_law(subject):
+    thorough = settings.default.max_examples > 100
+    report = tried(subject, CHEAP, 50 if thorough else 3)
+    assert report.ok, broken(report)
+
+
+@pytest.mark.parametrize("subject", KINDS[::5], ids=lambda subject: subject.name)
+def test_a_kind_keeps_the_laws_that_take_long(subject):
+    report = tried(subject, DEAR, 2)
+    assert report.ok, broken(report)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("subject", KINDS, ids=lambda subject: subject.name)
+def test_a_kind_keeps_every_law_at_length(subject):
+    report = tried(subject, law_names(), 100)
+    assert report.ok, broken(report)
+    if subject.causal:
+        run_machine(subject, examples=60, steps=25)
+
+
+def test_every_law_is_exercised_by_some_kind():
+    wanted = set(law_names())
+    for subject in KINDS[:: len(KINDS) // 3 - 1]:  # one of each model, and a window among them
+        wanted -= {
+            result.law.name
+            for result in tried(subject, sorted(wanted), 6).results
+            if result.status == PASSED
+        }
+    for subject in KINDS:
+        wanted -= {name for name in wanted if attempt(LAWS[name], subject, examples=6).exercised}
+    assert wanted == set()
+
+
+def test_kinds_are_all_of_them():
+    assert len(KINDS) == 36 and len({subject.name for subject in KINDS}) == 36
+    assert {subject.config.window for subject in KINDS} == {None, 2, 3}
+
+
+def test_the_state_machine_holds_for_numtx():
+    run_machine(KINDS[4], examples=8, steps=8)
+
+
+def test_a_result_that_is_not_passed_is_never_counted_as_such():
+    encoder = KINDS[-1]
+    report = tried(encoder, ["K1", "C1", "K4"], 2)
+    assert [result.status for result in report.results] == ["vacuous", "skipped", PASSED]
+    assert BROKEN not in {result.status for result in report.results}
+    assert "vacuous" in report.table() and report.table().endswith(
+        "1 passed, 0 broken, 1 skipped, 1 vacuous"
+    )

@@ -89,5 +89,6 @@ def run_machine(
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None, database=None,
             phases=phases, suppress_health_check=list(HealthCheck), print_blob=False,
+            report_multiple_bugs=False,
         ),
     )  # fmt: skip

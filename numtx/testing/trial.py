@@ -21,10 +21,10 @@ from . import (  # noqa: F401 (each enters its laws into the table)
     laws_rows,
     laws_variants,
 )
-from .laws import LAWS, Law, LawBroken, law_of
+from .laws import LAWS, Draw, Law, LawBroken, law_of
 from .subjects import CAPABILITIES, Subject, subject
 
-__all__ = ["LAWS", "LawBroken", "LawSuite", "Report", "Result", "attempt", "check"]
+__all__ = ["LAWS", "LawBroken", "LawSuite", "Report", "Result", "attempt", "check", "law_names"]
 
 # The families as they are shown: mask, softmax, variants, positions, cache, batching, ...
 _ORDER = "KSVPCBRLGTDW"
@@ -158,18 +158,11 @@ def attempt(
     tried = exercised = 0
     found: list[LawBroken] = []
 
-    @hypothesis.seed(seed)
-    @settings(
-        max_examples=max(2, examples // law.cost), deadline=None, database=None, print_blob=False,
-        phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
-        suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
-    )  # fmt: skip
-    @hypothesis.given(st.data())
-    def run(data: st.DataObject) -> None:
+    def example(draw: Draw) -> None:
         nonlocal tried, exercised
         tried += 1
         try:
-            exercised += bool(law.run(own, data.draw))
+            exercised += bool(law.run(own, draw))
         except LawBroken as broken:
             broken.law = law
             found.append(broken)
@@ -181,6 +174,16 @@ def attempt(
             raised.law = law
             found.append(raised)
             raise raised from error
+
+    @hypothesis.seed(seed)
+    @settings(
+        max_examples=max(2, examples // law.cost), deadline=None, database=None, print_blob=False,
+        phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
+        suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
+    )  # fmt: skip
+    @hypothesis.given(st.data())
+    def run(data: st.DataObject) -> None:
+        example(data.draw)
 
     try:
         run()

@@ -1,0 +1,89 @@
+"""Laws as tests of pytest, and what is said where hypothesis is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from plain_models import Plain, right
+
+from numtx.testing import LawSuite, subject
+
+HERE = Path(__file__).parent
+
+
+class TestRightModel(LawSuite):
+    subject = right
+    laws = ("K1", "K3", "B2")
+    examples = 8
+
+
+class TestKnownFailures(LawSuite):
+    subject = subject(Plain(ahead=1), name="looks ahead")
+    laws = ("K1", "B1")
+    known_failures = {"K1": "the mask is off by one"}  # noqa: RUF012
+    examples = 8
+
+
+SUITE = """
+from plain_models import Plain
+from numtx.testing import LawSuite
+
+class TestModel(LawSuite):
+    subject = Plain({ahead})
+    laws = ("K1", "K5", "C1", "B2")
+    known_failures = {known}
+    examples = 8
+"""
+
+
+def outcome(tmp_path, ahead, known):
+    file = tmp_path / "test_suite.py"
+    file.write_text(SUITE.format(ahead=ahead, known=known))
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(file)],
+        capture_output=True, text=True, cwd=tmp_path, env=environment(),
+    )  # fmt: skip
+    return run.stdout
+
+
+def environment():
+    import os
+
+    paths = [str(HERE), str(HERE.parent.parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def test_a_broken_law_fails_and_what_was_not_asked_is_skipped(tmp_path):
+    out = outcome(tmp_path, 1, {})
+    assert "1 failed, 1 passed, 2 skipped" in out
+    assert "K1 broken: tokens after t never move outputs at or before t" in out
+    assert "vacuous: none of 1 examples exercised it" in out and "skipped: no step" in out
+
+
+def test_a_known_failure_that_holds_now_fails(tmp_path):
+    out = outcome(tmp_path, 0, {"K1": "off by one"})
+    assert "1 failed, 1 passed, 2 skipped" in out
+    assert "K1 holds now; it was a known failure: off by one" in out
+
+
+def test_without_hypothesis_there_is_one_line_that_names_the_extra():
+    code = (
+        "import sys; sys.modules['hypothesis'] = None\n"
+        "import numtx.testing\n"
+        "try:\n    numtx.testing.check\n"
+        "except ValueError as error:\n    print(error)\n"
+        "from numtx.cli import main\nprint(main(['laws']))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    line = "the laws need hypothesis, which is not installed; install numtx[test]"
+    assert run.stdout.splitlines() == [line, "2"]
+    assert run.stderr == f"numtx: {line}\n"
+
+
+def test_the_names_of_the_package():
+    import numtx.testing as kit
+
+    assert set(kit.__all__) <= set(vars(kit)) | {name for name in kit.__all__ if getattr(kit, name)}
+    assert callable(kit.check) and not isinstance(kit.check, type(sys))

@@ -1,0 +1,157 @@
+"""The kit over language models of `transformers` with random weights, right and with bugs."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from numtx.testing import check, run_machine, subject
+
+torch = pytest.importorskip("torch")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    transformers = pytest.importorskip("transformers")
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+SIZES = {"vocab_size": 23, "bos_token_id": 1, "eos_token_id": 2}
+
+
+def gpt2():
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(n_positions=24, n_embd=12, n_layer=2, n_head=3, **SIZES)
+    config._attn_implementation = "eager"
+    return transformers.GPT2LMHeadModel(config).eval()
+
+
+def llama():
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        hidden_size=12, intermediate_size=10, num_hidden_layers=2, num_attention_heads=3,
+        num_key_value_heads=1, max_position_embeddings=24, **SIZES,
+    )  # fmt: skip
+    config._attn_implementation = "eager"
+    return transformers.LlamaForCausalLM(config).eval()
+
+
+MODELS = pytest.mark.parametrize("make", [gpt2, llama])
+
+
+@MODELS
+@pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
+def test_a_right_model_passes(make, double):
+    model = make().double() if double else make()
+    report = check(model, examples=20)
+    assert report.ok, [result.why for result in report.broken]
+    assert sum(result.status == "passed" for result in report.results) == 20
+    run_machine(subject(model), examples=5, steps=6)
+
+
+class Wrapped(torch.nn.Module):
+    """A copy of a model in front of whose forward stands a mistake."""
+
+    def __init__(self, model, mistake):
+        super().__init__()
+        self.model, self.mistake, self.config = model, mistake, model.config
+
+    def forward(self, **given):
+        return self.model(**self.mistake(given))
+
+
+def broken(model, mistake, laws, examples=25):
+    own = subject(model)
+    own.model = Wrapped(model, mistake)
+    report = check(own, laws, examples=examples, shrink=False)
+    return {result.law.name for result in report.broken}
+
+
+def ignored_mask(given):
+    return {**given, "attention_mask": torch.ones_like(given["attention_mask"])}
+
+
+def another_rows_mask(given):
+    return {**given, "attention_mask": given["attention_mask"].flip(0)}
+
+
+def columns_for_positions(given):
+    total, new = given["attention_mask"].shape[1], given["input_ids"].shape[1]
+    places = torch.arange(total - new, total)[None].expand(len(given["input_ids"]), new)
+    return {**given, "position_ids": places}
+
+
+def positions_of_the_chunk(given):
+    new = given["input_ids"].shape[1]
+    return {**given, "position_ids": torch.arange(new)[None].expand(len(given["input_ids"]), new)}
+
+
+@MODELS
+@pytest.mark.parametrize(
+    ("mistake", "law"),
+    [
+        (ignored_mask, "K6"), (another_rows_mask, "B1-mask"), (positions_of_the_chunk, "C1"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_front_of_it_is_caught(make, mistake, law):
+    assert broken(make(), mistake, [law]) == {law}
+
+
+def test_left_padding_that_shifts_learned_positions_is_caught_and_rotary_ones_bear_it():
+    assert broken(gpt2(), columns_for_positions, ["B3"]) == {"B3"}
+    assert broken(llama(), columns_for_positions, ["B3"]) == set()
+
+
+@MODELS
+def test_a_causal_mask_off_by_one_is_caught(make, monkeypatch):
+    model = make()
+    kind = type(model)
+    module = __import__(kind.__module__, fromlist=["eager_attention_forward"])
+    right = module.eager_attention_forward
+
+    def ahead(layer, query, key, value, attention_mask, *args, **options):
+        rows, keys = query.shape[2], key.shape[2]
+        seen = torch.ones(rows, keys).tril(keys - rows + 1).bool()
+        mask = torch.zeros(rows, keys).masked_fill(~seen, -1e9)[None, None].to(query.dtype)
+        return right(layer, query, key, value, mask, *args, **options)
+
+    monkeypatch.setattr(module, "eager_attention_forward", ahead)
+    report = check(model, ["K1", "K3", "B2"], examples=15, shrink=False)
+    assert {result.law.name for result in report.broken} == {"K1", "K3"}
+
+
+@MODELS
+def test_dropout_left_on_is_caught(make):
+    model = make().train()
+    model.config.attention_dropout = 0.5
+    for layer in model.modules():
+        if hasattr(layer, "attention_dropout") and isinstance(layer.attention_dropout, float):
+            layer.attention_dropout = 0.5
+    report = check(model, ["R1"], examples=20, shrink=False)
+    assert [result.status for result in report.results] == ["broken"]
+
+
+def test_caches_that_are_not_reordered_or_cut_are_caught():
+    class Forgets(type(subject(gpt2()))):
+        def reorder(self, state, index):
+            return state if len(index) == len(state.mask) else super().reorder(state, index)
+
+        def truncate(self, state, lengths):
+            return state
+
+    found = check(Forgets(gpt2()), ["C4", "C5", "C3"], examples=25, shrink=False)
+    assert {result.law.name for result in found.broken} == {"C4", "C5"}
+
+
+def test_a_module_of_pytorch_takes_and_gives_tensors():
+    class Bag(torch.nn.Module):
+        vocabulary_size = 9
+
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Embedding(9, 9)
+
+        def forward(self, ids, mask):
+            assert ids.dtype == torch.int64
+            return self.table(ids).cumsum(1)
+
+    own = subject(Bag())
+    assert own.capabilities == {"logits", "mask"} and own.tensors

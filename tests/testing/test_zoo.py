@@ -1,0 +1,96 @@
+"""The zoo: its registry, and a handful of bugs; the whole of it is heavy."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from numtx.testing.second_copy import _read
+from numtx.testing.trial import LAWS, law_names
+from numtx.testing.zoo import BUGS, LADDER, MODELS, STAYS, Bug, Kills, Matrix, kill_matrix, kills_of
+
+FEW = {
+    "causal mask off by one: the next token is seen": "K1",
+    "a row uses another row's padding": "B1-mask",
+    "window off by one, too wide": "K5",
+    "positions taken from the chunk instead of from the cache": "C1",
+    "a fork shares memory": "C3",
+    "truncation keeps one token too many": "C4",
+    "reorder of the first layer only": "C5",
+    "gradient of a group's keys from its first head only": "G1",
+}
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_bug_stands_in_one_place_and_the_change_is_python(bug):
+    source = _read(bug.module)
+    assert source.count(bug.old) == 1, f"{bug.module}: {bug.old!r}"
+    changed = source.replace(bug.old, bug.new)
+    assert changed != source
+    compile(changed, bug.module, "exec")
+
+
+def test_there_are_enough_of_them_and_no_two_alike():
+    assert len(BUGS) >= 80
+    names = Counter(bug.name for bug in BUGS)
+    changes = Counter((bug.module, bug.old, bug.new) for bug in BUGS)
+    assert max(names.values()) == max(changes.values()) == 1
+    assert sum(bool(bug.equivalent) for bug in BUGS) <= 3
+
+
+def test_the_ladder_ends_with_all_that_laws_need():
+    known = frozenset().union(*(more for _, more in LADDER))
+    assert all(law.needs <= known for law in LAWS.values())
+    assert set(STAYS) <= set(LAWS) and len(MODELS) == 5
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_a_planted_bug_is_caught_by_its_law(name):
+    (bug,) = (bug for bug in BUGS if bug.name == name)
+    found = kills_of(bug, [FEW[name]])
+    assert list(found) == [FEW[name]]
+    assert f"{FEW[name]} broken: {LAWS[FEW[name]].statement}" in found[FEW[name]]
+
+
+def test_the_copy_without_a_bug_breaks_no_law():
+    assert kills_of(None, [*dict.fromkeys(FEW.values())], examples=3) == {}
+
+
+def bug(name, equivalent=""):
+    return Bug(name, "masks", "a", "b", equivalent)
+
+
+def test_what_a_matrix_says():
+    matrix = Matrix(
+        [
+            Kills(bug("first"), {"K1": "why", "S3": "why"}),
+            Kills(bug("second"), {"S3": "why"}),
+            Kills(bug("third"), {}),
+            Kills(bug("fourth", "nothing differs"), {}),
+            Kills(bug("fifth", "wrongly said"), {"S3": "why"}),
+        ],
+        ["K1", "C1", "S3"],
+    )
+    assert [one.name for one in matrix.survivors] == ["third"]
+    assert matrix.idle == ["C1"] and not matrix.ok
+    assert [kill.bug.name for kill in matrix.disproven] == ["fifth"]
+    assert matrix.shares()[0] == ("ids -> logits", 1, 3)
+    assert matrix.shares()[-1] == ("+ trace and parameters", 2, 3)
+    lines = matrix.text().splitlines()
+    assert "masks             third: SURVIVES" in lines
+    assert "masks             first: K1 S3" in lines
+    assert "S3: second" in lines and "survivors: third" in lines
+    assert "laws that catch nothing: C1" in lines
+    assert "not equivalent: fifth, caught by S3" in lines
+    rows = json.loads(matrix.to_json())
+    assert rows["bugs"][1]["killed_by"] == {"S3": "why"}
+    assert rows["shares"][0] == {"known": "ids -> logits", "killed": 1, "of": 3}
+
+
+@pytest.mark.heavy
+def test_every_bug_is_caught_and_every_law_catches_one():
+    matrix = kill_matrix()
+    assert matrix.ok, matrix.text()
+    assert kills_of(None, law_names()) == {}

@@ -91,20 +91,35 @@ def _halves(subject: Subject, draw: Draw, rows: int | None = None) -> tuple[Arra
     "C3", "a fork is independent of what it was forked from", "分叉相互独立", STEP, FORK, exact=True
 )
 def fork(subject: Subject, draw: Draw) -> bool:
-    first, more, state = _halves(subject, draw)
-    other_more = (more + 1) % subject.vocabulary_size
+    """Both go on by turns, twice: a shared memory shows when one comes back to it.
+
+    The tokens come one by one, as in decode, so that there is room left to write into.
+    """
+    ids = draw_ids(subject, draw, min(5, subject.longest))
+    length = ids.shape[1] - 2
+    if length < 1:
+        return False
+    mine, other = ids[:, length:], (ids[:, length:] + 1) % subject.vocabulary_size
+
+    def one_by_one() -> Any:
+        return in_chunks(subject, ids[:, :length], (1,) * length)[1]
+
+    expected = {}
+    for on_fork, tokens in ((True, other), (False, mine)):
+        alone = one_by_one()
+        for turn in (0, 1):
+            logits, alone = subject.step(tokens[:, turn : turn + 1], alone)
+            expected[on_fork, turn] = logits
+    state = one_by_one()
+    states = {True: subject.fork(state), False: state}
     fork_first = draw(st.booleans())
-    example = {"ids": first, "more": more, "more of the other": other_more}
-    left, _ = subject.step(more, subject.step(first)[1])
-    right, _ = subject.step(other_more, subject.step(first)[1])
-    fork = subject.fork(state)
+    example = {"ids": ids[:, :length], "then": mine, "then in the fork": other}
     for turn in (0, 1):
-        on_fork = (turn == 0) == fork_first
-        tokens, expected = (other_more, right) if on_fork else (more, left)
-        got, _ = subject.step(tokens, fork if on_fork else state)
-        what = "the fork" if on_fork else "what was forked"
-        what = f"{what}, continued {'first' if turn == 0 else 'after the other'}, differs"
-        expect(subject, what, expected, got, example, exact=True)
+        for on_fork in (fork_first, not fork_first):
+            tokens = (other if on_fork else mine)[:, turn : turn + 1]
+            got, states[on_fork] = subject.step(tokens, states[on_fork])
+            what = f"{'the fork' if on_fork else 'what was forked'} differs in turn {turn + 1}"
+            expect(subject, what, expected[on_fork, turn], got, example, exact=True)
     return True
 
 

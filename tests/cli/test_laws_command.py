@@ -1,0 +1,152 @@
+"""`numtx laws` as people meet it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from numtx.cli import main
+
+MODULE = """
+import numpy as np
+
+TABLE = np.random.default_rng(0).standard_normal((7, 7))
+
+class Model:
+    vocabulary_size = 7
+
+    def __init__(self, ahead):
+        self.ahead = ahead
+
+    def __call__(self, ids):
+        length = ids.shape[1]
+        seen = np.tri(length, length, self.ahead)
+        return (seen / seen.sum(1, keepdims=True)) @ TABLE[ids]
+
+right, wrong = Model(0), Model(1)
+
+def bare(ids):
+    return right(ids)
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """The name of a module in the working directory, another one for each test."""
+    name = f"own_model_{tmp_path.name}".replace("-", "_").replace("[", "_").replace("]", "_")
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def run(capsys, *args):
+    code = main(["laws", *args])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_a_right_model(module, capsys):
+    code, out, err = run(capsys, f"{module}:right", "--law", "K1", "--law", "K5", "--law", "C1")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert [line.split()[:2] for line in lines[1:4]] == [
+        ["K1", "passed"], ["K5", "vacuous"], ["C1", "skipped"],
+    ]  # fmt: skip
+    assert lines[-1] == "1 passed, 0 broken, 1 skipped, 1 vacuous"
+
+
+def test_a_wrong_one_has_exit_code_1_and_shows_the_example(module, capsys):
+    code, out, _ = run(capsys, f"{module}:wrong", "--law", "K1", "--examples", "10")
+    assert code == 1
+    assert f"Model: K1 broken: {'tokens after t never move outputs at or before t'}" in out
+    assert "positions that differ [row,token]: [0,0]" in out
+
+
+def test_known_failures(module, tmp_path, capsys):
+    known = tmp_path / "known.txt"
+    known.write_text("# the mask is off by one\nK1\nK3 # too\n")
+    args = (f"{module}:wrong", "--law", "K1", "--examples", "10", "--known-failures", str(known))
+    code, out, _ = run(capsys, *args)
+    assert code == 0 and "broken*" in out and "* known failures: K1" in out
+    assert "K3 is a known" not in out  # it was not tried
+    code, out, _ = run(capsys, f"{module}:right", *args[1:])
+    assert code == 0 and "K1 is a known failure and is not broken now" in out
+    code, _, _ = run(capsys, f"{module}:wrong", *args[1:], "--law", "B4", "--law", "K3")
+    assert code == 0
+
+
+def test_seed_and_json(module, tmp_path, capsys):
+    file = tmp_path / "results.json"
+    shown = [
+        run(capsys, f"{module}:wrong", "--law", "K1", "--seed", seed, "--json", str(file))[1]
+        for seed in ("5", "5")
+    ]
+    assert shown[0] == shown[1]
+    (row,) = json.loads(file.read_text())["results"]
+    assert (row["law"], row["status"], row["subject"]) == ("K1", "broken", "Model")
+
+
+def test_a_bare_function_needs_its_vocabulary(module, capsys):
+    code, _, err = run(capsys, f"{module}:bare")
+    assert code == 2 and err.startswith("numtx: bare has no vocabulary_size")
+    code, _, _ = run(capsys, f"{module}:bare", "--vocabulary", "7", "--law", "K1")
+    assert code == 0
+
+
+def test_numtx_itself_over_all_kinds(capsys):
+    code, out, _ = run(capsys, "--law", "K1", "--examples", "2")
+    assert code == 0 and "24/36" in out
+
+
+def test_the_list_has_both_languages(capsys):
+    code, out, _ = run(capsys, "--list")
+    assert code == 0
+    assert "K1         E  tokens after t never move outputs at or before t" in out
+    assert "t 之后的词元不影响 t 及之前的输出" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["nothing"], "'nothing' is not MODULE:OBJECT"),
+        (["no_such_module_at_all:x"], "module 'no_such_module_at_all' cannot be loaded: Module"),
+        (["json:nothing"], "module 'json' has no 'nothing'"),
+        (["json:dumps"], "dumps has no vocabulary_size"),
+        (["--law", "K99"], "law 'K99' does not exist"),
+        (["--known-failures", "no/such/file"], "no/such/file cannot be read"),
+        (["json:dumps", "--zoo"], "--zoo plants bugs in numtx"),
+    ],
+)
+def test_misuse_is_one_line(args, message, capsys):
+    code, out, err = run(capsys, *args)
+    assert (code, out) == (2, "")
+    assert err.startswith("numtx: ") and message in err and err.count("\n") == 1
+
+
+def test_a_module_that_fails_to_load_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "fails_to_load.py").write_text("raise RuntimeError('two\\nlines')")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "fails_to_load:x")
+    assert code == 2 and err.count("\n") == 1 and "RuntimeError: two lines" in err
+
+
+def test_the_zoo_prints_its_matrix(monkeypatch, capsys):
+    from numtx.testing import zoo
+
+    bug = zoo.BUGS[0]
+    small = zoo.Matrix([zoo.Kills(bug, {"K1": "why"})], ["K1"])
+    asked = {}
+
+    def matrix(laws, **options):
+        asked.update(laws=laws, **options)
+        return small
+
+    monkeypatch.setattr(zoo, "kill_matrix", matrix)
+    code, out, _ = run(capsys, "--zoo", "--law", "K1", "--seed", "3")
+    assert code == 0 and (asked["laws"], asked["seed"]) == (["K1"], 3)
+    assert f"{bug.name}: K1" in out and "survivors: none" in out
+    small.kills.append(zoo.Kills(zoo.BUGS[1], {}))
+    code, out, _ = run(capsys, "--zoo")
+    assert code == 1 and "SURVIVES" in out

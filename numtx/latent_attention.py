@@ -29,15 +29,22 @@ from .shapes import Array
 from .tap import Tap
 
 
+class Expanded(NamedTuple):
+    """What the backward pass needs of keys and values made from the latents."""
+
+    key_map: LinearContext
+    value_map: LinearContext
+    look: AttendContext
+    width: int  # d_k; what stands beside it is rotated
+
+
 class LatentContext(NamedTuple):
     query_down: LinearContext | None
     query_map: LinearContext
     down: LinearContext
-    key_map: LinearContext
-    value_map: LinearContext
     turned: tuple[LinearContext, LinearContext, Rotation] | None  # of queries, of the key
+    expanded: Expanded
     out: LinearContext | None
-    look: AttendContext
     heads: int
 
 
@@ -67,46 +74,121 @@ def latent_attention_forward(
         source = tap("query_latent", source)
     flat, query_map = linear_forward(source, p["w_q" if query_down is None else "w_uq"])
     queries = tap("queries", split_heads(flat, config.heads))
+    turned_queries = turned = None
     if rotation is not None:
         flat, turn_map = linear_forward(source, p["w_qr"])
         turned_queries = tap("position_queries", split_heads(flat, config.heads))
-    latent, down = linear_forward(x, p["w_dkv"])
-    latent = tap("latent", latent)
-    if store is None:
-        flat, key_map = linear_forward(latent, p["w_uk"])
-        keys = tap("keys", split_heads(flat, config.heads))
-        flat, value_map = linear_forward(latent, p["w_uv"])
-        values = tap("values", split_heads(flat, config.heads))
-    new = {"latent": latent}
-    if rotation is not None:
-        flat, key_turn_map = linear_forward(x, p["w_kr"])
-        turned_key = tap("position_key", flat)
         turned_queries = tap("rotated_queries", rotate_forward(turned_queries, rotation))
+    latent, down = linear_forward(x, p["w_dkv"])
+    new = {"latent": tap("latent", latent)}
+    if rotation is not None:
+        turned_key, key_turn_map = linear_forward(x, p["w_kr"])
+        turned_key = tap("position_key", turned_key)
         turned_key = rotate_forward(turned_key[:, None], rotation)[:, 0]
         new["rotated_key"] = tap("rotated_key", turned_key)
+        turned = turn_map, key_turn_map, rotation
     if store is not None:
-        turned = turned_queries if rotation is not None else None
-        context = absorbed(config, p, queries, turned, store(**new), mask, tap)
+        context = absorbed(config, p, queries, turned_queries, store(**new), mask, tap)
     else:
-        if rotation is not None:
-            queries = tap("full_queries", np.concatenate((queries, turned_queries), -1))
-            shared = np.broadcast_to(new["rotated_key"][:, None], turned_queries.shape)
-            keys = tap("full_keys", np.concatenate((keys, shared), -1))
-        context, look = attend_forward(queries, keys, values, mask, config.latent_scale, tap)
+        context, known = expanded_forward(config, p, queries, turned_queries, new, mask, tap)
     merged, out = merge_heads(context), None
     if "w_o" in p:
         merged, out = linear_forward(merged, p["w_o"], p.get("b_o"))
     output = tap("output", merged)
     if store is not None:
         return output, None
-    clean = without_junk(x, look.live)  # for the backward pass: dw = x^T·dy, and 0 * NaN is NaN
-    clean_latent = without_junk(latent, look.live)
-    return output, LatentContext(
-        query_down, query_map, down._replace(x=clean), key_map._replace(x=clean_latent),
-        value_map._replace(x=clean_latent),
-        None if rotation is None else (turn_map, key_turn_map._replace(x=clean), rotation),
-        out, look, config.heads,
-    )  # fmt: skip
+    clean = without_junk(x, known.look.live)  # for dw = x^T·dy: 0 * NaN is NaN
+    if rotation is not None:
+        turned = turn_map, key_turn_map._replace(x=clean), rotation
+    down = down._replace(x=clean)
+    return output, LatentContext(query_down, query_map, down, turned, known, out, config.heads)
+
+
+def latent_attention_backward(
+    doutput: Array, context: LatentContext, gradients: Gradients, tap: Tap
+) -> Array:
+    """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, over all its paths"""
+    c = context
+    dmerged = tap.grad("output", doutput)
+    if c.out is not None:
+        dmerged, dw, db = linear_backward(dmerged, c.out)
+        gradients.add("w_o", dw)
+        gradients.add("b_o", db)
+    dcontext = split_heads(dmerged, c.heads)
+    dqueries, dlatent, dturned = expanded_backward(dcontext, c.expanded, gradients, tap)
+    dx = dsource = None
+    if c.turned is not None and dturned is not None:
+        turn_map, key_turn_map, rotation = c.turned
+        dturned_queries, dturned_key = dturned
+        dturned_key = tap.grad("rotated_key", dturned_key)
+        dturned_key = rotate_backward(dturned_key[:, None], rotation)[:, 0]
+        dx, dw, _ = linear_backward(tap.grad("position_key", dturned_key), key_turn_map)
+        gradients.add("w_kr", dw)
+        dturned_queries = tap.grad("rotated_queries", dturned_queries)
+        dturned_queries = rotate_backward(dturned_queries, rotation)
+        dturned_queries = tap.grad("position_queries", dturned_queries)
+        dsource, dw, _ = linear_backward(merge_heads(dturned_queries), turn_map)
+        gradients.add("w_qr", dw)
+    dx_latent, dw, _ = linear_backward(tap.grad("latent", dlatent), c.down)
+    gradients.add("w_dkv", dw)
+    dx = dx_latent if dx is None else dx + dx_latent
+    dsource_queries, dw, _ = linear_backward(
+        merge_heads(tap.grad("queries", dqueries)), c.query_map
+    )
+    gradients.add("w_q" if c.query_down is None else "w_uq", dw)
+    dsource = dsource_queries if dsource is None else dsource + dsource_queries
+    if c.query_down is not None:
+        dsource, dw, _ = linear_backward(tap.grad("query_latent", dsource), c.query_down)
+        gradients.add("w_dq", dw)
+    return dx + dsource
+
+
+def expanded_forward(
+    config: Config,
+    p: Scope,
+    queries: Array,
+    rotated_queries: Array | None,
+    streams: Mapping[str, Array],
+    mask: Mask,
+    tap: Tap,
+) -> tuple[Array, Expanded]:
+    """context = softmax([Q; Q']·[c·W_UK; K']^T * scale, masked)·(c·W_UV)    -> [B, H, T, c]
+
+    All heads share the rotated key K'.
+    """
+    latent = streams["latent"]
+    flat, key_map = linear_forward(latent, p["w_uk"])
+    keys = tap("keys", split_heads(flat, config.heads))
+    flat, value_map = linear_forward(latent, p["w_uv"])
+    values = tap("values", split_heads(flat, config.heads))
+    if rotated_queries is not None:
+        queries = tap("full_queries", np.concatenate((queries, rotated_queries), -1))
+        shared = np.broadcast_to(streams["rotated_key"][:, None], rotated_queries.shape)
+        keys = tap("full_keys", np.concatenate((keys, shared), -1))
+    context, look = attend_forward(queries, keys, values, mask, config.latent_scale, tap)
+    clean = without_junk(latent, look.live)
+    key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
+    return context, Expanded(key_map, value_map, look, config.d_k)
+
+
+def expanded_backward(
+    dcontext: Array, context: Expanded, gradients: Gradients, tap: Tap
+) -> tuple[Array, Array, tuple[Array, Array] | None]:
+    """context = softmax([Q; Q']·[c·W_UK; K']^T * scale, masked)·(c·W_UV)
+    =>    dQ, dc, and where there are rotated parts dQ' and dK', the latter over all heads"""
+    c = context
+    dqueries, dkeys, dvalues = attend_backward(dcontext, c.look, tap)
+    dturned = None
+    if c.look.queries.shape[-1] > c.width:
+        dkeys = tap.grad("full_keys", dkeys)
+        dqueries = tap.grad("full_queries", dqueries)
+        dturned = dqueries[..., c.width :], np.add.reduce(dkeys[..., c.width :], 1)
+        dqueries, dkeys = dqueries[..., : c.width], dkeys[..., : c.width]
+    dvalue_latent, dw, _ = linear_backward(merge_heads(tap.grad("values", dvalues)), c.value_map)
+    gradients.add("w_uv", dw)
+    dkey_latent, dw, _ = linear_backward(merge_heads(tap.grad("keys", dkeys)), c.key_map)
+    gradients.add("w_uk", dw)
+    return dqueries, dkey_latent + dvalue_latent, dturned
 
 
 def absorbed(
@@ -137,51 +219,3 @@ def absorbed(
     )
     up = p["w_uv"].reshape(-1, config.heads, config.d_v)
     return tap("context", mixed @ up.transpose(1, 0, 2))
-
-
-def latent_attention_backward(
-    doutput: Array, context: LatentContext, gradients: Gradients, tap: Tap
-) -> Array:
-    """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, over all its paths"""
-    c = context
-    dmerged = tap.grad("output", doutput)
-    if c.out is not None:
-        dmerged, dw, db = linear_backward(dmerged, c.out)
-        gradients.add("w_o", dw)
-        gradients.add("b_o", db)
-    dqueries, dkeys, dvalues = attend_backward(split_heads(dmerged, c.heads), c.look, tap)
-    if c.turned is not None:
-        turn_map, key_turn_map, rotation = c.turned
-        dkeys, dturned_keys = _parted(tap.grad("full_keys", dkeys), rotation)
-        dqueries, dturned_queries = _parted(tap.grad("full_queries", dqueries), rotation)
-        dturned_key = tap.grad("rotated_key", np.add.reduce(dturned_keys, 1))  # all heads share it
-        dturned_key = rotate_backward(dturned_key[:, None], rotation)[:, 0]
-        dturned_queries = tap.grad("rotated_queries", dturned_queries)
-        dturned_queries = rotate_backward(dturned_queries, rotation)
-        dx_key, dw, _ = linear_backward(tap.grad("position_key", dturned_key), key_turn_map)
-        gradients.add("w_kr", dw)
-    dlatent, dw, _ = linear_backward(merge_heads(tap.grad("values", dvalues)), c.value_map)
-    gradients.add("w_uv", dw)
-    dlatent_keys, dw, _ = linear_backward(merge_heads(tap.grad("keys", dkeys)), c.key_map)
-    gradients.add("w_uk", dw)
-    dx, dw, _ = linear_backward(tap.grad("latent", dlatent + dlatent_keys), c.down)
-    gradients.add("w_dkv", dw)
-    if c.turned is not None:
-        dx = dx + dx_key
-        dturned_queries = tap.grad("position_queries", dturned_queries)
-        dsource_turned, dw, _ = linear_backward(merge_heads(dturned_queries), turn_map)
-        gradients.add("w_qr", dw)
-    dsource, dw, _ = linear_backward(merge_heads(tap.grad("queries", dqueries)), c.query_map)
-    gradients.add("w_q" if c.query_down is None else "w_uq", dw)
-    if c.turned is not None:
-        dsource = dsource + dsource_turned
-    if c.query_down is not None:
-        dsource, dw, _ = linear_backward(tap.grad("query_latent", dsource), c.query_down)
-        gradients.add("w_dq", dw)
-    return dx + dsource
-
-
-def _parted(d: Array, rotation: Rotation) -> tuple[Array, Array]:
-    """What stood side by side: the part without a position, and the rotated one."""
-    width = d.shape[-1] - 2 * rotation.cosine.shape[-1]
-    return d[..., :width], d[..., width:]

@@ -180,13 +180,13 @@ PLANTED = {
     "the rotated key is not rotated": (
         "turned_key = rotate_forward(turned_key[:, None], rotation)[:, 0]", "pass"),
     "one head's gradient of the shared key": (
-        "np.add.reduce(dturned_keys, 1)", "dturned_keys[:, 0]"),
+        "np.add.reduce(dkeys[..., c.width :], 1)", "dkeys[:, 0, :, c.width :]"),
     "the latent's gradient by the values alone": (
-        "dlatent + dlatent_keys", "dlatent"),
+        "dkey_latent + dvalue_latent", "dvalue_latent"),
     "the rotated key's path to x forgotten": (
-        "dx = dx + dx_key", "pass"),
+        "dx_latent if dx is None else dx + dx_latent", "dx_latent"),
     "the rotated queries' path forgotten": (
-        "dsource = dsource + dsource_turned", "pass"),
+        "dsource_queries if dsource is None else dsource + dsource_queries", "dsource_queries"),
     "the gradient not rotated back": (
         "dturned_queries = rotate_backward(dturned_queries, rotation)", "pass"),
 }  # fmt: skip

@@ -25,16 +25,16 @@ def latent_attention(wiring: _Wiring, place: str, start: str) -> Iterator[Stage]
     yield stage(place, c.UP_QUERIES if down else c.QUERIES, roles, t=side)
     if turned:
         yield stage(place, c.UP_POSITION_QUERIES if down else c.POSITION_QUERIES, roles, t=side)
+        yield stage(place, c.TURNED_QUERIES, where, t=side, **turn)
     yield stage(place, c.LATENT, roles, s=side)
+    if turned:
+        yield stage(place, c.POSITION_KEY, roles, s=side)
+        yield stage(place, c.ROTATED_KEY, where, s=side, **turn)
+    queries, keys = "queries", "keys"
     if not cached:
         yield stage(place, c.UP_KEYS, s=side)
         yield stage(place, c.UP_VALUES, s=side)
-    if turned:
-        yield stage(place, c.POSITION_KEY, roles, s=side)
-        yield stage(place, c.TURNED_QUERIES, where, t=side, **turn)
-        yield stage(place, c.ROTATED_KEY, where, s=side, **turn)
-    queries, keys = "queries", "keys"
-    if cached:
+    else:
         yield wiring.appended(place, c.ALL_LATENT, "latent", other)
         if turned:
             yield wiring.appended(place, c.ALL_ROTATED_KEY, "rotated_key", other)

@@ -95,5 +95,10 @@ def _rule(trace: Trace, section: str, style: Style) -> str:
         heads = f"{config.heads} head{'s' if config.heads > 1 else ''}"
         if config.kv_heads != config.heads:
             heads += f", {config.kv_heads} key/value"
-        extra = f"\n{heads}, d_k = {config.d_k}, sqrt(d_k) = {np.sqrt(config.d_k):.6g}"
+        width, name = config.d_k, "d_k"
+        if config.key_value_latent is not None and section.endswith("self_attention"):
+            heads += f", latent {config.key_value_latent}"
+            if config.rotated:
+                width, name = width + config.rotated, "d_k + d_r"
+        extra = f"\n{heads}, {name} = {width}, sqrt({name}) = {np.sqrt(width):.6g}"
     return style.painter.bold(line) + extra

@@ -102,8 +102,9 @@ BUGS = {
         "latent", (latent_attention, "absorbed"), "config.latent_scale", "config.scale"),
     "keys cached before their rotation": (
         "latent", (latent_attention, "latent_attention_forward"),
-        'new["rotated_key"] = tap("rotated_key", turned_key)',
-        'new["rotated_key"] = flat if store is not None else tap("rotated_key", turned_key)'),
+        "turned_key = rotate_forward(turned_key[:, None], rotation)[:, 0]",
+        "turned_key = turned_key if store else rotate_forward(turned_key[:, None], rotation)[:, 0]",
+    ),
     "heads taken apart the wrong way": (
         "latent", (latent_attention, "absorbed"),
         'p["w_uk"].reshape(-1, config.heads, config.d_k)',

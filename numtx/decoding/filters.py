@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import DecodingError
 from ..ops.softmax import softmax_forward
-from ..shapes import Array
+from ..shapes import Array, describe
 from .checks import check_number, check_whole
 
 
@@ -32,6 +32,11 @@ def penalise_repetition(logits: Array, rows: Sequence[Sequence[int]], penalty: f
     result = logits.copy()
     for row, seen in enumerate(rows):
         tokens = np.unique(np.asarray(seen, np.int64))
+        if tokens.size and not 0 <= tokens[0] <= tokens[-1] < logits.shape[-1]:
+            raise DecodingError(
+                f"repetition_penalty: row {row} has token {tokens[0 if tokens[0] < 0 else -1]}; "
+                f"ids are 0 to {logits.shape[-1] - 1}, and padding is left out"
+            )
         old = logits[row, tokens]
         result[row, tokens] = np.where(old > 0, old / penalty, old * penalty)
     return result
@@ -171,6 +176,8 @@ def _keep(logits: Array, ids: Array, chosen: Array | bool = True) -> Array:
 
 def check_logits(logits: Array) -> None:
     """Raise `DecodingError` where a row of logits allows no choice."""
+    if logits.ndim != 2 or logits.dtype.kind != "f":
+        raise DecodingError(f"logits is {describe(logits)}; floats of shape (rows, V) are needed")
     wrong = np.isnan(logits) | np.isposinf(logits)
     if wrong.any():
         row, token = np.argwhere(wrong)[0]

@@ -23,17 +23,17 @@ def filtered_greedy(filters: Filters) -> Choose:
     return choose
 
 
-def sampler(filters: Filters, seed: int | Sequence[int] = 0) -> Choose:
+def sampler(filters: Filters, seed: int | list[int] | tuple[int, ...] = 0) -> Choose:
     """Draws a token from each row's filtered probabilities.
 
     seed  of each row; a single number s means s, s + 1, ... . Every row draws from generators
           of its own, one for each length, so it is continued alike alone and in any batch
     """
-    for one in [seed] if isinstance(seed, int) else seed:
+    for one in seed if isinstance(seed, list | tuple) else [seed]:
         check_whole("seed", one, 0)
 
     def choose(logits: Array, rows: Sequence[Sequence[int]]) -> Array:
-        seeds = range(seed, seed + len(rows)) if isinstance(seed, int) else seed
+        seeds = seed if isinstance(seed, list | tuple) else range(seed, seed + len(rows))
         if len(seeds) != len(rows):
             raise DecodingError(f"seed has {len(seeds)} numbers for {len(rows)} rows; one a row")
         draws = [

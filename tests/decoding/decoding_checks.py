@@ -239,17 +239,22 @@ def every(get):
         yield config, parameters, prompt(get, config), alone
 
 
+def log_probabilities(get, config, parameters, batch, tokens):
+    """log P of every word after the prompt and some tokens, by the plain forward pass."""
+    if config.model == "encoder-decoder":
+        one = get("batch").Batch(batch.ids, [[*batch.decoder_ids[0], *tokens]])
+    else:
+        one = get("batch").Batch([[*batch.ids[0], *tokens]])
+    logits = get("model").forward(config, parameters, one)[0].logits[0, -1:]
+    return [math.log(p) for p in softmax(logits)[0]]
+
+
 def log_probability(get, config, parameters, batch, tokens):
-    """By the plain forward pass and plain Python, for one row."""
-    total = 0.0
-    both = config.model == "encoder-decoder"
-    before = list((batch.decoder_ids if both else batch.ids)[0])
-    for token in tokens:
-        one = get("batch").Batch(batch.ids, [before]) if both else get("batch").Batch([before])
-        logits = get("model").forward(config, parameters, one)[0].logits[0, -1:]
-        total += math.log(softmax(logits)[0, token])
-        before = [*before, token]
-    return total
+    """Of one row's tokens, step by step."""
+    return math.fsum(
+        log_probabilities(get, config, parameters, batch, tokens[:n])[token]
+        for n, token in enumerate(tokens)
+    )
 
 
 def every_text(ends, longest, vocabulary=VOCABULARY):
@@ -413,9 +418,11 @@ def reference_search(get, config, parameters, one, beams, longest, end, length_p
     for step in range(longest):
         candidates = sorted(
             (
-                (text, log_probability(get, config, parameters, one, text))
-                for before, _ in running
-                for text in [(*before, token) for token in range(config.vocabulary)]
+                ((*before, token), total + log_p)
+                for before, total in running
+                for token, log_p in enumerate(
+                    log_probabilities(get, config, parameters, one, before)
+                )
             ),
             key=lambda candidate: -candidate[1],
         )

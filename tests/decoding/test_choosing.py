@@ -155,6 +155,12 @@ def test_seeds_one_a_row():
         choose(np.zeros((3, 7)), [[0]] * 3)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, None, "1", [1, -2], True])
+def test_seeds_that_are_none(seed):
+    with pytest.raises(DecodingError, match=r"seed is .* it is a whole number from 0 up"):
+        sampler(Filters(), seed)
+
+
 def test_a_row_that_has_ended_may_compute_anything():
     """Its logits are not looked at, so that nan there troubles nobody."""
     seen = []
@@ -242,6 +248,18 @@ def test_logits_that_nothing_can_be_chosen_by(row, message):
     for choose in (sampler(Filters()), filtered_greedy(Filters())):
         with pytest.raises(DecodingError, match=message):
             choose(logits, [[0], [0]])
+
+
+@pytest.mark.parametrize("logits", [np.zeros(3), np.zeros((2, 2, 3)), np.zeros((2, 3), int)])
+def test_logits_of_another_kind(logits):
+    with pytest.raises(DecodingError, match="floats of shape"):
+        Filters()(logits, [[0], [0]])
+
+
+@pytest.mark.parametrize(("token", "named"), [(-1, "-1"), (3, "3"), (-100, "-100")])
+def test_a_penalty_for_what_is_no_token(token, named):
+    with pytest.raises(DecodingError, match=f"row 1 has token {named}; ids are 0 to 2"):
+        f.penalise_repetition(np.zeros((2, 3)), [[0], [1, token]], 2.0)
 
 
 @pytest.mark.parametrize(

@@ -56,17 +56,17 @@ CACHE_BUGS = (
         "self._source = self._source[rows]",
         "self._source = self._source[:1].repeat(len(rows), 0)"),
     Bug("growth loses what was there", "cache.storage",
-        "larger[name][:, :, : self.length] = old[:, :, : self.length]",
-        "larger[name][:, :, : self.length] = 0"),
+        "larger[name][..., : self.length, :] = old[..., : self.length, :]",
+        "larger[name][..., : self.length, :] = 0"),
     Bug("growth loses the last column", "cache.storage",
-        "larger[name][:, :, : self.length] = old[:, :, : self.length]",
+        "larger[name][..., : self.length, :] = old[..., : self.length, :]",
         "larger[name][...] = 0\n"
         "                last = max(self.length - 1, 0)\n"
-        "                larger[name][:, :, :last] = old[:, :, :last]"),
+        "                larger[name][..., :last, :] = old[..., :last, :]"),
     Bug("written one column too early", "cache.storage",
-        "place = arrays[name][:, :, self.length : end]",
+        "arrays[name][..., self.length : end, :] = new",
         "early = min(self.length, 1)\n"
-        "            place = arrays[name][:, :, self.length - early : end - early]"),
+        "            arrays[name][..., self.length - early : end - early, :] = new"),
     Bug("a rollback keeps the columns", "cache.cache", "self._storage.rollback()",
         "self._storage.length += self._storage._reserved; self._storage.rollback()"),
     Bug("a full cache takes more", "cache.storage",
@@ -83,9 +83,11 @@ CACHE_BUGS = (
         "self._cross[layer] = {n: a * 1.01 for n, a in self._cross[layer].items()}\n"
         "        return self._cross[layer]"),
     Bug("keys of the last call only", "cache.storage",
-        "views[name] = array[:, :, :end]",
-        "views[name] = array[:, :, :end].copy()\n"
-        "            views[name][:, :, : self.length] *= 0.5"),
+        "return {name: array[..., :end, :] for name, array in arrays.items()}",
+        "views = {name: array[..., :end, :].copy() for name, array in arrays.items()}\n"
+        "        for view in views.values():\n"
+        "            view[..., : self.length, :] *= 0.5\n"
+        "        return views"),
     Bug("a finished row goes on", "decoding.generate",
         "going = going & ~np.isin(tokens, list(ends))", "going = going & True"),
     Bug("the first finished row ends all", "decoding.generate",

@@ -10,8 +10,7 @@ from numtx.training.run import Run
 
 lesson = Lesson(
     zh="提示有许多词，续写一次只有一个词：两者该用同样的算法吗？",
-    en="A prompt has many tokens, its continuation comes one at a time: must both be "
-    "computed in the same way?",
+    en="Must the many tokens of a prompt and the single next one be computed alike?",
     before=(
         "自注意力、因果掩码、推理的循环（每步把整个序列再算一遍）。",
         "Self-attention, the causal mask, and the loop of inference that runs the whole "
@@ -140,9 +139,11 @@ lesson.check(
 # %% Decode
 lesson.head(zh="解码", en="Decode")
 lesson.say(
-    zh="第二阶段叫解码：每步只有一个新词进入模型。它的一个查询要看所有的键，权重只有一行。",
+    zh="第二阶段叫解码：每步只有一个新词进入模型。它的一个查询要看所有的键，权重只有一行。"
+    "（行号从这一步数起，列号从整个序列数起。）",
     en="The second phase is called decode: one new token enters the model at each step. It has "
-    "one query, which looks at all keys, so the weights are a single row.",
+    "one query, which looks at all keys, so the weights are a single row. "
+    "(Rows are numbered within the step, columns over the whole sequence.)",
 )
 lesson.show(trace, f"decode.0.{place}.weights")
 row = trace[f"decode.0.{place}.weights"][0, :, 0]

@@ -4,14 +4,15 @@ import numpy as np
 
 from numtx import Batch, Cache, NumtxError, Pin, generate, load_example, record, record_generation
 from numtx.costs import cache_numbers
+from numtx.examples.pictures import step_picture
 from numtx.lessons import Lesson
+from numtx.render.pictures import cached_step_text
 from numtx.training.loop import train
 from numtx.training.run import Run
 
 lesson = Lesson(
-    zh="缓存里存了什么，每一步怎样用它？新词自己的键和值，该在注意力之前还是之后放进去？",
-    en="What does the cache hold, and how does a step use it? Do the new token's own key and "
-    "value go in before the attention, or after?",
+    zh="缓存里存了什么，每一步怎样用它，顺序能不能换？",
+    en="What does the cache hold, how does a step use it, and in which order?",
     before=(
         "预填充与解码：每步只有一个新词，它的查询要看所有的键。",
         "Prefill and decode: one new token a step, whose query looks at all keys.",
@@ -99,14 +100,21 @@ lesson.check(
     "store, or none.",
 )
 
+lesson.say(
+    zh="五个动作合成一张图，取整句写到最后一个词的那一步：",
+    en="The five parts in a picture, at the step that takes in the last word of the sentence:",
+)
+print("\n" + cached_step_text(step_picture(example)))
+
 # %% The other order
 lesson.head(zh="换一个顺序", en="The other order")
 lesson.say(
     zh="文档各有说法，其中一篇写成：先用查询看缓存，生成词之后，再算新词自己的键和值，追加进去。"
-    "照字面做，新词在做注意力时看不到自己。我们用钉子把它自己的那一列遮住，就得到这种算法。",
+    "照字面做，新词在做注意力时看不到自己。numtx 能把一个阶段的某些格固定下来，把它自己的那一列固定为不可看，就得到这种算法。",
     en="One of the documents lists the parts otherwise: attend to the cache, produce the token, "
     "and only then compute the own key and value and append them. To the letter, the token "
-    "does not see itself when it attends. A pin that hides its own column does just that.",
+    "does not see itself when it attends. numtx can hold cells of a stage fixed "
+    "(a pin); its own column of the mask, held at zero, does just that.",
 )
 hidden = np.zeros((1, config.heads, 1, len(prompt) + 1), bool)
 hidden[..., -1] = True
@@ -122,15 +130,16 @@ whole = record(config, parameters, Batch([[*batch.ids[0], *generation.new[0][:1]
 right = np.abs(trace["decode.0.logits"][0, 0] - whole["logits"][0, -1]).max()
 wrong = np.abs(late["decode.0.logits"][0, 0] - whole["logits"][0, -1]).max()
 lesson.say(
-    zh=f"与整个序列一起算的结果相比：先存后看，logits 最多差 {right:.0e}；先看后存，差 {wrong:.2f}。",
-    en=f"Against the whole sequence run at once: store first, and the logits are off by "
+    zh=f"与整个序列一起算的结果相比：先接后看，logits 最多差 {right:.0e}；先看后接，差 {wrong:.2f}。",
+    en=f"Against the whole sequence run at once: append first, and the logits are off by "
     f"{right:.0e} at most; attend first, by {wrong:.2f}.",
 )
 lesson.check(
     right < 1e-10 < wrong,
-    zh="训练时每个词都看得到自己，所以推理时它自己的键和值必须先放进去。",
-    en="in training every token sees itself, so at inference its own key and value must be in "
-    "before it attends.",
+    zh="训练时每个词都看得到自己，所以推理时必须先接上它自己的键和值，再做注意力。"
+    "存起来早一点晚一点都行，接上不能晚。",
+    en="in training every token sees itself, so at inference its own key and value must be "
+    "appended before it attends. Storing may come later, appending may not.",
 )
 lesson.check(
     (late[f"{now}.all_keys"] == trace[f"{now}.all_keys"]).all(),

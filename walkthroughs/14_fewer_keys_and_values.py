@@ -8,6 +8,7 @@ from numtx import Batch, Cache, Config, forward, generate, initialise, record_ge
 from numtx.attention import token_streams
 from numtx.costs import cache_numbers
 from numtx.lessons import Lesson
+from numtx.render.pictures import MemoryCurve, memory_text
 
 lesson = Lesson(
     zh="缓存随词数变大。怎样让每个词占得少一些？",
@@ -145,9 +146,9 @@ lesson.table(
     {"zh": ["词数", *gib], "en": ["tokens", *gib]}[lesson.lang],
     [(n, *(f"{gib[name][i]:.2f}" for name in gib)) for i, n in enumerate(lengths)],
 )
-most = max(gib["MHA"])
-for name, values in gib.items():
-    print(f"{name} |" + "#" * max(1, round(60 * values[-1] / most)) + f" {values[-1]:.1f} GiB")
+curves = [MemoryCurve(name, "", 2 * cache_numbers(c, 1)[0]) for name, c in large.items()]
+title = lesson.word(zh="一个序列的缓存", en="the cache of one sequence")
+print("\n" + memory_text(curves, lengths[-1], title, 88))
 lesson.check(
     all(np.array_equal(v[1:], 2 * np.array(v[:-1])) for v in gib.values()),
     zh="四条都是直线：词数加倍，显存加倍。换一种注意力改变斜率，改不了直线。",

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from numtx import Batch, generate, load_example
-from numtx.decoding import Filters, beam_search, filtered_greedy, sampler
-from numtx.decoding import sequence_log_probability as log_probability
+from numtx import Batch, Filters, beam_search, generate, load_example, sampler
+from numtx import sequence_log_probability as log_probability
+from numtx.decoding import filtered_greedy
 from numtx.lessons import Lesson
 
 lesson = Lesson(

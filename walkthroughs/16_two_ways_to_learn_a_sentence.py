@@ -11,9 +11,8 @@ from numtx.training.loop import train
 from numtx.training.run import Run
 
 lesson = Lesson(
-    zh="同一句话，可以学着预测下一个词，也可以学着猜被遮住的词。两种学法差在哪里？",
-    en="A sentence can be learnt by predicting the next word, or by guessing a hidden one. "
-    "What is the difference?",
+    zh="预测下一个词，与猜被遮住的词，这两种学法差在哪里？",
+    en="Predicting the next word, or guessing a hidden one: what is the difference?",
     before=(
         "编码器与解码器、因果掩码、标签与交叉熵损失、训练。",
         "Encoder and decoder, the causal mask, labels and the cross-entropy loss, training.",

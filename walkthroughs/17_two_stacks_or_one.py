@@ -9,9 +9,8 @@ from numtx.training.loop import train
 from numtx.training.run import Run
 
 lesson = Lesson(
-    zh="翻译一句话，要两个堆叠（编码器和解码器），还是把原文和译文接成一个序列就够了？",
-    en="Does a translation need two stacks, encoder and decoder, or will one do that reads source "
-    "and target as a single sequence?",
+    zh="翻译一句话，一定要编码器吗，还是把原文和译文接成一个序列就够了？",
+    en="Does a translation need an encoder, or will a single sequence do?",
     before=(
         "编码器-解码器与交叉注意力、自回归语言模型、因果掩码、键值缓存。",
         "Encoder-decoder and cross-attention, the autoregressive language model, the causal mask, "

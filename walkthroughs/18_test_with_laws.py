@@ -8,9 +8,8 @@ from numtx.lessons import Lesson
 from numtx.testing import check
 
 lesson = Lesson(
-    zh="我写的模型没有标准答案可比。怎样知道掩码和缓存对不对？",
-    en="There is nothing to compare my model with. How do I know that its mask and its cache are "
-    "right?",
+    zh="没有标准答案可比时，怎样知道自己写的掩码和缓存对不对？",
+    en="With nothing to compare with, how do I know that my mask and cache are right?",
     before=(
         "因果掩码、批次、键值缓存；预填充与解码应当给出同样的结果。",
         "The causal mask, batches, the key/value cache; prefill and decode should give the same.",

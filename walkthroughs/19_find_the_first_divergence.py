@@ -12,8 +12,7 @@ from numtx.trace.compare import Side, compare, read_side
 
 lesson = Lesson(
     zh="我自己写的注意力，结果不对。错在哪一步，错成了什么？",
-    en="I wrote an attention of my own, and its result is wrong. In which step, and what is the "
-    "mistake?",
+    en="My own attention gives a wrong result: in which step, and by what mistake?",
     before=(
         "自注意力的每一步：投影、分头、缩放、掩码、softmax、加权、合并、W_O。",
         "Every step of self-attention: projections, heads, scale, mask, softmax, weighted sum, "

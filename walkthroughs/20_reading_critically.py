@@ -11,9 +11,8 @@ from numtx.examples.ledger.rows import run, summary
 from numtx.lessons import Lesson
 
 lesson = Lesson(
-    zh="文档里的数，哪些对，哪些不对，哪些无从对错？怎样才算证明？",
-    en="Which of the documents' numbers are right, which are wrong, and which are neither? And "
-    "what counts as a proof?",
+    zh="文档里的数，哪些对，哪些不对，怎样才算证明？",
+    en="Which of the documents' numbers are right, which are wrong, and what proves it?",
     before=(
         "前面各课：整个模型、损失、掩码、缓存、束搜索。",
         "The lessons before: the whole model, the loss, masks, the cache, beam search.",
@@ -69,7 +68,7 @@ trace = example.trace(gradients=False, pins=held)
 computed = trace["probabilities"][0, 0]
 lesson.head(zh="前后对不上", en="Where two passages do not agree")
 lesson.say(
-    zh="文档写了一行 logits，也写了它的 softmax。把 logits 钉住，让 numtx 接着算：",
+    zh="文档写了一行 logits，也写了它的 softmax。把 logits 固定住，让 numtx 接着算：",
     en="The document states a row of logits and its softmax. Hold the logits with a pin, and let "
     "numtx go on from there:",
 )

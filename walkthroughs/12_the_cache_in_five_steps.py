@@ -83,8 +83,9 @@ lesson.say(
 )
 lesson.check(
     (cache.length, cache.numbers) == (length + 1, sum(cache_numbers(config, len(prompt) + 1))),
-    zh="多了一列；数目等于 层数 × 词数 × (d_k + d_v) × 键值头数。",
-    en="one column more; the numbers are layers x tokens x (d_k + d_v) x key/value heads.",
+    zh="多了一列；数目等于 层数 × 词数 × (d_k + d_v) × 键值头数（这里与头数相同）。",
+    en="one column more; the numbers are layers x tokens x (d_k + d_v) x key/value heads "
+    "(here as many as heads).",
 )
 small = Cache(config, parameters, batch=1, capacity=len(prompt))
 generate(config, parameters, batch, max_new_tokens=1, cache=small)

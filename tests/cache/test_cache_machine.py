@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 SETTINGS = settings(
-    max_examples=16,
+    max_examples=8,
     stateful_step_count=14,
     deadline=None,
     derandomize=True,

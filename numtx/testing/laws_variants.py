@@ -22,8 +22,12 @@ def heads_taken(
 ) -> Array:
     """A parameter with its heads in another order, or taken more than once."""
     leaf = name.rpartition(".")[2]
-    if leaf in ("w_q", "b_q"):
+    if leaf in ("w_q", "b_q", "w_uq", "w_uk"):  # with latents every head has keys of its own
         width, order, axis = config.d_k, query_heads, -1
+    elif leaf == "w_qr":
+        width, order, axis = config.rotated, query_heads, -1
+    elif leaf == "w_uv":
+        width, order, axis = config.d_v, query_heads, -1
     elif leaf in ("w_k", "b_k"):
         width, order, axis = config.d_k, key_heads, -1
     elif leaf in ("w_v", "b_v"):
@@ -87,6 +91,38 @@ def grouped(subject: NumtxSubject, draw: Draw) -> bool:
 
 
 @law(
+    "V3",
+    "attention over latents is attention with the keys and values that they expand to, with the "
+    "latent cache too",
+    "潜在向量注意力等于展开后的普通注意力, 用潜在缓存时亦然",
+    NUMTX,
+)
+def latents(subject: NumtxSubject, draw: Draw) -> bool:
+    """Without rotated parts: these have no counterpart in ordinary attention."""
+    if subject.config.key_value_latent is None or subject.config.rotated:
+        return False
+    ordinary = subject.with_(key_value_latent=None, query_latent=None)
+    own, expanded = subject.parameters, {}
+    for name, shape in subject.module("parameters").parameter_shapes(ordinary.config).items():
+        place = name.rpartition(".")[0]
+        if name in own:
+            expanded[name] = own[name]
+        elif name.endswith(("w_k", "w_v")):
+            expanded[name] = own[f"{place}.w_dkv"] @ own[f"{place}.w_u{name[-1]}"]
+        elif name.endswith("w_q"):
+            expanded[name] = own[f"{place}.w_dq"] @ own[f"{place}.w_uq"]
+        else:
+            expanded[name] = np.zeros(shape)
+    ids = draw_ids(subject, draw)
+    expected = ordinary.with_(expanded).logits(ids)
+    expect(subject, "the expanded one differs", expected, subject.logits(ids), {"ids": ids})
+    if subject.causal:
+        got, _ = subject.step(ids)
+        expect(subject, "the cached one differs", expected, got, {"ids": ids})
+    return True
+
+
+@law(
     "V4",
     "a window at least as long as the sequence is no window",
     "窗口不短于序列时等于无窗口",
@@ -109,6 +145,8 @@ def long_window(subject: NumtxSubject, draw: Draw) -> bool:
     NUMTX,
 )
 def scale(subject: NumtxSubject, draw: Draw) -> bool:
+    if subject.config.key_value_latent is not None:
+        return False
     ids = draw_ids(subject, draw)
     default = subject.with_(score_scale=None)
     explicit = subject.with_(score_scale=1.0 / math.sqrt(subject.config.d_k))

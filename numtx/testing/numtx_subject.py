@@ -13,10 +13,11 @@ import numpy as np
 from ..config import Config
 from ..config_rules import MODELS, POSITIONS
 from ..shapes import Array
-from .subjects import CAPABILITIES, LOGITS, MASK, MEMORY, NUMTX, Memory, Subject
+from .subjects import CAPABILITIES, LOGITS, MASK, MEMORY, NUMTX, TRUNCATE, Memory, Subject
 
+PAGED = {"storage": "paged", "block_size": 2}
 MEMORY_LENGTH = 4  # tokens of the memory that is there when a law does not bring one
-HEADS = {"multi-head": 4, "grouped": 2, "multi-query": 1}
+HEADS = {"multi-head": 4, "grouped": 2, "multi-query": 1, "latent": 4}  # key/value heads
 
 
 class NumtxSubject(Subject):
@@ -26,8 +27,15 @@ class NumtxSubject(Subject):
     reads a memory, the same for every row unless one is given.
     """
 
-    def __init__(self, config: Any, parameters: Mapping[str, Array], name: str = "numtx") -> None:
+    def __init__(
+        self,
+        config: Any,
+        parameters: Mapping[str, Array],
+        name: str = "numtx",
+        storage: Mapping[str, Any] | None = None,
+    ) -> None:
         self.config, self.parameters, self.name = config, dict(parameters), name
+        self.storage = dict(storage or {})  # options of the cache
         self.package = type(config).__module__.partition(".")[0]
         self.vocabulary_size = config.vocabulary
         self.side = config.sides[-1]
@@ -41,6 +49,8 @@ class NumtxSubject(Subject):
         self.exact = rows_are_independent()
         self.tolerance = 1e-10 if config.dtype == "float64" else 1e-4
         own = set(CAPABILITIES) if self.causal else {LOGITS, MASK, MEMORY, NUMTX}
+        if self.storage.get("storage") == "ring":  # it has forgotten what a truncation may need
+            own.discard(TRUNCATE)
         self.capabilities = frozenset(own if self.two_stacks else own - {MEMORY})
 
     def module(self, name: str) -> ModuleType:
@@ -51,7 +61,7 @@ class NumtxSubject(Subject):
         """The same with other parameters, or other fields of its configuration."""
         config = type(self.config)(**{**self.config.to_dict(), **fields})
         own = self.parameters if parameters is None else parameters
-        return NumtxSubject(config, own, self.name)
+        return NumtxSubject(config, own, self.name, self.storage)
 
     def new_memory(self, rows: int, length: int, seed: int) -> Memory | None:
         if not self.two_stacks:
@@ -92,7 +102,8 @@ class NumtxSubject(Subject):
         return self.module("trace.trace").record(self.config, self.parameters, batch, **options)
 
     def new_cache(self, rows: int, capacity: int | None = None) -> Any:
-        return self.module("cache.cache").Cache(self.config, self.parameters, rows, capacity)
+        kind = self.module("cache.cache").Cache
+        return kind(self.config, self.parameters, rows, capacity, **self.storage)
 
     def step(
         self, ids: Array, state: Any = None, mask: Array | None = None, memory: Memory | None = None
@@ -146,6 +157,11 @@ def small_config(
     kind: str, heads: str, positions: str | None, window: int | None, **fields: Any
 ) -> dict[str, Any]:
     """The fields of a small model whose sizes all differ."""
+    latent: dict[str, Any] = {}
+    if heads == "latent":
+        latent = {"key_value_latent": 5, "query_latent": 3 if kind == "decoder-only" else None}
+        if positions == "rotary":
+            latent["rotary_width"] = 2
     return {
         "model": kind,
         "width": 8,
@@ -163,22 +179,28 @@ def small_config(
         "norm_place": "pre" if positions == "rotary" else "post",
         "activation": "silu",
         "window": window,
+        **latent,
         **fields,
     }
 
 
 def every_kind() -> Iterator[NumtxSubject]:
-    """numtx over all kinds: model times heads times positions, with and without a window."""
+    """numtx over all kinds: model times heads times positions, with and without a window, and
+    with each storage of the cache."""
     number = 0
     for kind in MODELS:
         for heads in HEADS:
             for positions in (*POSITIONS, None):
                 window = 2 + number % 2 if number % 3 == 2 else None
-                number += 1
                 config = Config(**small_config(kind, heads, positions, window))
                 words = [kind, heads, positions or "no positions"]
                 words += [f"window {window}"] if window else []
-                yield NumtxSubject(config, own_parameters(config), ", ".join(words))
+                storage: dict[str, Any] = {}
+                if kind != "encoder-only" and number % 2:
+                    storage = {"storage": "ring"} if window else PAGED
+                    words.append(storage["storage"])
+                number += 1
+                yield NumtxSubject(config, own_parameters(config), ", ".join(words), storage)
 
 
 def own_parameters(config: Any, seed: int = 7) -> dict[str, Array]:

@@ -97,7 +97,7 @@ def test_a_bare_function_needs_its_vocabulary(module, capsys):
 
 def test_numtx_itself_over_all_kinds(capsys):
     code, out, _ = run(capsys, "--law", "K1", "--examples", "2")
-    assert code == 0 and "24/36" in out
+    assert code == 0 and "32/48" in out
 
 
 def test_the_list_has_both_languages(capsys):

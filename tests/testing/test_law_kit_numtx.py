@@ -10,8 +10,9 @@ from numtx.testing.numtx_subject import every_kind
 from numtx.testing.trial import BROKEN, LAWS, PASSED, Report, attempt, law_names
 
 KINDS = list(every_kind())
-CHEAP = [name for name in law_names() if LAWS[name].cost < 5]
-DEAR = [name for name in law_names() if LAWS[name].cost >= 5]
+ALIKE = {"S1", "K8", "P4", "T2", "L4", "D1", "D2", "D3", "D4"}  # of operations, whatever the model
+DEAR = [name for name in law_names() if LAWS[name].cost >= 5 or name in ALIKE]
+CHEAP = [name for name in law_names() if name not in DEAR]
 
 
 def tried(subject: NumtxSubject, names: list[str], examples: int) -> Report:
@@ -25,12 +26,12 @@ def broken(report: Report) -> str:
 @pytest.mark.parametrize("subject", KINDS, ids=lambda subject: subject.name)
 def test_a_kind_keeps_every_law(subject):
     thorough = settings.default.max_examples > 100
-    report = tried(subject, CHEAP, 50 if thorough else 3)
+    report = tried(subject, CHEAP, 50 if thorough else 2)
     assert report.ok, broken(report)
 
 
-@pytest.mark.parametrize("subject", KINDS[::5], ids=lambda subject: subject.name)
-def test_a_kind_keeps_the_laws_that_take_long(subject):
+@pytest.mark.parametrize("subject", KINDS[::7], ids=lambda subject: subject.name)
+def test_a_kind_keeps_the_other_laws(subject):
     report = tried(subject, DEAR, 2)
     assert report.ok, broken(report)
 
@@ -58,8 +59,10 @@ def test_every_law_is_exercised_by_some_kind():
 
 
 def test_kinds_are_all_of_them():
-    assert len(KINDS) == 36 and len({subject.name for subject in KINDS}) == 36
+    assert len(KINDS) == len({subject.name for subject in KINDS}) == 48
     assert {subject.config.window for subject in KINDS} == {None, 2, 3}
+    storages = {subject.storage.get("storage") for subject in KINDS}
+    assert storages == {None, "ring", "paged"}
 
 
 def test_the_state_machine_holds_for_numtx():

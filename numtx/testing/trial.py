@@ -14,6 +14,7 @@ from hypothesis.errors import HypothesisException
 
 from . import (  # noqa: F401 (each enters its laws into the table)
     laws_cache,
+    laws_choosing,
     laws_loss,
     laws_mask,
     laws_numbers,

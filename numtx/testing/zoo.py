@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 from .laws import LAWS
-from .numtx_subject import NumtxSubject, own_parameters, small_config
+from .numtx_subject import PAGED, NumtxSubject, own_parameters, small_config
 from .second_copy import SecondCopy, Substitution, second_copy
 from .subjects import (
     FORK,
@@ -33,8 +33,12 @@ from .trial import BROKEN, attempt, law_names
 from .zoo_bugs import ATTENTION_BUGS, MASK_BUGS, POSITION_BUGS, Bug
 from .zoo_cache_bugs import CACHE_BUGS
 from .zoo_model_bugs import MODEL_BUGS
+from .zoo_storage_bugs import CHOOSING_BUGS, STORAGE_BUGS
 
-BUGS: tuple[Bug, ...] = MASK_BUGS + ATTENTION_BUGS + POSITION_BUGS + MODEL_BUGS + CACHE_BUGS
+BUGS: tuple[Bug, ...] = (
+    *MASK_BUGS, *ATTENTION_BUGS, *POSITION_BUGS, *MODEL_BUGS, *CACHE_BUGS, *STORAGE_BUGS,
+    *CHOOSING_BUGS,
+)  # fmt: skip
 
 # What may be known of a model, from the least to the most: each adds to what stands before it.
 LADDER: tuple[tuple[str, frozenset[str]], ...] = (
@@ -49,23 +53,37 @@ LADDER: tuple[tuple[str, frozenset[str]], ...] = (
 # Laws that catch no planted bug, and why they stay.
 STAYS: Mapping[str, str] = {}
 
-MODELS: tuple[dict[str, Any], ...] = (
-    small_config(
-        "encoder-decoder", "multi-head", "sinusoidal", None, key_width=4, value_width=4,
-        position_base=100.0, source_vocabulary=None, tied_output=True, embedding_scale=1.5,
-        encoder_layers=1, gated=True, activation="gelu", label_smoothing=0.1, epsilon=1e-3,
+# The models that the laws are tried on, and the storage of their caches.
+MODELS: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+    (
+        small_config(
+            "encoder-decoder", "multi-head", "sinusoidal", None, key_width=4, value_width=4,
+            position_base=100.0, source_vocabulary=None, tied_output=True, embedding_scale=1.5,
+            encoder_layers=1, gated=True, activation="gelu", label_smoothing=0.1, epsilon=1e-3,
+        ),
+        {},
     ),
-    small_config(
-        "decoder-only", "grouped", "rotary", 3, key_width=4, value_width=4, gated=True
+    (
+        small_config(
+            "decoder-only", "grouped", "rotary", 3, key_width=4, value_width=4, gated=True
+        ),
+        {"storage": "ring"},
     ),
-    small_config(
-        "decoder-only", "multi-head", "learned", None, position_offset=2, vocabulary=67,
-        activation="relu", embedding_scale=1.5,
+    (
+        small_config(
+            "decoder-only", "multi-head", "learned", None, position_offset=2, vocabulary=67,
+            activation="relu", embedding_scale=1.5,
+        ),
+        {},
     ),
-    small_config("encoder-only", "multi-query", "sinusoidal", 2, norm="rms", norm_place="pre"),
-    small_config(
-        "encoder-decoder", "grouped", "rotary", 3, rotary_layout="interleaved", rotary_width=4
+    (small_config("encoder-only", "multi-query", "sinusoidal", 2, norm="rms"), {}),
+    (
+        small_config(
+            "encoder-decoder", "grouped", "rotary", 4, rotary_layout="interleaved", rotary_width=4
+        ),
+        PAGED,
     ),
+    (small_config("decoder-only", "latent", "rotary", None), {}),
 )  # fmt: skip
 
 
@@ -158,10 +176,10 @@ def subjects_of(copy: SecondCopy) -> list[NumtxSubject]:
     """The models of the zoo, by the code of a copy."""
     config = copy.module("config").Config
     found = []
-    for fields in MODELS:
+    for fields, storage in MODELS:
         own = config(**fields)
         name = f"{fields['model']}, {fields['positions']}"
-        found.append(NumtxSubject(own, own_parameters(own), name))
+        found.append(NumtxSubject(own, own_parameters(own), name, storage))
     return found
 
 

@@ -79,9 +79,9 @@ def ragged(subject: Subject, draw: Draw) -> bool:
     return True
 
 
-def _halves(subject: Subject, draw: Draw, rows: int | None = None) -> tuple[Array, Array, Any]:
+def _halves(subject: Subject, draw: Draw) -> tuple[Array, Array, Any]:
     """Tokens, more tokens, and the state after the first."""
-    ids = draw_ids(subject, draw, 2, rows)
+    ids = draw_ids(subject, draw, 2)
     cut = draw(st.integers(1, ids.shape[1] - 1))
     _, state = subject.step(ids[:, :cut])
     return ids[:, :cut], ids[:, cut:], state
@@ -157,17 +157,24 @@ def truncate(subject: Subject, draw: Draw) -> bool:
     REORDER,
 )
 def reorder(subject: Subject, draw: Draw) -> bool:
-    first, more, state = _halves(subject, draw, draw(st.integers(2, 3)))
-    rows = len(first)
+    ids = draw_ids(subject, draw, 3, draw(st.integers(2, 3)))
+    cut = draw(st.integers(1, ids.shape[1] - 1))
+    rows, first, more = len(ids), ids[:, :cut], ids[:, cut:]
+    mask = np.ones(first.shape, bool)
+    if subject.ragged:
+        mask = draw(padding_masks(*first.shape))
+    given = None if mask.all() else mask
     index = draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=4))
     if index == list(range(rows)):
         return False
+    _, state = subject.step(first, None, given)
     state = subject.reorder(state, index)
     more = more[np.arange(len(index)) % rows]
     got, _ = subject.step(more, state)
     whole = np.concatenate([first[index], more], 1)
-    expected = subject.logits(whole)[:, first.shape[1] :]
-    example = {"ids": first, "index": index, "next": more}
+    seen = np.concatenate([mask[index], np.ones(more.shape, bool)], 1)
+    expected = subject.logits(whole, None if given is None else seen)[:, cut:]
+    example = {"ids": first, "mask": mask, "index": index, "next": more}
     expect(subject, "the rows were not gathered", expected, got, example)
     return True
 

@@ -109,7 +109,7 @@ def penalty(subject: NumtxSubject, draw: Draw) -> bool:
         expect(subject, "the penalty differs", expected[None], got[[row]], example)
         lower = (got[row] <= logits[row]).all()
         expect_true(lower, "the penalty raised a token", example, got[row])
-    return size > 1.0
+    return bool(size > 1.0)
 
 
 @law(
@@ -160,7 +160,7 @@ def _score(subject: NumtxSubject, prompt: Array, text: tuple[int, ...], power: f
     logs = logits - logits.max(-1, keepdims=True)
     logs -= np.log(np.exp(logs).sum(-1, keepdims=True))
     total = math.fsum(logs[t, token] for t, token in enumerate(text))
-    return total / float(len(text)) ** power
+    return float(total / len(text) ** power)
 
 
 def _scores(

@@ -198,7 +198,7 @@ def every_kind() -> Iterator[NumtxSubject]:
                 storage: dict[str, Any] = {}
                 if kind != "encoder-only" and number % 2:
                     storage = {"storage": "ring"} if window else PAGED
-                    words.append(storage["storage"])
+                    words.append(str(storage["storage"]))
                 number += 1
                 yield NumtxSubject(config, own_parameters(config), ", ".join(words), storage)
 

@@ -6,9 +6,9 @@ from .zoo_bugs import Bug
 
 STORAGE_BUGS = (
     Bug("a ring evicts before its old tokens were read", "cache.ring",
-        "stays = valid & (later <= self.room)", "stays = valid & (later < self.room)"),
+        "stays = valid & (later <= self.room)", "stays = valid & (later < self.room - 1)"),
     Bug("a ring writes in the wrong slot", "cache.ring",
-        "% self.room\n", "% max(self.room - 1, 1)\n"),
+        "% self.room\n", "% max(self.room - 2, 1)\n"),
     Bug("a ring's fork shares memory", "cache.ring",
         "other._arrays = [{name: a.copy() for name, a in layer.items()} for layer in "
         "self._arrays]", "other._arrays = self._arrays"),

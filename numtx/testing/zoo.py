@@ -59,7 +59,8 @@ MODELS: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
         small_config(
             "encoder-decoder", "multi-head", "sinusoidal", None, key_width=4, value_width=4,
             position_base=100.0, source_vocabulary=None, tied_output=True, embedding_scale=1.5,
-            encoder_layers=1, gated=True, activation="gelu", label_smoothing=0.1, epsilon=1e-3,
+            encoder_layers=2, decoder_layers=1, gated=True, activation="gelu", label_smoothing=0.1,
+            epsilon=1e-3,
         ),
         {},
     ),

@@ -23,6 +23,83 @@ FEW = {
 }
 
 
+# For every law a bug that it catches.
+PAIRS = {
+    "K1": "causal mask forgotten",
+    "K2": "causal mask skipped whenever a cache is passed",
+    "K3": "causal mask off by one: the next token is seen",
+    "K4": "token 0 is taken for padding",
+    "K5": "window off by one, too wide",
+    "K6": "padding is not masked",
+    "K6-junk": "0 * NaN from masked values",
+    "K6-memory": "cross-attention forgets the source's padding",
+    "K7": "a blind row gives NaN",
+    "K8": "additive mask with a finite sentinel",
+    "S1": "softmax without taking the largest away",
+    "S2": "weights that do not sum to 1",
+    "S3": "norm divides by n - 1",
+    "S4": "weights that do not sum to 1",
+    "V1": "heads split the other way than they are merged",
+    "V2": "keys tiled instead of repeated for grouped heads",
+    "V3": "latents: heads absorbed in the wrong order",
+    "V4": "window off by one, too narrow",
+    "V5": "scale by the width of the model",
+    "P1": "angles in float32",
+    "P3": "sinusoidal positions not added",
+    "P4": "backward rotates on instead of back",
+    "P5": "a position past the table is let through",
+    "C1": "mask aligned upper left: a decode step sees key 0 only",
+    "C2": "positions of a padded chunk start anew",
+    "C3": "a shared block is written to",
+    "C4": "truncation keeps one token too few",
+    "C5": "reorder of keys only",
+    "C6": "reset does nothing to the storage",
+    "C7": "a full cache takes more",
+    "C8": "a cached position leaks into an uncached call",
+    "C9": "the memory's keys are scaled each time they are read",
+    "C10": "a cache serves other parameters",
+    "C11": "reorder forgets the padding",
+    "B1": "logits centred over the batch",
+    "B1-mask": "a row uses another row's padding",
+    "B2": "dropout left on",
+    "B3": "left padding shifts positions",
+    "B4": "logits centred over the batch",
+    "B4-mask": "every row uses the first row's padding",
+    "B5": "cross-attention looks at its own input",
+    "R1": "dropout left on",
+    "L1": "mean over all labels, ignored ones too",
+    "L2": "mean's gradient not divided",
+    "L3": "ignored labels backpropagate",
+    "L4": "labels that are all ignored are let through",
+    "L5": "log_softmax backward without its sum",
+    "G1": "norm backward without the projection through the variance",
+    "G2": "hidden scores get a gradient",
+    "G3": "a tied output has no gradient",
+    "T1": "fast way: scale missing",
+    "T2": "blocks of queries: groups taken in turn",
+    "D1": "top-k keeps all that tie with the last",
+    "D2": "top-p drops the token that crosses",
+    "D3": "temperature multiplies",
+    "D4": "the repetition penalty boosts negative logits",
+    "D5": "a finished row goes on",
+    "D6": "the length penalty counts the prompt",
+    "W1": "parameters lose digits when they are read",
+    "W2": "token 0 is taken for padding",
+    "W4": "a NumPy number turns float32 into float64",
+}
+
+
+def test_every_law_has_a_bug_to_catch():
+    assert set(PAIRS) | set(STAYS) == set(LAWS)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("law", PAIRS)
+def test_a_law_catches_its_bug(law):
+    (bug,) = (bug for bug in BUGS if bug.name == PAIRS[law])
+    assert list(kills_of(bug, [law])) == [law]
+
+
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_bug_stands_in_one_place_and_the_change_is_python(bug):
     source = _read(bug.module)

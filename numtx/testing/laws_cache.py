@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ..shapes import Array
 from .bench import Bench, kinds_of
-from .laws import Draw, draw_ids, expect, expect_true, law
+from .laws import Draw, draw_ids, expect, expect_true, law, seeds
 from .strategies import cache_scripts, chunkings, padding_masks
 from .subjects import (
     FORK,
@@ -68,9 +68,8 @@ def ragged(subject: Subject, draw: Draw) -> bool:
     chunks = draw(chunkings(ids.shape[1]))
     if mask.all():
         return False
-    first = mask[:, : chunks[0]]
-    if not first.any(1).all():  # a prefill holds something of every row
-        chunks = (ids.shape[1],)
+    while not mask[:, : chunks[0]].any(1).all():  # a prefill holds something of every row
+        chunks = (chunks[0] + chunks[1], *chunks[2:])
     whole = subject.logits(ids, mask)
     for part, logits in in_chunks(subject, ids, chunks, mask)[0]:
         example = {"ids": ids, "mask": mask, "chunks": chunks, "chunk at": part.start}
@@ -188,7 +187,11 @@ def reorder(subject: Subject, draw: Draw) -> bool:
     RESET,
 )
 def lengths(subject: Subject, draw: Draw) -> bool:
-    first, more, state = _halves(subject, draw)
+    ids = draw_ids(subject, draw, 2)
+    cut = draw(st.integers(1, ids.shape[1] - 1))
+    first, more = ids[:, :cut], ids[:, cut:]
+    memory, other = (subject.new_memory(len(ids), 3, draw(seeds) + n) for n in range(2))
+    _, state = subject.step(first, None, None, memory)
     example = {"ids": first, "appended": more}
     got = subject.lengths(state)
     expect_true(got == [first.shape[1]] * len(first), "the length is wrong", example, got)
@@ -199,8 +202,8 @@ def lengths(subject: Subject, draw: Draw) -> bool:
     state = subject.reset(state)
     got = subject.lengths(state)
     expect_true(not any(got), "a cache that was reset has a length", example, got)
-    fresh, _ = subject.step(more)
-    after, state = subject.step(more, state)
+    fresh, _ = subject.step(more, None, None, other)
+    after, state = subject.step(more, state, None, other)
     expect(subject, "a cache that was reset remembers", fresh, after, example, exact=True)
     return True
 

@@ -128,7 +128,7 @@ def beams(subject: NumtxSubject, draw: Draw) -> bool:
     generate = subject.module("decoding.generate").generate
     ids = draw_ids(subject, draw, 1, 2)[:, : max(1, subject.longest - 3)]
     own = subject.config, subject.parameters
-    power, size = draw(st.sampled_from([0.0, 1.0])), subject.vocabulary_size
+    power, size = draw(st.sampled_from([1.0, 0.0])), subject.vocabulary_size
     eos = draw(st.integers(0, size - 1))
     batch = subject.batch(ids)
     one = search(*own, batch, max_new_tokens=3, num_beams=1, eos=eos)

@@ -141,7 +141,6 @@ def foreign_cache(subject: NumtxSubject, draw: Draw) -> bool:
     "成批生成等于逐行生成, 也等于无缓存生成",
     NUMTX,
     STEP,
-    cost=3,
 )
 def generation(subject: NumtxSubject, draw: Draw) -> bool:
     most = 4

@@ -99,8 +99,12 @@ def grouped(subject: NumtxSubject, draw: Draw) -> bool:
 )
 def latents(subject: NumtxSubject, draw: Draw) -> bool:
     """Without rotated parts: these have no counterpart in ordinary attention."""
-    if subject.config.key_value_latent is None or subject.config.rotated:
+    if subject.config.key_value_latent is None:
         return False
+    if subject.config.rotated:
+        turned = ("w_qr", "w_kr")
+        kept = {n: a for n, a in subject.parameters.items() if not n.endswith(turned)}
+        subject = subject.with_(kept, positions=None, rotary_width=None)
     ordinary = subject.with_(key_value_latent=None, query_latent=None)
     own, expanded = subject.parameters, {}
     for name, shape in subject.module("parameters").parameter_shapes(ordinary.config).items():

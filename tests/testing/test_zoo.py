@@ -31,7 +31,7 @@ PAIRS = {
     "K4": "token 0 is taken for padding",
     "K5": "window off by one, too wide",
     "K6": "padding is not masked",
-    "K6-junk": "0 * NaN from masked values",
+    "K6-junk": "NaN under padding is let through",
     "K6-memory": "cross-attention forgets the source's padding",
     "K7": "a blind row gives NaN",
     "K8": "additive mask with a finite sentinel",

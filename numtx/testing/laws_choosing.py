@@ -137,21 +137,27 @@ def beams(subject: NumtxSubject, draw: Draw) -> bool:
     example: dict[str, Any] = {"ids": ids, "eos": eos, "length penalty": power}
     if first != greedy.new:
         raise LawBroken("one beam is not greedy", example, None, greedy.new, first)
+    few = search(*own, batch, max_new_tokens=3, num_beams=3, eos=eos, length_penalty=power)
     many = search(*own, batch, max_new_tokens=2, num_beams=size, eos=eos, length_penalty=power)
-    for row, found in enumerate(many.hypotheses):
-        texts = [one.tokens for one in found]
-        scores = [one.score for one in found]
-        expect_true(len(set(texts)) == len(texts), "a text occurs twice", example, texts)
-        expect_true(scores == sorted(scores, reverse=True), "not sorted", example, scores)
-        best = max(_scores(subject, ids[row], eos, power).values())
-        if abs(best - scores[0]) > 1e-9:
-            raise LawBroken(f"row {row}: not the best", example, None, best, scores[0])
-        for one in found[:3]:
-            score = _score(subject, ids[row], one.tokens, power)
-            if abs(score - one.score) > 1e-9:
-                what = f"the score of {one.tokens}"
-                raise LawBroken(what, example, None, score, one.score)
+    for row in range(len(ids)):
+        for found in (few.hypotheses[row], many.hypotheses[row]):
+            _check_texts(subject, ids[row], found, power, example)
+        best, got = max(_scores(subject, ids[row], eos, power)), many.hypotheses[row][0].score
+        if abs(best - got) > 1e-9:
+            raise LawBroken(f"row {row}: not the best", example, None, best, got)
     return True
+
+
+def _check_texts(
+    subject: NumtxSubject, prompt: Array, found: Any, power: float, example: dict[str, Any]
+) -> None:
+    texts, scores = [one.tokens for one in found], [one.score for one in found]
+    expect_true(len(set(texts)) == len(texts), "a text occurs twice", example, texts)
+    expect_true(scores == sorted(scores, reverse=True), "not sorted", example, scores)
+    for one in found[:3]:
+        score = _score(subject, prompt, one.tokens, power)
+        if abs(score - one.score) > 1e-9:
+            raise LawBroken(f"the score of {one.tokens}", example, None, score, one.score)
 
 
 def _score(subject: NumtxSubject, prompt: Array, text: tuple[int, ...], power: float) -> float:
@@ -163,20 +169,15 @@ def _score(subject: NumtxSubject, prompt: Array, text: tuple[int, ...], power: f
     return float(total / len(text) ** power)
 
 
-def _scores(
-    subject: NumtxSubject, prompt: Array, eos: int, power: float
-) -> dict[tuple[int, ...], float]:
-    """Every text of at most two tokens that ends, or uses up the length."""
+def _scores(subject: NumtxSubject, prompt: Array, eos: int, power: float) -> list[float]:
+    """Of every text of at most two tokens that ends, or uses up the length."""
     words = range(subject.vocabulary_size)
-    texts = [(eos,), *((a, b) for a, b in itertools.product(words, words) if a != eos)]
-    longest = [text for text in texts if len(text) == 2]
-    both = subject.logits(np.array([[*prompt, *text] for text in longest]))
-    logs = both - both.max(-1, keepdims=True)
+    texts = [(a, b) for a, b in itertools.product(words, words) if a != eos]
+    logits = subject.logits(np.array([[*prompt, *text] for text in texts]))
+    logs = logits - logits.max(-1, keepdims=True)
     logs -= np.log(np.exp(logs).sum(-1, keepdims=True))
     n = len(prompt)
-    found: dict[tuple[int, ...], float] = {
-        (a, b): float(logs[i, n - 1, a] + logs[i, n, b]) / 2.0**power
-        for i, (a, b) in enumerate(longest)
-    }
-    found[(eos,)] = float(logs[0, n - 1, eos])
-    return found
+    found = [
+        float(logs[i, n - 1, a] + logs[i, n, b]) / 2.0**power for i, (a, b) in enumerate(texts)
+    ]
+    return [float(logs[0, n - 1, eos]), *found]

@@ -185,7 +185,7 @@ def subjects_of(copy: SecondCopy) -> list[NumtxSubject]:
 
 
 def kills_of(
-    bug: Bug | None, laws: Sequence[str], *, seed: int = 0, examples: int = 4
+    bug: Bug | None, laws: Sequence[str], *, seed: int = 0, examples: int = 3
 ) -> dict[str, str]:
     """The laws that speak for a bug (for none: of a copy as it is), each with its message."""
     changes = [] if bug is None else [Substitution(bug.module, bug.old, bug.new)]
@@ -213,7 +213,7 @@ def kill_matrix(
     bugs: Sequence[Bug] = BUGS,
     *,
     seed: int = 0,
-    examples: int = 4,
+    examples: int = 3,
     workers: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Matrix:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..errors import ConfigError, UsageError
 from .options import whole
 
 if TYPE_CHECKING:
@@ -76,7 +76,11 @@ def example_of(args: argparse.Namespace) -> Example:
         from ..stages.catalogue import Text
 
         parameters = load_parameters(args.parameters, example.config)
-        note = Text(f"参数取自 {args.parameters}", f"parameters are those of {args.parameters}")
+        note = Text(
+            f"参数取自 {args.parameters}；上面关于参数取值与种子的话说的是训练之前",
+            f"parameters are those of {args.parameters}; what is said above of their values and "
+            "seed holds before training",
+        )
         example = dataclasses.replace(
             example, parameters=parameters, chosen=[*example.chosen, note]
         )
@@ -122,7 +126,11 @@ def read_config(path: str) -> Any:
     """The configuration in a file."""
     from ..config import Config
 
-    return Config.from_json(read_text(path))
+    text = read_text(path)
+    try:
+        return Config.from_json(text)
+    except ConfigError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def read_text(path: str) -> str:

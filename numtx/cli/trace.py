@@ -87,20 +87,22 @@ def header(example: Example, trace: Trace, style: Style) -> str:
     """What is run, what the document gives, and what was chosen."""
     from ..render.headings import say
     from ..render.stage_text import rounding_rule
+    from ..stages.catalogue import Text
 
     lang = style.lang
     place = f"document {example.source}" if example.source.isdigit() else example.source
     lines = [style.painter.bold(f"{example.name}: {say(example.title, lang)}   ({place})")]
     for heading, texts in (
-        ("given by the document 文中给出:", example.given),
-        ("chosen here 自行设定:", example.chosen),
+        (Text("文中给出:", "given by the document:"), example.given),
+        (Text("自行设定:", "chosen here:"), example.chosen),
     ):
         if texts:
-            lines.append(heading)
+            lines.append(say(heading, lang))
             lines.extend(f"  - {say(text, lang)}" for text in texts)
-    lines.append(rounding_rule(style.precision, trace.config.dtype))
+    lines.append(rounding_rule(style.precision, trace.config.dtype, lang))
     if trace.pins:
-        lines.append("* = held at this value, not computed")
+        held = Text("* = 固定为该值，不计算", "* = held at this value, not computed")
+        lines.append(say(held, lang))
     return "\n".join(lines)
 
 

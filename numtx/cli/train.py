@@ -88,9 +88,11 @@ def run(args: argparse.Namespace) -> int:
     if training.losses:
         print(f"loss {training.losses[0]:.6f} -> {training.losses[-1]:.6f} at step {training.step}")
     with np.errstate(over="ignore", invalid="ignore"):  # the loss above has said it already
-        found = answers(training.config, training.parameters, example.batch)
-    assert example.vocabulary is not None  # every example names its tokens
-    print(f"\n{answers_text(found, example.vocabulary, width)}")
+        vocabulary = example.vocabulary
+        assert vocabulary is not None  # every example names its tokens
+        ends = [number for number, token in enumerate(vocabulary) if token == "<eos>"]
+        found = answers(training.config, training.parameters, example.batch, *ends)
+    print(f"\n{answers_text(found, vocabulary, width)}")
     wrong = sum(answer.given != answer.wanted for answer in found)
     print("greedy output = target" if not wrong else "greedy output differs from the target")
     if args.save:

@@ -43,6 +43,10 @@ def run(args: argparse.Namespace) -> int:
     print(f"checked: {values} stages, {len(report.findings) - values} gradients; {amount}")
     if report.skipped:
         print(f"not checked: {', '.join(report.skipped)}")
+    missing = [name for name in trace.graph.stages if name not in trace]
+    if missing:
+        print(f"not in the file: {', '.join(missing)}")
     verdict = f"{len(report.wrong)} arrays do not follow from their inputs"
-    print(verdict if report.wrong else "right: everything follows from its recorded inputs")
+    what = "what was checked" if report.skipped or missing else "everything"
+    print(verdict if report.wrong else f"right: {what} follows from its recorded inputs")
     return 1 if report.wrong else 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..shapes import Array
 
-Paint = Callable[[str, str], str]
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")  # takes no room on a terminal
 
 
 class Grid(NamedTuple):
@@ -23,6 +24,7 @@ def display_width(text: str) -> int:
     """Columns that a text takes on a terminal: a Chinese character takes two."""
     import wcwidth  # comes with tabulate[widechars]; loaded late, as it takes a while
 
+    text = _COLOUR.sub("", text)
     width = wcwidth.wcswidth(text)
     return width if width >= 0 else len(text)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..shapes import Array
+from ..stages.catalogue import Text
 from ..stages.resolve import Stage
 from .grid import grid_text
 from .headings import leaf_name, say, shape_arithmetic
 from .numbers import MASKED, cell, decimals_for, summary
 from .stage_grid import NO_MARKS, Marks, StageGrids, Style
+
+WHY = {"zh": "为什么:", "en": "why:", "both": "why 为什么:"}
 
 
 class StagePrinter:
@@ -36,7 +39,7 @@ class StagePrinter:
             [
                 self.style.painter.bold("   ".join(parts)),
                 self.array(stage, array, self.style.precision, marks),
-                f"why: {say(stage.leaf.why, self.style.lang)}",
+                f"{WHY[self.style.lang]} {say(stage.leaf.why, self.style.lang)}",
             ]
         )
 
@@ -64,9 +67,12 @@ class StagePrinter:
         return "\n".join(blocks)
 
 
-def rounding_rule(precision: int, dtype: str) -> str:
+def rounding_rule(precision: int, dtype: str, lang: str = "en") -> str:
     """What a reader needs to know of the digits."""
-    return (
+    rule = Text(
+        f"显示到小数点后 {precision} 位，按 {dtype} 计算；只在显示时取整，"
+        f"“{MASKED}”表示被遮住，恰为 0",
         f"shown to {precision} decimal{'s' * (precision != 1)}, computed in {dtype}; "
-        f"rounded for display only, '{MASKED}' = masked, exactly 0"
+        f"rounded for display only, '{MASKED}' = masked, exactly 0",
     )
+    return say(rule, lang)

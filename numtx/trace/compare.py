@@ -122,8 +122,13 @@ def compare(first: Side, second: Side, tolerance: float | None = None) -> Compar
 
     tolerance  relative, for every array; None: by the types of the two, see TOLERANCES
 
-    Raises `TraceError` where the two have no array in common.
+    Raises `TraceError` where the two have no array in common, and where the second is a trace
+    and the first is not: the trace is what the other is held against.
     """
+    if first.trace is None and second.trace is not None:
+        raise TraceError(
+            f"{first.name} is no trace of numtx, and {second.name} is: give the trace first"
+        )
     return _Comparing(first, second, tolerance).result()
 
 

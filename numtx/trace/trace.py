@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .verify import Report
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """One recorded run.
 
@@ -82,6 +82,13 @@ class Trace:
         """Everything that a stage may read, under the names of the graph."""
         named = {f"parameters/{name}": array for name, array in self.parameters.items()}
         return {**self.values, **self.inputs, **named}
+
+    def __repr__(self) -> str:
+        rows = len(next(iter(self.tokens.values()), ()))
+        return (
+            f"<Trace of a model {self.config.model}, {rows} row{'s' * (rows != 1)}: "
+            f"{len(self.values)} stages, {len(self.gradients)} gradients>"
+        )
 
     def _repr_html_(self) -> str:
         from .text import trace_html  # a notebook asks; nothing else needs it

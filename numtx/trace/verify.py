@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..shapes import Array
+from ..errors import TraceError
+from ..shapes import Array, describe
 from ..stages.cells import Cell, Number
 from ..stages.consumers import consumers, cost
 from ..stages.resolve import Stage
@@ -74,6 +75,21 @@ def verify(trace: Trace, budget: int | None = BUDGET, seed: int = 0) -> Report:
     budget  how many cells may be read in all; where more would be, cells are sampled: the
             first, the last, the largest, and others drawn by `seed`. None: no limit
     """
+    for name, array in trace.values.items():
+        axes = trace.graph[name].axes
+        if array.ndim != len(axes) or array.dtype.kind not in "fbiu":
+            raise TraceError(
+                f"{name} is {describe(array)}; it should be numbers with {len(axes)} axes"
+            )
+    try:
+        return _checked(trace, budget, seed)
+    except (IndexError, ValueError) as error:
+        raise TraceError(
+            f"the shapes of the trace do not fit one another ({error}); trace it again"
+        ) from None
+
+
+def _checked(trace: Trace, budget: int | None, seed: int) -> Report:
     check = _Check(trace)
     if budget is not None and check.reads() > budget:
         return check.sampled(budget, np.random.default_rng(seed))

@@ -165,7 +165,7 @@ def _parameters(args: argparse.Namespace, example: Example) -> Any:
     # A wide model takes smaller and far fewer steps: 0.003 at width 512 learns nothing.
     wide = example.config.width > 64
     recipe = Recipe(learning_rate=0.0003) if wide else Recipe()
-    steps = TRAINING_STEPS // 10 if wide else TRAINING_STEPS
+    steps = TRAINING_STEPS // 20 if wide else TRAINING_STEPS
     training = Run(example.config, example.parameters, recipe)
     train(training, example.batch, steps)
     print(

@@ -1,6 +1,7 @@
 """The command line as people meet it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,51 @@ def test_head_is_quiet_and_piped_output_has_no_colour() -> None:
     assert done.stdout.count("\n") == 3
     assert "\x1b" not in done.stdout
     assert "\x1b" in shell("numtx trace --color always --stage loss").stdout
+
+
+def test_colour_takes_no_room_in_a_grid(capsys: pytest.CaptureFixture[str]) -> None:
+    args = ("trace", "--stage", "decoder.0.self_attention.weights", "--width", "80")
+    _, plain, _ = run(capsys, *args)
+    _, coloured, _ = run(capsys, *args, "--color", "always")
+    assert re.sub("\x1b\\[[0-9;]*m", "", coloured) == plain
+    assert coloured != plain
+
+
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    done = shell("numtx trace > /dev/full")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "cannot be written" in done.stderr
+    assert shell("numtx trace >&-").stderr == ""
+
+
+def test_the_language_of_a_trace_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    _, english, _ = run(capsys, "trace", "--lang", "en", "--stage", "loss")
+    assert "文中给出" not in english
+    _, chinese, _ = run(capsys, "trace", "--lang", "zh", "--stage", "loss")
+    assert "why" not in chinese
+    assert "shown to" not in chinese
+
+
+def test_broken_and_swapped_traces_are_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "t.npz"
+    run(capsys, "trace", "--npz", str(path), "--quiet")
+    with np.load(path) as file:
+        arrays = dict(file)
+    scores = "decoder.0.self_attention.scores"
+    for name, wrong in (("cut", arrays[scores][..., :3]), ("words", np.array(["a"]))):
+        np.savez(tmp_path / f"{name}.npz", **{**arrays, scores: wrong})
+        code, _, err = run(capsys, "verify", str(tmp_path / f"{name}.npz"))
+        assert code == 2
+        assert err.count("\n") == 1
+    np.savez(tmp_path / "plain.npz", logits=arrays["logits"][0])
+    code, _, err = run(capsys, "compare", str(tmp_path / "plain.npz"), str(path))
+    assert code == 2
+    assert "give the trace first" in err
+    assert run(capsys, "compare", str(path), str(tmp_path / "plain.npz"))[0] == 0
+    np.savez(tmp_path / "less.npz", **{n: a for n, a in arrays.items() if n != scores})
+    _, out, _ = run(capsys, "verify", str(tmp_path / "less.npz"))
+    assert f"not in the file: {scores}" in out
+    assert "what was checked" in out

@@ -41,5 +41,5 @@ def test_whatever_is_done_to_a_cache(name, storage, room, blocks):
 @pytest.mark.heavy
 @pytest.mark.parametrize(("name", "storage", "room", "blocks"), STORED)
 def test_whatever_is_done_to_a_cache_at_length(name, storage, room, blocks):
-    thorough = settings(SETTINGS, max_examples=200, stateful_step_count=40, derandomize=False)
+    thorough = settings(SETTINGS, max_examples=60, stateful_step_count=40, derandomize=False)
     run_state_machine_as_test(machine_of(CASES[name], storage, room, blocks), settings=thorough)

@@ -54,7 +54,6 @@ def test_a_kind_can_be_asked_for(model, positions):
 def test_configurations_shrink_to_the_barest():
     first = smallest(configs("decoder-only", dtype="float64"))
     assert (first.decoder_layers, first.norm, first.positions) == (1, None, None)
-    assert (first.gated, first.tied_output, first.segments) == (False, False, 0)
 
 
 @FEW

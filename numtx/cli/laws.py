@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--examples", type=whole(1), metavar="N",
-        help="examples of each law (default 50; on numtx 4 for each kind, in the zoo 3)",
+        help="examples of each law (default 50; on numtx itself 4 for each kind of model)",
     )  # fmt: skip
     parser.add_argument(
         "--known-failures", metavar="FILE",
@@ -115,7 +115,7 @@ def _zoo(args: argparse.Namespace) -> int:
         raise UsageError("--zoo plants bugs in numtx; leave out MODULE:OBJECT and --known-failures")
     with Progress() as progress:
         matrix = kill_matrix(
-            args.law, seed=args.seed, examples=args.examples or 3, progress=progress.after("zoo")
+            args.law, seed=args.seed, examples=args.examples or 4, progress=progress.after("zoo")
         )
     print(matrix.text())
     if args.json:

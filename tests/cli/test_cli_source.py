@@ -217,5 +217,5 @@ def test_a_bad_configuration_is_one_line(
     path.write_text(json.dumps({**CONFIG, "key_width": None, **change}))
     code, _, err = run(capsys, "init", "--config", str(path), "--out", str(tmp_path / "p.npz"))
     assert code == 2
-    assert err.startswith("numtx: config: ")
+    assert "c.json: config: " in err
     assert err.count("\n") == 1

@@ -119,7 +119,7 @@ def test_float32_has_a_tolerance_of_its_own():
 @pytest.mark.parametrize("bug", ["fork", "truncate", "reorder"])
 def test_the_state_machine_finds(bug):
     with pytest.raises(LawBroken) as caught:
-        run_machine(subject(Stepping(bug)), examples=60, steps=10)
+        run_machine(subject(Stepping(bug)), examples=400, steps=12)
     assert "script" in str(caught.value)
 
 

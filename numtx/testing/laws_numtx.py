@@ -42,10 +42,10 @@ def overflow(subject: NumtxSubject, draw: Draw) -> bool:
     else:
         raise LawBroken("a full cache took more", example)
     expect_true(cache.length == held, "the length changed", example, cache.length)
-    step = subject.module("step").step
+    step, stop = subject.module("step").step, _Stop(subject.config.decoder_layers - 1)
     try:
         batch = subject.batch(ids[:, :1]) if not held else _target(subject, ids[:, :1])
-        step(subject.config, subject.parameters, batch, cache, tap=_Stop())
+        step(subject.config, subject.parameters, batch, cache, tap=stop)
     except _StopError:
         pass
     expect_true(cache.length == held, "a call that failed was kept", example, cache.length)
@@ -64,20 +64,21 @@ class _StopError(Exception):
 
 
 class _Stop:
-    """A tap that fails in the second block, after layers were written."""
+    """A tap that fails in the decoder's last block, after every layer was written."""
 
     active = False
 
-    def __init__(self, layer: int = 0) -> None:
-        self.layer = layer
+    def __init__(self, last: int, place: tuple[str, ...] = ()) -> None:
+        self.last = ("decoder", str(last), "feed_forward")
+        self.place = place
 
     def __call__(self, name: str, value: Any) -> Any:
-        if name == "hidden" and self.layer == 1:
+        if name == "hidden" and self.place[-3:] == self.last:
             raise _StopError
         return value
 
     def at(self, scope: str) -> _Stop:
-        return _Stop(int(scope)) if scope.isdigit() else _Stop(self.layer)
+        return _Stop(int(self.last[1]), (*self.place, scope))
 
 
 @law(

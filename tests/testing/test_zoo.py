@@ -132,7 +132,7 @@ def test_a_planted_bug_is_caught_by_its_law(name):
 
 
 def test_the_copy_without_a_bug_breaks_no_law():
-    assert kills_of(None, [*dict.fromkeys(FEW.values())], examples=3) == {}
+    assert kills_of(None, law_names(), examples=1) == {}
 
 
 def bug(name, equivalent=""):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from ..config import Config
 from ..shapes import Array
 from ..stages.resolve import Graph, Stage
@@ -12,6 +14,7 @@ from .recompute import Value, recompute
 
 Forms: TypeAlias = Iterator[tuple[str, Array | None]]  # a mistake in each of its forms
 Candidates: TypeAlias = Array | Forms | None
+FEWEST = 10  # numbers that differ from one another, for a cause with a number fitted to them
 
 
 class At(NamedTuple):
@@ -58,3 +61,8 @@ class At(NamedTuple):
         if w is None or w.shape != self.inputs[1].shape:
             return None
         return {1: w, 2: b} if len(self.inputs) > 2 else {1: w}
+
+
+def can_fit(x: Array) -> bool:
+    """Whether an array has numbers enough to fit one to them: one number fits any factor."""
+    return np.unique(x[np.isfinite(x) & (x != 0.0)].astype(np.float32)).size >= FEWEST

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..shapes import Array
 from ..stages.resolve import Graph, Stage
-from .at import At
+from .at import At, can_fit
 from .causes import CAUSES, Cause
 from .recompute import recompute
 
@@ -184,12 +184,13 @@ def _general(patient: Patient) -> Iterator[Found]:
         return
     place = (patient.stage.name,)
     error = error_of(right, got)
+    enough = can_fit(right)
     for name, bits in (("float32", 24), ("float16", 11), ("bfloat16", 8)):
-        if error < 64.0 * 2.0**-bits and np.array_equal(got, _rounded(got, name)):
+        if enough and error < 64.0 * 2.0**-bits and np.array_equal(got, _rounded(got, name)):
             yield Found(f"computed in {name}; nothing else is wrong", place)
             return
     finite = np.isfinite(got) & np.isfinite(right) & (np.abs(right) > 0.1 * np.abs(right).max())
-    if finite.any():
+    if enough and finite.any():
         factor = float(np.median(got[finite] / right[finite]))
         if error_of(right * factor, got) <= 10.0 * patient.tolerance:
             yield Found(f"every number is {factor:.6g} times what it should be", place)

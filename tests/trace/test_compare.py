@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,6 +152,46 @@ def test_a_cause_that_only_nearly_fits_is_not_named():
     found[name] = found[name] + 1e-6 * np.random.default_rng(0).standard_normal(found[name].shape)
     result = compare(Side("A", trace.arrays, trace), Side("B", found, None))
     assert result.first is not None and result.first.name == name and result.causes == []
+
+
+@pytest.mark.parametrize(("tokens", "enough"), [(1, False), (9, False), (12, True)])
+def test_a_number_is_fitted_to_ten_numbers_and_more_only(tokens, enough):
+    """One free factor explains any one number; what is known without a fit needs no ten."""
+    config = Config(
+        model="decoder-only", width=6, heads=1, decoder_layers=1, hidden=8, vocabulary=11
+    )
+    draw = np.random.default_rng(0)
+    ids, labels = draw.integers(0, 11, (2, 1, tokens))
+    trace = record(config, random_parameters(config, 3), Batch(ids=ids, labels=labels))
+    name, number = "loss.per_token", "loss"
+    for stage, wrong, cause, is_fit in (
+        (name, trace[name] * 0.979208, "every number is 0.979208 times", True),
+        (name, trace[name].astype(np.float16), "computed in float16", True),
+        (name, -trace[name], "sign lost", False),
+        (number, trace[number] * 0.979208, "", True),
+        (number, trace[number].astype(np.float16), "", True),
+    ):
+        side = Side("B", {stage: wrong.astype(np.float64)}, None)
+        causes = [str(c) for c in compare(Side("A", trace.arrays, trace), side).causes]
+        named = bool(cause) and (enough or not is_fit)
+        assert any(cause in c for c in causes) if named else causes == [], (stage, causes)
+
+
+@pytest.mark.parametrize(("tokens", "enough"), [(1, False), (3, True)])
+def test_an_epsilon_is_fitted_to_ten_numbers_and_more_only(tokens, enough):
+    config = Config(
+        model="decoder-only", width=6, heads=1, decoder_layers=1, hidden=8, vocabulary=11
+    )
+    ids = np.arange(tokens)[None]
+    right, wrong = (
+        record(c, random_parameters(config, 3), Batch(ids=ids))
+        for c in (config, replace(config, epsilon=0.25))
+    )
+    name = "decoder.0.self_attention.norm"
+    side = Side("B", {name: wrong[name]}, None)
+    causes = [str(c) for c in compare(Side("A", right.arrays, right), side).causes]
+    expected = f"another epsilon (0.25, not {config.epsilon:g})"
+    assert any(expected in c for c in causes) if enough else causes == [], causes
 
 
 def test_a_trace_is_equal_to_itself(tmp_path):
@@ -302,7 +343,7 @@ def test_two_files_without_meta(tmp_path, capsys):
     assert main(["compare", *paths]) == 1
     out = capsys.readouterr().out
     assert "first difference: y" in out and "not looked for" in out
-    assert "left aside (--map gives names): z" in out
+    assert f"not compared, no stage (--map gives names), in {paths[1]}: z" in out
     assert main(["compare", *paths, "--tolerance", "0.5"]) == 0
 
 
@@ -314,7 +355,8 @@ def test_stages_that_one_side_leaves_out(tmp_path, capsys):
     np.savez(tmp_path / "b.npz", logits=trace["logits"])
     assert main(["compare", str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]) == 0
     out = capsys.readouterr().out
-    assert "equal: 1 arrays" in out and f"only in {tmp_path / 'a.npz'}: encoder.tokens, " in out
+    assert "equal: 1 of " in out
+    assert f"not compared, only in {tmp_path / 'a.npz'}: encoder.tokens, " in out
 
 
 def test_a_matrix_stored_the_other_way_round():

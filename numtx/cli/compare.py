@@ -15,6 +15,7 @@ from .source import read_text
 if TYPE_CHECKING:
     from ..trace.compare import Comparison, Difference, Side
 
+LISTED = 8  # names in a list, without --full
 ROWS = 30  # stages in the table of how a difference grows, without --full
 
 
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 def report(found: Comparison, first: Side, second: Side, full: bool, cells: int) -> Iterator[str]:
     """The comparison in lines."""
     from ..render.compare_text import amount, table
+    from ..trace.compare import with_hint
 
     for name, (a, b) in found.config.items():
         yield f"configuration: {name} is {a!r} in {first.name}, {b!r} in {second.name}"
@@ -67,17 +69,23 @@ def report(found: Comparison, first: Side, second: Side, full: bool, cells: int)
         rows += [[d.name, f"{d.differing} of {d.cells}", amount(d.largest), d.note] for d in wrong]
         yield table(rows, ["left", "right", "right", "left"])
     if found.first is None:
-        equal = len(found.values) + len(found.gradients)
+        share = f"{found.compared} of {found.of}" if found.compared < found.of else f"{found.of}"
         if not wrong:
-            yield f"equal: {equal} arrays, within the tolerance ({_tolerance_text(found)})"
+            yield f"equal: {share} arrays, within the tolerance ({_tolerance_text(found)})"
     else:
         yield from _first(found, found.first, first, cells)
         yield from _growth(found, full)
     for names, where in ((found.only_first, first.name), (found.only_second, second.name)):
         if names:
-            yield f"only in {where}: {_listed(names, full)}"
-    if found.unknown:
-        yield f"no stage, left aside (--map gives names): {_listed(found.unknown, full)}"
+            yield f"not compared, only in {where}: {_listed(names, full)}"
+    for names, where, missing in (
+        (found.unknown_first, first.name, found.only_second),
+        (found.unknown, second.name, found.only_first),
+    ):
+        if names:
+            hinted = [with_hint(n, missing) for n in (names if full else names[:LISTED])]
+            listed = _listed(hinted + names[len(hinted) :], full)
+            yield f"not compared, no stage (--map gives names), in {where}: {listed}"
 
 
 def _first(found: Comparison, worst: Difference, first: Side, most: int) -> Iterator[str]:
@@ -87,6 +95,9 @@ def _first(found: Comparison, worst: Difference, first: Side, most: int) -> Iter
 
     before = [d.name for d in found.values if d.equal]
     yield f"first difference: {worst.name}" + (f"   ({worst.note})" if worst.note else "")
+    if not worst.fits:
+        yield f"cause: not looked for, as the shapes do not fit; {len(before)} stages are equal"
+        return
     yield (
         f"{worst.differing} of {worst.cells} cells differ, by {amount(worst.largest)} at most, "
         f"{amount(worst.relative)} times the tolerance ({_tolerance_text(found)}); "
@@ -111,7 +122,7 @@ def _first(found: Comparison, worst: Difference, first: Side, most: int) -> Iter
     if len(rows) > 1:
         yield table(rows, ["left", "left", "right", "right", "right"])
     if worst.name.startswith("grad/"):
-        yield "cause: every value is equal, so the mistake is in the backward pass"
+        yield f"cause: {_cause_of_gradient(found)}"
     elif first.trace is None:
         yield f"cause: not looked for, as {first.name} is no trace of numtx (give the trace first)"
     elif not found.causes:
@@ -120,6 +131,15 @@ def _first(found: Comparison, worst: Difference, first: Side, most: int) -> Iter
         yield f"cause: {cause}"
     if len(found.causes) > 1:
         yield "(each of these reproduces the numbers)"
+
+
+def _cause_of_gradient(found: Comparison) -> str:
+    """What a wrong gradient says of the pass that it was made in."""
+    if any(not d.equal for d in found.parameters):
+        return "not looked for, as the parameters differ"
+    if not found.values:
+        return "not looked for, as no value is in both files"
+    return "every value compared is equal, so the mistake is in the backward pass"
 
 
 def _growth(found: Comparison, full: bool) -> Iterator[str]:
@@ -140,9 +160,9 @@ def _growth(found: Comparison, full: bool) -> Iterator[str]:
 
 
 def _listed(names: list[str], full: bool) -> str:
-    if full or len(names) <= 8:
+    if full or len(names) <= LISTED:
         return ", ".join(names)
-    return ", ".join(names[:8]) + f" and {len(names) - 8} more"
+    return ", ".join(names[:LISTED]) + f" and {len(names) - LISTED} more"
 
 
 def _tolerance_text(found: Comparison) -> str:

@@ -15,15 +15,18 @@ import numpy as np
 
 from ..errors import TraceError, nearest
 from ..files import NpzFile
+from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..stages.resolve import Graph, Stage
 from .diagnose import Found, Patient, diagnose
 from .files import load_trace
 from .fit import fit
+from .gradient_terms import GradientTerms
 from .trace import Trace
 
 # Relative to the sum of absolute terms of a cell (or to its array's root mean square, where
-# that is more), for two whole runs in the coarser of their two types.
+# that is more), for two whole runs in the coarser of their two types. For a gradient that has
+# lost half of these digits and more, since its terms cancel, relative to its terms.
 TOLERANCES = {"float64": 1e-10, "float32": 2e-5, "float16": 2e-2}
 ORACLE_CELLS = 200_000  # cells read to weigh a stage by the oracle; beyond, by its numbers
 
@@ -63,13 +66,18 @@ class Difference(NamedTuple):
     def equal(self) -> bool:
         return self.differing == 0
 
+    @property
+    def fits(self) -> bool:
+        """Whether the two were brought into one shape, so that cells could be compared."""
+        return self.equal or bool(self.worst)
+
 
 class Comparison(NamedTuple):
     """All arrays that both sides have, in computing order; gradients backwards.
 
     tolerance   name of type -> relative tolerance, or the one that was given
-    only_first, only_second  stages that one side leaves out
-    unknown     arrays of the second side that are no stage
+    only_first, only_second  stages, parameters and gradients that one side leaves out
+    unknown_first, unknown   arrays of the first and of the second side that are none of these
     config      fields of the configuration that differ: name -> (first, second)
     causes      known mistakes that reproduce the first stage that differs
     """
@@ -79,6 +87,7 @@ class Comparison(NamedTuple):
     gradients: list[Difference]
     only_first: list[str]
     only_second: list[str]
+    unknown_first: list[str]
     unknown: list[str]
     config: dict[str, tuple[object, object]]
     causes: list[Found]
@@ -91,18 +100,29 @@ class Comparison(NamedTuple):
 
     @property
     def equal(self) -> bool:
+        """Whether all that both sides have is equal; see `compared` and `of`."""
         return all(d.equal for d in (*self.parameters, *self.values, *self.gradients))
+
+    @property
+    def compared(self) -> int:
+        """How many arrays were compared."""
+        return len(self.parameters) + len(self.values) + len(self.gradients)
+
+    @property
+    def of(self) -> int:
+        """How many arrays there are in the two sides together."""
+        unknown = {*self.unknown_first, *self.unknown}
+        return self.compared + len(self.only_first) + len(self.only_second) + len(unknown)
 
 
 def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:
     """A side from a file: a trace, or any `.npz` of arrays; `names` renames its arrays."""
     with NpzFile(path) as file:
-        is_trace = "meta" in file.headers and not names
-        arrays = {} if is_trace else {n: file.read(n) for n in file.headers if n != "meta"}
-    if is_trace:
-        trace = load_trace(path)
-        gradients = {f"grad/{name}": array for name, array in trace.gradients.items()}
-        return Side(str(path), {**trace.arrays, **gradients}, trace)
+        trace = load_trace(path) if "meta" in file.headers and not names else None
+        known: dict[str, Array] = {}
+        if trace is not None:
+            known = {**trace.arrays, **{f"grad/{n}": a for n, a in trace.gradients.items()}}
+        arrays = {n: file.read(n) for n in file.headers if n != "meta" and n not in known}
     for theirs in names or {}:
         if theirs not in arrays:
             raise TraceError(f"{path}: --map names {theirs!r}; {nearest(theirs, arrays)}")
@@ -114,7 +134,7 @@ def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:
         if array.dtype.kind not in "fiub":
             raise TraceError(f"{path}: {theirs!r} is {array.dtype}; numbers are needed")
         renamed[name] = array
-    return Side(str(path), renamed, None)
+    return Side(str(path), {**known, **renamed}, trace)
 
 
 def compare(first: Side, second: Side, tolerance: float | None = None) -> Comparison:
@@ -132,36 +152,59 @@ def compare(first: Side, second: Side, tolerance: float | None = None) -> Compar
     return _Comparing(first, second, tolerance).result()
 
 
+def with_hint(name: str, missing: Sequence[str]) -> str:
+    """An unknown name, and which of those that its file lacks may be meant by it."""
+    hint = nearest(name, missing)
+    return f"{name} ({hint})" if hint.startswith("did you mean") else name
+
+
 class _Comparing:
     def __init__(self, first: Side, second: Side, tolerance: float | None) -> None:
         self.first, self.second, self.tolerance = first, second, tolerance
         self.trace = first.trace or second.trace
         self.graph: Graph | None = self.trace.graph if self.trace else None
-        order = list(self.graph.stages) if self.graph else list(first.arrays)
-        order = [name for name in order if not name.startswith(("parameters/", "grad/"))]
-        self.stages = [name for name in order if name in first.arrays or name in second.arrays]
+        names = list(self.graph.stages) if self.graph else list(first.arrays)
+        self.stages = [n for n in names if not n.startswith(("parameters/", "grad/"))]
+        self.parameters = [n for n in names if n.startswith("parameters/")]
+        if self.trace:
+            self.parameters = [f"parameters/{n}" for n in parameter_shapes(self.trace.config)]
+        self.gradients = self.backwards()
         self.fitted: dict[str, Array] = {}
         self.oracle = first.trace.oracle() if first.trace else None
+        self.terms: dict[float, GradientTerms] = {}
+
+    def backwards(self) -> list[str]:
+        """The gradients in computing order: that of a stage, then those of the parameters that
+        no stage before it reads."""
+        if self.graph is None:
+            return [name for name in self.first.arrays if name.startswith("grad/")]
+        left = dict.fromkeys(self.parameters)
+        read: dict[str, list[str]] = {}
+        for stage in self.graph:
+            read[stage.name] = [name for name in stage.inputs if name in left]
+            for name in read[stage.name]:
+                left.pop(name, None)
+        order = [n for stage in reversed(self.stages) for n in (stage, *read[stage])]
+        return [f"grad/{name}" for name in (*order, *left)]
 
     def result(self) -> Comparison:
         first, second = self.first.arrays, self.second.arrays
-        common = [name for name in self.stages if name in first and name in second]
-        parameters = [n for n in first if n.startswith("parameters/") and n in second]
-        backwards = [f"grad/{n}" for n in reversed(self.stages)]
-        backwards += [f"grad/{name}" for name in parameters]
-        if not common and not any(name in first and name in second for name in backwards):
+        known = [*self.stages, *self.parameters, *self.gradients]
+        if not any(name in first and name in second for name in known):
+            some = [with_hint(name, [n for n in known if n in first]) for name in list(second)[:5]]
             raise TraceError(
                 f"{self.second.name}: has no stage of {self.first.name}; it has "
-                f"{', '.join(list(second)[:5]) or 'nothing'}: --map gives them names"
+                f"{', '.join(some) or 'nothing'}: --map gives them names"
             )
-        values = [self.difference(name) for name in common]
+        values = self.differences(self.stages)
         found = Comparison(
-            [self.difference(name) for name in parameters],
+            self.differences(self.parameters),
             values,
-            [self.difference(n) for n in backwards if n in first and n in second],
-            [name for name in self.stages if name in first and name not in second],
-            [name for name in self.stages if name in second and name not in first],
-            self.unknown(),
+            self.differences(self.gradients),
+            [name for name in known if name in first and name not in second],
+            [name for name in known if name in second and name not in first],
+            self.unknown(first, known),
+            self.unknown(second, known),
             self.config(),
             [],
             "by type" if self.tolerance is None else f"{self.tolerance:g}",
@@ -169,14 +212,17 @@ class _Comparing:
         wrong = next((d for d in values if not d.equal), None)
         return found if wrong is None else found._replace(causes=self.causes(wrong.name))
 
-    def unknown(self) -> list[str]:
-        known = set(self.stages)
-        return [
-            name
-            for name in self.second.arrays
-            if name.removeprefix("grad/") not in known
-            and not name.startswith(("parameters/", "inputs/", "grad/parameters/"))
-        ]
+    def differences(self, names: Sequence[str]) -> list[Difference]:
+        first, second = self.first.arrays, self.second.arrays
+        return [self.difference(name) for name in names if name in first and name in second]
+
+    def unknown(self, arrays: Mapping[str, Array], known: Sequence[str]) -> list[str]:
+        """Names of nothing that could be compared; the counts that a run was given are no
+        result."""
+        aside = set(known)
+        for side in (self.first, self.second):
+            aside.update(side.trace.inputs if side.trace else ())
+        return [name for name in arrays if name not in aside]
 
     def config(self) -> dict[str, tuple[object, object]]:
         if self.first.trace is None or self.second.trace is None:
@@ -201,15 +247,16 @@ class _Comparing:
     def difference(self, name: str) -> Difference:
         expected, got = self.first.arrays[name], self.second.arrays[name]
         stage = self.stage(name)
+        is_parameter = name.removeprefix("grad/").startswith("parameters/")
         leaf = stage.leaf.name if stage and not name.startswith("grad/") else ""
         fitted = fit(got, expected, stage.axes if stage else (), leaf)
         if fitted is None:
             note = f"shape {got.shape}; {expected.shape} was expected"
-            if name.startswith("parameters/") and got.shape == expected.shape[::-1]:
+            if is_parameter and got.shape == expected.shape[::-1]:
                 note += " (numtx has matrices as (in, out))"
             return Difference(name, expected.size, expected.size, math.inf, math.inf, (), note)
         note = fitted.note
-        if name.startswith("parameters/"):
+        if is_parameter:
             note = _transposed(expected, fitted.array) or note
         self.fitted[name] = fitted.array
         expected = fitted.expected
@@ -239,10 +286,24 @@ class _Comparing:
         if expected.dtype.kind != "f":
             return np.where(apart > 0.0, np.inf, 0.0)
         finite = np.where(np.isfinite(expected), expected.astype(np.float64), 0.0)
-        size = np.maximum(np.abs(finite), np.sqrt(np.mean(finite * finite)) if finite.size else 0)
+        typical = math.sqrt(np.mean(finite * finite)) if finite.size else 0.0
+        size = np.maximum(np.abs(finite), typical)
         size = np.maximum(size, self.magnitudes(name, expected.shape))
+        if name.startswith("grad/") and (apart > tolerance * size).any():
+            terms = self.terms_of(name.removeprefix("grad/"), tolerance)
+            if typical <= math.sqrt(tolerance) * terms:
+                size = np.maximum(size, terms)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(apart == 0.0, 0.0, apart / (tolerance * size + 1e-300))
+
+    def terms_of(self, name: str, tolerance: float) -> float:
+        """The size of the terms of a gradient of the trace."""
+        trace = self.first.trace
+        if trace is None or self.oracle is None:
+            return 0.0
+        if tolerance not in self.terms:
+            self.terms[tolerance] = GradientTerms(trace, self.oracle, tolerance)
+        return self.terms[tolerance].of(name)
 
     def magnitudes(self, name: str, shape: Sequence[int]) -> Array | float:
         """The oracle's sums of absolute terms, where that is not much work."""

@@ -17,7 +17,7 @@ PREFIX = "parameters/"  # of parameters in a file that holds other arrays too
 
 
 def save_parameters(path: str | Path, parameters: Mapping[str, Array]) -> None:
-    """Write parameters to an `.npz` file, aside first and then renamed."""
+    """Write parameters to an `.npz` file, as `files.writing` does."""
     write_npz(path, parameters)
 
 

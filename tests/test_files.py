@@ -1,4 +1,6 @@
-"""Files of arrays: nothing is lost on the way out, nothing unchecked comes in."""
+"""Files of arrays: nothing is lost on the way out, nothing unchecked comes in.
+
+What is written to what kind of path stands in `test_writing`."""
 
 import io
 import zipfile
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from numtx.errors import FileError
-from numtx.files import NpzFile, replacing, write_npz
+from numtx.files import NpzFile, write_npz
 
 
 def test_round_trip_keeps_every_bit_and_opens_with_plain_numpy(tmp_path: Path) -> None:
@@ -25,17 +27,6 @@ def test_round_trip_keeps_every_bit_and_opens_with_plain_numpy(tmp_path: Path) -
             assert file.headers[name].shape == array.shape
             assert file.read(name).dtype == array.dtype
             assert file.read(name).tobytes() == array.tobytes() == plain[name].tobytes()
-
-
-def test_an_interrupted_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
-    path = tmp_path / "x.npz"
-    write_npz(path, {"a": np.arange(3)})
-    before = path.read_bytes()
-    with pytest.raises(KeyboardInterrupt), replacing(path) as file:
-        file.write(b"half a fi")
-        raise KeyboardInterrupt
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def npz(path: Path, members: dict[str, bytes]) -> Path:
@@ -72,10 +63,3 @@ def test_what_is_no_file_of_arrays_is_refused_in_one_line(tmp_path: Path) -> Non
         message = str(caught.value)
         assert path.name in message
         assert "\n" not in message
-
-
-def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="folder"):
-        write_npz(tmp_path / "no" / "x.npz", {})
-    with pytest.raises(FileError, match="is a folder"):
-        write_npz(tmp_path, {})

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FileError, UsageError
+from ..errors import UsageError
 from .options import add_style, style_of
 from .source import read_text
 
@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from ..examples.ledger import ledger
     from ..examples.ledger.rows import changes
     from ..examples.ledger.rows import run as run_rows
+    from ..files import target
 
     style = style_of(args)
     wanted = [ledger.check_verdict(name) for name in args.verdict]
@@ -60,9 +61,11 @@ def run(args: argparse.Namespace) -> int:
         return _search()
     rows = [ledger.row_of(args.figure)] if args.figure else ledger.rows_of(args.document)
     expected = _expected(args.expect)
+    if args.json not in (None, "-"):
+        target(args.json)  # what cannot be written is said before the work
     results = run_rows(rows)
     shown = [r for r in results if not wanted or r.outcome.verdict in wanted]
-    if args.json:
+    if args.json is not None:
         _write_json(shown, args.json)
     if args.json != "-":
         if args.figure:
@@ -71,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
             print("\n".join(_table(shown, style)))
         if not args.figure:
             print(summary_text(shown, style.width))
-        if args.json:
+        if args.json is not None:
             print(f"\nwritten: {args.json}")
     if expected is None:
         return 0
@@ -152,14 +155,13 @@ def _at_length(result: Result, style: Style) -> Iterator[str]:
 
 
 def _write_json(results: Iterable[Result], path: str) -> None:
+    from ..files import write_text
+
     text = json.dumps([r.to_dict() for r in results], ensure_ascii=False, indent=1)
     if path == "-":
         print(text)
         return
-    try:
-        Path(path).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise FileError(f"{path}: cannot be written: {error.strerror}") from None
+    write_text(path, text + "\n")
 
 
 def _expected(path: str | None) -> Mapping[str, str] | None:

@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from ..decoding.record import record_generation
     from ..decoding.text import filters_text
     from ..examples.registry import load_example
+    from ..files import target
     from ..render.headings import say
     from ..trace.files import save_trace
     from ..trace.text import select, trace_text
@@ -71,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     style = style_of(args)
     if args.stage and not args.trace:
         raise UsageError("--stage chooses what --trace prints; add --trace")
+    if args.npz is not None:
+        target(args.npz)  # what cannot be written is said before the work
     strategy, filters = strategy_of(args), filters_of(args)
     example = load_example(args.example, seed=args.seed)
     vocabulary = example.vocabulary
@@ -99,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     if args.stage or (args.trace and not how):
         for block in trace_text(trace, style, select(trace.graph, args.stage)):
             print(f"\n{block}")
-    if args.npz:
+    if args.npz is not None:
         save_trace(trace, args.npz)
         print(f"\nwritten: {args.npz}")
     return 0

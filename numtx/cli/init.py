@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("--config", metavar="FILE", help="the configuration (JSON; - for stdin)")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
-    parser.add_argument("--out", metavar="FILE", help="where to write")
+    parser.add_argument("--out", metavar="FILE", help="the file to write")
     parser.add_argument("--list", action="store_true", help="list names and shapes")
     parser.add_argument("--fields", action="store_true", help="list the fields of a configuration")
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         for name, shape in parameter_shapes(config).items():
             print(f"{name:48}{shape_text(shape)}")
         print(f"{count_parameters(config):,} numbers")
-    if args.out:
+    if args.out is not None:
         save_parameters(args.out, initialise(config, args.seed))
         print(f"written: {args.out}   {count_parameters(config):,} numbers, seed {args.seed}")
     elif not args.list:

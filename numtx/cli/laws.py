@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from ..testing import need_hypothesis
 
     need_hypothesis()
+    from ..files import target, write_text
     from ..testing.laws import law_of
     from ..testing.trial import law_names
 
@@ -68,13 +69,15 @@ def run(args: argparse.Namespace) -> int:
             print(f"{name:<10} {'E' if law.exact else 'T'}  {law.statement}")
             print(f"{'':<13} {law.statement_zh}  [{', '.join(sorted(law.needs))}]")
         return 0
+    if args.json is not None:
+        target(args.json)  # what cannot be written is said before the work
     if args.zoo:
         return _zoo(args)
     known = _known(args.known_failures)
     report = _numtx(args) if args.model is None else _own(args)
     print(report.table(known))
-    if args.json:
-        _write(args.json, report.to_json())
+    if args.json is not None:
+        write_text(args.json, report.to_json() + "\n")
     return _verdict(report, known)
 
 
@@ -109,6 +112,7 @@ def _own(args: argparse.Namespace) -> Report:
 
 
 def _zoo(args: argparse.Namespace) -> int:
+    from ..files import write_text
     from ..testing.zoo import kill_matrix
 
     if args.model is not None or args.known_failures is not None:
@@ -118,8 +122,8 @@ def _zoo(args: argparse.Namespace) -> int:
             args.law, seed=args.seed, examples=args.examples or 4, progress=progress.after("zoo")
         )
     print(matrix.text())
-    if args.json:
-        _write(args.json, matrix.to_json())
+    if args.json is not None:
+        write_text(args.json, matrix.to_json() + "\n")
     return 0 if matrix.ok else 1
 
 
@@ -172,13 +176,6 @@ def load(text: str) -> Any:
             raise UsageError(f"module {module!r} has no {name!r}")
         found = getattr(found, part)
     return found
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise FileError(f"{path} cannot be written: {error}") from None
 
 
 class Progress:

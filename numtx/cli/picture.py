@@ -54,10 +54,9 @@ def run(args: argparse.Namespace) -> int:
     if args.svg is None:
         print(text)
         return 0
-    from ..files import replacing
+    from ..files import write_text
 
-    with replacing(args.svg) as file:
-        file.write(svg.encode())
+    write_text(args.svg, svg)
     print(f"written: {args.svg}")
     return 0
 

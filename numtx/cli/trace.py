@@ -58,14 +58,14 @@ def run(args: argparse.Namespace) -> int:
     if args.set:
         changed, trace = trace, trace_with(args.set, example, trace)
     stages = select(trace.graph, args.stage)
-    if args.npz:
+    if args.npz is not None:
         save_trace(trace, args.npz)
-    if args.html:
+    if args.html is not None:
         write_html(example, trace, style, stages, args.html)
     if args.json == "-":
         write_json(trace, sys.stdout, stages)
         return 0
-    if args.json:
+    if args.json is not None:
         write_json(trace, args.json, stages)
     print(header(example, trace, style))
     if changed is not None:
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             print()
             print(block)
     for path in (args.npz, args.json, args.html):
-        if path:
+        if path is not None:
             print(f"\nwritten: {path}")
     return 0
 
@@ -108,7 +108,7 @@ def header(example: Example, trace: Trace, style: Style) -> str:
 
 def write_html(example: Example, trace: Trace, style: Style, stages: list[str], path: str) -> None:
     """Write the report for a browser, with what the header says above it."""
-    from ..files import replacing
+    from ..files import write_text
     from ..render.report import Heading
     from ..stages.catalogue import Text
     from ..trace.report import trace_report
@@ -126,9 +126,7 @@ def write_html(example: Example, trace: Trace, style: Style, stages: list[str], 
             "without --full large arrays are summaries",
             file=sys.stderr,
         )
-    text = trace_report(trace, heading, style, stages)
-    with replacing(path) as file:
-        file.write(text.encode())
+    write_text(path, trace_report(trace, heading, style, stages))
 
 
 LARGE = 2_000_000  # numbers; printing so many takes about a minute

@@ -73,8 +73,11 @@ def run(args: argparse.Namespace) -> int:
     example = _example(args.example, args.seed or 0)
     width = args.width or terminal_width()
     if args.demo:
+        for name in ("save", "resume"):
+            if getattr(args, name) is not None:
+                raise UsageError(f"--{name} with --demo, which keeps no run; drop it")
         return _demonstrate(args, example, width)
-    training = _resumed(args, example) if args.resume else _fresh(args, example)
+    training = _resumed(args, example) if args.resume is not None else _fresh(args, example)
     print(f"numtx train {example.name}: {say(example.title, args.lang)}")
     print(_describe(training))
     steps = args.steps or max(1000, training.step)
@@ -95,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"\n{answers_text(found, vocabulary, width)}")
     wrong = sum(answer.given != answer.wanted for answer in found)
     print("greedy output = target" if not wrong else "greedy output differs from the target")
-    if args.save:
+    if args.save is not None:
         print(f"written: {args.save}")
     return 0
 

@@ -23,7 +23,7 @@ FORMAT = 1
 
 
 def save_trace(trace: Trace, path: str | Path) -> None:
-    """Write a trace to a file, aside first and then renamed."""
+    """Write a trace to a file, as `files.writing` does."""
     arrays: dict[str, Array] = dict(trace.values)
     arrays.update({f"parameters/{name}": array for name, array in trace.parameters.items()})
     arrays.update({f"grad/{name}": array for name, array in trace.gradients.items()})

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..files import replacing
+from ..files import write_text
 from ..shapes import AXIS_NAMES
 from .trace import Trace
 
@@ -30,8 +30,7 @@ def write_json(trace: Trace, to: str | Path | TextIO, stages: list[str] | None =
     }
     text = json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
     if isinstance(to, str | Path):
-        with replacing(to) as file:
-            file.write(text.encode())
+        write_text(to, text)
     else:
         to.write(text)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..batch import Batch
 from ..errors import TrainingError
+from ..files import target
 from .checkpoint import save_run
 from .run import Progress, Run
 
@@ -25,10 +26,12 @@ def train(
     """Go on with a run until it has taken `steps` steps, counted from its very start.
 
     on_step  is called after every step
-    save     a checkpoint is written there after every `save_every` steps and at the end
+    save     a checkpoint is written there after every `save_every` steps and at the end; only
+             at the end where it is a pipe or a device, which keeps no last one
 
     The same run, batches and steps always end bit for bit alike, resumed or not. Raises
     `TrainingError` when the loss is no longer finite; the last good checkpoint then stays.
+    Raises `FileError` before the first step where `save` cannot be written.
     """
     if isinstance(batches, Batch):
         batches = [batches]
@@ -39,12 +42,16 @@ def train(
             f"steps is {steps!r} and the run has taken {run.step}; give a whole number, "
             "at least that many"
         )
+    if save is not None and target(save).straight:
+        save_every = steps
     while run.step < steps:
         # Numbers that overflow end the run with an error of their own, which says more.
         with np.errstate(over="ignore", invalid="ignore"):
             progress = run.advance(batches)
         if on_step is not None:
             on_step(progress)
-        if save is not None and (run.step % save_every == 0 or run.step == steps):
+        if save is not None and run.step % save_every == 0 and run.step < steps:
             save_run(save, run)
+    if save is not None:
+        save_run(save, run)
     return run

@@ -86,7 +86,7 @@ def test_a_changed_verdict_is_exit_code_1(
         (["--verdict", "wrong"], "verdict 'wrong' does not exist"),
         (["--figure", "003.looses"], "did you mean '003.losses'"),
         (["--expect", "none.json"], "none.json: no such file"),
-        (["--json", "no/such/place.json"], "cannot be written"),
+        (["--json", "no/such/place.json"], "does not exist; make it"),
     ],
 )
 def test_bad_input_is_one_line(

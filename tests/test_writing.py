@@ -54,6 +54,22 @@ def test_a_new_file_has_the_mode_of_the_umask(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "new"]
 
 
+def test_the_new_contents_of_a_private_file_are_never_public(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chmod, seen = Path.chmod, []
+
+    def watch(path: Path, mode: int) -> None:
+        seen.append(bits(path))
+        chmod(path, mode)
+
+    path = tmp_path / "old"
+    path.touch(mode=0o600)
+    monkeypatch.setattr(Path, "chmod", watch)
+    write_text(path, "new")
+    assert seen == [0o600]
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o666, 0o711, 0o420])
 def test_the_mode_is_kept(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "old"

@@ -73,6 +73,18 @@ def test_nothing_goes_through_when_the_block_fails(tmp_path: Path) -> None:
     assert path.is_fifo()
 
 
+def test_what_is_written_in_part_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a system may do with a pipe when a signal comes."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda number, data: write(number, data[:1000]))
+    os.mkfifo(tmp_path / "pipe")
+    heard = listen((tmp_path / "pipe").read_bytes)
+    write_text(tmp_path / "pipe", LARGE)
+    assert heard().decode() == LARGE
+
+
 def test_a_reader_may_leave_early(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
@@ -159,6 +171,7 @@ def test_what_was_printed_before_comes_before(tmp_path: Path) -> None:
     code = "from numtx.files import write_text\nprint('before')\n"
     code += "write_text('/dev/stdout', 'new\\n')\nprint('after')"
     log = tmp_path / "log"
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
     with log.open("w") as file:
-        subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
+        subprocess.run([sys.executable, "-c", code], stdout=file, check=True, env=environment)
     assert log.read_text() == "before\nnew\nafter\n"

@@ -99,8 +99,11 @@ def test_a_file_a_link_and_a_pipe(command: str, option: str, arguments: list[str
     done = threading.Event()
 
     def listen() -> None:
-        while (part := os.read(number, 1 << 16)) or not done.wait(0.01):
-            heard.extend(part)
+        ended = False
+        while not ended:
+            ended = done.wait(0.01)
+            while part := os.read(number, 1 << 16):
+                heard.extend(part)
 
     reader = threading.Thread(target=listen, daemon=True)
     reader.start()

@@ -1,16 +1,17 @@
 """numtx: a Transformer in pure NumPy that can be read, printed, checked and compared.
 
-Names are loaded when they are first used, so that `numtx --help` does not load NumPy.
+Names are loaded when they are first used, so that `numtx --help` does not load NumPy. Nothing
+is imported here at once: Ctrl-C would meet it before `__main__` can answer.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # type checkers take it for typing's
 if TYPE_CHECKING:
+    from typing import Any
+
     from .batch import Batch as Batch
     from .cache import BlockPool as BlockPool
     from .cache import Cache as Cache
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .parameters import initialise as initialise
     from .parameters_file import load_parameters as load_parameters
     from .parameters_file import save_parameters as save_parameters
+    from .sequences import pad as pad
     from .tap import NO_TAP as NO_TAP
     from .tap import Pin as Pin
     from .tap import Recorder as Recorder
@@ -58,6 +60,7 @@ _HOMES = {
     "load_example": "examples.registry",
     "load_parameters": "parameters_file",
     "load_trace": "trace.files",
+    "pad": "sequences",
     "record": "trace.trace",
     "record_generation": "decoding.record",
     "sampler": "decoding.sample",
@@ -71,6 +74,8 @@ __all__ = ["__version__", *_HOMES]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
 
 

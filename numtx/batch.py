@@ -85,9 +85,7 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
                 f"labels has shape {labels.shape}; it should be {last.ids.shape}, one for "
                 "every position that predicts"
             )
-        _check_range("labels", labels, config.vocabulary, ignored=True)
-        if (labels == IGNORED).all():
-            raise BatchError(f"labels: every position is ignored ({IGNORED}); no loss is defined")
+        check_labels("labels", labels, config.vocabulary)
     return Inputs(sides, labels)
 
 
@@ -119,7 +117,7 @@ def _side(
     if getattr(batch, ids_name) is None:
         raise BatchError(f"{ids_name} is missing; the {side} needs token ids")
     ids = _integers(ids_name, getattr(batch, ids_name))
-    _check_range(ids_name, ids, config.vocabulary_of(side))
+    check_range(ids_name, ids, config.vocabulary_of(side))
     if before is not None and len(before) != len(ids):
         raise CacheError(
             f"cache holds {len(before)} rows and {ids_name} has {len(ids)}; give as many, or "
@@ -163,7 +161,7 @@ def _segments(config: Config, side: str, batch: Batch, prefix: str, ids: Array) 
     segments = _integers(name, given)
     if segments.shape != ids.shape:
         raise BatchError(f"{name} has shape {segments.shape}; it should be {ids.shape}")
-    _check_range(name, segments, config.segments)
+    check_range(name, segments, config.segments)
     return segments
 
 
@@ -196,7 +194,8 @@ def _integers(name: str, value: Any) -> Array:
         array = np.asarray(value)
     except ValueError:
         raise BatchError(
-            f"{name}: the rows have different lengths; pad them (numtx.pad) to one length"
+            f"{name}: the rows have different lengths; pad them to one length and give a mask "
+            "of what is real (numtx.pad does both)"
         ) from None
     if array.size == 0:
         raise BatchError(f"{name} is empty, shape {array.shape}; give at least one token a row")
@@ -211,7 +210,15 @@ def _integers(name: str, value: Any) -> Array:
     return array.astype(np.int64)
 
 
-def _check_range(name: str, ids: Array, size: int, ignored: bool = False) -> None:
+def check_labels(name: str, labels: Array, size: int) -> None:
+    """Raise `BatchError` for a label outside the vocabulary, or where none counts."""
+    check_range(name, labels, size, ignored=True)
+    if (labels == IGNORED).all():
+        raise BatchError(f"{name}: every position is ignored ({IGNORED}); no loss is defined")
+
+
+def check_range(name: str, ids: Array, size: int, ignored: bool = False) -> None:
+    """Raise `BatchError` for an id outside 0 ... size - 1."""
     wrong = (ids < 0) | (ids >= size)
     if ignored:
         wrong &= ids != IGNORED

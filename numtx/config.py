@@ -7,7 +7,6 @@ one other (`RULES`). A configuration in JSON is an object of the same names.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from .config_rules import (
     check_field,
 )
 from .errors import ConfigError, nearest
+from .strict_json import read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,8 +258,4 @@ class Config:
     @classmethod
     def from_json(cls, text: str) -> Config:
         """A configuration from JSON text."""
-        try:
-            fields = json.loads(text)
-        except ValueError as error:  # a JSONDecodeError, or a number of thousands of digits
-            raise ConfigError(f"config: not JSON: {error}") from None
-        return cls.from_dict(fields)
+        return cls.from_dict(read_json(text, "config", ConfigError))

@@ -83,6 +83,8 @@ class UsageError(NumtxError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a name that is not known: the closest one, one that ends in it, or some."""
     known = list(known)
+    if not known:
+        return "there are none"
     close = difflib.get_close_matches(name, known, n=1) or [
         other for other in known if other.endswith(f".{name}")
     ]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .batch import Batch, SideInput, check_batch
+from .batch import Batch, SideInput, check_batch, check_labels, check_range
 from .block import (
     BlockContext,
     Memory,
@@ -227,6 +227,8 @@ def input_forward(
     q = p.at(side)
     table = p["embedding"] if config.shared_embedding else q["embedding"]
     ids = tap("tokens", given.ids)
+    if tap.active:  # a pin may hold any number
+        check_range(f"{side}.tokens", ids, config.vocabulary_of(side))
     x = lookup_forward(table, ids)
     junk = junk_under_padding(x, given.valid)
     x = tap("embedding", x if junk is None else np.where(junk, x.dtype.type(0), x))
@@ -284,6 +286,8 @@ def head_forward(
     length = None
     if labels is not None:
         labels = tap("labels", labels)
+        if tap.active:
+            check_labels("labels", labels, config.vocabulary)
     if last:
         length = hidden.shape[1]
         hidden = tap("last_output", hidden[:, -1:])

@@ -16,16 +16,27 @@ import numpy as np
 
 from .config import Config
 from .errors import ParameterError, nearest
+from .memory import too_large
 from .shapes import Array
+
+PER_ARRAY = 500  # bytes that a name and the head of an array take, about
 
 
 @lru_cache(maxsize=64)
 def parameter_shapes(config: Config) -> Mapping[str, tuple[int, ...]]:
-    """Name -> shape of every parameter of a model, in order of computation."""
-    return dict(_named_shapes(config))
+    """Name -> shape of every parameter of a model, in order of computation.
+
+    Raises `ParameterError` where the names alone do not fit into memory.
+    """
+    _check_size(config, 0)
+    return dict(named_shapes(config))
 
 
-def _named_shapes(config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:
+def named_shapes(config: Config, most: int | None = None) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The same one after the other, of a model of any size.
+
+    most  blocks of a side that are gone through; None: all
+    """
     width = config.width
     if config.shared_embedding:
         yield "embedding", (config.vocabulary, width)
@@ -38,23 +49,28 @@ def _named_shapes(config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield f"{side}.segments", (config.segments, width)
         if config.embedding_norm:
             yield from _norm(config, f"{side}.embedding_norm")
-        for i in range(config.layers(side)):
-            for sublayer in config.sublayers(side):
-                place = f"{side}.{i}.{sublayer}"
-                if sublayer == "feed_forward":
-                    yield from _feed_forward(config, place)
-                elif sublayer == "self_attention" and config.key_value_latent is not None:
-                    yield from _latent_attention(config, place, f"{side}.{sublayer}")
-                else:
-                    yield from _attention(config, place, f"{side}.{sublayer}")
-                if config.has_norm(f"{side}.{sublayer}"):
-                    yield from _norm(config, f"{place}.norm")
+        layers = config.layers(side)
+        for i in range(layers if most is None else min(layers, most)):
+            yield from _block(config, side, i)
         if config.final_norm:
             yield from _norm(config, f"{side}.norm")
     if not config.tied_output:
         yield "output.w", (width, config.vocabulary)
     if config.has_bias("output.b"):
         yield "output.b", (config.vocabulary,)
+
+
+def _block(config: Config, side: str, i: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for sublayer in config.sublayers(side):
+        place = f"{side}.{i}.{sublayer}"
+        if sublayer == "feed_forward":
+            yield from _feed_forward(config, place)
+        elif sublayer == "self_attention" and config.key_value_latent is not None:
+            yield from _latent_attention(config, place, f"{side}.{sublayer}")
+        else:
+            yield from _attention(config, place, f"{side}.{sublayer}")
+        if config.has_norm(f"{side}.{sublayer}"):
+            yield from _norm(config, f"{place}.norm")
 
 
 def _norm(config: Config, place: str) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -115,7 +131,33 @@ def _projection(
 
 def count_parameters(config: Config) -> int:
     """How many numbers a model learns."""
-    return sum(math.prod(shape) for shape in parameter_shapes(config).values())
+    return _count(config)[0]
+
+
+def _count(config: Config) -> tuple[int, int]:
+    """Numbers and arrays of a model, without going through all its blocks, which are alike."""
+    sizes = [math.prod(shape) for _, shape in named_shapes(config, most=1)]
+    numbers, arrays = sum(sizes), len(sizes)
+    for side in config.sides:
+        block = [math.prod(shape) for _, shape in _block(config, side, 0)]
+        numbers += (config.layers(side) - 1) * sum(block)
+        arrays += (config.layers(side) - 1) * len(block)
+    return numbers, arrays
+
+
+def check_size(config: Config) -> None:
+    """Raise `ParameterError` for a model whose parameters do not fit into memory."""
+    _check_size(config, np.dtype(config.dtype).itemsize)
+
+
+def _check_size(config: Config, itemsize: int) -> None:
+    numbers, arrays = _count(config)
+    refused = too_large(numbers * itemsize + arrays * PER_ARRAY)
+    if refused is not None:
+        raise ParameterError(
+            f"config: the parameters of this model need {refused}; lower width, hidden, "
+            "vocabulary or layers"
+        )
 
 
 def initialise(config: Config, seed: int = 0) -> dict[str, Array]:
@@ -124,7 +166,10 @@ def initialise(config: Config, seed: int = 0) -> dict[str, Array]:
 
     Each tensor has a generator of its own, made from the seed and its name, so a change of
     the configuration elsewhere leaves it as it was.
+
+    Raises `ParameterError` where they do not fit into memory.
     """
+    check_size(config)
     return {
         name: _draw(config, name, shape, seed) for name, shape in parameter_shapes(config).items()
     }

@@ -10,7 +10,7 @@ import numpy as np
 from .config import Config
 from .errors import ParameterError, nearest
 from .files import NpzFile, write_npz
-from .parameters import parameter_shapes
+from .parameters import check_size, parameter_shapes
 from .shapes import Array
 
 PREFIX = "parameters/"  # of parameters in a file that holds other arrays too
@@ -31,6 +31,7 @@ def load_parameters(path: str | Path, config: Config) -> dict[str, Array]:
     A trace and a training run hold parameters too, under `parameters/NAME`; from such a file
     these are taken and the rest is left.
     """
+    check_size(config)
     expected = parameter_shapes(config)
     with NpzFile(path) as file:
         prefix = PREFIX if any(name.startswith(PREFIX) for name in file.headers) else ""

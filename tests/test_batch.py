@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from samples import VARIANTS, random_parameters
 
-from numtx import Batch, Config, forward
+from numtx import Batch, Config, forward, pad, record
 from numtx.batch import check_batch, count_positions
 from numtx.errors import BatchError, MaskError, NumtxError
 
@@ -172,3 +172,36 @@ def test_segments():
 def test_a_single_stack_has_no_decoder_fields(name):
     says = refused(DECODER, **{name: [[1, 2, 3, 4, 5]] * 2})
     assert f"{name} given to a model that is decoder-only" in says
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_pin_of_token_ids_is_held_to_the_vocabulary(name):
+    config = Config(**VARIANTS[name])
+    parameters = random_parameters(config)
+    decoder = [[2, 1]] if config.model == "encoder-decoder" else None
+    labels = [[1, 2]] if decoder else [[1, 2, 3]]
+    batch = Batch([[1, 2, 3]], decoder, labels)
+    for side in config.sides:
+        length = 2 if decoder and side == "decoder" else 3
+        size = config.vocabulary_of(side)
+        for wrong in (size, -1, 99):
+            pin = np.full((1, length), 1)
+            pin[0, -1] = wrong
+            with pytest.raises(BatchError, match=rf"^{side}.tokens\[0,{length - 1}\] is {wrong}; "):
+                record(config, parameters, batch, pins={f"{side}.tokens": pin})
+        pin[0, -1] = size - 1
+        record(config, parameters, batch, pins={f"{side}.tokens": pin})
+    pin = np.array(labels)
+    pin[0, 0] = config.vocabulary
+    with pytest.raises(BatchError, match=rf"^labels\[0,0\] is {config.vocabulary}; .*-100"):
+        record(config, parameters, batch, pins={"labels": pin})
+    with pytest.raises(BatchError, match="every position is ignored"):
+        record(config, parameters, batch, pins={"labels": np.full_like(pin, -100)})
+
+
+def test_rows_of_different_lengths_are_told_what_to_do():
+    rows = [[1], [2, 3]]
+    with pytest.raises(BatchError, match=r"numtx\.pad does both"):
+        check_batch(Config(**VARIANTS["bare"]), Batch(rows))
+    ids, mask = pad(rows)
+    assert check_batch(Config(**VARIANTS["bare"]), Batch(ids, mask=mask))

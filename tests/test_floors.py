@@ -17,7 +17,17 @@ FILES = sorted(HOME.rglob("*.py"))
 NAMES = [".".join(file.relative_to(HOME).with_suffix("").parts) for file in FILES]
 
 FLOORS = [
-    {"errors", "config", "config_rules", "shapes", "tap", "files"},
+    {
+        "errors",
+        "config",
+        "config_rules",
+        "shapes",
+        "tap",
+        "files",
+        "memory",
+        "strict_json",
+        "small_repr",
+    },
     {"ops", "parameters", "parameters_file", "vocabulary", "masks", "sequences"},
     {"attention", "latent_attention", "feed_forward", "cache", "batch"},
     {"block"},

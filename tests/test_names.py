@@ -1,11 +1,17 @@
-"""The mathematics names mechanisms, never products."""
+"""The mathematics names mechanisms, never products; what is recommended exists."""
 
 from __future__ import annotations
 
+import ast
+import importlib
+import io
 import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import numtx
+from numtx.cli import parser
 
 PRODUCTS = re.compile(
     r"(?<![a-z])(?:(?:chat)?gpt|llama|alpaca|(?:ro|al|distil|de)?berta?|qwen|(?:m|flan|u)?t5|m?bart"
@@ -41,3 +47,61 @@ def test_the_search_finds_names() -> None:
         assert PRODUCTS.search(text), text
     for text in ("option", "vertical", "Hilbert", "best5", "liberty", "Barton", "margin"):
         assert not PRODUCTS.search(text), text
+
+
+NAME = re.compile(r"(?<![\w./@-])numtx((?:\.[A-Za-z_]\w*)+)")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
+FOREIGN = {"--heavy", "--benchmark", "--upgrade", "--target"}  # of pytest here, and of pip
+
+
+def said() -> Iterator[tuple[str, str]]:
+    """Where and what: every text of the package (messages, docstrings, help), its comments, and
+    the pages that are read beside it."""
+    for path in sorted(ROOT.rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        where = str(path.relative_to(ROOT))
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield where, node.value
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.COMMENT:
+                yield where, token.string
+    pages = [ROOT.parent / "README.md", *sorted((ROOT.parent / "walkthroughs").glob("*"))]
+    for page in pages:
+        if page.is_file():
+            yield page.name, page.read_text(encoding="utf-8")
+
+
+def exists(dotted: str) -> bool:
+    """Whether `numtx.dotted` is a module, or a name that one of them gives."""
+    found: object = numtx
+    place = "numtx"
+    for part in dotted.split("."):
+        place = f"{place}.{part}"
+        if hasattr(found, part):
+            found = getattr(found, part)
+            continue
+        try:
+            found = importlib.import_module(place)
+        except ImportError:
+            return False
+    return True
+
+
+def test_every_name_that_is_mentioned_exists() -> None:
+    found = {(where, name) for where, text in said() for name in NAME.findall(text)}
+    names = {name for _, name in found}
+    assert {".pad", ".forward", ".testing"} <= names
+    missing = sorted((where, name) for where, name in found if not exists(name[1:]))
+    assert missing == []
+    assert not exists("padd") and not exists("testing.chek") and exists("testing.check")
+
+
+def test_every_option_that_is_mentioned_exists() -> None:
+    actions = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    known = {"--version", "--help", *FOREIGN}
+    for command in actions.values():  # type: ignore[union-attr]
+        known |= set(command._option_string_actions)
+    found = {(where, name) for where, text in said() for name in OPTION.findall(text)}
+    assert ("batch.py", "--ids") not in found and len(found) > 40
+    assert sorted((where, name) for where, name in found if name not in known) == []

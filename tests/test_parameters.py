@@ -14,6 +14,7 @@ from numtx.parameters import (
     Scope,
     check_parameters,
     count_parameters,
+    named_shapes,
     parameter_shapes,
 )
 
@@ -151,3 +152,46 @@ def test_scope_and_gradients():
     gradients.add("a.b", 2.0 * np.ones(2))
     gradients.add("c", None)
     assert list(collected) == ["a.b"] and (collected["a.b"] == 3.0).all() and (first == 1.0).all()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_numbers_are_counted_without_going_through_the_blocks(name):
+    config = Config(**VARIANTS[name])
+    for layers in (1, 5):
+        more = dataclasses.replace(
+            config, **{f"{side}_layers": layers for side in config.sides}
+        )  # fmt: skip
+        shapes = parameter_shapes(more)
+        assert count_parameters(more) == sum(math.prod(shape) for shape in shapes.values())
+        assert list(named_shapes(more)) == list(shapes.items())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 10**9, "key_width": 4, "value_width": 5},
+        {"vocabulary": 10**15}, {"hidden": 10**15}, {"width": 2 * 10**400},
+        {"decoder_layers": 10**10}, {"decoder_layers": 10**30},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_a_model_that_no_memory_holds_is_refused_before_anything_is_made(change):
+    config = dataclasses.replace(CONFIG, **change)
+    words = r"^config: the parameters of this model need .* [EPT]B of memory, and "
+    with pytest.raises(ParameterError, match=words):
+        initialise(config)
+    if "decoder_layers" in change:  # the names alone are too many
+        with pytest.raises(ParameterError, match=words):
+            parameter_shapes(config)
+
+
+def test_the_rule_is_what_is_free(monkeypatch):
+    from numtx import parameters
+
+    numbers, arrays = count_parameters(CONFIG), len(parameter_shapes(CONFIG))
+    need = 8 * numbers + parameters.PER_ARRAY * arrays
+    monkeypatch.setattr("numtx.memory.available_memory", lambda: need)
+    initialise(CONFIG)
+    monkeypatch.setattr("numtx.memory.available_memory", lambda: need - 1)
+    with pytest.raises(ParameterError, match="lower width, hidden, vocabulary or layers"):
+        initialise(CONFIG)

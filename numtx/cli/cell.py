@@ -73,7 +73,10 @@ def trace_of(args: argparse.Namespace) -> Trace:
     if args.example is not None and args.example.endswith(".npz"):
         from ..trace.files import load_trace
 
-        return load_trace(args.example)
+        trace = load_trace(args.example)
+        if args.gradient and not trace.gradients:
+            raise UsageError(f"{args.example}: {trace.without_gradients}")
+        return trace
     example = example_of(args)
     if args.gradient and example.batch.labels is None:
         raise UsageError("--gradient needs a loss: give --labels")

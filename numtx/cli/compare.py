@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..strict_json import read_json
 from .options import whole
 from .source import read_text
 
@@ -184,10 +184,7 @@ def _tolerance(text: str) -> float:
 def _names(path: str | None) -> dict[str, str] | None:
     if path is None:
         return None
-    try:
-        names = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise UsageError(f"--map {path}: not JSON: {error}") from None
+    names = read_json(read_text(path), f"--map {path}", UsageError)
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise UsageError(f'--map {path}: an object is needed, {{"their name": "stage", ...}}')
     return names

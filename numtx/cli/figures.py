@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..strict_json import read_json
 from .options import add_style, style_of
 from .source import read_text
 
@@ -170,10 +171,7 @@ def _expected(path: str | None) -> Mapping[str, str] | None:
         if not EXPECTED.is_file():
             return None
         path = str(EXPECTED)
-    try:
-        found = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise UsageError(f"--expect {path}: not JSON: {error}") from None
+    found = read_json(read_text(path), f"--expect {path}", UsageError)
     if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
         raise UsageError(f"--expect {path}: an object of ids and verdicts is needed")
     return found

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UsageError
 from .choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 from .options import add_style, style_of, whole
+from .source import add_example, named_example
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from ..batch import Batch
     from ..decoding.generate import Generation, Step
     from ..examples.example import Example
+    from ..shapes import Array
+    from ..trace.trace import Trace
     from ..vocabulary import Vocabulary
-
-TRAINING_STEPS = 1000
 
 
 def add(commands: Any) -> None:
@@ -26,7 +29,7 @@ def add(commands: Any) -> None:
         "time (decode), with a cache of keys and values or without one.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("example", nargs="?", default="cat", help="default: cat")
+    add_example(parser, "cat")
     parser.add_argument(
         "--prompt", metavar="TEXT",
         help="the beginning of the text; for an encoder-decoder the text to be read "
@@ -61,9 +64,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..decoding.record import record_generation
     from ..decoding.text import filters_text
-    from ..examples.registry import load_example
     from ..files import target
     from ..render.headings import say
     from ..trace.files import save_trace
@@ -75,13 +76,15 @@ def run(args: argparse.Namespace) -> int:
     if args.npz is not None:
         target(args.npz)  # what cannot be written is said before the work
     strategy, filters = strategy_of(args), filters_of(args)
-    example = load_example(args.example, seed=args.seed)
+    example = named_example(args, "cat")
     vocabulary = example.vocabulary
     if "decoder" not in example.config.sides or vocabulary is None:
         raise UsageError(f"{example.name} has no decoder, so it writes no text; try cat")
     stop = vocabulary.encode([*args.stop, *(t for t in ("<eos>",) if t in vocabulary)])
     prompt, longest = _prompt(args, example)
     longest = longest if args.max_new_tokens is None else args.max_new_tokens
+    if args.parameters is None and not example.is_trained:
+        _rehearse(args, example, prompt, longest, stop)
     print(f"numtx generate {example.name}: {say(example.title, style.lang)}")
     parameters = _parameters(args, example)
     if strategy == "beam":
@@ -90,12 +93,7 @@ def run(args: argparse.Namespace) -> int:
     how = describe(strategy, filters, args.seed)
     if how:
         print(how)
-    generation, trace = record_generation(
-        example.config, parameters, prompt,
-        max_new_tokens=longest, choose=choose_of(strategy, filters, args.seed),
-        stop=stop, use_cache=not args.no_cache, chunk=args.chunk,
-        source_tokens=_source_tokens(example, prompt), vocabulary=vocabulary.tokens,
-    )  # fmt: skip
+    generation, trace = _generate(args, example, parameters, prompt, longest, stop)
     print(f"\n{_report(example, generation, vocabulary, not args.no_cache)}")
     if args.trace and how:
         print(f"\n{filters_text(generation, filters, vocabulary.tokens, style.width)}")
@@ -106,6 +104,45 @@ def run(args: argparse.Namespace) -> int:
         save_trace(trace, args.npz)
         print(f"\nwritten: {args.npz}")
     return 0
+
+
+def _generate(
+    args: argparse.Namespace,
+    example: Example,
+    parameters: Mapping[str, Array],
+    prompt: Batch,
+    longest: int,
+    stop: Sequence[int],
+) -> tuple[Generation, Trace]:
+    from ..decoding.record import record_generation
+
+    assert example.vocabulary is not None
+    return record_generation(
+        example.config, parameters, prompt,
+        max_new_tokens=longest, choose=choose_of(strategy_of(args), filters_of(args), args.seed),
+        stop=stop, use_cache=not args.no_cache, chunk=args.chunk,
+        source_tokens=_source_tokens(example, prompt), vocabulary=example.vocabulary.tokens,
+    )  # fmt: skip
+
+
+def _rehearse(
+    args: argparse.Namespace, example: Example, prompt: Batch, longest: int, stop: Sequence[int]
+) -> None:
+    """Generate once as the parameters are drawn: what an option is checked by comes before the
+    training, not after it."""
+    import numpy as np
+
+    from ..trace.text import select
+
+    config = example.config
+    if stop and config.position_limit is not None:  # a trained model may stop before the limit
+        ids = prompt.ids if prompt.decoder_ids is None else prompt.decoder_ids
+        longest = min(longest, max(1, config.position_limit - np.shape(ids)[1] + 1))
+    if strategy_of(args) == "beam":
+        search(args, example, example.parameters, prompt, longest, ())
+        return
+    _, trace = _generate(args, example, example.parameters, prompt, longest, ())
+    select(trace.graph, args.stage)
 
 
 def _prompt(args: argparse.Namespace, example: Example) -> tuple[Batch, int]:
@@ -162,14 +199,11 @@ def _parameters(args: argparse.Namespace, example: Example) -> Any:
     if example.is_trained:
         return example.parameters
     from ..training.loop import train
-    from ..training.recipe import Recipe
+    from ..training.recipe import default_steps
     from ..training.run import Run
 
-    # A wide model takes smaller and far fewer steps: 0.003 at width 512 learns nothing.
-    wide = example.config.width > 64
-    recipe = Recipe(learning_rate=0.0003) if wide else Recipe()
-    steps = TRAINING_STEPS // 20 if wide else TRAINING_STEPS
-    training = Run(example.config, example.parameters, recipe)
+    steps = default_steps(example.config)
+    training = Run(example.config, example.parameters)
     train(training, example.batch, steps)
     print(
         f"trained here first: {steps} steps, loss {training.losses[0]:.4f} -> "

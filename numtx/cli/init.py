@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..config import Config
-    from ..parameters import count_parameters, initialise, parameter_shapes
+    from ..parameters import count_parameters, initialise, named_shapes
     from ..parameters_file import save_parameters
     from ..render.numbers import shape_text
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--config is missing: a file of JSON (--fields lists its fields)")
     config = read_config(args.config)
     if args.list:
-        for name, shape in parameter_shapes(config).items():
+        for name, shape in named_shapes(config):
             print(f"{name:48}{shape_text(shape)}")
         print(f"{count_parameters(config):,} numbers")
     if args.out is not None:

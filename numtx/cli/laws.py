@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FileError, UsageError
@@ -27,7 +29,8 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument(
         "model", nargs="?", metavar="MODULE:OBJECT",
-        help="a callable ids -> logits with a vocabulary_size, or a subject; without one the "
+        help="a callable ids -> logits with a vocabulary_size, or a subject, in a module or in a "
+        "file (path/to/file.py:OBJECT); without one the "
         "laws run on numtx itself, over all kinds of models",
     )  # fmt: skip
     parser.add_argument(
@@ -157,16 +160,25 @@ def _known(path: str | None) -> frozenset[str]:
 
 
 def load(text: str) -> Any:
-    """The object that MODULE:OBJECT names; modules of the working directory come first."""
-    module, _, name = text.partition(":")
+    """The object that MODULE:OBJECT or FILE.py:OBJECT names; modules of the working directory,
+    or of the file's own, come first."""
+    module, _, name = text.rpartition(":")
     if not module or not name:
-        raise UsageError(f"{text!r} is not MODULE:OBJECT, such as my_model:logits")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+        raise UsageError(
+            f"{text!r} is not MODULE:OBJECT, such as my_model:logits or ./my_model.py:logits"
+        )
+    path = Path(module)
+    if path.suffix == ".py" or len(path.parts) > 1:
+        if path.suffix != ".py" or not path.is_file():
+            raise UsageError(f"{module}: no such file of Python; give FILE.py:OBJECT")
+        folder, to_import = path.resolve().parent, path.stem
+    else:
+        folder, to_import = Path.cwd(), module
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
     try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:  # whatever the module does when it is loaded
+        found: Any = _import(to_import, path if path.suffix == ".py" else None)
+    except (Exception, SystemExit) as error:  # whatever the module does when it is loaded
         told = " ".join(str(error).split())
         raise UsageError(
             f"module {module!r} cannot be loaded: {type(error).__name__}: {told}"
@@ -176,6 +188,18 @@ def load(text: str) -> Any:
             raise UsageError(f"module {module!r} has no {name!r}")
         found = getattr(found, part)
     return found
+
+
+def _import(name: str, path: Path | None) -> ModuleType:
+    """A module by its name, or from a file of whatever name."""
+    if path is None:
+        return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # a file that ends in .py
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as dataclasses and pickles of the file need it
+    spec.loader.exec_module(module)
+    return module
 
 
 class Progress:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, UsageError
+from ..errors import ConfigError, UsageError, nearest
+from ..strict_json import BOM, read_json
 from .options import whole
 
 if TYPE_CHECKING:
@@ -19,14 +20,38 @@ _OPTIONS = ("wiring", "as_stated", "layers", "words", "step", "side")
 _MODEL = ("ids", "decoder_ids", "labels", "mask", "decoder_mask")
 
 
-def add_source(parser: argparse.ArgumentParser) -> None:
-    """The options that choose what to run."""
+def add_example(parser: argparse.ArgumentParser, default: str) -> None:
+    """The options that choose an example or a sentence, alike in every command."""
     parser.add_argument(
         "example", nargs="?",
         help="an example, a sentence such as 今天天气很好, or - for one from standard input "
-        "(default: weather)",
+        f"(default: {default})",
     )  # fmt: skip
     parser.add_argument("--text", metavar="TEXT", help="a sentence, whatever it looks like")
+
+
+def named_example(args: argparse.Namespace, default: str, **options: Any) -> Example:
+    """The example or the sentence that the options of `add_example` name."""
+    from ..examples.registry import EXAMPLES, example_for_text, load_example
+
+    name, seed = args.example, args.seed or 0
+    if args.text is not None:
+        if name is not None:
+            raise UsageError(f"both an example ({name}) and --text; give one")
+        return example_for_text(_text(args.text), seed=seed, **options)
+    if name is None or name in EXAMPLES:
+        return load_example(name or default, seed=seed, **options)
+    if name == "-" or not name.isascii() or any(c.isspace() for c in name):
+        return example_for_text(_text(name), seed=seed, **options)
+    raise UsageError(
+        f"example {name!r} does not exist; {nearest(name, EXAMPLES)}; for a text of your own: "
+        f"--text {shlex.quote(name)}"
+    )
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The options that choose what to run."""
+    add_example(parser, "weather")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
     parser.add_argument(
         "--parameters", metavar="FILE", help="parameters in a file (.npz), such as trained ones"
@@ -57,20 +82,8 @@ def example_of(args: argparse.Namespace) -> Example:
     for name in _MODEL:
         if getattr(args, name) is not None:
             raise UsageError(f"--{name.replace('_', '-')} is for a model of your own: add --config")
-    from ..examples.registry import EXAMPLES, example_for_text, load_example
-
     options = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
-    name = args.example
-    if args.text is not None:
-        if name is not None:
-            raise UsageError(f"both an example ({name}) and --text; give one")
-        example = example_for_text(_text(args.text), seed=args.seed, **options)
-    elif name is None or name in EXAMPLES:
-        example = load_example(name or "weather", seed=args.seed, **options)
-    elif name == "-" or not name.isascii() or any(c.isspace() for c in name):
-        example = example_for_text(_text(name), seed=args.seed, **options)
-    else:
-        example = load_example(name, seed=args.seed)  # says which names there are
+    example = named_example(args, "weather", **options)
     if args.parameters is not None:
         from ..parameters_file import load_parameters
         from ..stages.catalogue import Text
@@ -136,7 +149,7 @@ def read_config(path: str) -> Any:
 def read_text(path: str) -> str:
     """The text of a file, or of standard input for `-`."""
     if path == "-":
-        return sys.stdin.read()
+        return _standard_input()
     try:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -145,8 +158,15 @@ def read_text(path: str) -> str:
         raise UsageError(f"{path}: cannot be read as text: {error}") from None
 
 
+def _standard_input() -> str:
+    try:
+        return sys.stdin.read().removeprefix(BOM)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"standard input cannot be read as text: {error}") from None
+
+
 def _text(text: str) -> str:
-    text = sys.stdin.read() if text == "-" else text
+    text = _standard_input() if text == "-" else text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -160,11 +180,8 @@ def _json_rows(name: str, text: str | None) -> Any:
         return None
     option = "--" + name.replace("_", "-")
     if text == "-":
-        text = sys.stdin.read()
-    try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{option}: not JSON: {error}") from None
+        text = _standard_input()
+    rows = read_json(text, option, UsageError)
     if not isinstance(rows, list):
         raise UsageError(f"{option}: {text[:40]!r} is no list; rows such as [[1,2,3]] are needed")
     if rows and not isinstance(rows[0], list):
@@ -173,7 +190,7 @@ def _json_rows(name: str, text: str | None) -> Any:
         return rows
     import numpy as np
 
-    if any(cell not in (0, 1) for row in rows for cell in row):
+    if not all(isinstance(row, list) and all(cell in (0, 1) for cell in row) for row in rows):
         raise UsageError(f"{option}: cells are 1 or true (a real token), 0 or false (padding)")
     if len({len(row) for row in rows}) > 1:
         raise UsageError(f"{option}: the rows have different lengths")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .options import terminal_width, whole
+from .source import add_example, named_example
 
 if TYPE_CHECKING:
     from ..examples.example import Example
@@ -25,17 +26,16 @@ def add(commands: Any) -> None:
         description="Train an example until it can say its sentence, and show how it learns.",
     )
     parser.set_defaults(run=run)
+    add_example(parser, "weather")
     parser.add_argument(
-        "example", nargs="?", default="weather",
-        help="an example, or a sentence such as 今天天气很好 (default: weather)",
+        "--steps", type=whole(1), metavar="N",
+        help="steps from the start (default 1000; 50 for a wide model such as memory's)",
     )  # fmt: skip
-    parser.add_argument(
-        "--steps", type=whole(1), metavar="N", help="steps from the start (default 1000)"
-    )
     parser.add_argument("--optimizer", choices=("sgd", "adamw"), help="default adamw")
     parser.add_argument(
         "--learning-rate", type=float, metavar="X",
-        help="default 0.003 (adamw) or 0.001 (sgd); with --warmup the highest rate",
+        help="default 0.003 (adamw; 0.0003 for a wide model) or 0.001 (sgd); with --warmup the "
+        "highest rate",
     )  # fmt: skip
     parser.add_argument("--clip", type=float, metavar="X", help="longest gradient left as it is")
     parser.add_argument(
@@ -64,14 +64,18 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     import numpy as np
 
+    from ..files import target
     from ..render.curve import curve_text
     from ..render.headings import say
     from ..training.greedy import answers
     from ..training.loop import train
+    from ..training.recipe import default_steps
     from ..training.text import answers_text
 
-    example = _example(args.example, args.seed or 0)
+    example = named_example(args, "weather")
     width = args.width or terminal_width()
+    if args.save is not None:
+        target(args.save)  # what cannot be written is said before the work
     if args.demo:
         for name in ("save", "resume"):
             if getattr(args, name) is not None:
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     training = _resumed(args, example) if args.resume is not None else _fresh(args, example)
     print(f"numtx train {example.name}: {say(example.title, args.lang)}")
     print(_describe(training))
-    steps = args.steps or max(1000, training.step)
+    steps = args.steps or max(default_steps(training.config), training.step)
     if steps < training.step:
         raise UsageError(f"--steps {steps}: the run has already taken {training.step}")
     show = _progress(steps) if sys.stderr.isatty() else None
@@ -101,15 +105,6 @@ def run(args: argparse.Namespace) -> int:
     if args.save is not None:
         print(f"written: {args.save}")
     return 0
-
-
-def _example(name: str, seed: int) -> Example:
-    """An example by name, or a sentence of the reader's own."""
-    from ..examples.registry import EXAMPLES, example_for_text, load_example
-
-    if name not in EXAMPLES and (not name.isascii() or " " in name):
-        return example_for_text(name, seed=seed)
-    return load_example(name, seed=seed)
 
 
 def _fresh(args: argparse.Namespace, example: Example) -> Run:

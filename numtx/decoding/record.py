@@ -49,19 +49,23 @@ def record_generation(
         inputs["inputs/encoder.positions"] = np.array(source.positions)
         if source.segments is not None:
             inputs["inputs/encoder.segments"] = source.segments
-        tokens["encoder"] = source_tokens or _names(source.ids, None)
+        had = recorder.values.get("encoder.tokens", source.ids)  # nothing ran: none
+        tokens["encoder"] = _names(had, None)
+        if source_tokens is not None and np.array_equal(source.ids, had):
+            tokens["encoder"] = source_tokens
     before = np.zeros(len(generation.prompt), np.int64)
     every: list[tuple[Array, Array]] = []
     for step in generation.steps:
         scope = f"{step.phase}.decoder"
         positions = count_positions(step.valid, before)
-        every.append((step.ids, positions))
+        had = recorder.values[f"{scope}.tokens"]  # a pin may hold another token
+        every.append((had, positions))
         inputs[f"inputs/{scope}.positions"] = positions
         inputs[f"inputs/{scope}.last"] = last_places(step.valid)
         if config.segments:
             inputs[f"inputs/{scope}.segments"] = np.zeros_like(step.ids)
-        tokens[scope] = _names(step.ids, vocabulary)
-        tokens[f"{step.phase}.last"] = _names(_last(step), vocabulary)
+        tokens[scope] = _names(had, vocabulary)
+        tokens[f"{step.phase}.last"] = _names(_last(had, step), vocabulary)
         if use_cache:
             ids, places = (np.concatenate(parts, 1) for parts in zip(*every, strict=True))
             inputs[f"inputs/{scope}.all_positions"] = places
@@ -74,8 +78,8 @@ def record_generation(
     )  # fmt: skip
 
 
-def _last(step: Step) -> Array:
-    return step.ids[np.arange(len(step.ids)), last_places(step.valid)][:, None]
+def _last(ids: Array, step: Step) -> Array:
+    return ids[np.arange(len(ids)), last_places(step.valid)][:, None]
 
 
 def _names(ids: Array, vocabulary: Sequence[str] | None) -> list[list[str]]:

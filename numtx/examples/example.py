@@ -3,8 +3,10 @@ that says what the document gives and what was chosen."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -52,19 +54,20 @@ class Example:
         rows = {self.config.sides[0]: self.batch.ids}
         if self.config.model == "encoder-decoder":
             rows["decoder"] = self.batch.decoder_ids
-        named = {
-            side: self.vocabularies[side].names(np.asarray(ids).tolist())
-            for side, ids in rows.items()
-        }
         if self.batch.labels is not None:
-            named["labels"] = self.vocabulary.names(np.asarray(self.batch.labels).tolist())
-        return named
+            rows["labels"] = self.batch.labels
+        return {side: self._names(side, ids) for side, ids in rows.items()}
+
+    def _names(self, side: str, ids: Any) -> list[list[str]]:
+        last = self.config.sides[-1]  # whose vocabulary the labels are of
+        vocabulary = self.vocabularies[last if side == "labels" else side]
+        return vocabulary.names(np.asarray(ids).tolist())
 
     def trace(
         self, *, gradients: bool = True, pins: Mapping[str, Array | Pin] | None = None
     ) -> Trace:
         """Run the example and record every stage; `pins` are added to the example's own."""
-        return record(
+        trace = record(
             self.config,
             self.parameters,
             self.batch,
@@ -73,3 +76,8 @@ class Example:
             tokens=self.tokens,
             vocabulary=self.vocabulary.tokens if self.vocabulary is not None else None,
         )
+        if not trace.pins or not self.vocabularies:
+            return trace
+        stages = {side: side if side == "labels" else f"{side}.tokens" for side in trace.tokens}
+        held = {side: self._names(side, trace[stage]) for side, stage in stages.items()}
+        return dataclasses.replace(trace, tokens=held)  # a pin may hold another token

@@ -6,13 +6,14 @@ The parameters were found by a search (`aims`, `search`); `story.json` keeps tho
 from __future__ import annotations
 
 import dataclasses
-import json
 from importlib import resources
 
 import numpy as np
 
+from ..errors import ExampleError
 from ..shapes import Array
 from ..stages.catalogue import Text
+from ..strict_json import read_json
 from .example import Example
 from .ledger.search import Aim, log_near, near, search
 from .translation import ENGLISH, translation
@@ -50,7 +51,8 @@ def story(seed: int = 0) -> Example:
     """
     start = _start()
     text = resources.files(__package__).joinpath("story.json").read_text(encoding="utf-8")
-    found = {name: np.array(values) for name, values in json.loads(text).items()}
+    kept = read_json(text, "story.json", ExampleError)
+    found = {name: np.array(values) for name, values in kept.items()}
     return dataclasses.replace(
         start,
         parameters={**start.parameters, **found},

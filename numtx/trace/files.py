@@ -17,6 +17,7 @@ from ..config import Config
 from ..errors import ConfigError, TraceError
 from ..files import NpzFile, write_npz
 from ..shapes import AXIS_NAMES, Array
+from ..strict_json import read_json
 from .trace import Trace
 
 FORMAT = 1
@@ -96,10 +97,7 @@ def _meta(trace: Trace) -> dict[str, Any]:
 
 
 def _read_meta(path: str, array: Array) -> dict[str, Any]:
-    try:
-        meta = json.loads(array.astype(np.uint8).tobytes().decode())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise TraceError(f"{path}: `meta` is not JSON text: {error}") from None
+    meta = read_json(array.astype(np.uint8).tobytes(), f"{path}: `meta`", TraceError)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         got = meta.get("format") if isinstance(meta, dict) else type(meta).__name__
         raise TraceError(

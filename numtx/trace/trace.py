@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -63,11 +63,23 @@ class Trace:
 
     def grad(self, name: str) -> Array:
         """The gradient at a stage, or of `parameters/NAME`."""
+        if not self.gradients:
+            raise StageError(f"gradient of {name!r}: {self.without_gradients}")
         if name not in self.gradients:
             raise StageError(
                 f"no gradient of {name!r} in this trace; {nearest(name, self.gradients)}"
             )
         return self.gradients[name]
+
+    @property
+    def without_gradients(self) -> str:
+        """What to say where gradients are asked of a trace that has none."""
+        if self.phases:
+            return "this is the trace of a generation, which has no gradients"
+        return (
+            "this trace has no gradients; record a run with labels and with them: numtx trace "
+            "EXAMPLE --gradients --npz FILE, or numtx.record"
+        )
 
     @cached_property
     def graph(self) -> Graph:
@@ -121,7 +133,8 @@ def record(
 
     gradients  run backward too (needs labels, or a cotangent of the logits' shape)
     pins       stage -> array or `Pin`: cells held constant in both passes
-    tokens     names of the tokens of each row, by side; without them their ids serve
+    tokens     names of the tokens of each row, by side; without them, and where a pin holds
+               another token, their ids serve
     """
     recorder = Recorder(pins)
     _, context = forward(config, parameters, batch, recorder)
@@ -132,15 +145,28 @@ def record(
         collected.update({f"parameters/{name}": array for name, array in own.items()})
     inputs = check_batch(config, batch)
     counts: dict[str, Array] = {}
-    names: dict[str, Any] = {}
+    ids: dict[str, tuple[Array, Array]] = {}  # as given, and as the run had them
     for side, given in inputs.sides.items():
         counts[f"inputs/{side}.positions"] = np.array(given.positions)
         if given.segments is not None:
             counts[f"inputs/{side}.segments"] = given.segments
-        names[side] = [[str(i) for i in row] for row in given.ids.tolist()]
+        ids[side] = given.ids, recorder.values[f"{side}.tokens"]
     if inputs.labels is not None:
-        names["labels"] = [[str(i) for i in row] for row in inputs.labels.tolist()]
+        ids["labels"] = inputs.labels, recorder.values["labels"]
+    names = {side: _names(*pair, (tokens or {}).get(side)) for side, pair in ids.items()}
     return Trace(
-        config, recorder.values, collected, dict(parameters), counts, {**names, **(tokens or {})},
+        config, recorder.values, collected, dict(parameters), counts, {**(tokens or {}), **names},
         vocabulary, {name: pin.where for name, pin in recorder.pins.items()},
     )  # fmt: skip
+
+
+def _names(
+    given: Array, had: Array, tokens: Sequence[Sequence[str]] | None
+) -> Sequence[Sequence[str]]:
+    """Names of the tokens that a run had: the given ones, and ids where there are none."""
+    if tokens is not None and np.array_equal(given, had):
+        return tokens
+    return [
+        [str(i) if tokens is None or i != old[t] else tokens[row][t] for t, i in enumerate(ids)]
+        for row, (old, ids) in enumerate(zip(given.tolist(), had.tolist(), strict=True))
+    ]

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import FileError, StageError, nearest
 from ..files import NpzFile
 from ..shapes import Array
+from ..strict_json import RefusedJSONError, parse
 from ..tap import Pin
 from .trace import Trace
 
@@ -111,7 +112,9 @@ def _parse(text: str, trace: Trace) -> tuple[str, tuple[int, ...], Array]:
 def _given(text: str, name: str, value: str) -> Array:
     """The value of a setting: JSON, or a file of JSON or of NumPy's."""
     try:
-        return _array(text, json.loads(value))
+        return _array(text, parse(value))
+    except RefusedJSONError as error:
+        raise StageError(f"--set {text[:60]!r}: {error}") from None
     except json.JSONDecodeError:
         pass
     path = Path(value)
@@ -125,7 +128,7 @@ def _given(text: str, name: str, value: str) -> Array:
         if path.suffix == ".npy":
             array: Array = np.load(path, allow_pickle=False)
             return array
-        return _array(text, json.loads(path.read_text(encoding="utf-8")))
+        return _array(text, parse(path.read_bytes()))
     except FileNotFoundError:
         raise FileError(f"--set {name}: {value!r} is no number, no list and no file") from None
     except (OSError, ValueError) as error:

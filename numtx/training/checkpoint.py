@@ -20,6 +20,7 @@ from ..files import NpzFile, write_npz
 from ..parameters import parameter_shapes
 from ..parameters_file import PREFIX
 from ..shapes import Array
+from ..strict_json import read_json
 from .recipe import Recipe
 from .run import Run
 
@@ -88,10 +89,7 @@ def _meta(path: str | Path, file: NpzFile) -> dict[str, Any]:
     header = file.headers.get("meta")
     if header is None or header.dtype != np.uint8 or len(header.shape) != 1:
         raise TrainingError(f"{path}: no training run (it has no `meta`); give a file of --save")
-    try:
-        meta = json.loads(file.read("meta").tobytes())
-    except ValueError as error:
-        raise TrainingError(f"{path}: its `meta` is not JSON: {error}") from None
+    meta = read_json(file.read("meta").tobytes(), f"{path}: `meta`", TrainingError)
     got = meta.get("format") if isinstance(meta, dict) else None
     if got != FORMAT:
         raise TrainingError(f"{path}: format is {got!r}; this version reads {FORMAT!r}")

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from numtx import load_example, load_trace
+from numtx import Batch, load_example, load_trace
 from numtx.cli import main
+from numtx.errors import StageError
 from numtx.render.grid import display_width
 from numtx.trace.files import save_trace
 
@@ -184,3 +185,23 @@ def test_the_examples_own_pins_stay(capsys, tmp_path):
 )
 def test_bad_settings(capsys, setting, message):
     assert message in one_line(capsys, "trace", "--quiet", "--set", setting)
+
+
+def test_a_file_without_gradients_says_how_to_make_one_that_has(capsys, tmp_path):
+    from numtx import record_generation
+
+    example = load_example("cat")
+    file = tmp_path / "cat.npz"
+    save_trace(example.trace(gradients=False), file)
+    said = one_line(capsys, "cell", str(file), "logits[0,0]", "--gradient")
+    assert f"{file}: this trace has no gradients" in said
+    assert "numtx trace EXAMPLE --gradients --npz FILE" in said
+    again = str(tmp_path / "again.npz")
+    output(capsys, "trace", "cat", "--gradients", "--npz", again, "--quiet")
+    assert "d loss / d logits[0,0]" in output(capsys, "cell", again, "logits[0,0]", "--gradient")
+    _, trace = record_generation(example.config, example.parameters, Batch([[0]]), max_new_tokens=1)
+    save_trace(trace, file)
+    said = one_line(capsys, "cell", str(file), "prefill.logits[0,0]", "--gradient")
+    assert "a generation, which has no gradients" in said
+    with pytest.raises(StageError, match="a generation, which has no gradients"):
+        trace.grad("prefill.logits")

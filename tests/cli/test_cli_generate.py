@@ -9,6 +9,7 @@ import pytest
 
 from numtx.cli import main
 from numtx.costs import total_with_cache, total_without_cache
+from numtx.errors import UsageError
 from numtx.examples.registry import load_example
 from numtx.parameters_file import save_parameters
 from numtx.trace.files import load_trace
@@ -146,3 +147,53 @@ def test_long_tables_leave_out_the_middle(run):
     _, out, _ = run("cost", "--tokens", "20", "--width", "5")
     counted = re.findall(r"^(\d+)  ", out, re.MULTILINE)
     assert counted == ["1", "2", "3", "4", "5", "6", "20"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["cat", "--max-new-tokens", "9"], "position 5 lies past the learned"),
+        (["weather", "--chunk", "2", "--no-cache"], "chunk given with use_cache=False"),
+        (["weather", "--num-beams", "2", "--no-cache"], "--no-cache with --strategy beam"),
+        (["weather", "--num-beams", "0"], "num_beams is int 0"),
+        (["weather", "--trace", "--stage", "decode.99.*"], "matches no stage"),
+        (["weather", "--npz", "no/such/folder.npz"], "the folder 'no/such' does not exist"),
+        (["weather", "--npz", "."], "is a folder"),
+        (["weather", "--top-k", "0"], "top_k"),
+        (["weather", "--repetition-penalty", "-1"], "repetition_penalty"),
+        (["weather", "--stop", "狗"], "token '狗'"),
+        (["weather", "--prompt", "狗"], "'狗' is not in the vocabulary"),
+    ],
+)
+def test_options_are_checked_before_the_training(run, monkeypatch, args, message):
+    def trained_already(*_args, **_options):
+        raise AssertionError("the training has begun")
+
+    monkeypatch.setattr("numtx.training.loop.train", trained_already)
+    code, out, err = run("generate", *args)
+    assert (code, out) == (2, "")
+    assert message in err and err.count("\n") == 1
+    with pytest.raises(AssertionError, match="has begun"):
+        run("generate", args[0])
+
+
+def test_a_text_that_stops_before_the_table_of_positions_ends_may_ask_for_more(run, trained):
+    args = ("generate", "cat", "--max-new-tokens", "9", "--stop", "猫")
+    assert "output: 是 一 只 猫\n" in run(*args, "--parameters", trained["cat"])[1]
+    assert "output: 是 一 只 猫\n" in run(*args)[1]
+
+
+@pytest.mark.parametrize("name", ["cat", "letters", "memory"])
+def test_generate_and_train_follow_one_recipe(run, monkeypatch, name):
+    """Both hand the same run and the same number of steps to the training loop."""
+    asked = []
+
+    def train(training, _batch, steps, **_options):
+        asked.append((training.recipe, training.recipe.rate(1, training.config), steps))
+        raise UsageError("enough")
+
+    monkeypatch.setattr("numtx.training.loop.train", train)
+    for command in ("train", "generate"):
+        assert run(command, name)[0] == 2
+    assert asked[0] == asked[1]
+    assert asked[0][1:] == ((0.0003, 50) if name == "memory" else (0.003, 1000))

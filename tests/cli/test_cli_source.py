@@ -181,6 +181,15 @@ def test_init_lists_fields_and_names(capsys: pytest.CaptureFixture[str], model: 
         ("--ids", "[1]", "--mask", "[[0]]", "MODEL"),
         ("--ids", "[1]", "--mask", "[[2]]", "MODEL"),
         ("--ids", "[1]", "--mask", "[[1,1]]", "MODEL"),
+        ("--ids", "[[1],[1]]", "--mask", "[[1],1]", "MODEL"),
+        ("--ids", "[1e400]", "MODEL"),
+        ("--ids", "[NaN]", "MODEL"),
+        ("--set", "encoder.tokens[0]=99"),
+        ("--set", "encoder.tokens[0]=-1"),
+        ("--set", "labels[0]=99"),
+        ("--set", "labels=[-100,-100,-100,-100,-100,-100,-100]"),
+        ("--set", "logits[0,0]=1e400"),
+        ("--set", "logits[0,0]=NaN"),
         ("--ids", "[1]", "--decoder-ids", "[1]", "MODEL"),
         ("--ids", "[1]", "--gradients", "MODEL"),
         ("--ids", "[1]", "--wiring", "paper", "MODEL"),
@@ -219,3 +228,91 @@ def test_a_bad_configuration_is_one_line(
     assert code == 2
     assert "c.json: config: " in err
     assert err.count("\n") == 1
+
+
+def test_json_is_read_strictly_by_every_option(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.json"
+    text = json.dumps(CONFIG)
+    path.write_text("\ufeff" + text, encoding="utf-8")
+    assert run(capsys, "init", "--config", str(path), "--list")[0] == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeff[[1,2]]"))
+    args = ("trace", "--config", str(path), "--ids", "-", "--quiet")
+    assert run(capsys, *args)[0] == 0
+    path.write_text(text.replace('"heads": 2', '"heads": 2, "heads": 1'))
+    code, _, err = run(capsys, "init", "--config", str(path), "--list")
+    assert code == 2 and "c.json: config: the name 'heads' occurs twice" in err
+    path.write_text(text.replace('"heads": 2', '"heads": 2, "epsilon": 1e400'))
+    code, _, err = run(capsys, "init", "--config", str(path), "--list")
+    assert code == 2 and "1e400 is not finite" in err
+    path.write_text('{"logits": "logits", "logits": "loss"}')
+    run(capsys, "trace", "--npz", str(tmp_path / "t.npz"), "--quiet")
+    pair = (str(tmp_path / "t.npz"),) * 2
+    code, _, err = run(capsys, "compare", *pair, "--map", str(path))
+    assert code == 2 and "the name 'logits' occurs twice" in err
+    path.write_text("[NaN]")
+    code, _, err = run(capsys, "trace", "--set", f"loss={path}")
+    assert code == 2 and "NaN" in err and err.count("\n") == 1
+
+
+def test_standard_input_that_is_no_text_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff"), encoding="utf-8"))
+    code, _, err = run(capsys, "trace", "-")
+    assert code == 2 and "standard input cannot be read as text" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["trace", "cell", "gradcheck", "train", "generate"])
+def test_every_command_takes_the_same_examples_and_sentences(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    rest = {
+        "trace": ["--quiet"], "cell": ["logits[0,0]"], "gradcheck": ["--stage", "logits"],
+        "train": ["--steps", "1"], "generate": ["--max-new-tokens", "0"],
+    }[command]  # fmt: skip
+    for words in (["好 天气"], ["--text", "Hello"], ["--text", "今天天气很好"]):
+        name, option = (words, []) if words[0] != "--text" else ([], words)
+        if command == "cell" and option:
+            continue  # its one argument is then the cell
+        code, out, err = run(capsys, command, *name, *rest, *option)
+        assert code in (0, 1), err
+        assert out
+    code, out, err = run(capsys, command, "Hello", *rest)
+    assert (code, out) == (2, "")
+    assert "example 'Hello' does not exist" in err
+    assert err.endswith("--text Hello\n") and err.count("\n") == 1
+    code, _, err = run(capsys, command, "wether", *rest)
+    assert "did you mean 'weather'?" in err and "--text wether" in err
+
+
+def test_a_model_that_no_memory_holds_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, out = tmp_path / "c.json", tmp_path / "p.npz"
+    for change in ({"width": 10**9, "key_width": 4}, {"decoder_layers": 10**10}):
+        path.write_text(json.dumps({**CONFIG, **change}))
+        code, _, err = run(capsys, "init", "--config", str(path), "--out", str(out))
+        assert code == 2 and "of memory" in err and err.count("\n") == 1
+        assert not out.exists()
+        code, _, err = run(capsys, "trace", "--config", str(path), "--ids", "[1]")
+        assert code == 2 and "of memory" in err and err.count("\n") == 1
+
+
+def test_the_words_in_the_margins_follow_the_tokens_that_are_set(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stages = (
+        "encoder.0.self_attention.weights",
+        "decoder.0.cross_attention.weights",
+        "loss.per_token",
+    )
+    shown = [part for stage in stages for part in ("--stage", stage)]
+    plain = run(capsys, "trace", *shown, "--lang", "en")[1]
+    plain = plain[plain.index("== encoder") :]
+    assert "3 气" in plain and "3 很" not in plain
+    held = run(capsys, "trace", *shown, "--lang", "en", "--set", "encoder.tokens[3]=6")[1]
+    held = held[held.index("== encoder") :]
+    assert held.count("2 天  3 很  4 很") == 2 and "3 气" not in held
+    assert held.count("3 天  4 气  5 很") == plain.count("3 天  4 气  5 很") == 1  # of the loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -111,6 +112,8 @@ def test_the_list_has_both_languages(capsys):
     ("args", "message"),
     [
         (["nothing"], "'nothing' is not MODULE:OBJECT"),
+        (["./nothing.py:x"], "./nothing.py: no such file of Python; give FILE.py:OBJECT"),
+        (["some/where:x"], "some/where: no such file of Python; give FILE.py:OBJECT"),
         (["no_such_module_at_all:x"], "module 'no_such_module_at_all' cannot be loaded: Module"),
         (["json:nothing"], "module 'json' has no 'nothing'"),
         (["json:dumps"], "dumps has no vocabulary_size"),
@@ -130,6 +133,31 @@ def test_a_module_that_fails_to_load_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, "fails_to_load:x")
     assert code == 2 and err.count("\n") == 1 and "RuntimeError: two lines" in err
+
+
+@pytest.mark.parametrize("source", ["import sys\nsys.exit(0)", "1 +", "import no_such_thing"])
+def test_a_file_that_fails_to_load_is_one_line(source, tmp_path, capsys):
+    file = tmp_path / "fails.py"
+    file.write_text(source)
+    code, out, err = run(capsys, f"{file}:x")
+    assert (code, out) == (2, "") and "cannot be loaded" in err and err.count("\n") == 1
+
+
+def test_a_model_in_a_file(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (folder / "beside_the_model.py").write_text(MODULE)
+    (folder / "my-model.py").write_text(
+        "from dataclasses import dataclass\nfrom beside_the_model import right\n"
+        "@dataclass\nclass Box:\n    model: object\nbox = Box(right)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in (f"{folder}/my-model.py:right", "./a folder/my-model.py:box.model"):
+        code, out, err = run(capsys, name, "--law", "K1", "--examples", "3")
+        assert (code, err) == (0, "") and "K1" in out
+    code, _, err = run(capsys, "a folder/my-model.py:wrong")
+    assert code == 2 and "my-model.py' has no 'wrong'" in err and err.count("\n") == 1
 
 
 def test_the_zoo_prints_its_matrix(monkeypatch, capsys):

@@ -17,6 +17,7 @@ from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.positions import Rotation, rotate_backward, rotate_forward
 from .parameters import Gradients, Scope
 from .shapes import Array
+from .small_repr import small_repr
 from .tap import Tap
 
 # A layer's place in a cache: takes the streams of new tokens, gives those of all tokens.
@@ -34,6 +35,7 @@ def token_streams(config: Config) -> dict[str, tuple[int, ...]]:
     return {"keys": (config.kv_heads, config.d_k), "values": (config.kv_heads, config.d_v)}
 
 
+@small_repr()
 class AttentionContext(NamedTuple):
     query_map: LinearContext
     key_map: LinearContext

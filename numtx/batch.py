@@ -12,8 +12,10 @@ from .errors import BatchError, CacheError, MaskError
 from .masks import check_mask
 from .ops.loss import IGNORED
 from .shapes import Array, describe
+from .small_repr import small_repr
 
 
+@small_repr()
 @dataclass(frozen=True, eq=False)
 class Batch:
     """The input of a run, rows first; every field may be a nested list or an array.
@@ -39,6 +41,7 @@ class Batch:
     decoder_segments: Any = None
 
 
+@small_repr()
 class SideInput(NamedTuple):
     """The checked input of one stack."""
 
@@ -48,6 +51,7 @@ class SideInput(NamedTuple):
     segments: Array | None  # [B, T] int64
 
 
+@small_repr()
 class Inputs(NamedTuple):
     """The checked input of a run."""
 

@@ -24,9 +24,11 @@ from .ops.norm import NormContext, norm_backward, norm_forward
 from .ops.positions import Rotation
 from .parameters import Gradients, Scope
 from .shapes import Array
+from .small_repr import small_repr
 from .tap import Tap
 
 
+@small_repr()
 class Wiring(NamedTuple):
     """What stood around a sublayer in the forward pass."""
 
@@ -35,12 +37,14 @@ class Wiring(NamedTuple):
     norm_after: NormContext | None
 
 
+@small_repr()
 class BlockContext(NamedTuple):
     self_attention: tuple[Wiring, AttentionContext | LatentContext]
     cross_attention: tuple[Wiring, AttentionContext] | None
     feed_forward: tuple[Wiring, FeedForwardContext]
 
 
+@small_repr()
 class Memory(NamedTuple):
     """The encoder's output as cross-attention sees it."""
 
@@ -48,6 +52,7 @@ class Memory(NamedTuple):
     mask: Mask
 
 
+@small_repr()
 class Stores(NamedTuple):
     """A block's places in a cache; None where there is no cache."""
 

@@ -21,9 +21,11 @@ from .config_rules import (
     check_field,
 )
 from .errors import ConfigError, nearest
+from .small_repr import small_repr
 from .strict_json import read_json
 
 
+@small_repr()
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """One Transformer.

@@ -22,6 +22,7 @@ from .config import Config
 from .decoding.beam import BeamStep, beam_search
 from .decoding.generate import Step, generate
 from .shapes import Array, parse
+from .small_repr import small_repr
 from .stages.resolve import Graph, Stage, resolve
 from .tap import Tap
 
@@ -66,6 +67,7 @@ class Shapes:
         return None
 
 
+@small_repr()
 class Product(NamedTuple):
     """One contraction of a run: its stage, its shapes and its multiply-adds."""
 
@@ -77,6 +79,7 @@ class Product(NamedTuple):
     multiply_adds: int
 
 
+@small_repr()
 class StepCost(NamedTuple):
     """One step of a generation, its products, and the numbers in the cache after it."""
 

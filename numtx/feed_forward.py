@@ -9,9 +9,11 @@ from .ops.activation import activation_backward, activation_forward
 from .ops.linear import LinearContext, linear_backward, linear_forward
 from .parameters import Gradients, Scope
 from .shapes import Array
+from .small_repr import small_repr
 from .tap import Tap
 
 
+@small_repr()
 class FeedForwardContext(NamedTuple):
     kind: str
     into: LinearContext

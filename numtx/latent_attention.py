@@ -26,9 +26,11 @@ from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.positions import Rotation, rotate_backward, rotate_forward
 from .parameters import Gradients, Scope
 from .shapes import Array
+from .small_repr import small_repr
 from .tap import Tap
 
 
+@small_repr()
 class Expanded(NamedTuple):
     """What the backward pass needs of keys and values made from the latents."""
 
@@ -38,6 +40,7 @@ class Expanded(NamedTuple):
     width: int  # d_k; what stands beside it is rotated
 
 
+@small_repr()
 class LatentContext(NamedTuple):
     query_down: LinearContext | None
     query_map: LinearContext

@@ -13,8 +13,10 @@ import numpy as np
 
 from .errors import MaskError
 from .shapes import Array, describe
+from .small_repr import small_repr
 
 
+@small_repr()
 class Mask(NamedTuple):
     """Who may attend to whom, and which keys somebody attends to at all."""
 

@@ -33,9 +33,11 @@ from .ops.positions import rotation, sinusoidal
 from .ops.softmax import log_softmax_backward, log_softmax_forward
 from .parameters import Gradients, Scope, check_parameters, parameter_shapes
 from .shapes import Array
+from .small_repr import small_repr
 from .tap import NO_TAP, Tap
 
 
+@small_repr()
 class Outputs(NamedTuple):
     """What a run gives; what was not asked for is None."""
 
@@ -45,6 +47,7 @@ class Outputs(NamedTuple):
     decoder_output: Array | None  # [B, T, d], where there is a decoder
 
 
+@small_repr()
 class InputContext(NamedTuple):
     ids: Array
     table: Array
@@ -55,6 +58,7 @@ class InputContext(NamedTuple):
     norm: NormContext | None
 
 
+@small_repr()
 class StackContext(NamedTuple):
     valid: Array  # the padding mask as emitted: a pin may have changed it
     input: InputContext
@@ -62,6 +66,7 @@ class StackContext(NamedTuple):
     norm: NormContext | None
 
 
+@small_repr()
 class HeadContext(NamedTuple):
     out: LinearContext
     length: int | None  # T, where the logits are of the last column only
@@ -69,6 +74,7 @@ class HeadContext(NamedTuple):
     log_probabilities: Array | None  # as computed, before the tap
 
 
+@small_repr()
 class ModelContext(NamedTuple):
     """What the backward pass needs of a forward pass."""
 

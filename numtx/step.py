@@ -16,9 +16,11 @@ from .masks import allowed
 from .model import head_forward, stack_forward
 from .parameters import Scope, check_parameters
 from .shapes import Array
+from .small_repr import small_repr
 from .tap import NO_TAP, Tap
 
 
+@small_repr()
 class Encoded(NamedTuple):
     """The encoder's output, which stays the same for a whole generation."""
 
@@ -26,6 +28,7 @@ class Encoded(NamedTuple):
     valid: Array  # [B, S]
 
 
+@small_repr()
 class StepOutputs(NamedTuple):
     """What a step of generation gives."""
 

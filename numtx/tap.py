@@ -15,6 +15,7 @@ import numpy as np
 
 from .errors import StageError, nearest
 from .shapes import Array, without_leading_ones
+from .small_repr import small_repr
 
 
 class Tap(Protocol):
@@ -63,6 +64,7 @@ class _NoTap:
 NO_TAP: Tap = _NoTap()
 
 
+@small_repr()
 class Pin(NamedTuple):
     """Cells held constant: where `where` is True the stage is `value`, elsewhere it computes."""
 
@@ -70,6 +72,7 @@ class Pin(NamedTuple):
     value: Array
 
 
+@small_repr("values", "gradients", "pins")
 class Recorder:
     """A tap that keeps every value and every gradient of one run, in the order of emission.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from .errors import VocabularyError
+from .small_repr import small_repr
 
 
+@small_repr()
 class Vocabulary:
     """Tokens by id and ids by token.
 

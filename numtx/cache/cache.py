@@ -27,6 +27,7 @@ from ..config import Config
 from ..errors import CacheError
 from ..parameters import check_parameters, parameter_shapes
 from ..shapes import Array, describe
+from ..small_repr import small_repr
 from .paged import BlockPool, Paged
 from .ring import Ring
 from .storage import Contiguous, Storage
@@ -34,6 +35,7 @@ from .storage import Contiguous, Storage
 STORAGES = ("contiguous", "ring", "paged")
 
 
+@small_repr("batch", "length", "capacity", "storage", "config")
 class Cache:
     """The cache of one model for one batch.
 

@@ -15,9 +15,11 @@ from ..attention import token_streams
 from ..config import Config
 from ..errors import CacheError
 from ..shapes import Array, describe
+from ..small_repr import small_repr
 from .storage import Storage
 
 
+@small_repr("block_size", "limit", "used", "free")
 class BlockPool:
     """Blocks for the caches of one kind of model. A block holds `block_size` columns of one
     row, all streams of all layers.

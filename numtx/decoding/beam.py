@@ -23,6 +23,7 @@ from ..cache import Cache
 from ..config import Config
 from ..ops.softmax import log_softmax_forward
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..step import step
 from ..tap import NO_TAP, Tap
 from .checks import check_number, check_whole
@@ -30,6 +31,7 @@ from .filters import check_logits, check_penalty, penalise_repetition
 from .generate import decoder_input
 
 
+@small_repr()
 class Hypothesis(NamedTuple):
     """A text that the search found.
 
@@ -45,6 +47,7 @@ class Hypothesis(NamedTuple):
     ended: bool
 
 
+@small_repr()
 class Candidate(NamedTuple):
     """A running text continued by a token, and what became of it.
 
@@ -58,6 +61,7 @@ class Candidate(NamedTuple):
     fate: str
 
 
+@small_repr()
 class BeamStep(NamedTuple):
     """One run of the decoder: the texts that it continued, in the order of the prompts, and for
     each prompt the best continuations, the most probable first (none once its search is over)."""
@@ -67,6 +71,7 @@ class BeamStep(NamedTuple):
     candidates: list[list[Candidate]]
 
 
+@small_repr()
 @dataclass(frozen=True, eq=False)
 class BeamSearch:
     """What beam search found: for each prompt the hypotheses, the best score first."""

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import DecodingError
 from ..ops.softmax import softmax_forward
 from ..shapes import Array, describe
+from ..small_repr import small_repr
 from .checks import check_number, check_whole
 
 
@@ -88,6 +89,7 @@ def keep_min_p(logits: Array, p: float) -> Array:
     return np.where(logits >= least, logits, -np.inf).astype(logits.dtype)
 
 
+@small_repr()
 class Filtered(NamedTuple):
     """The logits after a filter, and its name as an option: `top_k=3`."""
 
@@ -100,6 +102,7 @@ class Filtered(NamedTuple):
         return softmax_forward(self.logits)
 
 
+@small_repr()
 @dataclass(frozen=True, kw_only=True)
 class Filters:
     """Which filters stand between logits and choice, in this order.

@@ -17,6 +17,7 @@ from ..cache import Cache
 from ..config import Config
 from ..errors import DecodingError
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..step import Encoded, step
 from ..tap import NO_TAP, Tap
 from .checks import check_whole
@@ -31,6 +32,7 @@ def greedy(logits: Array, rows: Sequence[Sequence[int]]) -> Array:
     return choice
 
 
+@small_repr()
 class Step(NamedTuple):
     """One run of the decoder within a generation, and the tokens that it led to.
 
@@ -64,6 +66,7 @@ class Step(NamedTuple):
         return self.computed, self.read + self.computed
 
 
+@small_repr()
 @dataclass(frozen=True, eq=False)
 class Generation:
     """What was generated.

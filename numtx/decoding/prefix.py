@@ -10,10 +10,12 @@ from ..cache import BlockPool, Cache
 from ..config import Config
 from ..errors import CacheError
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..step import step
 from ..tap import NO_TAP, Tap
 
 
+@small_repr()
 class Prefilled(NamedTuple):
     """A prompt that has been run: the logits [V] of its last token, a cache of all its tokens
     that is the caller's own, and how many of them were found instead of computed."""
@@ -23,6 +25,7 @@ class Prefilled(NamedTuple):
     reused: int
 
 
+@small_repr("pool")
 class PrefixCache:
     """Prompts of one model and their caches, in blocks that they share.
 

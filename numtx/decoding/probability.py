@@ -14,10 +14,12 @@ from ..errors import DecodingError
 from ..model import forward
 from ..ops.softmax import log_softmax_forward
 from ..shapes import Array
+from ..small_repr import small_repr
 from .checks import check_whole
 from .generate import decoder_input
 
 
+@small_repr()
 class SequenceProbability(NamedTuple):
     """The log-probability of each row's tokens.
 

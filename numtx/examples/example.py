@@ -13,12 +13,14 @@ import numpy as np
 from ..batch import Batch
 from ..config import Config
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..stages.catalogue import Text
 from ..tap import Pin
 from ..trace.trace import Trace, record
 from ..vocabulary import Vocabulary
 
 
+@small_repr()
 @dataclass(frozen=True, eq=False)
 class Example:
     """One worked example, or a model of the caller's own, ready to run.

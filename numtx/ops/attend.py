@@ -12,6 +12,7 @@ import numpy as np
 
 from ..masks import Mask, live_keys
 from ..shapes import Array, row_dots
+from ..small_repr import small_repr
 from ..tap import Tap
 from .softmax import exponentials, softmax_backward, softmax_forward
 
@@ -20,6 +21,7 @@ KEPT = 1 << 22
 BLOCK = 128  # rows of queries worked through at a time, so that their scores stay in the cache
 
 
+@small_repr()
 class AttendContext(NamedTuple):
     queries: Array
     keys: Array

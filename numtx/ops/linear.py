@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..shapes import Array, sum_rows
+from ..small_repr import small_repr
 
 
+@small_repr()
 class LinearContext(NamedTuple):
     x: Array
     w: Array

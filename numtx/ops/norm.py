@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..shapes import Array, constant_row, row_dots, sum_rows
+from ..small_repr import small_repr
 
 
+@small_repr()
 class NormContext(NamedTuple):
     normal: Array  # the normalised input, before gain and bias
     inverse: Array  # 1 / sqrt(variance + epsilon)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..shapes import Array
+from ..small_repr import small_repr
 
 
 @lru_cache(maxsize=32)
@@ -30,6 +31,7 @@ def sinusoidal(positions: Array, width: int, base: float, dtype: str) -> Array:
     return table
 
 
+@small_repr()
 class Rotation(NamedTuple):
     """Cosine and sine of every angle, [B, 1, T, r/2], and which components make a pair."""
 

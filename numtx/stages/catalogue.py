@@ -16,12 +16,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..small_repr import small_repr
+
 OPERATIONS = (
     "given", "lookup", "contract", "add", "multiply", "scale", "mask", "softmax", "log_softmax",
     "norm", "activation", "rotate", "append", "last", "pick", "mean", "exp", "allowed",
 )  # fmt: skip
 
 
+@small_repr()
 class Text(NamedTuple):
     """The same words in Chinese and in English."""
 
@@ -29,6 +32,7 @@ class Text(NamedTuple):
     en: str
 
 
+@small_repr()
 class Leaf(NamedTuple):
     """The last part of a stage's name, and what it means."""
 

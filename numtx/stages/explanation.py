@@ -12,11 +12,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from ..small_repr import small_repr
 from .cells import Number
 
 NO_BREAK = "\u00a0"
 
 
+@small_repr()
 class Many(NamedTuple):
     """Terms with the same sign or comma between them; a printer may leave out the middle."""
 
@@ -28,6 +30,7 @@ Part: TypeAlias = str | float | int | bool | Many
 Expression: TypeAlias = tuple[Part, ...]
 
 
+@small_repr()
 class Step(NamedTuple):
     """`left = form = form = value`; each form evaluates to the value. The last step of an
     explanation is the cell itself, and its left side is empty."""
@@ -38,6 +41,7 @@ class Step(NamedTuple):
     value: Number
 
 
+@small_repr()
 class Explanation(NamedTuple):
     """How one cell came about.
 

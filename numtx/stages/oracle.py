@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import StageError
 from ..shapes import Array, parse
+from ..small_repr import small_repr
 from .cells import Cell, Cells
 from .contraction import Contraction
 from .evaluators import EVALUATORS
 from .resolve import Graph, Stage
 
 
+@small_repr("graph", "eps")
 class Oracle:
     """Recomputes cells of a run from its recorded arrays.
 

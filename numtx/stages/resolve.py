@@ -10,12 +10,14 @@ from ..config import Config
 from ..errors import StageError, nearest
 from ..parameters import parameter_shapes
 from ..shapes import parse, shape_of
+from ..small_repr import small_repr
 from . import catalogue as c
 from .catalogue import Leaf
 from .formulas import formula_of
 from .latent_wiring import latent_attention
 
 
+@small_repr()
 class Stage(NamedTuple):
     """One stage of one model: a leaf with its inputs found and its numbers filled in.
 
@@ -45,6 +47,7 @@ class Stage(NamedTuple):
         return parse(self.leaf.specification).result
 
 
+@small_repr("stages", "config")
 class Graph:
     """The stages of a model in order of computation, and the sizes of its axis letters."""
 

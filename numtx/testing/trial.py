@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 
+from ..small_repr import small_repr
 from . import (  # noqa: F401 (each enters its laws into the table)
     laws_cache,
     laws_choosing,
@@ -50,6 +51,7 @@ class Result(NamedTuple):
     why: str = ""
 
 
+@small_repr("ok", "broken", "results")
 class Report(NamedTuple):
     """The results of all laws, on one subject or on several."""
 

@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
+from ..small_repr import small_repr
 from .laws import LAWS
 from .numtx_subject import PAGED, NumtxSubject, own_parameters, small_config
 from .second_copy import SecondCopy, Substitution, second_copy
@@ -98,6 +99,7 @@ class Kills(NamedTuple):
     by: dict[str, str]
 
 
+@small_repr("ok", "kills", "laws")
 class Matrix(NamedTuple):
     """Which law catches which bug."""
 

@@ -17,6 +17,7 @@ from ..errors import TraceError, nearest
 from ..files import NpzFile
 from ..parameters import parameter_shapes
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..stages.resolve import Graph, Stage
 from .diagnose import Found, Patient, diagnose
 from .files import load_trace
@@ -31,6 +32,7 @@ TOLERANCES = {"float64": 1e-10, "float32": 2e-5, "float16": 2e-2}
 ORACLE_CELLS = 200_000  # cells read to weigh a stage by the oracle; beyond, by its numbers
 
 
+@small_repr()
 class Side(NamedTuple):
     """One side of a comparison: arrays by name, and the trace where the file is one."""
 
@@ -45,6 +47,7 @@ class CellPair(NamedTuple):
     got: float
 
 
+@small_repr()
 class Difference(NamedTuple):
     """Two arrays of one name.
 
@@ -72,6 +75,7 @@ class Difference(NamedTuple):
         return self.equal or bool(self.worst)
 
 
+@small_repr("equal", "first", "causes", "parameters", "values", "gradients", "unknown")
 class Comparison(NamedTuple):
     """All arrays that both sides have, in computing order; gradients backwards.
 

@@ -20,6 +20,7 @@ from ..config import Config
 from ..errors import NumtxError, StageError, nearest
 from ..model import forward
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..tap import Recorder
 from .trace import Trace, record
 
@@ -51,6 +52,7 @@ class Comparison(NamedTuple):
         )
 
 
+@small_repr("ok", "comparisons", "kinks")
 class GradientReport(NamedTuple):
     """The comparison of every array, and how many inputs of a relu were too near to 0, where
     it has no slope, for the differences to be trusted."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import TraceError
 from ..shapes import Array, describe
+from ..small_repr import small_repr
 from ..stages.cells import Cell, Number
 from ..stages.consumers import consumers, cost
 from ..stages.resolve import Stage
@@ -44,6 +45,7 @@ class Finding(NamedTuple):
         )
 
 
+@small_repr("ok", "share", "wrong", "findings", "skipped")
 class Report(NamedTuple):
     """All findings of a check, in order of computation. `skipped` are arrays of which no cell
     was checked: an input is missing, or one cell alone would take too long."""

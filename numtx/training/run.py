@@ -14,6 +14,7 @@ from ..errors import TrainingError
 from ..model import backward, forward
 from ..parameters import check_parameters
 from ..shapes import Array
+from ..small_repr import small_repr
 from .flat import pack, unpack
 from .optimisers import adamw, clip, norm, sgd
 from .recipe import Recipe
@@ -29,6 +30,7 @@ class Progress(NamedTuple):
     rate: float
 
 
+@small_repr("config", "recipe", "step", "losses", "weights")
 class Run:
     """A training run between two steps.
 

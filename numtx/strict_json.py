@@ -29,7 +29,7 @@ def parse(text: str | bytes) -> Any:
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise RefusedJSONError(f"not UTF-8: {error}") from None
+            raise RefusedJSONError(f"not JSON, which is UTF-8: {error}") from None
     try:
         return json.loads(
             text.removeprefix(BOM),

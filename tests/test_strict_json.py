@@ -32,7 +32,7 @@ def test_what_json_holds_comes_back(value, mark):
         ("[-Infinity]", "-Infinity is not JSON"),
         ("1" * 5000, "has 5000 digits"),
         ("[" * 100_000, "nested too deeply"),
-        (b"\xff", "not UTF-8"),
+        (b"\xff", "not JSON, which is UTF-8"),
     ],
 )
 def test_what_would_be_lost_or_made_up_is_refused(text, words):

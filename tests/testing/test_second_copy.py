@@ -83,4 +83,4 @@ def test_a_transform_sees_every_source_and_says_what_runs():
     with second_copy(transform=transform) as copy:
         assert copy.module("errors").PLANTED == 7
         copy.module("ops.norm")
-    assert seen == ["", "errors", "ops", "ops.norm", "shapes"]
+    assert seen == ["", "errors", "ops", "ops.norm", "shapes", "small_repr"]

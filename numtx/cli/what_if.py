@@ -22,10 +22,13 @@ def add_set(parser: argparse.ArgumentParser) -> None:
 
 def trace_with(settings: list[str], example: Example, before: Trace) -> Trace:
     """The same run once more, with the settings as pins."""
+    import numpy as np
+
     from ..trace.what_if import merge_pins, read_settings
 
     pins = merge_pins(example.pins, read_settings(settings, before))
-    return example.trace(gradients=bool(before.gradients), pins=pins)
+    with np.errstate(over="ignore", invalid="ignore"):  # of what was set; the table shows it
+        return example.trace(gradients=bool(before.gradients), pins=pins)
 
 
 def changes_text(before: Trace, after: Trace) -> Iterator[str]:

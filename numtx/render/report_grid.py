@@ -196,7 +196,7 @@ def _cell(table: Table, i: int, j: int) -> str:
     if table.mask is not None and not table.mask[i, j]:
         style = "x"
     elif table.heat and isinstance(number, float) and math.isfinite(number):
-        level = min(LEVELS, round(LEVELS * abs(number) / table.heat))
+        level = min(LEVELS, round(LEVELS * (abs(number) / table.heat)))
         style = f"{'n' if number < 0 else 'p'}{level}" if level else ""
     text = escape(table.text(i, j))
     return f"<td class={style}>{text}</td>" if style else f"<td>{text}</td>"

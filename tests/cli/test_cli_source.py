@@ -316,3 +316,16 @@ def test_the_words_in_the_margins_follow_the_tokens_that_are_set(
     held = held[held.index("== encoder") :]
     assert held.count("2 天  3 很  4 很") == 2 and "3 气" not in held
     assert held.count("3 天  4 气  5 很") == plain.count("3 天  4 气  5 很") == 1  # of the loss
+
+
+@pytest.mark.parametrize("value", ['"inf"', '"-inf"', '"nan"', "1e308"])
+@pytest.mark.parametrize("stage", ["encoder.0.self_attention.output", "logits"])
+def test_a_set_number_of_any_size_is_quiet(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, stage: str, value: str
+) -> None:
+    """Neither a warning (here an error) nor a traceback, wherever it is printed."""
+    files = [part for kind in ("npz", "json", "html") for part in (f"--{kind}", tmp_path / kind)]
+    args = ("trace", "--gradients", "--set", f"{stage}[0,0]={value}", *map(str, files))
+    code, out, err = run(capsys, *args)
+    assert (code, err) == (0, "")
+    assert f"{stage} *" in out

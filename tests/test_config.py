@@ -179,7 +179,10 @@ def test_round_trip_through_json(fields):
         ("[1]", "got list"),
         ('{"widht": 4}', "unknown field 'widht'; did you mean 'width'?"),
         ('{"width": 4}', "field 'hidden' is missing"),
-        ('{"width": 1e999, "hidden": 1, "vocabulary": 1}', "config: the number 1e999 is not finite"),
+        (
+            '{"width": 1e999, "hidden": 1, "vocabulary": 1}',
+            "config: the number 1e999 is not finite",
+        ),
         ('{"width": 4, "hidden": 1, "vocabulary": 1, "epsilon": NaN}', "config: NaN is not JSON"),
         ('{"a\\nb": 4}', "unknown field"),
         ('{"width": 1' + "0" * 5000 + "}", "has 5001 digits"),

@@ -157,7 +157,7 @@ def test_long_tables_leave_out_the_middle(run):
         (["weather", "--num-beams", "2", "--no-cache"], "--no-cache with --strategy beam"),
         (["weather", "--num-beams", "0"], "num_beams is int 0"),
         (["weather", "--trace", "--stage", "decode.99.*"], "matches no stage"),
-        (["weather", "--npz", "no/such/folder.npz"], "the folder 'no/such' does not exist"),
+        (["weather", "--npz", "no/such/folder.npz"], "no/such' does not exist; make it"),
         (["weather", "--npz", "."], "is a folder"),
         (["weather", "--top-k", "0"], "top_k"),
         (["weather", "--repetition-penalty", "-1"], "repetition_penalty"),

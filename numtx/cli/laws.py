@@ -23,8 +23,8 @@ def add(commands: Any) -> None:
         "laws",
         help="property tests for masks and caches: numtx, or a model of your own",
         description="Try laws on a model: what every right mask, cache and batch does. Exit code "
-        "1 where one is broken. What the model cannot do is skipped, and what no example "
-        "exercised is vacuous; neither is a pass.",
+        "1 where one is broken, or a call of the model raises. What the model cannot do is "
+        "skipped, and what no example exercised is vacuous; neither is a pass.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
@@ -92,14 +92,17 @@ def _numtx(args: argparse.Namespace) -> Report:
         print("this machine's BLAS mixes rows: exact laws are asked within the tolerance")
     subjects = list(every_kind())
     results: list[Result] = []
+    notes: dict[str, None] = {}
     with Progress() as progress:
         for number, one in enumerate(subjects):
             where = f"{number + 1}/{len(subjects)} {one.name}"
-            results += check(
+            report = check(
                 one, args.law, seed=args.seed, examples=args.examples or 4,
                 progress=progress.after(where),
-            ).results  # fmt: skip
-    return Report(results)
+            )  # fmt: skip
+            results += report.results
+            notes |= dict.fromkeys(report.notes)
+    return Report(results, tuple(notes))
 
 
 def _own(args: argparse.Namespace) -> Report:
@@ -131,19 +134,24 @@ def _zoo(args: argparse.Namespace) -> int:
 
 
 def _verdict(report: Report, known: frozenset[str]) -> int:
-    """Each broken law with its example, and what is to be said of known failures."""
+    """Each law that is broken or in error with its example, and what is to be said of known
+    failures; an error is none of these."""
+    from ..testing.trial import BROKEN, ERROR
+
     found = {result.law.name for result in report.broken}
     tried = {result.law.name for result in report.results}
     for name in sorted(known & tried - found):
         print(f"{name} is a known failure and is not broken now; take it out of the file")
     if found & known:
         print(f"* known failures: {', '.join(sorted(found & known))}")
-    shown: set[str] = set()
-    for result in report.broken:
-        if result.law.name not in shown | known:
-            shown.add(result.law.name)
+    shown: set[tuple[str, str]] = set()
+    for result in report.results:
+        one = (result.law.name, result.status)
+        excused = result.status == BROKEN and result.law.name in known
+        if result.status in (BROKEN, ERROR) and one not in shown and not excused:
+            shown.add(one)
             print(f"\n{result.subject}: {result.why}")
-    return 1 if found - known else 0
+    return 1 if found - known or report.errors else 0
 
 
 def _known(path: str | None) -> frozenset[str]:

@@ -3,12 +3,19 @@
     from numtx.testing import check
     print(check(my_model, vocabulary_size=50).table())
 
-Names are loaded when they are first used: importing this package loads no test library.
+A model is a callable ids [B, T] -> logits [B, T, V] with a `vocabulary_size`, which may take a
+`mask`. One with a cache has `prefill` and `step` (`HasSteps`), and some of `fork`, `truncate` and
+`reorder` (`HasEdits`). What it does not do by nature stands on it, or is given to `subject`:
+`causal`, `reach`, `ordered`, `longest`, `exact`, `tolerance` (`Subject`).
+
+Names are loaded when they are first used: importing this package loads no test library, and only
+those that try laws need Hypothesis.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +23,9 @@ if TYPE_CHECKING:
     from .machine import machine_of as machine_of
     from .machine import run_machine as run_machine
     from .numtx_subject import NumtxSubject as NumtxSubject
+    from .subjects import HasEdits as HasEdits
+    from .subjects import HasLogits as HasLogits
+    from .subjects import HasSteps as HasSteps
     from .subjects import Memory as Memory
     from .subjects import Subject as Subject
     from .subjects import subject as subject
@@ -27,6 +37,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "LAWS": "trial",
+    "HasEdits": "subjects",
+    "HasLogits": "subjects",
+    "HasSteps": "subjects",
     "LawBroken": "laws",
     "LawSuite": "trial",
     "Memory": "subjects",
@@ -39,6 +52,7 @@ _HOMES = {
     "run_machine": "machine",
     "subject": "subjects",
 }
+_NEED_HYPOTHESIS = ("trial", "laws", "machine")
 
 __all__ = list(_HOMES)
 
@@ -46,10 +60,21 @@ __all__ = list(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    need_hypothesis()
+    if _HOMES[name] in _NEED_HYPOTHESIS:
+        need_hypothesis()
     found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = found
     return found
+
+
+def __dir__() -> list[str]:
+    """All names that can be had: `help` asks for each of them."""
+    found = set(globals()) | set(_HOMES)
+    try:
+        need_hypothesis()
+    except ValueError:
+        found -= {name for name, home in _HOMES.items() if home in _NEED_HYPOTHESIS}
+    return sorted(found)
 
 
 def need_hypothesis() -> None:
@@ -57,8 +82,10 @@ def need_hypothesis() -> None:
     from ..errors import SubjectError
 
     try:
-        importlib.import_module("hypothesis")
-    except ModuleNotFoundError:
+        missing = importlib.util.find_spec("hypothesis") is None
+    except ValueError:  # None stands in its place
+        missing = True
+    if missing:
         raise SubjectError(
             "the laws need hypothesis, which is not installed; install numtx[test]"
         ) from None

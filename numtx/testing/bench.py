@@ -16,7 +16,7 @@ from .laws import LawBroken, expect
 from .strategies import Action
 from .subjects import FORK, LENGTHS, REORDER, RESET, TRUNCATE, Memory, Subject
 
-CACHES = 3
+CACHES, ROWS = 3, 4
 LONGEST_SOURCE = 4
 
 
@@ -38,6 +38,11 @@ def padded(rows: list[list[int]]) -> tuple[Array, Array]:
 def kinds_of(subject: Subject) -> tuple[str, ...]:
     """What can be done to a subject's states."""
     return ("append", *(k for k in (FORK, TRUNCATE, REORDER, RESET) if k in subject.capabilities))
+
+
+def largest_of(subject: Subject) -> int:
+    """The most tokens to append at once: half of the longest input."""
+    return max(4, subject.longest // 2)
 
 
 class Bench:
@@ -65,7 +70,7 @@ class Bench:
             return False
         ids = generator.integers(0, self.subject.vocabulary_size, (rows, size))
         mask = None
-        if self.subject.ragged and generator.random() < 0.5:
+        if self.subject.ragged and self.subject.holes and generator.random() < 0.5:
             mask = generator.random((rows, size)) < 0.6
             if live.state is None:  # a prefill holds something of every row
                 mask[:, -1] = True
@@ -107,7 +112,7 @@ class Bench:
     def _reorder(self, live: Live, generator: Any, size: int) -> bool:
         if live.state is None:
             return False
-        index = generator.integers(0, len(live.rows), size)
+        index = generator.integers(0, len(live.rows), (size - 1) % ROWS + 1)
         live.state = self.subject.reorder(live.state, index.tolist())
         live.rows = [list(live.rows[i]) for i in index]
         if live.memory is not None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ..errors import SubjectError, nearest
 from ..shapes import Array
-from .subjects import LOGITS, NUMTX, Subject
+from .logits import on_one_line
+from .subjects import LOGITS, NUMTX, SHORT, Subject
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 seeds = st.integers(0, 2**16)
@@ -37,24 +38,17 @@ class LawBroken(AssertionError):  # noqa: N818 (a law is broken; that is its nam
         if self.law is not None:
             lines = [f"{self.law.name} broken: {self.law.statement}", f"  {self.what}"]
         for name, value in self.example.items():
-            lines.append(f"  {name}: {_short(value)}")
+            lines.append(f"  {name}: {on_one_line(value)}")
         if self.where:
             shown = "  ".join(f"[{','.join(map(str, place))}]" for place in self.where[:8])
             more = f"  and {len(self.where) - 8} more" if len(self.where) > 8 else ""
             lines.append(f"  positions that differ [row,token]: {shown}{more}")
         if self.expected is not None or self.got is not None:
-            lines += [f"  expected: {_short(self.expected)}", f"  got:      {_short(self.got)}"]
+            lines += [
+                f"  expected: {on_one_line(self.expected)}",
+                f"  got:      {on_one_line(self.got)}",
+            ]
         return "\n".join(lines)
-
-
-def _short(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind == "f":
-            text = np.array2string(value, precision=6, separator=",", threshold=12)
-        else:
-            text = str(value.astype(int).tolist())
-        return " ".join(text.split())
-    return str(value)
 
 
 class Law(NamedTuple):
@@ -184,7 +178,10 @@ def moved(before: Array, after: Array, roundings: float = 4.0) -> Array:
 def draw_ids(subject: Subject, draw: Draw, least: int = 1, rows: int | None = None) -> Array:
     """Random token ids [B, T]; Hypothesis draws the sizes and the seed."""
     count = draw(st.integers(1, 3)) if rows is None else rows
-    length = draw(st.integers(least, max(least, subject.longest)))
+    lengths = st.integers(least, max(least, subject.longest))
+    if subject.longest > 2 * SHORT:  # short ones are quicker to try, and show most
+        lengths = st.integers(least, max(least, SHORT)) | lengths
+    length = draw(lengths)
     generator = np.random.default_rng(draw(seeds))
     return generator.integers(0, subject.vocabulary_size, (count, length))
 

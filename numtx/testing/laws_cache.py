@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..shapes import Array
-from .bench import Bench, kinds_of
+from .bench import Bench, kinds_of, largest_of
 from .laws import Draw, draw_ids, expect, expect_true, law, seeds
 from .strategies import cache_scripts, chunkings, padding_masks
 from .subjects import (
@@ -236,5 +236,6 @@ def uncached_after(subject: Subject, draw: Draw) -> bool:
 )
 def scripts(subject: Subject, draw: Draw) -> bool:
     bench = Bench(subject, draw(st.integers(1, 3)))
-    done = [bench.do(action) for action in draw(cache_scripts(kinds_of(subject)))]
+    script = draw(cache_scripts(kinds_of(subject), largest=largest_of(subject)))
+    done = [bench.do(action) for action in script]
     return sum(done) > 1

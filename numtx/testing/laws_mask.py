@@ -74,7 +74,8 @@ def prefix(subject: Subject, draw: Draw) -> bool:
 
 
 def _is_seen(subject: Subject, query: int, key: int) -> bool:
-    near = subject.reach is None or abs(query - key) <= subject.reach
+    far = min((n for n in (subject.reach, subject.visible) if n is not None), default=None)
+    near = far is None or abs(query - key) <= far
     return near and (key <= query or not subject.causal)
 
 
@@ -136,7 +137,8 @@ def window(subject: Subject, draw: Draw) -> bool:
         what = f"token {mirrored} has an effect beyond its reach of {reach}"
         found = subject.logits(other)[:, near]
         expect(subject, what, before[:, near], found, example, exact=True)
-    if not moved(before, after)[:, key + reach].any():
+    seen = subject.visible is None or reach <= subject.visible
+    if seen and not moved(before, after)[:, key + reach].any():
         raise LawBroken(
             f"token {key} has no effect at exactly its reach, {reach} places on", example
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -260,6 +261,7 @@ def slopes(subject: NumtxSubject, draw: Draw) -> bool:
     generator = np.random.default_rng(draw(seeds))
     for name, tensor in own.items():
         along = generator.standard_normal(tensor.shape)
+        along /= math.sqrt(float((along * along).sum()))  # a step of length H, whatever the size
         ends = [
             float(forward(subject.config, {**own, name: tensor + side * H * along}, batch)[0].loss)
             for side in (1.0, -1.0)

@@ -23,11 +23,11 @@ from hypothesis.stateful import (
 )
 
 from ..errors import SubjectError
-from .bench import Bench, kinds_of
+from .bench import Bench, kinds_of, largest_of
 from .strategies import Action
 from .subjects import FORK, REORDER, RESET, STEP, TRUNCATE, Subject
 
-_caches, _seeds, _sizes = st.integers(0, 2), st.integers(0, 2**16), st.integers(1, 4)
+_caches, _seeds = st.integers(0, 2), st.integers(0, 2**16)
 
 
 def machine_of(subject: Subject) -> type[RuleBasedStateMachine]:
@@ -38,7 +38,7 @@ def machine_of(subject: Subject) -> type[RuleBasedStateMachine]:
     for needed in (STEP, FORK):
         if needed not in subject.capabilities:
             raise SubjectError(f"{subject.name} has no {needed}; the state machine needs it")
-    kinds = kinds_of(subject)
+    kinds, sizes = kinds_of(subject), st.integers(1, largest_of(subject))
 
     def can(kind: str) -> Callable[[Any], Any]:
         return precondition(lambda machine: kind in kinds and machine.is_filled())
@@ -51,7 +51,7 @@ def machine_of(subject: Subject) -> type[RuleBasedStateMachine]:
         def is_filled(self) -> bool:
             return any(live.state is not None for live in self.bench.live)
 
-        @rule(which=_caches, seed=_seeds, size=_sizes)
+        @rule(which=_caches, seed=_seeds, size=sizes)
         def append(self, which: int, seed: int, size: int) -> None:
             self.bench.do(Action("append", which, seed, size))
 
@@ -66,7 +66,7 @@ def machine_of(subject: Subject) -> type[RuleBasedStateMachine]:
             self.bench.do(Action("truncate", which, seed, 1))
 
         @can(REORDER)
-        @rule(which=_caches, seed=_seeds, size=_sizes)
+        @rule(which=_caches, seed=_seeds, size=sizes)
         def reorder(self, which: int, seed: int, size: int) -> None:
             self.bench.do(Action("reorder", which, seed, size))
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..config import Config
 from ..config_rules import MODELS, POSITIONS
 from ..shapes import Array
-from .subjects import CAPABILITIES, LOGITS, MASK, MEMORY, NUMTX, TRUNCATE, Memory, Subject
+from .subjects import CAPABILITIES, LOGITS, MASK, MEMORY, NUMTX, TRUNCATE, Memory, Subject, beyond
 
 PAGED = {"storage": "paged", "block_size": 2}
 MEMORY_LENGTH = 4  # tokens of the memory that is there when a law does not bring one
@@ -44,8 +44,8 @@ class NumtxSubject(Subject):
         self.ordered = config.positions is not None
         if config.window is not None:
             self.reach = config.layers(self.side) * (config.window - 1)
-        if config.position_limit is not None:
-            self.longest = min(self.longest, config.position_limit)
+            self.longest = beyond(config.window, self.reach)
+        self.limit = config.position_limit
         self.exact = rows_are_independent()
         self.tolerance = 1e-10 if config.dtype == "float64" else 1e-4
         own = set(CAPABILITIES) if self.causal else {LOGITS, MASK, MEMORY, NUMTX}

@@ -247,8 +247,12 @@ def chunkings(draw: st.DrawFn, /, length: int) -> tuple[int, ...]:
     """Sizes of chunks that a prompt of so many tokens is cut into; shrinks to one chunk."""
     if length < 1:
         raise InvalidArgument(f"length {length}; a prompt has at least one token")
-    cuts = draw(st.lists(st.booleans(), min_size=length - 1, max_size=length - 1))
-    ends = [place + 1 for place, is_cut in enumerate(cuts) if is_cut] + [length]
+    places = st.integers(1, max(1, length - 1))
+    few = st.lists(places, max_size=min(3, length - 1), unique=True)
+    many = st.lists(st.booleans(), min_size=length - 1, max_size=length - 1).map(
+        lambda cuts: [place + 1 for place, is_cut in enumerate(cuts) if is_cut]
+    )
+    ends = [*sorted(draw(few | many)), length]
     return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
 
 
@@ -264,20 +268,25 @@ class Action(NamedTuple):
         return f"{self.kind}(cache {self.which}, seed {self.seed}, size {self.size})"
 
 
-def actions(kinds: Sequence[str] = ("append",)) -> st.SearchStrategy[Action]:
-    """One thing done to a cache; shrinks to appending one token to the first."""
+def actions(kinds: Sequence[str] = ("append",), largest: int = 4) -> st.SearchStrategy[Action]:
+    """One thing done to a cache; shrinks to appending one token to the first.
+
+    largest  the most tokens that are appended at once
+    """
     return st.builds(
         Action, st.sampled_from(tuple(kinds)), st.integers(0, 2), st.integers(0, 2**16),
-        st.integers(1, 4),
+        st.integers(1, largest),
     )  # fmt: skip
 
 
 def cache_scripts(
-    kinds: Sequence[str] = ("append", "fork", "truncate", "reorder", "reset"), longest: int = 8
+    kinds: Sequence[str] = ("append", "fork", "truncate", "reorder", "reset"),
+    longest: int = 8,
+    largest: int = 4,
 ) -> st.SearchStrategy[list[Action]]:
     """What is done to caches one after the other, beginning with tokens that are appended."""
     if "append" not in kinds:
         raise InvalidArgument(f"kinds {tuple(kinds)}; without append a cache stays empty")
-    first = actions(["append"])
-    rest = st.lists(actions(kinds), max_size=longest - 1)
+    first = actions(["append"], largest)
+    rest = st.lists(actions(kinds, largest), max_size=longest - 1)
     return st.builds(lambda one, more: [one, *more], first, rest)

@@ -7,7 +7,6 @@ laws be asked, and a law whose capability is missing is skipped, never passed.
 from __future__ import annotations
 
 import copy
-import inspect
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -16,6 +15,8 @@ import numpy as np
 
 from ..errors import SubjectError
 from ..shapes import Array
+from .declared import EDITS, arguments_of, checked, declared_on, overlooked
+from .logits import as_logits
 
 # Capabilities, from the least to the most.
 LOGITS = "logits"  # ids [B, T] -> logits [B, T, V]
@@ -29,6 +30,14 @@ NUMTX = "numtx"  # numtx itself: trace, parameters, gradients
 CAPABILITIES = (
     LOGITS, MASK, STEP, STEP_MASK, FORK, TRUNCATE, REORDER, LENGTHS, RESET, MEMORY, NUMTX,
 )  # fmt: skip
+
+
+SHORT, LONG = 8, 512  # tokens of an input, unless `longest` says more
+
+
+def beyond(window: int, reach: int) -> int:
+    """The longest input to try of a model with a window: twice the window, and past the reach."""
+    return min(max(SHORT, 2 * window + 2, reach + 2), LONG)
 
 
 class Memory(NamedTuple):
@@ -82,9 +91,17 @@ class Subject:
     causal           no token sees a later one
     reach            how many places away a token still has an effect; None: as far as it goes
     ordered          the model knows the order of tokens
-    longest          the longest input to try
+    longest          the longest input to try; unless given, 8 tokens, or enough to go beyond the
+                     reach twice
     exact            equal shapes give equal bits, so exact laws are asked bit for bit
     tolerance        for equivalences, relative to the largest number; None: by the type
+
+    And what adapters say:
+
+    limit            the most tokens that the model takes
+    visible          how many places away an effect is not yet lost in rounding; None: the reach
+    holes            padding between the tokens of a state changes nothing
+    notes            what of the object was not taken, for the report
     """
 
     name = "subject"
@@ -93,9 +110,24 @@ class Subject:
     causal = True
     reach: int | None = None
     ordered = True
-    longest = 8
     exact = True
     tolerance: float | None = None
+    limit: int | None = None
+    visible: int | None = None
+    holes = True
+    notes: tuple[str, ...] = ()
+    _longest: int | None = None
+
+    @property
+    def longest(self) -> int:
+        length = self._longest
+        if length is None:
+            length = SHORT if self.reach is None else beyond(self.reach + 1, self.reach)
+        return length if self.limit is None else min(length, self.limit)
+
+    @longest.setter
+    def longest(self, length: int | None) -> None:
+        self._longest = length
 
     @property
     def ragged(self) -> bool:
@@ -143,27 +175,27 @@ class ObjectSubject(Subject):
         self.model, self.name, self.vocabulary_size = model, name, vocabulary_size
         self.tensors = tensors
         run = model if callable(model) else getattr(model, "logits", None)
-        if run is None:
+        if not callable(run):
             raise SubjectError(f"{name} is {type(model).__name__}; give a callable ids -> logits")
         self._run: Callable[..., Any] = run
+        self.called = {"": run}  # what is called, by name
         found = {LOGITS}
-        if _takes_mask(run):
+        if "mask" in arguments_of(run):
             found.add(MASK)
-        if hasattr(model, "prefill") and hasattr(model, "step"):
+        steps = [getattr(model, name, None) for name in ("prefill", "step")]
+        if all(map(callable, steps)):
+            self.called |= dict(zip(("prefill", "step"), steps, strict=True))
             found.add(STEP)
-            if _takes_mask(model.prefill) and _takes_mask(model.step):
+            if all("mask" in arguments_of(step) for step in steps):
                 found.add(STEP_MASK)
-            found |= {
-                name
-                for name in (FORK, TRUNCATE, REORDER, LENGTHS, RESET)
-                if callable(getattr(model, name, None))
-            }
+            found |= {name for name in EDITS if callable(getattr(model, name, None))}
         self.capabilities = frozenset(found)
 
     def logits(self, ids: Array, mask: Array | None = None, memory: Memory | None = None) -> Array:
         with self._quiet():
             given = {} if mask is None else {"mask": self._into(mask)}
-            return self._out(self._run(self._into(ids), **given), ids)
+            found = self._run(self._into(ids), **given)
+        return as_logits(found, ids, self.vocabulary_size, self.name, mask, whole=True)
 
     def step(
         self, ids: Array, state: Any = None, mask: Array | None = None, memory: Memory | None = None
@@ -171,10 +203,15 @@ class ObjectSubject(Subject):
         with self._quiet():
             given = {} if mask is None else {"mask": self._into(mask)}
             if state is None:
-                logits, state = self.model.prefill(self._into(ids), **given)
+                called, found = "prefill", self.model.prefill(self._into(ids), **given)
             else:
-                logits, state = self.model.step(self._into(ids), state, **given)
-            return self._out(logits, ids), state
+                called, found = "step", self.model.step(self._into(ids), state, **given)
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            told = (
+                f"{len(found)} things" if isinstance(found, tuple | list) else type(found).__name__
+            )
+            raise SubjectError(f"{self.name}.{called} gave {told}; it should give (logits, state)")
+        return as_logits(found[0], ids, self.vocabulary_size, self.name, mask), found[1]
 
     def fork(self, state: Any) -> Any:
         return self.model.fork(state)
@@ -199,45 +236,11 @@ class ObjectSubject(Subject):
     def _into(self, array: Array) -> Any:
         return sys.modules["torch"].as_tensor(array) if self.tensors else array.copy()
 
-    def _out(self, logits: Any, ids: Array) -> Array:
-        return as_logits(logits, ids, self.vocabulary_size, self.name)
-
 
 class _Nothing:
     def __enter__(self) -> None: ...
 
     def __exit__(self, *error: object) -> None: ...
-
-
-def as_logits(logits: Any, ids: Array, vocabulary_size: int, name: str) -> Array:
-    """What a model gave, as an array [B, T', V] of its own; T' is T or the last tokens only."""
-    if isinstance(logits, tuple):
-        logits = logits[0]
-    logits = getattr(logits, "logits", logits)
-    if hasattr(logits, "detach"):
-        logits = logits.detach().cpu()
-        if str(logits.dtype) == "torch.bfloat16":
-            logits = logits.float()
-        logits = logits.numpy()
-    array: Array = np.array(logits)
-    if array.ndim == 2 and len(array) == len(ids):
-        array = array[:, None]
-    fits = array.ndim == 3 and len(array) == len(ids) and array.shape[2] == vocabulary_size
-    if not fits or not 1 <= array.shape[1] <= ids.shape[1]:
-        raise SubjectError(
-            f"{name} gave logits of shape {np.shape(logits)} for ids of shape {ids.shape}; they "
-            f"should be {(*ids.shape, vocabulary_size)}"
-        )
-    return array
-
-
-def _takes_mask(function: Any) -> bool:
-    try:
-        if type(function).__module__.startswith("torch") or hasattr(function, "forward"):
-            function = getattr(function, "forward", function)
-        return "mask" in inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return False
 
 
 def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> Subject:
@@ -246,35 +249,77 @@ def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> S
     model            a `Subject`; a module or causal language model of PyTorch; an object with
                      some of the methods of `HasSteps` and `HasEdits`; a callable ids -> logits
     vocabulary_size  where the model does not say it itself
-    options          attributes of `Subject` that differ: causal, reach, ordered, longest,
-                     exact, tolerance, name; `tensors`: the callable takes tensors of PyTorch
+    options          declarations, attributes of `Subject`: causal, reach, ordered, longest,
+                     exact, tolerance, name; `tensors`: the callable takes tensors of PyTorch.
+                     They may stand on the model too; what is given here comes first
 
-    Raises `SubjectError` for an object that no law can be tried on.
+    Raises `SubjectError` for an object that no law can be tried on, and for an option or a
+    declaration that is none.
     """
-    tensors = options.pop("tensors", None)
-    if isinstance(model, Subject):
-        found = copy.copy(model) if options else model
-    elif _is_language_model(model):
-        from .adapters import LanguageModelSubject
-
-        found = LanguageModelSubject(model)
+    options = checked(options)
+    if isinstance(model, Subject) or _is_language_model(model):
+        found = _ready(model, options)
+        if vocabulary_size not in (None, found.vocabulary_size):
+            told = f"vocabulary_size is {vocabulary_size}; {found.name} has {found.vocabulary_size}"
+            raise SubjectError(told)
+        if "tensors" in options:
+            raise SubjectError(f"tensors is for callables; {found.name} takes what it takes")
     else:
-        name = getattr(model, "__name__", type(model).__name__)
-        size = vocabulary_size or getattr(model, "vocabulary_size", None)
-        if isinstance(size, bool) or not isinstance(size, int) or size < 2:
-            raise SubjectError(
-                f"{name} has no vocabulary_size; give it one, a whole number of at least 2"
-            )
-        torch = sys.modules.get("torch")
-        is_module = torch is not None and isinstance(model, torch.nn.Module)
-        found = ObjectSubject(model, name, size, is_module if tensors is None else tensors)
+        found, options = _object(model, vocabulary_size, options)
     for name, value in options.items():
-        if name.startswith("_") or not hasattr(Subject, name) or callable(getattr(Subject, name)):
-            raise SubjectError(f"subject has no option {name!r}")
         setattr(found, name, value)
     return found
 
 
-def _is_language_model(model: Any) -> bool:
+def _ready(model: Any, options: dict[str, Any]) -> Subject:
+    """A subject as it is, or a language model with what is declared on it."""
+    if isinstance(model, Subject):
+        return copy.copy(model) if options else model
+    from .adapters import LanguageModelSubject
+
+    found = LanguageModelSubject(model)
+    declared, notes = declared_on(model, found.name)
+    for name in declared.keys() - {"name", "tensors"}:
+        setattr(found, name, declared[name])
+    found.notes = tuple(notes)
+    return found
+
+
+def _object(
+    model: Any, vocabulary_size: int | None, options: dict[str, Any]
+) -> tuple[ObjectSubject, dict[str, Any]]:
+    """A subject for an object, and what is declared of it: on itself, and in the options."""
+    name = getattr(model, "__name__", type(model).__name__)
+    if isinstance(model, type):
+        raise SubjectError(f"{name} is a class; give an object of it")
+    declared, notes = declared_on(model, name)
+    options = {"name": name, **declared, **options}
+    size = getattr(model, "vocabulary_size", None) if vocabulary_size is None else vocabulary_size
+    known = {one for one, value in options.items() if value is not None}
+    known |= set() if size is None else {"vocabulary_size"}
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 2:
+        like = [one for one in overlooked(model, known, {}) if one.endswith("vocabulary_size?")]
+        if (own := getattr(getattr(model, "config", None), "vocab_size", None)) is not None:
+            like.append(f"its config has vocab_size {own}")
+        hint = f" ({like[-1]})" if like else ""
+        raise SubjectError(
+            f"{name} has no vocabulary_size; give it one, a whole number of at least 2{hint}"
+        )
+    torch = sys.modules.get("torch")
+    is_module = torch is not None and isinstance(model, torch.nn.Module)
+    found = ObjectSubject(model, name, int(size), options.pop("tensors", is_module))
+    notes += overlooked(model, known, found.called)
+    if _is_of_transformers(model) and not getattr(model.config, "is_decoder", False):
+        notes += [] if "causal" in options else [f"{name} generates nothing: taken as not causal"]
+        options.setdefault("causal", False)
+    found.notes = tuple(notes)
+    return found, options
+
+
+def _is_of_transformers(model: Any) -> bool:
     own = any(kind.__module__.startswith("transformers.") for kind in type(model).__mro__)
-    return own and hasattr(model, "config") and hasattr(model, "generate")
+    return own and hasattr(model, "config")
+
+
+def _is_language_model(model: Any) -> bool:
+    return _is_of_transformers(model) and hasattr(model, "generate")

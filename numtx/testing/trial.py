@@ -1,7 +1,11 @@
-"""`check`: try laws on a subject, and report which held, which are broken, which were not asked."""
+"""`check`: try laws on a subject, and report which held, which are broken, which were not asked.
+
+A call that raises is an error and never a breach: no law says anything of it.
+"""
 
 from __future__ import annotations
 
+import inspect
 import json
 import unittest
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,24 +27,25 @@ from . import (  # noqa: F401 (each enters its laws into the table)
     laws_rows,
     laws_variants,
 )
+from .calls import Call, CallFailed, first_calls, watched
 from .laws import LAWS, Draw, Law, LawBroken, law_of
-from .subjects import CAPABILITIES, Subject, subject
+from .subjects import CAPABILITIES, LOGITS, Subject, subject
 
 __all__ = ["LAWS", "LawBroken", "LawSuite", "Report", "Result", "attempt", "check", "law_names"]
 
 # The families as they are shown: mask, softmax, variants, positions, cache, batching, ...
 _ORDER = "KSVPCBRLGTDW"
-PASSED, BROKEN, SKIPPED, VACUOUS = "passed", "broken", "skipped", "vacuous"
+PASSED, BROKEN, ERROR, SKIPPED, VACUOUS = "passed", "broken", "error", "skipped", "vacuous"
 Progress = Callable[[str], None]
 
 
 class Result(NamedTuple):
     """What became of one law on one subject.
 
-    status     passed, broken, skipped (a capability is missing) or vacuous (no example
-               exercised the law); only `passed` is a pass
+    status     passed, broken, error (a call raised, or gave no logits), skipped (a capability
+               is missing) or vacuous (no example exercised the law); only `passed` is a pass
     exercised  examples that did
-    why        what is missing, or how the law is broken
+    why        what is missing, how the law is broken, or what was raised, where and in which call
     """
 
     law: Law
@@ -53,18 +58,26 @@ class Result(NamedTuple):
 
 @small_repr("ok", "broken", "results")
 class Report(NamedTuple):
-    """The results of all laws, on one subject or on several."""
+    """The results of all laws, on one subject or on several.
+
+    notes  what of a subject looks like a declaration and is none, and the like
+    """
 
     results: list[Result]
+    notes: tuple[str, ...] = ()
 
     @property
     def broken(self) -> list[Result]:
         return [result for result in self.results if result.status == BROKEN]
 
     @property
+    def errors(self) -> list[Result]:
+        return [result for result in self.results if result.status == ERROR]
+
+    @property
     def ok(self) -> bool:
-        """Whether no law is broken; what was skipped or vacuous did not pass, but is not broken."""
-        return not self.broken
+        """Whether no law is broken or in error; skipped and vacuous ones did not pass either."""
+        return not (self.broken or self.errors)
 
     def table(self, known: frozenset[str] = frozenset()) -> str:
         """One line a law. Over several subjects: the worst of them."""
@@ -79,10 +92,10 @@ class Report(NamedTuple):
             lines.append(f"{name:<10}  {shown:<8}  {count:>8}  {exercised:>8}  {says}")
         counts = {
             status: sum(self.status(of_law) == status for of_law in self._by_law().values())
-            for status in (PASSED, BROKEN, SKIPPED, VACUOUS)
+            for status in (PASSED, BROKEN, ERROR, SKIPPED, VACUOUS)
         }
-        lines.append(", ".join(f"{count} {status}" for status, count in counts.items()))
-        return "\n".join(lines)
+        told = (f"{n} {status}" for status, n in counts.items() if n or status != ERROR)
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes), ", ".join(told)])
 
     def _by_law(self) -> dict[str, list[Result]]:
         found: dict[str, list[Result]] = {}
@@ -92,9 +105,10 @@ class Report(NamedTuple):
 
     @staticmethod
     def status(results: Sequence[Result]) -> str:
-        """The worst of several results: broken, then passed anywhere, then vacuous, skipped."""
+        """The worst of several: broken, error, then passed anywhere, then vacuous, skipped."""
         found = {result.status for result in results}
-        return next(status for status in (BROKEN, PASSED, VACUOUS, SKIPPED) if status in found)
+        order = (BROKEN, ERROR, PASSED, VACUOUS, SKIPPED)
+        return next(status for status in order if status in found)
 
     def to_json(self) -> str:
         """The results as strict JSON."""
@@ -107,7 +121,8 @@ class Report(NamedTuple):
             }
             for result in self.results
         ]  # fmt: skip
-        return json.dumps({"results": rows}, ensure_ascii=False, indent=1, allow_nan=False)
+        told = {"results": rows, "notes": list(self.notes)}
+        return json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False)
 
 
 def law_names() -> list[str]:
@@ -129,7 +144,7 @@ def check(
     progress: Progress | None = None,
     **options: Any,
 ) -> Report:
-    """Try laws on a model.
+    """Try laws on a model, after a few plain calls: where one of these fails, nothing is asked.
 
     model     a subject, or what `subject` makes one of; `options` go there
     laws      their names; None: all of them
@@ -140,12 +155,47 @@ def check(
     """
     chosen = [law_of(name) for name in (law_names() if laws is None else laws)]
     own = subject(model, **options)
+    failed = first_calls(own)
+    if failed is not None:
+        return Report([_failed(own, failed)], notes_of(own))
     results = []
     for law in chosen:
         if progress is not None:
             progress(law.name)
         results.append(attempt(law, own, seed=seed, examples=examples, shrink=shrink))
-    return Report(results)
+    return Report(results, notes_of(own))
+
+
+# What is asked before any law; it has a row of its own only where it fails.
+PLAIN = Law(
+    "call", "ids [B, T] give logits [B, T, V], finite floats",
+    "由 ids [B, T] 得到 logits [B, T, V], 皆为有限浮点数",
+    False, False, frozenset({LOGITS}), lambda subject, draw: first_calls(subject) is None,
+)  # fmt: skip
+
+
+def _failed(own: Subject, failed: CallFailed) -> Result:
+    """The result of a plain call that failed, and what would be right."""
+    wanted = f"a model takes ids [B, T] of int64 and gives logits [B, T, {own.vocabulary_size}]"
+    hint = "wrap what takes or gives something else in a function of ids"
+    lines = [str(failed), f"  {wanted}; {hint}"]
+    if "ids" in (given := failed.call.given if failed.call else {}):
+        length = given["ids"].shape[1]
+        if length > 3:
+            lines[1:] = [
+                f"  shorter inputs passed; longest=N says that it takes no {length} tokens"
+            ]
+    return Result(PLAIN, own.name, ERROR, 0, 1, "\n".join(lines))
+
+
+def notes_of(own: Subject) -> tuple[str, ...]:
+    """What a report says of a subject beside the results."""
+    if own.reach is None or own.longest >= own.reach + 2:
+        return own.notes
+    told = (
+        f"reach {own.reach}: inputs of at most {own.longest} tokens are tried; longest=N says more"
+    )
+    return (*own.notes, told)
 
 
 def attempt(
@@ -158,12 +208,15 @@ def attempt(
     own = subject
     if law.exact and not law.everywhere and "numtx" not in subject.capabilities and subject.exact:
         own = _inexact(subject)
+    going_on: list[Call] = []
+    own = watched(own, going_on)
     tried = exercised = 0
-    found: list[LawBroken] = []
+    found: list[LawBroken | CallFailed] = []
 
     def example(draw: Draw) -> None:
         nonlocal tried, exercised
         tried += 1
+        going_on.clear()
         try:
             exercised += bool(law.run(own, draw))
         except LawBroken as broken:
@@ -172,11 +225,10 @@ def attempt(
             raise
         except HypothesisException:
             raise
-        except Exception as error:  # the subject's own: a call that a right model can do
-            raised = LawBroken(f"{type(error).__name__}: {' '.join(str(error).split())}", {})
-            raised.law = law
-            found.append(raised)
-            raise raised from error
+        except (Exception, SystemExit) as error:
+            failed = CallFailed(law.name, error, going_on[0] if going_on else None)
+            found.append(failed)
+            raise failed from error
 
     @hypothesis.seed(seed)
     @settings(
@@ -193,7 +245,8 @@ def attempt(
     except Exception:
         if not found:
             raise
-        return Result(law, subject.name, BROKEN, exercised, tried, str(found[-1]))
+        status = BROKEN if isinstance(found[-1], LawBroken) else ERROR
+        return Result(law, subject.name, status, exercised, tried, str(found[-1]))
     if not exercised:
         why = f"vacuous: none of {tried} examples exercised it"
         return Result(law, subject.name, VACUOUS, 0, tried, why)
@@ -227,10 +280,16 @@ class LawSuite:
             metafunc.parametrize("law_name", law_names() if self.laws is None else self.laws)
 
     def test_law(self, law_name: str) -> None:
-        own = subject(self.subject)
+        model = inspect.getattr_static(self, "subject")  # a function is not bound
+        own = subject(model.__func__ if isinstance(model, staticmethod) else model)
+        failed = first_calls(own)
+        if failed is not None:
+            raise AssertionError(_failed(own, failed).why)
         result = attempt(law_of(law_name), own, seed=self.seed, examples=self.examples)
         if result.status in (SKIPPED, VACUOUS):
-            raise unittest.SkipTest(result.why)
+            raise unittest.SkipTest("; ".join((result.why, *notes_of(own))))
+        if result.status == ERROR:
+            raise AssertionError(result.why)
         if law_name in self.known_failures:
             why = self.known_failures[law_name]
             assert result.status == BROKEN, f"{law_name} holds now; it was a known failure: {why}"

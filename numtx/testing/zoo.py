@@ -30,7 +30,7 @@ from .subjects import (
     STEP_MASK,
     TRUNCATE,
 )
-from .trial import BROKEN, attempt, law_names
+from .trial import BROKEN, ERROR, attempt, law_names
 from .zoo_bugs import ATTENTION_BUGS, MASK_BUGS, POSITION_BUGS, Bug
 from .zoo_cache_bugs import CACHE_BUGS
 from .zoo_model_bugs import MODEL_BUGS
@@ -200,7 +200,7 @@ def kills_of(
             for name in laws:
                 if name not in found and not (number and name in OF_OPERATIONS):
                     result = attempt(LAWS[name], one, seed=seed, examples=examples, shrink=False)
-                    if result.status == BROKEN:
+                    if result.status in (BROKEN, ERROR):  # a bug that raises is seen, too
                         found[name] = f"{one.name}: {result.why}"
     return found
 

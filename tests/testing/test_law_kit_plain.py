@@ -84,21 +84,14 @@ def test_a_dead_token_is_noticed():
     assert result.status == "broken" and "token: 1" in result.why
 
 
-def test_noise_is_noticed_and_a_model_that_raises_is_broken():
+def test_noise_is_noticed():
     generator = np.random.default_rng()
 
     def noisy(ids):
         logits = Plain()(ids)
         return logits * (1.0 + 0.1 * generator.random(logits.shape))
 
-    def raising(ids):
-        if ids.shape[1] > 2:
-            raise RuntimeError("a long\ntext")
-        return Plain()(ids)
-
     assert statuses(check(noisy, ["R1"], vocabulary_size=V))["broken"] == {"R1"}
-    (result,) = check(raising, ["B2"], vocabulary_size=V).results
-    assert result.status == "broken" and "RuntimeError: a long text" in result.why
 
 
 def test_a_model_that_sees_both_ways():
@@ -142,12 +135,6 @@ def test_misuse_is_one_line(call, message):
     with pytest.raises(SubjectError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
-
-
-def test_logits_of_a_wrong_shape_are_told():
-    (result,) = check(lambda ids: np.zeros((2, 2)), ["K1"], vocabulary_size=V).results
-    assert result.status == "broken"
-    assert "they should be (1, 2, 13)" in result.why
 
 
 def test_the_same_seed_gives_the_same_examples():

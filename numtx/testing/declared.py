@@ -1,0 +1,224 @@
+"""What an object says of itself: declarations, and what only looks like one.
+
+Nothing is taken in silence: a declaration with a wrong value is an error, and a name that looks
+like a declaration or a capability, and is none, is named once in the report.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..errors import SubjectError, nearest
+
+MISSING = object()
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+def _truth(value: Any) -> bool:
+    if value is True or value is False or type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    raise ValueError("True or False")
+
+
+def _whole(least: int) -> Callable[[Any], int | None]:
+    def check(value: Any) -> int | None:
+        if value is None:
+            return None
+        try:
+            if isinstance(value, bool) or (found := operator.index(value)) < least:
+                raise TypeError
+        except TypeError:
+            raise ValueError(f"a whole number of at least {least}, or None") from None
+        return found
+
+    return check
+
+
+def _size(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < 1.0:
+        raise ValueError("a number between 0 and 1, or None")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text")
+    return value
+
+
+# What may be declared, and what it may be; the attributes of `Subject` say what each means.
+DECLARATIONS: Mapping[str, Callable[[Any], Any]] = {
+    "causal": _truth,
+    "reach": _whole(0),
+    "ordered": _truth,
+    "longest": _whole(1),
+    "exact": _truth,
+    "tolerance": _size,
+    "name": _text,
+    "tensors": _truth,
+}
+STEPS, EDITS = ("prefill", "step"), ("fork", "truncate", "reorder", "reset", "lengths")
+
+# Names in use elsewhere for what is declared here, for methods, and for arguments.
+_DATA = {
+    "reach": "window window_size sliding_window attention_window local_window max_distance",
+    "longest": "max_length max_len max_seq_len max_seq_length max_sequence_length max_tokens n_ctx "
+    "ctx_len context_length context_size context_window n_positions max_positions block_size "
+    "max_position_embeddings capacity max_cache_len seq_len",
+    "causal": "is_causal autoregressive bidirectional is_decoder is_encoder",
+    "vocabulary_size": "vocab_size n_vocab vocab_len vocabulary num_embeddings",
+    "tolerance": "atol rtol tol",
+    "exact": "deterministic bitwise",
+    "ordered": "permutation_invariant order_invariant",
+}
+_METHODS = {
+    "prefill": "prompt prime encode_prompt process_prompt",
+    "step": "decode decode_step decode_one forward_step next_token incremental extend",
+    "fork": "clone copy clone_cache copy_cache branch snapshot",
+    "truncate": "crop cut trim rollback roll_back rewind truncate_cache",
+    "reorder": "reorder_cache gather gather_rows select_rows permute_rows beam_reorder",
+    "reset": "clear clear_cache reset_cache empty",
+    "lengths": "length get_length get_seq_length cache_length seq_lengths",
+    "": "shift shift_cache context_shift speculate verify",  # no law asks for these
+}
+_ARGUMENTS = {
+    "mask": "attention_mask padding_mask key_padding_mask src_key_padding_mask attn_mask pad_mask",
+    "prefill and step": "past past_key_values past_kv past_kvs cache kv_cache",
+}
+
+
+def _turned(table: Mapping[str, str]) -> dict[str, str]:
+    return {name: right for right, names in table.items() for name in names.split()}
+
+
+DATA, METHODS, ARGUMENTS = _turned(_DATA), _turned(_METHODS), _turned(_ARGUMENTS)
+
+
+def checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Declarations that were given by name. Raises `SubjectError` for one that is none."""
+    found = {}
+    for name, value in options.items():
+        if name not in DECLARATIONS:
+            hint = f"did you mean {DATA[name]!r}?" if name in DATA else nearest(name, DECLARATIONS)
+            raise SubjectError(f"subject has no option {name!r}; {hint}")
+        try:
+            found[name] = DECLARATIONS[name](value)
+        except ValueError as error:
+            raise SubjectError(f"{name} is {value!r}; it should be {error}") from None
+    return found
+
+
+def declared_on(model: Any, name: str) -> tuple[dict[str, Any], list[str]]:
+    """The declarations that stand on an object, and notes on what cannot be taken as one."""
+    found: dict[str, Any] = {}
+    notes: list[str] = []
+    for one, check in DECLARATIONS.items():
+        try:
+            value = getattr(model, one, MISSING)
+        except Exception as error:  # a property of the object's own
+            raise SubjectError(f"{name}.{one} raised {type(error).__name__}: {error}") from None
+        if value is MISSING or (one == "name" and not isinstance(value, str)):
+            continue
+        try:
+            found[one] = check(value)
+        except ValueError as error:
+            if isinstance(value, PLAIN):
+                told = f"{name}.{one} is {value!r}; it should be {error}"
+                raise SubjectError(told) from None
+            notes.append(
+                f"{one} is {type(value).__name__}: not a declaration; it should be {error}"
+            )
+    return found, notes
+
+
+def overlooked(model: Any, given: set[str], functions: Mapping[str, Any]) -> list[str]:
+    """Notes on what looks like a declaration or a capability under another name.
+
+    given      names of what is declared already
+    functions  what is called, by name ('' is the model itself): their arguments are looked at too
+    """
+    notes: list[str] = []
+    able = {one for one in (*STEPS, *EDITS) if callable(getattr(model, one, None))}
+    for name, value in _own(model):
+        if callable(value):
+            right = _meant(name, METHODS, (*STEPS, *EDITS))
+            if right == "":
+                notes.append(f"{name}(): not a capability; no law asks for it")
+            elif right is not None and right not in able:
+                notes.append(f"{name}(): not a capability; did you mean {right}?")
+        else:
+            right = _meant(name, DATA, (*DECLARATIONS, "vocabulary_size"))
+            if right is not None and right not in given:
+                shown = f" {value!r}" if isinstance(value, PLAIN) else ""
+                notes.append(f"{name}{shown}: not a declaration; did you mean {right}?")
+    for place, function in functions.items():
+        names = arguments_of(function)
+        where = f" of {place}" if place else ""
+        for name in names:
+            right = _meant(name, ARGUMENTS, ("mask",))
+            there = "mask" in names if right == "mask" else set(STEPS) <= able
+            if right is not None and not there:
+                notes.append(f"argument {name}{where}: never given; did you mean {right}?")
+    return notes + _halves(model, able)
+
+
+def _halves(model: Any, able: set[str]) -> list[str]:
+    """Capabilities that are asked together with others only."""
+    missing = [one for one in STEPS if one not in able]
+    if not missing:
+        one_of = [one for one in STEPS if "mask" in arguments_of(getattr(model, one))]
+        if len(one_of) == 1:
+            return [f"mask of {one_of[0]}: never given; both prefill and step should take it"]
+        return []
+    return [f"{one}: not asked without {' and '.join(missing)}" for one in sorted(able)]
+
+
+def arguments_of(function: Any) -> list[str]:
+    """The names of what a function takes; none where that cannot be known."""
+    try:
+        if type(function).__module__.startswith("torch") or hasattr(function, "forward"):
+            function = getattr(function, "forward", function)
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def _meant(name: str, table: Mapping[str, str], known: tuple[str, ...]) -> str | None:
+    """The known name that another one stands for; None: it is known, or is like none."""
+    low = name.lower()
+    if name in known:
+        return None
+    if low in table:
+        return table[low]
+    close = difflib.get_close_matches(low, known, n=1, cutoff=0.85) if len(low) > 3 else []
+    return close[0] if close else None
+
+
+_FOREIGN = {
+    "builtins",
+    "torch",
+    "transformers",
+    "typing",
+    "abc",
+    "enum",
+    "functools",
+    "dataclasses",
+}
+
+
+def _own(model: Any) -> Iterator[tuple[str, Any]]:
+    """The public attributes that the object's owner gave it, each name once."""
+    kinds = [k for k in type(model).__mro__ if k.__module__.partition(".")[0] not in _FOREIGN]
+    places = [getattr(model, "__dict__", {}), *map(vars, kinds)]
+    seen = set()
+    for place in places:
+        for name in place:
+            if not name.startswith("_") and name not in seen:
+                seen.add(name)
+                yield name, inspect.getattr_static(model, name, None)

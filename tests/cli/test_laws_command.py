@@ -29,6 +29,16 @@ right, wrong = Model(0), Model(1)
 
 def bare(ids):
     return right(ids)
+
+class Windowed(Model):
+    window = 4
+
+similar = Windowed(0)
+
+def raises(ids, more):
+    return ids
+
+raises.vocabulary_size = 7
 """
 
 
@@ -63,6 +73,24 @@ def test_a_wrong_one_has_exit_code_1_and_shows_the_example(module, capsys):
     assert code == 1
     assert f"Model: K1 broken: {'tokens after t never move outputs at or before t'}" in out
     assert "positions that differ [row,token]: [0,0]" in out
+
+
+def test_a_model_of_another_signature_is_an_error_and_no_known_failure(module, tmp_path, capsys):
+    known = tmp_path / "known.txt"
+    known.write_text("K1\n")
+    for more in ((), ("--known-failures", str(known))):
+        code, out, err = run(capsys, f"{module}:raises", "--law", "K1", *more)
+        assert (code, err) == (1, "")
+        assert "raises: call error: TypeError: raises() missing 1 required" in out
+        assert "broken: " not in out and "0 passed, 0 broken, 1 error" in out
+
+
+def test_what_looks_like_a_declaration_is_named_once(module, tmp_path, capsys):
+    file = tmp_path / "results.json"
+    code, out, _ = run(capsys, f"{module}:similar", "--law", "K1", "--json", str(file))
+    note = "window 4: not a declaration; did you mean reach?"
+    assert code == 0 and out.count(note) == 1
+    assert json.loads(file.read_text())["notes"] == [note]
 
 
 def test_known_failures(module, tmp_path, capsys):
@@ -115,6 +143,9 @@ def test_the_list_has_both_languages(capsys):
         (["./nothing.py:x"], "./nothing.py: no such file of Python; give FILE.py:OBJECT"),
         (["some/where:x"], "some/where: no such file of Python; give FILE.py:OBJECT"),
         (["no_such_module_at_all:x"], "module 'no_such_module_at_all' cannot be loaded: Module"),
+        (["./my_model.py:model"], "'./my_model.py' is a file; name its module, my_model:model"),
+        (["my_model.py:model"], "name its module, my_model:model"),
+        (["json:JSONDecoder"], "JSONDecoder is a class; give an object of it"),
         (["json:nothing"], "module 'json' has no 'nothing'"),
         (["json:dumps"], "dumps has no vocabulary_size"),
         (["--law", "K99"], "law 'K99' does not exist"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
+
 import pytest
 from hypothesis import settings
 
-from numtx.testing import NumtxSubject, run_machine
+from numtx.testing import NumtxSubject, check, run_machine
 from numtx.testing.numtx_subject import every_kind
 from numtx.testing.trial import BROKEN, LAWS, PASSED, Report, attempt, law_names
 
@@ -43,6 +47,36 @@ def test_a_kind_keeps_every_law_at_length(subject):
     assert report.ok, broken(report)
     if subject.causal:
         run_machine(subject, examples=20, steps=25)
+
+
+def alone(law: str, kinds: str) -> tuple[int, str]:
+    """`numtx laws --law` in a process of its own: no other module has been loaded before it."""
+    code = (
+        "import sys; from numtx.testing import numtx_subject as own; from numtx.cli import main\n"
+        f"kinds = list(own.every_kind()); own.every_kind = lambda: {kinds}\n"
+        "sys.exit(main(['laws', '--law', sys.argv[1]]))"
+    )
+    run = subprocess.run([sys.executable, "-c", code, law], capture_output=True, text=True)
+    return run.returncode, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("law", ["G1", *random.Random(15).sample(law_names(), 5)])
+def test_a_law_alone_passes_on_a_clean_numtx(law):
+    code, out = alone(law, "kinds[::16]")
+    assert code == 0, out
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("law", law_names())
+def test_every_law_alone_passes_on_a_clean_numtx_of_all_kinds(law):
+    code, out = alone(law, "kinds")
+    assert code == 0, out
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_slope_along_a_random_direction_is_one_along_a_unit_step(seed):
+    (result,) = check(KINDS[0], ["G1"], seed=seed, examples=15, shrink=False).results
+    assert result.status == PASSED, result.why
 
 
 def test_every_law_is_exercised_by_some_kind():

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
 
-from plain_models import Plain, right
+from plain_models import Plain, V, right
 
 from numtx.testing import LawSuite, subject
 
 HERE = Path(__file__).parent
+
+
+def plain_function(ids):
+    return right(ids)
+
+
+plain_function.vocabulary_size = V
 
 
 class TestRightModel(LawSuite):
@@ -82,8 +90,45 @@ def test_without_hypothesis_there_is_one_line_that_names_the_extra():
     assert run.stderr == f"numtx: {line}\n"
 
 
-def test_the_names_of_the_package():
+def run_python(code):
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return run.stdout
+
+
+def test_help_and_dir_show_the_kit_and_the_protocol():
     import numtx.testing as kit
 
-    assert set(kit.__all__) <= set(vars(kit)) | {name for name in kit.__all__ if getattr(kit, name)}
-    assert callable(kit.check) and not isinstance(kit.check, type(sys))
+    assert set(kit.__all__) <= set(dir(kit))
+    shown = pydoc.render_doc(kit, renderer=pydoc.plaintext)
+    for name in ("class HasSteps(", "class HasEdits(", "class LawSuite", "check(model", "subject("):
+        assert name in shown
+    assert all(getattr(kit, name) is not None for name in kit.__all__)
+
+
+def test_the_protocol_is_there_without_hypothesis_and_help_too():
+    code = (
+        "import sys; sys.modules['hypothesis'] = None\n"
+        "import pydoc, numtx.testing\n"
+        "from numtx.testing import HasEdits, HasLogits, HasSteps, Memory, NumtxSubject, subject\n"
+        "print('check' in dir(numtx.testing), 'HasSteps' in dir(numtx.testing))\n"
+        "print('class HasEdits(' in pydoc.render_doc(numtx.testing, renderer=pydoc.plaintext))"
+    )
+    assert run_python(code).split() == ["False", "True", "True"]
+
+
+def test_hypothesis_is_loaded_only_where_laws_are_tried():
+    code = (
+        "import sys, numtx.testing as kit\n"
+        "dir(kit); kit.subject(lambda ids: ids, 5); kit.HasSteps\n"
+        "print('hypothesis' in sys.modules)\n"
+        "kit.check\nprint('hypothesis' in sys.modules)"
+    )
+    assert run_python(code).split() == ["False", "True"]
+
+
+class TestFunction(LawSuite):
+    """A function in a suite is not bound to it."""
+
+    subject = plain_function
+    laws = ("K1",)
+    examples = 5

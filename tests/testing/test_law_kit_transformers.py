@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 
+from numtx.errors import SubjectError
 from numtx.testing import check, run_machine, subject
 
 torch = pytest.importorskip("torch")
@@ -48,6 +49,85 @@ def test_a_right_model_passes(make, double):
     assert report.ok, [result.why for result in report.broken]
     assert sum(result.status == "passed" for result in report.results) == 20
     run_machine(subject(model), examples=5, steps=6)
+
+
+def windowed(name, window=4, layers=2, **fields):
+    """A model with sliding windows, in some layers or in all."""
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{name}Config" if name != "Gemma3" else "Gemma3TextConfig")(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=layers, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=4, max_position_embeddings=64, sliding_window=window,
+        pad_token_id=0, **SIZES, **fields,
+    )  # fmt: skip
+    config._attn_implementation = "eager"
+    return getattr(transformers, f"{name}ForCausalLM")(config).eval()
+
+
+SOME = ["sliding_attention", "full_attention"]
+ALL = ["sliding_attention"] * 2
+
+
+@pytest.mark.parametrize(
+    ("model", "reach", "longest"),
+    [
+        (lambda: windowed("Mistral"), 6, 10),
+        (lambda: windowed("Mistral", 16), 30, 34),
+        (lambda: windowed("Mistral", None), None, 8),
+        (lambda: windowed("Gemma2"), None, 10),  # its layers alternate
+        (lambda: windowed("Gemma2", layer_types=ALL), 6, 10),
+        (lambda: windowed("Qwen2", use_sliding_window=True, layer_types=SOME), None, 10),
+        (lambda: windowed("Qwen2", use_sliding_window=False), None, 8),
+        (lambda: windowed("Gemma3", layer_types=ALL), 6, 10),
+        (lambda: windowed("Gemma3", layer_types=SOME), None, 10),
+        (lambda: windowed("Mistral", 3, layers=1), 2, 8),
+    ],
+)
+def test_a_reach_is_taken_only_where_every_layer_has_a_window(model, reach, longest):
+    own = subject(model())
+    assert (own.reach, own.longest) == (reach, longest)
+
+
+@pytest.mark.parametrize("name", ["Mistral", "Gemma2", "Gemma3"])
+def test_a_right_model_with_windows_breaks_no_law(name):
+    report = check(windowed(name), examples=10, shrink=False)
+    assert report.ok, [result.why for result in report.broken + report.errors]
+    names = {result.law.name for result in report.results if result.status == "passed"}
+    assert {"K1", "K4", "C1", "C2", "C5", "C11"} <= names and ("K5" in names) == (name != "Gemma2")
+
+
+def test_a_window_that_is_another_than_it_says_is_caught():
+    model = windowed("Mistral")
+    own = subject(model)
+    model.config.sliding_window = 5
+    assert [r.status for r in check(own, ["K5"], shrink=False).results] == ["broken"]
+
+
+def test_layers_that_see_chunks_are_tried_within_one():
+    model = windowed("Mistral", None)
+    model.config.layer_types, model.config.attention_chunk_size = ["chunked_attention"] * 2, 5
+    own = subject(model)
+    assert (own.reach, own.longest) == (None, 5)
+
+
+def test_an_encoder_is_not_causal_and_one_without_logits_is_an_error():
+    config = transformers.BertConfig(
+        hidden_size=12, intermediate_size=10, num_hidden_layers=1, num_attention_heads=3,
+        vocab_size=23,
+    )  # fmt: skip
+    report = check(transformers.BertForMaskedLM(config).eval(), vocabulary_size=23, examples=5)
+    assert report.ok and any("not causal" in note for note in report.notes)
+    (result,) = check(transformers.BertModel(config).eval(), vocabulary_size=23).results
+    assert result.status == "error" and "gave BaseModelOutput" in result.why
+    with pytest.raises(SubjectError, match="its config has vocab_size 23"):
+        subject(transformers.BertModel(config))
+
+
+def test_declarations_on_a_language_model_are_honoured():
+    model = llama()
+    model.longest = 5
+    assert subject(model).longest == 5
+    with pytest.raises(SubjectError, match="vocabulary_size is 5; LlamaForCausalLM has 23"):
+        subject(model, 5)
 
 
 class Wrapped(torch.nn.Module):

@@ -247,12 +247,12 @@ def chunkings(draw: st.DrawFn, /, length: int) -> tuple[int, ...]:
     """Sizes of chunks that a prompt of so many tokens is cut into; shrinks to one chunk."""
     if length < 1:
         raise InvalidArgument(f"length {length}; a prompt has at least one token")
-    places = st.integers(1, max(1, length - 1))
-    few = st.lists(places, max_size=min(3, length - 1), unique=True)
-    many = st.lists(st.booleans(), min_size=length - 1, max_size=length - 1).map(
+    cuts = st.lists(st.booleans(), min_size=length - 1, max_size=length - 1).map(
         lambda cuts: [place + 1 for place, is_cut in enumerate(cuts) if is_cut]
     )
-    ends = [*sorted(draw(few | many)), length]
+    if length > 8:  # some long chunks too, which even chances never give
+        cuts |= st.lists(st.integers(1, length - 1), min_size=1, max_size=3, unique=True)
+    ends = [*sorted(draw(cuts)), length]
     return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
 
 

@@ -115,6 +115,13 @@ def test_chunks_shrink_to_one_and_come_in_every_way():
     assert smallest(chunkings(5), lambda chunks: chunks[0] == 2) == (2, 3)
 
 
+def test_a_long_prompt_comes_in_long_chunks_too():
+    assert smallest(chunkings(34), lambda chunks: len(chunks) == 2 and min(chunks) > 15)
+    assert max(action.size for action in smallest(
+        cache_scripts(largest=17), lambda script: script[0].size > 16
+    )) == 17  # fmt: skip
+
+
 def test_scripts_begin_with_tokens_and_shrink_to_one():
     assert [str(a) for a in smallest(cache_scripts())] == ["append(cache 0, seed 0, size 1)"]
     kinds = smallest(cache_scripts(), lambda script: "truncate" in [a.kind for a in script])

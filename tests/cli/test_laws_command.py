@@ -143,8 +143,6 @@ def test_the_list_has_both_languages(capsys):
         (["./nothing.py:x"], "./nothing.py: no such file of Python; give FILE.py:OBJECT"),
         (["some/where:x"], "some/where: no such file of Python; give FILE.py:OBJECT"),
         (["no_such_module_at_all:x"], "module 'no_such_module_at_all' cannot be loaded: Module"),
-        (["./my_model.py:model"], "'./my_model.py' is a file; name its module, my_model:model"),
-        (["my_model.py:model"], "name its module, my_model:model"),
         (["json:JSONDecoder"], "JSONDecoder is a class; give an object of it"),
         (["json:nothing"], "module 'json' has no 'nothing'"),
         (["json:dumps"], "dumps has no vocabulary_size"),

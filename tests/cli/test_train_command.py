@@ -66,7 +66,7 @@ def test_a_saved_run_holds_the_parameters_of_its_example(capsys, tmp_path):
         (["weather", "--learning-rate", "-1"], "learning_rate is -1.0"),
         (["weather", "--label-smoothing", "1"], "label_smoothing is 1.0"),
         (["weather", "--resume", "missing.npz"], "missing.npz: no such file"),
-        (["weather", "--save", "no/such/folder.npz"], "folder 'no/such' does not exist"),
+        (["weather", "--save", "no/such/folder.npz"], "no/such' does not exist; make it"),
         (["weather", "--save", "."], "is a folder"),
         (["weather", "--resume", "x.npz", "--clip", "2"], "--clip with --resume"),
         (["weather", "--optimizer", "sgd", "--learning-rate", "1e200"], "loss is"),

@@ -33,3 +33,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in items:
                 if marker in item.keywords:
                     item.add_marker(skip)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what exact tests were held to where this machine cannot be exact."""
+    from numtx.testing.exactness import row_independence
+
+    if row_independence.cache_info().currsize and row_independence().note:  # some test asked
+        terminalreporter.write_line(row_independence().note)

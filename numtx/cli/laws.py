@@ -85,11 +85,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _numtx(args: argparse.Namespace) -> Report:
-    from ..testing.numtx_subject import every_kind, rows_are_independent
+    from ..testing.numtx_subject import every_kind
     from ..testing.trial import Report, check
 
-    if not rows_are_independent():
-        print("this machine's BLAS mixes rows: exact laws are asked within the tolerance")
     subjects = list(every_kind())
     results: list[Result] = []
     notes: dict[str, None] = {}

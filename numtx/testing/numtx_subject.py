@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -46,7 +45,6 @@ class NumtxSubject(Subject):
             self.reach = config.layers(self.side) * (config.window - 1)
             self.longest = beyond(config.window, self.reach)
         self.limit = config.position_limit
-        self.exact = rows_are_independent()
         self.tolerance = 1e-10 if config.dtype == "float64" else 1e-4
         own = set(CAPABILITIES) if self.causal else {LOGITS, MASK, MEMORY, NUMTX}
         if self.storage.get("storage") == "ring":  # it has forgotten what a truncation may need
@@ -135,22 +133,6 @@ class NumtxSubject(Subject):
     def lengths(self, state: Any) -> list[int]:
         found: list[int] = state.lengths.tolist()
         return found
-
-
-@cache
-def rows_are_independent() -> bool:
-    """Whether this machine's BLAS gives a row of a product the same bits whatever the other
-    rows hold, for sizes such as the laws use. Where it does not, exact laws are asked within
-    the tolerance, and reports say so."""
-    generator = np.random.default_rng(0)
-    for rows, inner, outer in ((16, 8, 24), (8, 8, 7), (8, 7, 8), (12, 12, 8), (3, 8, 11)):
-        x, w = generator.standard_normal((rows, inner)), generator.standard_normal((inner, outer))
-        for row in range(rows):
-            other = generator.standard_normal(x.shape)
-            other[row] = x[row]
-            if not np.array_equal((x @ w)[row], (other @ w)[row]):
-                return False
-    return True
 
 
 def small_config(

@@ -28,6 +28,7 @@ from . import (  # noqa: F401 (each enters its laws into the table)
     laws_variants,
 )
 from .calls import Call, CallFailed, first_calls, watched
+from .exactness import row_independence
 from .laws import LAWS, Draw, Law, LawBroken, law_of
 from .subjects import CAPABILITIES, LOGITS, Subject, subject
 
@@ -95,7 +96,10 @@ class Report(NamedTuple):
             for status in (PASSED, BROKEN, ERROR, SKIPPED, VACUOUS)
         }
         told = (f"{n} {status}" for status, n in counts.items() if n or status != ERROR)
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes), ", ".join(told)])
+        notes = [*lines, *(f"note: {note}" for note in self.notes), ", ".join(told)]
+        if not row_independence().contents and any(r.law.exact for r in self.results):
+            notes.append(row_independence().note)
+        return "\n".join(notes)
 
     def _by_law(self) -> dict[str, list[Result]]:
         found: dict[str, list[Result]] = {}

@@ -12,6 +12,7 @@ from numtx.errors import BatchError, CacheError, ConfigError, MaskError, NumtxEr
 from numtx.model import forward
 from numtx.step import Encoded, step
 from numtx.tap import Recorder
+from numtx.testing import exactness
 
 ROWS = 2
 CONFIG = model("encoder-decoder", "gqa", "rotary")
@@ -117,12 +118,13 @@ def test_truncate_row_by_row():
 
 
 def test_reorder_gathers_everything_bit_for_bit():
+    """What is cached; what the next token makes of it, too, where products allow moving rows."""
     cache = Cache(CONFIG, WEIGHTS, 3)
     mask = np.array([[1, 1, 1], [0, 1, 1], [1, 1, 0]], bool)
     source_mask = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 1, 1, 0]], bool)
     batch = batch_of(CONFIG, some(3, 3), mask, sources(3), source_mask)
     step(CONFIG, WEIGHTS, batch, cache)
-    index = [2, 0, 2]
+    before, index = after(cache, CONFIG, WEIGHTS), [2, 0, 2]
     cache.reorder(index)
     other = Cache(CONFIG, WEIGHTS, 3)
     step(
@@ -130,7 +132,14 @@ def test_reorder_gathers_everything_bit_for_bit():
         batch_of(CONFIG, some(3, 3)[index], mask[index], sources(3)[index], source_mask[index]),
         other,
     )  # fmt: skip
-    assert same(after(cache, CONFIG, WEIGHTS), after(other, CONFIG, WEIGHTS))
+    found, expected = after(cache, CONFIG, WEIGHTS), after(other, CONFIG, WEIGHTS)
+    cached = [name for name in found if name.endswith(("all_keys", "all_values"))]
+    assert len(cached) == 2 * 2 * 2  # keys and values, of itself and of the source, in two layers
+    for name in cached:
+        own = slice(3) if "self_attention" in name else slice(None)  # without the new token
+        assert np.array_equal(found[name][:, :, own], before[name][index][:, :, own]), name
+    assert found.keys() == expected.keys()
+    assert all(exactness.same(found[name], expected[name], moved=True) for name in found)
     assert cache.positions.tolist() == other.positions.tolist()
 
 

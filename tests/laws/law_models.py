@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -111,32 +110,6 @@ def logits(config: Config, own: Mapping[str, Array], given: Batch) -> Array:
 
 def run(config: Config, own: Mapping[str, Array], given: Batch, **options: Any) -> Trace:
     return record(config, own, given, **options)
-
-
-@cache
-def rows_are_independent() -> bool:
-    """Whether this machine's BLAS gives a row of a product the same bits whatever the other
-    rows hold, for the shapes that the laws use."""
-    generator = np.random.default_rng(0)
-    for rows, inner, outer in ((B * S, 8, 24), (B * T, 8, 7), (B * T, 7, 8), (B * S, 12, 8)):
-        x, w = generator.standard_normal((rows, inner)), generator.standard_normal((inner, outer))
-        for row in range(rows):
-            other = generator.standard_normal(x.shape)
-            other[row] = x[row]
-            if not np.array_equal((x @ w)[row], (other @ w)[row]):
-                return False
-    q, k = generator.standard_normal((B, 2, 2 * S, 6)), generator.standard_normal((B, 2, S, 6))
-    other = generator.standard_normal(q.shape)
-    other[0, :, 3] = q[0, :, 3]
-    turned = k.swapaxes(-1, -2)
-    return np.array_equal((q @ turned)[0, :, 3], (other @ turned)[0, :, 3])
-
-
-def same(a: Array, b: Array) -> bool:
-    """Bit for bit; within 1e-10 where the machine's products of rows are not independent."""
-    if rows_are_independent():
-        return np.array_equal(a, b)
-    return a.shape == b.shape and np.allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
 def close(a: Array, b: Array) -> bool:

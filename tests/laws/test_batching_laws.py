@@ -22,10 +22,10 @@ from law_models import (
     padded,
     parameters,
     run,
-    same,
 )
 
 from numtx import Batch, Config, backward, forward
+from numtx.testing.exactness import same
 
 
 @every_model

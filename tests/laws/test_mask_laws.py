@@ -20,9 +20,7 @@ from law_models import (
     model,
     padded,
     parameters,
-    rows_are_independent,
     run,
-    same,
     with_last_ids,
 )
 
@@ -33,6 +31,7 @@ from numtx.ops.attend import mask_forward
 from numtx.ops.softmax import softmax_backward, softmax_forward
 from numtx.parameters import Gradients, Scope
 from numtx.tap import NO_TAP
+from numtx.testing.exactness import same
 
 
 def changed(tokens: np.ndarray, place: int) -> np.ndarray:
@@ -40,12 +39,6 @@ def changed(tokens: np.ndarray, place: int) -> np.ndarray:
     other = tokens.copy()
     other[:, place] = (other[:, place] + 1) % PAD
     return other
-
-
-def test_products_of_rows_are_independent_here() -> None:
-    """The probe that decides whether the laws below are asked bit for bit."""
-    if not rows_are_independent():
-        pytest.skip("this BLAS mixes rows: the exact laws are held to 1e-10 instead")
 
 
 @causal_models

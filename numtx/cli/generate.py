@@ -264,11 +264,11 @@ def _chosen(step: Step, vocabulary: Vocabulary) -> tuple[str, str]:
     """The next token of each row and its probability."""
     import numpy as np
 
-    from ..ops.softmax import softmax_forward
+    from ..decoding.filters import probabilities_of
 
     if step.tokens is None:
         return "", ""
-    odds = softmax_forward(step.logits)[np.arange(len(step.tokens)), step.tokens]
+    odds = probabilities_of(step.logits)[np.arange(len(step.tokens)), step.tokens]
     shown = [
         (vocabulary.token(int(token)), f"{p:.2f}") if real else (".", ".")
         for token, p, real in zip(step.tokens, odds, step.counts, strict=True)

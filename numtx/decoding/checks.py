@@ -28,12 +28,17 @@ def check_number(
     above: bool = False,
 ) -> None:
     """Raise `DecodingError` unless it is a finite number from least (or above it) to most."""
-    is_number = isinstance(value, int | float | np.integer | np.floating)
-    if (
-        not is_number
-        or isinstance(value, bool)
-        or not math.isfinite(value)  # type: ignore[arg-type]
-        or not least <= value <= most  # type: ignore[operator]
-        or (above and value == least)
-    ):
+    number = _as_float(value)
+    in_span = least < number <= most if above else least <= number <= most
+    if not (in_span and math.isfinite(number)):
         raise DecodingError(f"{name} is {describe(value)}; it is a finite number {span}")
+
+
+def _as_float(value: object) -> float:
+    """A number as a float; NaN for what is none, inf for a whole number beyond any float."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

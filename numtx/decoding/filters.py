@@ -30,6 +30,8 @@ def penalise_repetition(logits: Array, rows: Sequence[Sequence[int]], penalty: f
     check_penalty(penalty)
     if penalty == 1.0:
         return logits
+    most = float(np.finfo(logits.dtype).max)
+    penalty = min(float(penalty), most)
     result = logits.copy()
     for row, seen in enumerate(rows):
         tokens = np.unique(np.asarray(seen, np.int64))
@@ -39,8 +41,10 @@ def penalise_repetition(logits: Array, rows: Sequence[Sequence[int]], penalty: f
                 f"ids are 0 to {logits.shape[-1] - 1}, and padding is left out"
             )
         old = logits[row, tokens]
-        result[row, tokens] = np.where(old > 0, old / penalty, old * penalty)
-    return result
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            result[row, tokens] = np.where(old > 0, old / penalty, old * penalty)
+    # What overflows stays a number: a token is ruled out only if it was before.
+    return np.where(np.isneginf(logits), logits, np.clip(result, -most, most))
 
 
 def temper(logits: Array, temperature: float) -> Array:
@@ -48,12 +52,17 @@ def temper(logits: Array, temperature: float) -> Array:
     check_temperature(temperature)
     if temperature == 1.0:
         return logits
+    temperature, most = float(temperature), float(np.finfo(logits.dtype).max)
+    rest, temperature = min(temperature / most, most), min(temperature, most)
     if logits.dtype.type(temperature) == 0:
         return keep_top_k(logits, 1)
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = logits / temperature
-        lost = ~np.isfinite(np.maximum.reduce(scaled, -1))
-        if lost.any():  # too cold for these logits: their differences decide
+        if rest > 1.0:  # the type does not hold the temperature
+            scaled /= rest
+        far = (np.abs(scaled) > most / 4) & np.isfinite(logits)
+        lost = np.logical_or.reduce(far, -1)
+        if lost.any():  # too cold for these logits, or their differences: these are divided
             largest = np.maximum.reduce(logits[lost], -1, keepdims=True)
             scaled[lost] = (logits[lost] - largest) / temperature
     return scaled
@@ -74,7 +83,7 @@ def keep_top_p(logits: Array, p: float) -> Array:
     if p == 1.0:
         return logits
     order = _descending(logits)
-    probabilities = np.take_along_axis(softmax_forward(logits), order, -1)
+    probabilities = np.take_along_axis(probabilities_of(logits), order, -1)
     before = np.zeros(logits.shape)  # the probability of all tokens further up
     np.cumsum(probabilities[:, :-1], -1, out=before[:, 1:])
     return _keep(logits, order, before < p)
@@ -89,6 +98,12 @@ def keep_min_p(logits: Array, p: float) -> Array:
     return np.where(logits >= least, logits, -np.inf).astype(logits.dtype)
 
 
+def probabilities_of(logits: Array) -> Array:
+    """[B, V], softmax of logits of any size: a difference that overflows is -inf, its weight 0."""
+    with np.errstate(over="ignore"):
+        return softmax_forward(logits)
+
+
 @small_repr()
 class Filtered(NamedTuple):
     """The logits after a filter, and its name as an option: `top_k=3`."""
@@ -99,7 +114,7 @@ class Filtered(NamedTuple):
     @property
     def probabilities(self) -> Array:
         """[B, V], softmax of the logits: what is ruled out has probability 0."""
-        return softmax_forward(self.logits)
+        return probabilities_of(self.logits)
 
 
 @small_repr()

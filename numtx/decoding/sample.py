@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import DecodingError
-from ..ops.softmax import softmax_forward
 from ..shapes import Array
 from .checks import check_whole
-from .filters import Filters
+from .filters import Filters, probabilities_of
 from .generate import Choose, greedy
 
 
@@ -40,7 +39,7 @@ def sampler(filters: Filters, seed: int | list[int] | tuple[int, ...] = 0) -> Ch
             np.random.default_rng([one, len(row)]).random()
             for one, row in zip(seeds, rows, strict=True)
         ]
-        return draw(softmax_forward(filters(logits, rows)), np.array(draws))
+        return draw(probabilities_of(filters(logits, rows)), np.array(draws))
 
     return choose
 

@@ -60,8 +60,8 @@ BUGS = [
      checks.order_of_filters),
     # sampling
     ("the filters are not used", SAMPLE,
-     "draw(softmax_forward(filters(logits, rows)), np.array(draws))",
-     "draw(softmax_forward(logits), np.array(draws))", checks.frequencies),
+     "draw(probabilities_of(filters(logits, rows)), np.array(draws))",
+     "draw(probabilities_of(logits), np.array(draws))", checks.frequencies),
     ("one generator for all rows", SAMPLE,
      "np.random.default_rng([one, len(row)]).random()",
      "np.random.default_rng([seeds[0], len(row)]).random()", checks.frequencies),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numtx.decoding import Filters, filtered_greedy, sampler
 from numtx.decoding import filters as f
 from numtx.errors import DecodingError
+from numtx.ops.softmax import softmax_forward
 
 TYPES = [np.float32, np.float64]
 SHAPES = [[4.0, -4.0, 1.0], [1.0, 1.0, -1.0], [-1.0, -2.0, -np.inf], [0.0, 0.0, 0.0], [1.0, 0.5, 0]]
@@ -55,6 +56,8 @@ def test_any_temperature_is_a_softmax_or_greedy(dtype, size, shape):
         assert (filtered.probabilities[~np.isfinite(logits)] == 0).all()
         wanted = expected(logits, temperature)
         np.testing.assert_allclose(filtered.probabilities[0], wanted, atol=1e-5, rtol=0)
+        if temperature != 1.0:  # a plain softmax can take it
+            np.testing.assert_array_equal(softmax_forward(filtered.logits), filtered.probabilities)
         token = sampler(Filters(temperature=temperature), 3)(logits, [[]])
         assert wanted[token[0]] > 0
         assert logits[0, filtered_greedy(Filters(temperature=temperature))(logits, [[]])] == max(
@@ -96,5 +99,5 @@ def test_a_penalty_that_overflows_rules_no_token_out(dtype, penalty):
 
 
 def test_a_whole_number_beyond_any_float_is_refused():
-    with pytest.raises(DecodingError, match="temperature is int 1000.* it is a finite number"):
+    with pytest.raises(DecodingError, match=r"temperature is int 1000.* it is a finite number"):
         Filters(temperature=10**400)

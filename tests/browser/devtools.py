@@ -70,6 +70,7 @@ class Browser:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def _end(self) -> None:
         os.close(self._out)  # the browser ends when nobody speaks to it any more
@@ -111,12 +112,19 @@ class Browser:
             self.events.append(answer)
 
     def open(self, path: Path, hash: str = "") -> None:
-        """Open a file and wait until it has loaded."""
+        """Open a file and wait until it has loaded: it, not the page before, late as that may be."""
         for url in ("about:blank", path.as_uri() + hash):  # a new hash alone would not load
             self.events.clear()
-            self.call("Page.navigate", url=url)
-            while not self.seen("Page.loadEventFired"):
+            loader = self.call("Page.navigate", url=url)["loaderId"]
+            while not self._loaded(loader):
                 self.events.append(self._message())
+
+    def _loaded(self, loader: str) -> bool:
+        """Whether the document that a navigation began has fired its load event."""
+        return any(
+            (event["loaderId"], event["name"]) == (loader, "load")
+            for event in self.seen("Page.lifecycleEvent")
+        )
 
     def run(self, script: str) -> Any:
         """The value of a script's last expression; a promise is waited for."""

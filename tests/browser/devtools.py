@@ -112,7 +112,7 @@ class Browser:
             self.events.append(answer)
 
     def open(self, path: Path, hash: str = "") -> None:
-        """Open a file and wait until it has loaded: it, not the page before, late as that may be."""
+        """Open a file and wait until it has loaded: it, and not the page before."""
         for url in ("about:blank", path.as_uri() + hash):  # a new hash alone would not load
             self.events.clear()
             loader = self.call("Page.navigate", url=url)["loaderId"]

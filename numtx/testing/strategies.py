@@ -94,6 +94,7 @@ def configs(draw: st.DrawFn, /, model: str | None = None, **fixed: Any) -> Confi
     take("gated", (False, True))
     take("tied_output", (False, True))
     take("output_scale", (1.0, 0.5))
+    take("label_smoothing", (0.0, 0.1))
     take("dtype", DTYPES)
     return Config(**fields)
 
@@ -121,38 +122,53 @@ def _draw_heads(draw: st.DrawFn, take: Any, fields: dict[str, Any], width: int, 
 
 
 @st.composite
-def batches(draw: st.DrawFn, /, config: Config, labels: bool | None = True) -> Batch:
+def batches(draw: st.DrawFn, /, config: Config, labels: bool | None = True, **fixed: Any) -> Batch:
     """Input for a model: padding left, right or nowhere in each row, repeated ids, ignored
     labels, segments, and positions counted or given.
 
     labels  whether there are labels; None: either
+    fixed   what is not drawn: padding (of each row: none, left, right); and, true or false,
+            repeats (ids of which some occur twice), positions, segments (are they given),
+            padded_labels (is padding labelled), ignored (are some labels)
     """
     generator = np.random.default_rng(draw(seeds))
     both = config.model == "encoder-decoder"
     fields: dict[str, Any] = {}
     masks = {}
+
+    def take(name: str) -> bool:
+        return bool(fixed[name] if name in fixed else draw(st.booleans()))
+
     for side in config.sides:
         prefix = "decoder_" if both and side == "decoder" else ""
         length = LENGTHS[side if both else "encoder"]
-        mask = masks[side] = draw(padding(length))
-        highest = config.vocabulary_of(side) if draw(st.booleans()) else 2  # 2: many repeats
+        mask = masks[side] = draw(padding(length, fixed.get("padding")))
+        highest = 2 if take("repeats") else config.vocabulary_of(side)  # 2: fewer than tokens
         fields[prefix + "ids"] = generator.integers(0, highest, mask.shape)
         fields[prefix + "mask"] = None if mask.all() else mask
-        if draw(st.booleans()):  # positions of the caller's own, some tokens later
+        if take("positions"):  # of the caller's own, some tokens later
             fields[prefix + "positions"] = count_positions(mask) + draw(st.integers(0, 3))
-        if config.segments and draw(st.booleans()):
+        if config.segments and take("segments"):
             fields[prefix + "segments"] = generator.integers(0, config.segments, mask.shape)
     if labels or (labels is None and draw(st.booleans())):
-        fields["labels"] = _labels(draw, generator, config, masks[config.sides[-1]])
+        found = generator.integers(0, config.vocabulary, mask.shape)
+        if not take("padded_labels"):
+            found[~mask] = IGNORED
+        if take("ignored"):
+            found = _some_ignored(draw, found)
+        fields["labels"] = found
     return Batch(**fields)
 
 
 @st.composite
-def padding(draw: st.DrawFn, /, length: int) -> Array:
-    """[B, T], True at real tokens: each row padded left, right or not at all."""
+def padding(draw: st.DrawFn, /, length: int, kinds: Sequence[str] | None = None) -> Array:
+    """[B, T], True at real tokens: each row padded left, right or not at all.
+
+    kinds  of each row; None: any
+    """
     mask = np.ones((ROWS, length), bool)
-    for row in mask:
-        where = draw(st.sampled_from(("none", "left", "right")))
+    for number, row in enumerate(mask):
+        where = kinds[number] if kinds else draw(st.sampled_from(("none", "left", "right")))
         if where != "none":
             count = draw(st.integers(1, length - 1))
             row[:count] = where == "right"
@@ -160,15 +176,15 @@ def padding(draw: st.DrawFn, /, length: int) -> Array:
     return mask
 
 
-def _labels(draw: st.DrawFn, generator: np.random.Generator, config: Config, mask: Array) -> Array:
-    """Labels at every real token, and at padding either too or not; some are ignored."""
-    labels = generator.integers(0, config.vocabulary, mask.shape)
-    if draw(st.booleans()):
-        labels[~mask] = IGNORED
-    ignored = draw(st.lists(st.integers(0, labels.size - 1), max_size=2))
+def _some_ignored(draw: st.DrawFn, labels: Array) -> Array:
+    """One label or two of those there are set to ignored, but never the last that counts."""
+    counted = np.flatnonzero(labels != IGNORED)
+    most = min(2, len(counted) - 1)
     kept = labels.copy()
-    kept.ravel()[ignored] = IGNORED
-    return labels if (kept == IGNORED).all() else kept
+    if most > 0:
+        places = st.lists(st.sampled_from(counted.tolist()), min_size=1, max_size=most, unique=True)
+        kept.ravel()[draw(places)] = IGNORED
+    return kept
 
 
 def parameters_of(config: Config, seed: int) -> dict[str, Array]:

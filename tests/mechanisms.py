@@ -1,0 +1,151 @@
+"""Every mechanism of a model and its input, in words: how a draw is told to have it, and how to
+see that it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numtx import Batch, Config
+from numtx.config_rules import ACTIVATIONS, ATTENTIONS, DTYPES, MODELS, NORMS, POSITIONS
+from numtx.ops.loss import IGNORED
+
+Fields = dict[str, Any]
+LATENT: Fields = {"key_value_latent": 3, "key_value_heads": None}
+NO_LATENT: Fields = {"key_value_latent": None, "query_latent": None}
+NORMED: Fields = {"norm": "layer", "norm_at": True}
+DECODER: Fields = {"model": "decoder-only"}
+BOTH: Fields = {"model": "encoder-decoder"}
+ROTARY: Fields = {"positions": "rotary"}
+
+# name: what is fixed of the configuration, and of the batch; all else is drawn.
+MECHANISMS: dict[str, tuple[Fields, Fields]] = {
+    **{model: ({"model": model}, {}) for model in MODELS},
+    **{f"norm {norm}": ({"norm": norm}, {}) for norm in (*NORMS, None)},
+    **{f"positions {kind}": ({"positions": kind}, {}) for kind in (*POSITIONS, None)},
+    **{activation: ({"activation": activation}, {}) for activation in ACTIVATIONS},
+    **{dtype: ({"dtype": dtype}, {}) for dtype in DTYPES},
+    "grouped heads": ({"heads": 4, "key_value_heads": 2, **NO_LATENT}, {}),
+    "multi-query": ({"heads": 4, "key_value_heads": 1, **NO_LATENT}, {}),
+    "heads as many as key/value heads": ({"heads": 2, "key_value_heads": None}, {}),
+    "d_k != d_v": ({"output_projection_at": True, "key_width": 6, "value_width": 3}, {}),
+    "d_k of its own": ({"key_width": 6}, {}),
+    "latent": (LATENT, {}),
+    "latent of the queries too": ({**LATENT, "query_latent": 5}, {}),
+    "latent, rotary": ({**LATENT, **ROTARY}, {}),
+    "score scale": ({"score_scale": 0.3}, {}),
+    "a layer beneath": ({**DECODER, "decoder_layers": 2}, {}),
+    "source vocabulary": ({**BOTH, "source_vocabulary": 13}, {}),
+    "tied output, shared embedding": ({**BOTH, "source_vocabulary": None, "tied_output": True}, {}),
+    "tied output, own embedding": ({**BOTH, "source_vocabulary": 13, "tied_output": True}, {}),
+    "untied output": ({"tied_output": False}, {}),
+    "pre-norm": ({**NORMED, "norm_place": "pre"}, {}),
+    "post-norm": ({**NORMED, "norm_place": "post"}, {}),
+    "embedding norm": ({"norm": "layer", "embedding_norm": True}, {}),
+    "norm in some sublayers": ({**NORMED, **DECODER, "norm_at": ("decoder.self_attention",)}, {}),
+    "residual in some sublayers": ({**DECODER, "residual_at": ("decoder.feed_forward",)}, {}),
+    "residual nowhere": ({"residual_at": False}, {}),
+    "W_O in some sublayers": ({**BOTH, "output_projection_at": ("encoder.self_attention",)}, {}),
+    "W_O nowhere": ({"output_projection_at": False}, {}),
+    "some biases": ({"biases": ("b_q", "b_in")}, {}),
+    "no bias": ({"biases": False}, {}),
+    "window": ({"window": 3}, {}),
+    "window of itself": ({"window": 1}, {}),
+    "decoder not causal": ({**DECODER, "causal": False}, {}),
+    "rotary, half": ({**ROTARY, "rotary_layout": "half"}, {}),
+    "rotary, interleaved": ({**ROTARY, "rotary_layout": "interleaved"}, {}),
+    "rotary, a part of d_k": ({**ROTARY, **NO_LATENT, "key_width": 4, "rotary_width": 2}, {}),
+    "learned with an offset": ({"positions": "learned", "position_offset": 2}, {}),
+    "another epsilon": ({**NORMED, "epsilon": 1e-3}, {}),
+    "label smoothing": ({"label_smoothing": 0.1}, {"labels": True}),
+    "another position base": ({"position_base": 100.0}, {}),
+    "positions given": ({}, {"positions": True}),
+    "embedding scale": ({"embedding_scale": 2.5}, {}),
+    "output scale": ({"output_scale": 0.5}, {}),
+    "segments": ({"segments": 2}, {"segments": True}),
+    "gated": ({"gated": True}, {}),
+    "padding left": ({}, {"padding": ("left", "none")}),
+    "padding right": ({}, {"padding": ("none", "right")}),
+    "padding on both sides": ({}, {"padding": ("right", "left")}),
+    "no padding": ({}, {"padding": ("none", "none")}),
+    "a fully masked row": ({**DECODER, "causal": True}, {"padding": ("none", "left")}),
+    "repeated ids": ({}, {"repeats": True}),
+    "ignored labels": ({}, {"labels": True, "ignored": True}),
+    "labels at padding": (
+        {}, {"labels": True, "padding": ("left", "right"), "padded_labels": True, "ignored": False},
+    ),
+}  # fmt: skip
+
+
+def mechanisms(config: Config, batch: Batch) -> dict[str, bool]:
+    """For every mechanism, in words, whether a model and its input have it."""
+    norms = config.norm is not None and any(
+        config.has_norm(f"{side}.{name}")
+        for side in config.sides
+        for name in config.sublayers(side)
+    )
+    places = {f"{side}.{name}" for side in config.sides for name in config.sublayers(side)}
+    masks = [m for m in (batch.mask, batch.decoder_mask) if m is not None]
+    ids = [i for i in (batch.ids, batch.decoder_ids) if i is not None]
+    valid = batch.mask if config.model != "encoder-decoder" else batch.decoder_mask
+    return {
+        **{model: config.model == model for model in MODELS},
+        **{f"norm {norm}": config.norm == norm for norm in (*NORMS, None)},
+        **{f"positions {kind}": config.positions == kind for kind in (*POSITIONS, None)},
+        **{activation: config.activation == activation for activation in ACTIVATIONS},
+        **{dtype: config.dtype == dtype for dtype in DTYPES},
+        "grouped heads": 1 < config.kv_heads < config.heads,
+        "multi-query": config.kv_heads == 1 < config.heads,
+        "heads as many as key/value heads": config.kv_heads == config.heads > 1,
+        "d_k != d_v": config.d_k != config.d_v,
+        "d_k of its own": config.heads * config.d_k != config.width,
+        "latent": config.key_value_latent is not None,
+        "latent of the queries too": config.query_latent is not None,
+        "latent, rotary": config.key_value_latent is not None and config.rotated > 0,
+        "score scale": config.score_scale is not None,
+        "a layer beneath": max(config.encoder_layers, config.decoder_layers) > 1,
+        "source vocabulary": config.source_vocabulary is not None,
+        "tied output, shared embedding": config.tied_output and config.shared_embedding,
+        "tied output, own embedding": config.tied_output and not config.shared_embedding,
+        "untied output": not config.tied_output,
+        "pre-norm": norms and config.norm_place == "pre",
+        "post-norm": norms and config.norm_place == "post",
+        "embedding norm": config.embedding_norm,
+        "norm in some sublayers": norms and not all(map(config.has_norm, places)),
+        "residual in some sublayers": 0 < sum(map(config.has_residual, places)) < len(places),
+        "residual nowhere": not any(map(config.has_residual, places)),
+        "W_O in some sublayers": 0
+        < sum(config.has_output_projection(name) for name in places & set(ATTENTIONS))
+        < len(places & set(ATTENTIONS)),
+        "W_O nowhere": not any(config.has_output_projection(n) for n in places & set(ATTENTIONS)),
+        "some biases": isinstance(config.biases, tuple) and len(config.biases) > 0,
+        "no bias": config.biases is False,
+        "window": config.window is not None,
+        "window of itself": config.window == 1,
+        "decoder not causal": config.decoder_layers > 0 and not config.causal,
+        "rotary, half": config.positions == "rotary" and config.rotary_layout == "half",
+        "rotary, interleaved": config.rotated > 0 and config.rotary_layout == "interleaved",
+        "rotary, a part of d_k": 0 < config.rotated < config.d_k
+        and config.key_value_latent is None,
+        "learned with an offset": config.position_offset > 0,
+        "another epsilon": norms and config.epsilon != 1e-5,
+        "label smoothing": batch.labels is not None and config.label_smoothing > 0.0,
+        "another position base": config.position_base != 10000.0,
+        "positions given": batch.positions is not None,
+        "embedding scale": config.embedding_scale != 1.0,
+        "output scale": config.output_scale != 1.0,
+        "segments": batch.segments is not None,
+        "gated": config.gated,
+        "padding left": any((~m[:, 0]).any() for m in masks),
+        "padding right": any((~m[:, -1]).any() for m in masks),
+        "padding on both sides": any((~m[:, 0]).any() and (~m[:, -1]).any() for m in masks),
+        "no padding": not masks,
+        "a fully masked row": bool(config.decoder_layers)
+        and config.causal
+        and valid is not None
+        and bool((~valid[:, 0]).any()),
+        "repeated ids": any(len(set(row)) < len(row) for i in ids for row in i.tolist()),
+        "ignored labels": batch.labels is not None and bool((batch.labels == IGNORED).any()),
+        "labels at padding": batch.labels is not None
+        and valid is not None
+        and bool((batch.labels[~valid] != IGNORED).any()),
+    }

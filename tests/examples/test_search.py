@@ -82,10 +82,22 @@ def test_the_story_meets_every_aim() -> None:
         assert np.abs(aim.off(trace[aim.stage])).max() <= 1.0, aim.stage
 
 
-def test_gain_and_bias_of_document_004_are_found_again() -> None:
-    gain, bias, worst = search_norm(np.array(cat.HIDDEN), 0.05, seed=SEED)
-    assert worst <= 1.0
-    assert np.allclose(gain, GAIN, atol=1e-3) and np.allclose(bias, BIAS, atol=1e-3)
+def rounds_to(rows: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> bool:
+    """Whether rows on LayerNorm's sphere, the nearest, come within half a printed unit of these."""
+    y, _ = norm_forward((rows - bias) / gain, gain, bias, 1e-5, True)
+    return bool(np.abs(y - rows).max() <= 0.05)
+
+
+def test_gain_and_bias_of_document_004_are_right_and_such_are_found_again() -> None:
+    """Three thousand steps of descent blow up a last bit of a product: another machine's search
+    ends at another pair, and each pair is held to what it is to do."""
+    hidden = np.array(cat.HIDDEN)
+    assert rounds_to(hidden, np.array(GAIN), np.array(BIAS))
+    gain, bias, worst = search_norm(hidden, 0.05, seed=SEED)
+    assert worst <= 1.0 and rounds_to(hidden, gain, bias)
+    assert not rounds_to(hidden, -gain[::-1], bias) and not rounds_to(hidden, gain, bias + 0.5)
+    again = search_norm(hidden, 0.05, seed=SEED)
+    assert np.array_equal(again[0], gain) and np.array_equal(again[1], bias)
 
 
 @pytest.mark.parametrize("cached", [False, True])

@@ -23,7 +23,8 @@ from .decoding.beam import BeamStep, beam_search
 from .decoding.generate import Step, generate
 from .shapes import Array, parse
 from .small_repr import small_repr
-from .stages.resolve import Graph, Stage, resolve
+from .stages.graph import Graph, Stage
+from .stages.resolve import resolve
 from .tap import Tap
 
 # How the products of a decoder are put together; cross-attention's stand by themselves.

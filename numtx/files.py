@@ -210,6 +210,27 @@ class Header(NamedTuple):
     dtype: np.dtype[Any]
 
 
+class LazyArrays(Mapping[str, Array]):
+    """Arrays of a file by name, read anew whenever one is asked for; read-only."""
+
+    def __init__(self, file: NpzFile, names: Mapping[str, str]) -> None:
+        self.file, self.names = file, names
+
+    def __getitem__(self, name: str) -> Array:
+        array = self.file.read(self.names[name])
+        array.setflags(write=False)
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+
 class NpzFile:
     """An `.npz` file opened for reading: headers at once, data on demand, never pickles.
 
@@ -264,6 +285,14 @@ class NpzFile:
                 "save plain numbers"
             )
         return Header(tuple(shape), dtype)
+
+    def arrays(self, names: Mapping[str, str] | None = None) -> LazyArrays:
+        """The arrays, each read when it is asked for, while the file stays open.
+
+        names  what an array is called, and its name in the file; None: all, as they are called
+        """
+        own = {name: name for name in self.headers} if names is None else names
+        return LazyArrays(self, own)
 
     def read(self, name: str) -> Array:
         """The data of an array."""

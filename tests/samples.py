@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 
 from numtx.parameters import parameter_shapes
 
@@ -56,15 +55,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "output_projection_at": False, "biases": False,
     },
 }  # fmt: skip
-
-
-LATENTS = "decoder, latents, rotary, smoothed"
-
-
-def known_fault(names: Iterable[str], fault: str) -> list[Any]:
-    """The names as parameters of a test, of which the latents are known to fail."""
-    failing = pytest.mark.xfail(reason=fault, strict=True)
-    return [pytest.param(name, marks=failing) if name == LATENTS else name for name in names]
 
 
 def random_parameters(config: Any, seed: int = 0) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ..stages.cells import Number
-from ..stages.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
-from ..stages.resolve import Graph
+from ..oracle.cells import Single
+from ..oracle.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
+from ..stages.graph import Graph
 from .grid import clean
 from .headings import leaf_name, say
 from .numbers import fixed
@@ -136,7 +136,7 @@ def _steps(part: Explanation, names: Names, style: Style, left: int) -> Iterator
         yield f"  {own}: {note}"
 
 
-def _number(x: Number, style: Style) -> str:
+def _number(x: Single, style: Style) -> str:
     """Two decimals more than a table shows, or three digits of what is smaller; all with --full."""
     if style.full or not isinstance(x, float):
         return exact(x)
@@ -148,12 +148,12 @@ def _number(x: Number, style: Style) -> str:
 
 def _rounding(chain: Sequence[Explanation], style: Style) -> Iterator[str]:
     """What a reader gets who calculates with the rounded numbers of the tables."""
-    known: dict[Number, Number] = {}
+    known: dict[Single, Single] = {}
 
-    def rounded(x: Number) -> str:
+    def rounded(x: Single) -> str:
         return exact(known.get(x, round(x, style.precision)) if isinstance(x, float) else x)
 
-    got: Number = 0.0
+    got: Single = 0.0
     for part in chain:
         if not part.steps:
             return

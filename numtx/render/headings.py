@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ..config import Config
+from ..oracle.operations import OPERATIONS
 from ..shapes import parse
 from ..stages.catalogue import Text
-from ..stages.resolve import Stage
+from ..stages.graph import Stage
 from .numbers import shape_text
 
 SIDES = {"encoder": Text("编码器", "Encoder"), "decoder": Text("解码器", "Decoder")}
@@ -75,21 +76,22 @@ def shape_arithmetic(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
     shape = shapes[stage.name]
     if any(source not in shapes for source in stage.inputs if not source.startswith("inputs/")):
         return shape_text(_bare(stage.axes, shape))
-    if stage.operation == "contract" and len(parse(stage.specification).operands) > 1:
-        return _product(stage, shapes)
     result = shape_text(_bare(stage.axes, shape))
-    if stage.operation == "add" and len(stage.inputs) > 1:
+    heading = OPERATIONS[stage.operation].heading
+    operands = parse(stage.specification).operands
+    if heading == "·" and len(operands) > 1:
+        return _product(stage, shapes)
+    if heading == "+" and len(stage.inputs) > 1:
         return " + ".join([result] * len(stage.inputs)) + f" = {result}"
-    if stage.operation == "append":
-        operands = zip(parse(stage.specification).operands, stage.inputs, strict=False)
-        parts = [shape_text(_bare(axes, shapes[name])) for axes, name in operands]
+    if heading == ";":
+        pairs = zip(operands, stage.inputs, strict=False)
+        parts = [shape_text(_bare(axes, shapes[name])) for axes, name in pairs]
         return f"[{'; '.join(parts)}] = {result}"
-    if stage.operation == "multiply":
+    if heading == "*":
         return f"{result} * {result} = {result}"
-    if stage.operation in ("pick", "mean"):
-        source = shape_text(shapes[stage.inputs[0]][1:])
-        return f"{source} -> {result}"
-    if stage.operation == "lookup" and len(stage.inputs) > 1:
+    if heading == "row":  # of each row, but for the batch
+        return f"{shape_text(shapes[stage.inputs[0]][1:])} -> {result}"
+    if heading == "table" and len(stage.inputs) > 1:
         return f"{shape_text(shapes[stage.inputs[1]])} -> {result}"
     return result
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..shapes import Array
 from ..stages.catalogue import Text
-from ..stages.resolve import Stage
+from ..stages.graph import Stage
 from .grid import corners, matrices
 from .numbers import MASKED, cell, summary
 from .stage_grid import CORNER, LARGEST, NO_MARKS, Marks, StageGrids

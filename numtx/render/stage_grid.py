@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..shapes import Array
-from ..stages.resolve import Stage
+from ..stages.graph import Stage
 from .grid import Grid, clean, corners, matrices
 from .numbers import MASKED, cell
 from .paint import PLAIN, Painter

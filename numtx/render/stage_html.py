@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from ..shapes import Array
-from ..stages.resolve import Stage
+from ..stages.graph import Stage
 from .grid import Grid
 from .headings import say, shape_arithmetic
 from .numbers import cell, summary

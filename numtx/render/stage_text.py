@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..shapes import Array
 from ..stages.catalogue import Text
-from ..stages.resolve import Stage
+from ..stages.graph import Stage
 from .grid import grid_text
 from .headings import leaf_name, say, shape_arithmetic
 from .numbers import MASKED, cell, decimals_for, summary

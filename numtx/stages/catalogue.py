@@ -18,11 +18,6 @@ from typing import NamedTuple
 
 from ..small_repr import small_repr
 
-OPERATIONS = (
-    "given", "lookup", "contract", "add", "multiply", "scale", "mask", "softmax", "log_softmax",
-    "norm", "activation", "rotate", "append", "last", "pick", "mean", "exp", "allowed",
-)  # fmt: skip
-
 
 @small_repr()
 class Text(NamedTuple):

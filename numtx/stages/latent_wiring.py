@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from . import catalogue as c
 
 if TYPE_CHECKING:
-    from .resolve import Stage, _Wiring
+    from .graph import Stage
+    from .resolve import _Wiring
 
 
 def latent_attention(wiring: _Wiring, place: str, start: str) -> Iterator[Stage]:
@@ -61,8 +62,8 @@ def latent_attention(wiring: _Wiring, place: str, start: str) -> Iterator[Stage]
     yield stage(place, products, roles, t=side, s=other)
     yield from wiring.looking(place, other, config.latent_scale, turned)
     if cached:
-        yield stage(place, c.LATENT_CONTEXT, t=side)
+        yield stage(place, c.LATENT_CONTEXT, t=side, selective=True)
         yield stage(place, c.UP_CONTEXT, t=side)
     else:
-        yield stage(place, c.CONTEXT, roles, t=side)
+        yield stage(place, c.CONTEXT, roles, t=side, selective=True)
     yield wiring.merged(place)

@@ -2,101 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
 
 from ..config import Config
-from ..errors import StageError, nearest
 from ..parameters import parameter_shapes
-from ..shapes import parse, shape_of
-from ..small_repr import small_repr
 from . import catalogue as c
 from .catalogue import Leaf
 from .formulas import formula_of
+from .graph import Graph, Stage
 from .latent_wiring import latent_attention
 
-
-@small_repr()
-class Stage(NamedTuple):
-    """One stage of one model: a leaf with its inputs found and its numbers filled in.
-
-    inputs are names of stages, `parameters/NAME`, or `inputs/NAME` (token counts from outside).
-    sides says for the axis letters t and s which stack's tokens they run over ("last": only
-    over the last column).
-    """
-
-    name: str
-    leaf: Leaf
-    inputs: tuple[str, ...]
-    formula: str
-    sides: Mapping[str, str]
-    attributes: Mapping[str, Any]
-
-    @property
-    def operation(self) -> str:
-        return self.leaf.operation
-
-    @property
-    def specification(self) -> str:
-        return self.leaf.specification
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """The axis letters of the stage's array."""
-        return parse(self.leaf.specification).result
-
-
-@small_repr("stages", "config")
-class Graph:
-    """The stages of a model in order of computation, and the sizes of its axis letters."""
-
-    def __init__(self, config: Config, stages: Iterable[Stage]) -> None:
-        self.config = config
-        self.stages: dict[str, Stage] = {}
-        for stage in stages:
-            assert stage.name not in self.stages, stage.name
-            self.stages[stage.name] = stage
-        self.sizes = {
-            "h": config.heads, "g": config.kv_heads, "k": config.d_k, "c": config.d_v,
-            "d": config.width, "f": config.hidden, "v": config.vocabulary,
-        }  # fmt: skip
-        if config.key_value_latent is not None:
-            self.sizes |= {
-                "r": config.key_value_latent, "q": config.query_latent or 0, "p": config.rotated,
-                "e": config.d_k + config.rotated, "z": config.key_value_latent + config.rotated,
-            }  # fmt: skip
-
-    def __iter__(self) -> Iterator[Stage]:
-        return iter(self.stages.values())
-
-    def __len__(self) -> int:
-        return len(self.stages)
-
-    def __getitem__(self, name: str) -> Stage:
-        if name not in self.stages:
-            raise StageError(f"stage {name!r} does not exist; {nearest(name, self.stages)}")
-        return self.stages[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.stages
-
-    @cached_property
-    def consumers(self) -> Mapping[str, tuple[Stage, ...]]:
-        """For each source, the stages that read it."""
-        found: dict[str, list[Stage]] = {}
-        for stage in self:
-            for source in dict.fromkeys(stage.inputs):
-                found.setdefault(source, []).append(stage)
-        return {name: tuple(stages) for name, stages in found.items()}
-
-    def shape(self, name: str, batch: int, lengths: Mapping[str, int]) -> tuple[int, ...]:
-        """The shape of a stage for so many rows and tokens per side."""
-        stage = self[name]
-        sizes = {**self.sizes, "b": batch}
-        for letter, side in stage.sides.items():
-            sizes[letter] = 1 if side.rpartition(".")[2] == "last" else lengths[side]
-        return shape_of(stage.axes, sizes)
+JUNK = {"float64": 2.0**128, "float32": 2.0**16}
 
 
 @lru_cache(maxsize=64)
@@ -191,7 +109,9 @@ class _Wiring:
         yield self.stage(side, c.TOKENS, t=side)
         table = "embedding" if config.shared_embedding else f"{side}.embedding"
         rows = {"@table": f"parameters/{table}"}
-        yield self.stage(side, c.EMBEDDING, rows, t=side, valid=self.named(f"{side}.mask"))
+        # Under padding, what is larger than this counts as 0: see `ops.lookup`.
+        hidden: dict[str, Any] = {"valid": self.named(f"{side}.mask"), "junk": JUNK[config.dtype]}
+        yield self.stage(side, c.EMBEDDING, rows, t=side, **hidden)
         summands = [self.named(f"{side}.embedding")]
         if config.embedding_scale != 1.0:
             yield self.stage(side, c.SCALED_EMBEDDING, t=side, factor=config.embedding_scale)
@@ -280,7 +200,7 @@ class _Wiring:
         }
         yield self.stage(place, c.PRODUCTS, roles, t=side, s=other)
         yield from self.looking(place, other, config.scale, False)
-        yield self.stage(place, c.CONTEXT, roles, t=side)
+        yield self.stage(place, c.CONTEXT, roles, t=side, selective=True)
         yield self.merged(place)
 
     def turning(self, side: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -309,7 +229,10 @@ class _Wiring:
             "window": self.config.window if own else None,
             "positions": positions,
         }
-        yield self.stage(place, c.SCORES, **tokens, factor=factor, apart=apart)
+        root = None
+        if self.config.score_scale is None:
+            root = self.config.d_k + (self.config.rotated if apart else 0)
+        yield self.stage(place, c.SCORES, **tokens, factor=factor, apart=apart, root=root)
         yield self.stage(place, c.ATTENTION_MASK, {"@valid": valid}, **tokens, **rule)
         yield self.stage(place, c.MASKED_SCORES, **tokens)
         yield self.stage(place, c.WEIGHTS, **tokens)

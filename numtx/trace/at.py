@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
 from ..config import Config
+from ..oracle.oracle import Oracle
 from ..shapes import Array
-from ..stages.resolve import Graph, Stage
-from .recompute import Value, recompute
+from ..stages.graph import Graph, Stage
 
 Forms: TypeAlias = Iterator[tuple[str, Array | None]]  # a mistake in each of its forms
 Candidates: TypeAlias = Array | Forms | None
 FEWEST = 10  # numbers that differ from one another, for a cause with a number fitted to them
 
 
+def layered(*arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Arrays by name, those of the first mapping that has them."""
+    return ChainMap(*cast("list[dict[str, Array]]", arrays))
+
+
+def recompute(graph: Graph, stage: Stage, arrays: Mapping[str, Array]) -> Array:
+    """A whole stage once more by its formula, in float64, from arrays that may be another's.
+
+    Raises `ValueError` or `IndexError` where their shapes do not go together.
+    """
+    return Oracle(graph, arrays, float(np.finfo(np.float64).eps)).plain(stage)
+
+
 class At(NamedTuple):
-    """A stage, its inputs, and what else may have been taken by mistake."""
+    """A stage, and all arrays by name: its inputs, and what may have been taken by mistake."""
 
     graph: Graph
     stage: Stage
-    inputs: list[Array]
-    value: Value  # any stage or parameter by name
+    arrays: Mapping[str, Array]
     got: Array  # what the file has
+
+    @property
+    def inputs(self) -> list[Array]:
+        return [self.value(name) for name in self.stage.inputs]
+
+    def value(self, name: str) -> Array:
+        """Any stage or parameter; floating numbers in float64, whatever their type."""
+        array = self.arrays[name]
+        return array.astype(np.float64) if array.dtype.kind == "f" else array
 
     @property
     def config(self) -> Config:
@@ -32,10 +54,11 @@ class At(NamedTuple):
 
     def again(self, changed: Mapping[int, Array | None] | None = None, **attributes: Any) -> Array:
         """The stage with other inputs (None: left out) or other numbers of its formula."""
-        inputs = {**dict(enumerate(self.inputs)), **(changed or {})}
-        given = [x for _, x in sorted(inputs.items()) if x is not None]
-        stage = self.stage._replace(attributes={**self.stage.attributes, **attributes})
-        return recompute(self.graph, stage, given, self.value)
+        names = dict(enumerate(self.stage.inputs))
+        arrays = {names[k]: x for k, x in (changed or {}).items() if x is not None}
+        kept = tuple(name for k, name in names.items() if (changed or {}).get(k, True) is not None)
+        stage = self.stage._replace(inputs=kept, attributes={**self.stage.attributes, **attributes})
+        return recompute(self.graph, stage, layered(arrays, self.arrays))
 
     def near(self, leaf: str) -> Array | None:
         """A sibling stage, or a parameter of the same sublayer."""

@@ -10,7 +10,6 @@ import numpy as np
 from ..ops.softmax import softmax_forward
 from ..shapes import Array
 from .at import At, Candidates, Forms
-from .recompute import allowed
 
 
 def transposed(at: At) -> Forms:
@@ -118,8 +117,11 @@ def masks(at: At) -> Iterator[tuple[str, Array]]:
     queries = at.got.shape[2]
 
     def mask(keys: Array = valid, **changes: Any) -> Array:
-        attributes = {**stage.attributes, **changes}
-        return allowed(stage._replace(attributes=attributes), keys, at.value)
+        return at._replace(stage=stage).again({0: keys}, **changes)
+
+    def shifted(by: int) -> Array:
+        seen = np.tri(queries, valid.shape[1], valid.shape[1] - queries + by, dtype=bool)
+        return np.asarray(mask(causal=False) & seen)
 
     right = mask()
     yield "inverted", ~right
@@ -132,8 +134,8 @@ def masks(at: At) -> Iterator[tuple[str, Array]]:
             mask(np.ones_like(valid)) & valid.astype(bool)[:, None, :, None],
         )
     if stage.attributes["causal"]:
-        yield "shifted by one: sees one token too many", mask(shift=1)
-        yield "shifted by one: does not see itself", mask(shift=-1)
+        yield "shifted by one: sees one token too many", shifted(1)
+        yield "shifted by one: does not see itself", shifted(-1)
         yield "not causal", mask(causal=False)
         later = mask(causal=False) & np.triu(np.ones(right.shape[-2:], bool))
         yield "causal the wrong way round", later

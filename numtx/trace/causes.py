@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..shapes import Array
-from ..stages.resolve import Stage
+from ..stages.graph import Stage
 from . import attention_mistakes as a
 from . import other_mistakes as o
 from .at import At, Candidates

@@ -7,7 +7,7 @@ or a part of them, in its own precision and layout (`fit`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,15 +15,18 @@ import numpy as np
 
 from ..errors import TraceError, nearest
 from ..files import NpzFile
+from ..oracle.oracle import Oracle
 from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..small_repr import small_repr
-from ..stages.resolve import Graph, Stage
+from ..stages.graph import Graph, Stage
+from .at import layered
 from .diagnose import Found, Patient, diagnose
-from .files import load_trace
-from .fit import fit
+from .files import open_trace
+from .fit import Fitted, fit
 from .gradient_terms import GradientTerms
 from .trace import Trace
+from .weigh import Bounds, root_mean_square, weigh
 
 # Relative to the sum of absolute terms of a cell (or to its array's root mean square, where
 # that is more), for two whole runs in the coarser of their two types. For a gradient that has
@@ -121,24 +124,22 @@ class Comparison(NamedTuple):
 
 def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:
     """A side from a file: a trace, or any `.npz` of arrays; `names` renames its arrays."""
-    with NpzFile(path) as file:
-        trace = load_trace(path) if "meta" in file.headers and not names else None
-        known: dict[str, Array] = {}
-        if trace is not None:
-            known = {**trace.arrays, **{f"grad/{n}": a for n, a in trace.gradients.items()}}
-        arrays = {n: file.read(n) for n in file.headers if n != "meta" and n not in known}
+    file = NpzFile(path)  # stays open: an array is read when it is compared
+    trace = open_trace(file) if "meta" in file.headers and not names else None
+    headers = {name: header for name, header in file.headers.items() if name != "meta"}
     for theirs in names or {}:
-        if theirs not in arrays:
-            raise TraceError(f"{path}: --map names {theirs!r}; {nearest(theirs, arrays)}")
-    renamed: dict[str, Array] = {}
-    for theirs, array in arrays.items():
+        if theirs not in headers:
+            raise TraceError(f"{path}: --map names {theirs!r}; {nearest(theirs, headers)}")
+    renamed: dict[str, str] = {}
+    for theirs, header in headers.items():
         name = (names or {}).get(theirs, theirs)
         if name in renamed:
             raise TraceError(f"{path}: two arrays are called {name!r} after --map")
-        if array.dtype.kind not in "fiub":
-            raise TraceError(f"{path}: {theirs!r} is {array.dtype}; numbers are needed")
-        renamed[name] = array
-    return Side(str(path), {**known, **renamed}, trace)
+        if header.dtype.kind not in "fiub":
+            raise TraceError(f"{path}: {theirs!r} is {header.dtype}; numbers are needed")
+        renamed[name] = theirs
+    arrays: Mapping[str, Array] = file.arrays(renamed)
+    return Side(str(path), arrays if trace is None else layered(arrays, trace.inputs), trace)
 
 
 def compare(first: Side, second: Side, tolerance: float | None = None) -> Comparison:
@@ -173,8 +174,11 @@ class _Comparing:
         if self.trace:
             self.parameters = [f"parameters/{n}" for n in parameter_shapes(self.trace.config)]
         self.gradients = self.backwards()
-        self.fitted: dict[str, Array] = {}
-        self.oracle = first.trace.oracle() if first.trace else None
+        self.fitted: dict[str, None] = {}
+        self.oracle: Oracle | None = None
+        if first.trace is not None:
+            eps = float(np.finfo(first.trace.config.dtype).eps)
+            self.oracle = Oracle(first.trace.graph, first.arrays, eps)
         self.terms: dict[float, GradientTerms] = {}
 
     def backwards(self) -> list[str]:
@@ -239,21 +243,23 @@ class _Comparing:
         if self.graph is None or self.first.trace is None or name not in self.fitted:
             return []
         tolerance = self.tolerance_of(self.first.arrays[name], self.second.arrays[name])
-        own = dict(self.fitted)
-        own.update({n: a for n, a in self.second.arrays.items() if n.startswith("inputs/")})
-        patient = Patient(self.graph, self.graph[name], own, self.first.arrays, tolerance)
+        patient = Patient(self.graph, self.graph[name], _Own(self), self.first.arrays, tolerance)
         return diagnose(patient)
 
     def stage(self, name: str) -> Stage | None:
         bare = name.removeprefix("grad/")
         return self.graph[bare] if self.graph is not None and bare in self.graph else None
 
-    def difference(self, name: str) -> Difference:
+    def fit(self, name: str) -> tuple[Array, Array, Fitted | None]:
+        """What is expected, what the second side has, and that brought into shape."""
         expected, got = self.first.arrays[name], self.second.arrays[name]
         stage = self.stage(name)
-        is_parameter = name.removeprefix("grad/").startswith("parameters/")
         leaf = stage.leaf.name if stage and not name.startswith("grad/") else ""
-        fitted = fit(got, expected, stage.axes if stage else (), leaf)
+        return expected, got, fit(got, expected, stage.axes if stage else (), leaf)
+
+    def difference(self, name: str) -> Difference:
+        expected, got, fitted = self.fit(name)
+        is_parameter = name.removeprefix("grad/").startswith("parameters/")
         if fitted is None:
             note = f"shape {got.shape}; {expected.shape} was expected"
             if is_parameter and got.shape == expected.shape[::-1]:
@@ -262,20 +268,16 @@ class _Comparing:
         note = fitted.note
         if is_parameter:
             note = _transposed(expected, fitted.array) or note
-        self.fitted[name] = fitted.array
-        expected = fitted.expected
-        relative = self.relative(name, expected, fitted.array, self.tolerance_of(expected, got))
-        beyond = int(np.count_nonzero(relative > 1.0))
-        order = np.argsort(-relative, axis=None, kind="stable")[: min(5, beyond)]
+        self.fitted[name] = None
+        expected, tolerance = fitted.expected, self.tolerance_of(expected, got)
+        found = weigh(expected, fitted.array, tolerance, self.bounds(name, expected, tolerance))
         worst = []
-        for offset in order.tolist():
+        for offset in found.worst:
             cell = tuple(int(i) for i in np.unravel_index(offset, expected.shape))
             worst.append(CellPair(cell, expected[cell].item(), fitted.array[cell].item()))
-        largest = _apart(expected, fitted.array)
         return Difference(
-            name, expected.size, beyond, float(largest.max(initial=0.0)),
-            float(relative.max(initial=0.0)), tuple(worst), note,
-        )  # fmt: skip
+            name, expected.size, found.beyond, found.largest, found.relative, tuple(worst), note
+        )
 
     def tolerance_of(self, expected: Array, got: Array) -> float:
         """The tolerance of two arrays: that of the coarser type; whole numbers are exact."""
@@ -284,21 +286,33 @@ class _Comparing:
         kinds = [str(x.dtype) for x in (expected, got) if x.dtype.kind == "f"]
         return max((TOLERANCES.get(kind, 1e-10) for kind in kinds), default=0.0)
 
-    def relative(self, name: str, expected: Array, got: Array, tolerance: float) -> Array:
-        """Differences in units of what is tolerated."""
-        apart = _apart(expected, got)
-        if expected.dtype.kind != "f":
-            return np.where(apart > 0.0, np.inf, 0.0)
-        finite = np.where(np.isfinite(expected), expected.astype(np.float64), 0.0)
-        typical = math.sqrt(np.mean(finite * finite)) if finite.size else 0.0
-        size = np.maximum(np.abs(finite), typical)
-        size = np.maximum(size, self.magnitudes(name, expected.shape))
-        if name.startswith("grad/") and (apart > tolerance * size).any():
-            terms = self.terms_of(name.removeprefix("grad/"), tolerance)
-            if typical <= math.sqrt(tolerance) * terms:
-                size = np.maximum(size, terms)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(apart == 0.0, 0.0, apart / (tolerance * size + 1e-300))
+    def bounds(self, name: str, expected: Array, tolerance: float) -> Bounds:
+        """What a stage's cells are weighed by besides their numbers: the oracle's bounds, where
+        that is not much work; for a gradient whose terms cancel, the size of these."""
+        if name.startswith("grad/"):
+            terms: list[float] = []
+
+            def of_terms(places: Array) -> float:
+                if not terms:
+                    found = self.terms_of(name.removeprefix("grad/"), tolerance)
+                    typical = root_mean_square(expected.reshape(-1))
+                    terms.append(found if typical <= math.sqrt(tolerance) * found else 0.0)
+                return terms[0]
+
+            return of_terms
+
+        def of_oracle(places: Array) -> Array | float:
+            trace, oracle = self.first.trace, self.oracle
+            if trace is None or oracle is None or name not in trace:
+                return 0.0
+            stage = trace.graph[name]
+            if not oracle.has(stage) or oracle.cells(name).shape != expected.shape:
+                return 0.0
+            if oracle.reads(stage) * places.size > ORACLE_CELLS:
+                return 0.0
+            return oracle.recomputed(stage, places)[1]
+
+        return of_oracle
 
     def terms_of(self, name: str, tolerance: float) -> float:
         """The size of the terms of a gradient of the trace."""
@@ -309,30 +323,33 @@ class _Comparing:
             self.terms[tolerance] = GradientTerms(trace, self.oracle, tolerance)
         return self.terms[tolerance].of(name)
 
-    def magnitudes(self, name: str, shape: Sequence[int]) -> Array | float:
-        """The oracle's sums of absolute terms, where that is not much work."""
-        trace = self.first.trace
-        if trace is None or self.oracle is None or name not in trace:
-            return 0.0
-        if trace[name].shape != tuple(shape):
-            return 0.0
-        oracle, stage = self.oracle, trace.graph[name]
-        if not oracle.has(stage) or stage.operation == "given":
-            return 0.0
-        reads = len(oracle.cell(name, (0,) * len(shape)).reads)
-        if reads * math.prod(shape) > ORACLE_CELLS:
-            return 0.0
-        cells = [oracle.cell(name, index).magnitude for index in np.ndindex(*shape)]
-        return np.array(cells).reshape(shape)
 
+class _Own(Mapping[str, Array]):
+    """The arrays of the second side that were compared, in the first side's shapes, and the
+    counts that its run was given."""
 
-def _apart(a: Array, b: Array) -> Array:
-    """Absolute differences; 0 between equal infinities and between NaNs."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(a - b)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    return np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart))
+    def __init__(self, comparing: _Comparing) -> None:
+        self.comparing = comparing
+        counts = (name for name in comparing.second.arrays if name.startswith("inputs/"))
+        self.names = {**comparing.fitted, **dict.fromkeys(counts)}
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self.names:
+            raise KeyError(name)
+        if name not in self.comparing.fitted:
+            return self.comparing.second.arrays[name]
+        fitted = self.comparing.fit(name)[2]
+        assert fitted is not None
+        return fitted.array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
 
 
 def _transposed(expected: Array, got: Array) -> str:

@@ -9,10 +9,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ..shapes import Array
-from ..stages.resolve import Graph, Stage
-from .at import At, can_fit
+from ..stages.graph import Graph, Stage
+from .at import At, can_fit, layered, recompute
 from .causes import CAUSES, Cause
-from .recompute import recompute
 
 MOST_CELLS = 20_000_000  # of stages missing in the file, through which a mistake is followed
 
@@ -46,8 +45,13 @@ class Patient:
         self.own, self.reference = own, reference
         self.got = own[stage.name]
 
+    @cached_property
+    def arrays(self) -> Mapping[str, Array]:
+        """The file's own arrays, and those of the reference behind them."""
+        return layered(self.own, self.reference)
+
     def value(self, name: str) -> Array:
-        return self.own[name] if name in self.own else self.reference[name]
+        return self.arrays[name]
 
     @cached_property
     def before(self) -> list[Stage]:
@@ -66,21 +70,13 @@ class Patient:
 
     def at(self, stage: Stage, changed: Mapping[str, Array]) -> At:
         """A stage as a mistake finds it, after changes of what leads to it."""
-
-        def value(name: str) -> Array:
-            return changed[name] if name in changed else self.value(name)
-
-        inputs = [value(name) for name in stage.inputs]
-        return At(self.graph, stage, inputs, value, self.value(stage.name))
+        return At(self.graph, stage, layered(changed, self.arrays), self.value(stage.name))
 
     def followed(self, changed: Mapping[str, Array], mend: Mend | None = None) -> Array | None:
         """The stage after changes of what leads to it, everything between computed rightly;
         `mend` may put another value in place of a stage's."""
         values = dict(changed)
-
-        def value(name: str) -> Array:
-            return values[name] if name in values else self.value(name)
-
+        arrays = layered(values, self.arrays)
         for stage in (*self.before, self.stage) if changed else (self.stage,):
             is_last = stage.name == self.stage.name
             touched = any(name in values for name in stage.inputs)
@@ -89,12 +85,13 @@ class Patient:
             found = None if mend is None else mend(stage, values)
             if found is None and not (is_last or touched):
                 continue
-            try:
-                if found is None:
-                    inputs = [value(name) for name in stage.inputs]
-                    found = recompute(self.graph, stage, inputs, value)
-            except (ValueError, KeyError):  # shapes that do not go together, or no input
-                return None
+            if found is None:
+                if any(name not in arrays for name in stage.inputs):
+                    return None
+                try:
+                    found = recompute(self.graph, stage, arrays)
+                except (ValueError, IndexError):  # shapes that do not go together
+                    return None
             values[stage.name] = found
         return values[self.stage.name]
 

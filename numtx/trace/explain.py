@@ -8,33 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import StageError, nearest
+from ..oracle.explanation import Explanation, Expression, Many, Step, shown_index
+from ..oracle.gradients import Reader, consumers
+from ..oracle.oracle import Oracle
+from ..oracle.writing import arithmetic, cells_of, near
 from ..shapes import Array
-from ..stages.arithmetic import arithmetic, near
-from ..stages.consumers import Share, consumers
-from ..stages.explanation import Explanation, Expression, Many, Step, shown_index
-from ..stages.oracle import Oracle
 from .trace import Trace
 
 LIMIT = 60  # explanations of one cell, unless more are asked for
-
-# What d(consumer) / d(cell) is, operation by operation.
-PARTIALS = {
-    "contract": "the other factor of each product",
-    "lookup": "1 where the row was looked up",
-    "add": "1",
-    "multiply": "the other factor",
-    "scale": "the factor",
-    "mask": "1 where the mask is 1",
-    "softmax": "A_j * ([i = j] - A_i)",
-    "log_softmax": "[i = j] - P_i",
-    "norm": "gain / deviation * ([i = j] - 1/d - n_i * n_j / d); for gain n_j, for bias 1",
-    "activation": "the slope of the activation",
-    "rotate": "cosine and sine of the angle",
-    "append": "1",
-    "last": "1",
-    "pick": "minus the share of the word in the target",
-    "mean": "1 / number of counted labels",
-}
 
 
 class Address(NamedTuple):
@@ -126,7 +107,7 @@ class _Explainer:
         trace, cells = self.trace, self.oracle.cells(name)
         offset = cells.offset(index)
         self.seen.add((name, offset))
-        recorded = cells.flat[offset]
+        recorded = cells.value(offset)
         if name not in trace.graph:
             kind = "a parameter" if name.startswith("parameters/") else "a count of the input"
             return Explanation(name, index, "value", recorded, "", (), (f"{kind}: given",))
@@ -137,14 +118,7 @@ class _Explainer:
             note = f"cannot be recomputed: {', '.join(missing)} was not recorded"
             return Explanation(name, index, "value", recorded, stage.formula, (), (note,), pinned)
         steps, notes = arithmetic(self.oracle, stage, index)
-        reads = [] if stage.operation == "given" else self.oracle.cell(name, index).reads
-        onward = list(
-            dict.fromkeys(
-                (read.source, read.offset)
-                for read in reads
-                if read.source in trace.graph and (read.partial or stage.operation == "mask")
-            )
-        )
+        onward = [key for key in cells_of(steps) if key[0] in trace.graph]
         floats = [x for x in onward if trace[x[0]].dtype.kind == "f"]
         sources: list[Explanation] = []
         if depth > 1:
@@ -176,7 +150,7 @@ class _Explainer:
         trace = self.trace
         recorded = trace.grad(name)[index].item()
         self.seen.add((name, self.oracle.cells(name).offset(index)))
-        groups: dict[str, list[Share]] = {}
+        groups: dict[str, list[Reader]] = {}
         for share in consumers(self.oracle, name, index):
             if share.stage.name in trace.gradients and not self.is_pinned(share):
                 groups.setdefault(share.stage.name, []).append(share)
@@ -223,12 +197,12 @@ class _Explainer:
             tuple(sources),
         )  # fmt: skip
 
-    def is_pinned(self, share: Share) -> bool:
+    def is_pinned(self, share: Reader) -> bool:
         pins = self.trace.pins.get(share.stage.name)
         return pins is not None and bool(pins[share.cell])
 
     def share_step(
-        self, left: str, name: str, consumer: str, shares: list[Share], notes: list[str]
+        self, left: str, name: str, consumer: str, shares: list[Reader], notes: list[str]
     ) -> Step:
         """What reaches a cell through one stage."""
         gradient = self.trace.grad(consumer)
@@ -241,9 +215,8 @@ class _Explainer:
         where = shown_index(gradient.shape, shares[0].cell)
         if len(shares) > 1:
             where += f" and {len(shares) - 1} more"
-        symbols = (
-            f"{near(consumer, name)}{where}: gradient * ({PARTIALS[shares[0].stage.operation]})"
-        )
+        partial = f"d {near(consumer, name).rpartition('.')[2]} / d {name.rpartition('.')[2]}"
+        symbols = f"{near(consumer, name)}{where}: gradient * {partial}"
         if not terms:
             return Step(left, symbols, (("0.0",),), 0.0)
         products: tuple[Expression, ...] = tuple((g * p,) for g, p in pairs if g and p)

@@ -8,6 +8,7 @@ text of a JSON object as a uint8 array.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from ..config import Config
 from ..errors import ConfigError, TraceError
-from ..files import NpzFile, write_npz
+from ..files import LazyArrays, NpzFile, write_npz
 from ..shapes import AXIS_NAMES, Array
 from ..strict_json import read_json
 from .trace import Trace
@@ -36,41 +37,52 @@ def save_trace(trace: Trace, path: str | Path) -> None:
 def load_trace(path: str | Path) -> Trace:
     """Read a trace that `save_trace` wrote. Raises `FileError` or `TraceError`."""
     with NpzFile(path) as file:
-        if "meta" not in file.headers:
-            raise TraceError(f"{path}: has no `meta`, so it is arrays but not a trace of numtx")
-        meta = _read_meta(str(path), file.read("meta"))
-        arrays = {name: file.read(name) for name in file.headers if name != "meta"}
+        names = _names(file)
+        return _trace(file, {part: dict(file.arrays(own)) for part, own in names.items()})
+
+
+def open_trace(file: NpzFile) -> Trace:
+    """The same of a file that stays open: each array is read when it is asked for."""
+    return _trace(file, {part: file.arrays(own) for part, own in _names(file).items()})
+
+
+def _names(file: NpzFile) -> dict[str, dict[str, str]]:
+    """What stands in a trace file: gradients, parameters and values, by their own names."""
+    found: dict[str, dict[str, str]] = {"grad/": {}, "parameters/": {}, "": {}}
+    for name in file.headers:
+        prefix = next(part for part in found if name.startswith(part))
+        found[prefix][name.removeprefix(prefix)] = name
+    found[""].pop("meta", None)
+    return found
+
+
+def _trace(file: NpzFile, parts: Mapping[str, Mapping[str, Array]]) -> Trace:
+    path = file.path
+    if "meta" not in file.headers:
+        raise TraceError(f"{path}: has no `meta`, so it is arrays but not a trace of numtx")
+    meta = _read_meta(path, file.read("meta"))
+    values = parts[""]
     try:
         config = Config.from_dict(meta["config"])
-        order = [name for name in meta["stages"] if name in arrays]
+        order = [name for name in meta["stages"] if name in values]
         inputs = {
             f"inputs/{name}": np.array(rows, np.int64) for name, rows in meta["inputs"].items()
         }
-        pins = {name: _unpack(arrays[name].shape, cells) for name, cells in meta["pins"].items()}
+        pins = {n: _unpack(file.headers[n].shape, cells) for n, cells in meta["pins"].items()}
         tokens, vocabulary = meta["tokens"], meta["vocabulary"]
         phases, cached = tuple(meta["phases"]), bool(meta["cached"])
     except ConfigError as error:
         raise TraceError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise TraceError(f"{path}: `meta` lacks or garbles {error}") from None
-    for array in arrays.values():
-        array.setflags(write=False)
+    if isinstance(values, LazyArrays):
+        values = file.arrays({name: name for name in order})
+    else:
+        values = {name: values[name] for name in order}
     return Trace(
-        config,
-        {name: arrays[name] for name in order},
-        {n.removeprefix("grad/"): a for n, a in arrays.items() if n.startswith("grad/")},
-        {
-            n.removeprefix("parameters/"): a
-            for n, a in arrays.items()
-            if n.startswith("parameters/")
-        },
-        inputs,
-        tokens,
-        vocabulary,
-        pins,
-        phases,
-        cached,
-    )
+        config, values, parts["grad/"], parts["parameters/"], inputs, tokens, vocabulary, pins,
+        phases, cached,
+    )  # fmt: skip
 
 
 def _meta(trace: Trace) -> dict[str, Any]:

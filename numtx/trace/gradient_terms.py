@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from ..stages.consumers import consumers, cost
-from ..stages.oracle import Oracle
+from ..oracle.gradients import consumers, cost
+from ..oracle.oracle import Oracle
 from .trace import Trace
 
 CELLS = 50  # of one gradient, weighed at most
@@ -35,7 +35,7 @@ class GradientTerms:
         self.gradients = {
             name: array
             for name, array in trace.gradients.items()
-            if name in trace.arrays and trace.arrays[name].shape == array.shape
+            if oracle.cells(name).shape == array.shape
         }
         self._rounding: dict[str, float] = {}  # stages whose gradient is that -> its terms
         largest = {
@@ -57,7 +57,8 @@ class GradientTerms:
             return 0.0
         shape = self.gradients[name].shape
         cells = math.prod(shape)
-        count = max(1, READS // max(1, cost(self.oracle, name, (0,) * len(shape))))
+        readers = [s for s in self.trace.graph.consumers.get(name, ()) if self.oracle.has(s)]
+        count = max(1, READS // max(1, cost(self.oracle, name, readers)))
         squares = []
         for offset in np.linspace(0, cells - 1, min(cells, count, CELLS), dtype=int).tolist():
             squares += [self._squares(name, tuple(map(int, np.unravel_index(offset, shape))))]
@@ -66,10 +67,10 @@ class GradientTerms:
     def _squares(self, name: str, cell: tuple[int, ...]) -> float:
         """The sum of the squares of the terms at one cell."""
         total = 0.0
-        for share in consumers(self.oracle, name, cell):
-            stage, pins = share.stage.name, self.trace.pins.get(share.stage.name)
-            if stage in self.gradients and (pins is None or not pins[share.cell]):
-                flow = self._rounding.get(stage, self.gradients[stage][share.cell].item())
-                term = flow * share.size
+        for reader in consumers(self.oracle, name, cell):
+            stage, pins = reader.stage.name, self.trace.pins.get(reader.stage.name)
+            if stage in self.gradients and (pins is None or not pins[reader.cell]):
+                flow = self._rounding.get(stage, self.gradients[stage][reader.cell].item())
+                term = flow * reader.partial
                 total += term * term if math.isfinite(term) else 0.0
         return total

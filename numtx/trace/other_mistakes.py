@@ -127,8 +127,9 @@ def rotations(at: At) -> Forms:
     a, (x, positions) = at.stage.attributes, at.inputs
     other = "interleaved" if a["layout"] == "half" else "half"
     yield f"layout {other}, not {a['layout']}", at.again(layout=other)
-    yield "the other way round (sign of the sine)", at.again(sign=-1.0)
-    yield f"layout {other} and the other way round", at.again(layout=other, sign=-1.0)
+    back = {1: -positions}  # the sine changes its sign with the angle, the cosine does not
+    yield "the other way round (sign of the sine)", at.again(back)
+    yield f"layout {other} and the other way round", at.again(back, layout=other)
     yield "left out", x
     yield "positions one too large", at.again({1: positions + 1})
     yield "positions one too small", at.again({1: positions - 1})

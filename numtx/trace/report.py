@@ -8,6 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
+from ..oracle.operations import OPERATIONS
 from ..render.grid import clean
 from ..render.headings import leaf_name, section_of, section_title, shape_arithmetic
 from ..render.numbers import decimals_for, shape_text
@@ -17,7 +18,7 @@ from ..render.report_grid import ReportGrids, bilingual
 from ..render.stage_grid import CORNER, LARGEST, Marks, StageGrids, Style
 from ..shapes import Array
 from ..stages.catalogue import Text
-from ..stages.resolve import Stage
+from ..stages.graph import Stage
 from .json_text import strict
 from .text import check_row, marks_of, numbered
 from .trace import Trace
@@ -113,8 +114,6 @@ def report_data(trace: Trace, style: Style) -> dict[str, Any]:
         "largest": LARGEST,
         "corner": CORNER,
         "full": style.full,
-        # Larger than this, what stands under padding counts as 0: see `ops.lookup`.
-        "junk": 2.0**128 if trace.config.dtype == "float64" else 2.0**16,
         "tokens": {side: [_clean(row) for row in rows] for side, rows in trace.tokens.items()},
         "vocabulary": None if trace.vocabulary is None else _clean(trace.vocabulary),
         "stages": {name: _specification(graph[name]) for name in trace.values},
@@ -130,6 +129,7 @@ def _specification(stage: Stage) -> dict[str, Any]:
     return {
         "leaf": stage.leaf.name,
         "operation": stage.operation,
+        "byRow": OPERATIONS[stage.operation].by_row,
         "inputs": stage.inputs,
         "specification": stage.specification,
         "axes": stage.axes,

@@ -14,7 +14,7 @@ from ..render.stage_grid import Marks, StageGrids, Style
 from ..render.stage_html import stage_html
 from ..render.stage_text import StagePrinter
 from ..shapes import Array
-from ..stages.resolve import Graph
+from ..stages.graph import Graph
 from .trace import Trace
 
 

@@ -13,9 +13,10 @@ from ..batch import Batch, check_batch
 from ..config import Config
 from ..errors import StageError, nearest
 from ..model import backward, forward
+from ..oracle.oracle import Oracle
 from ..shapes import Array
-from ..stages.oracle import Oracle
-from ..stages.resolve import Graph, resolve
+from ..stages.graph import Graph
+from ..stages.resolve import resolve
 from ..tap import Pin, Recorder
 
 if TYPE_CHECKING:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import TraceError
+from ..oracle.cells import Single
+from ..oracle.gradients import Sums, cost, gather, pass_on
 from ..shapes import Array, describe
 from ..small_repr import small_repr
-from ..stages.cells import Cell, Number
-from ..stages.consumers import consumers, cost
-from ..stages.resolve import Stage
+from ..stages.graph import Stage
 from .trace import Trace
 
 BUDGET = 1_000_000  # cells read, up to which every cell is checked
@@ -30,8 +28,8 @@ class Finding(NamedTuple):
     of: int
     worst: float
     cell: tuple[int, ...]
-    expected: Number
-    got: Number
+    expected: Single
+    got: Single
 
     @property
     def ok(self) -> bool:
@@ -72,7 +70,8 @@ def verify(trace: Trace, budget: int | None = BUDGET, seed: int = 0) -> Report:
     """Recompute every recorded stage from its recorded inputs, and every recorded gradient
     from the recorded gradients of its consumers.
 
-    An array is right where it differs by at most 8 * eps * the sum of the absolute terms.
+    An array is right where it differs by at most 8 * eps * the oracle's bound of its cells, which
+    follows each formula and adds a rounding at every step (of a sum: the sum of absolute terms).
 
     budget  how many cells may be read in all; where more would be, cells are sampled: the
             first, the last, the largest, and others drawn by `seed`. None: no limit
@@ -98,21 +97,12 @@ def _checked(trace: Trace, budget: int | None, seed: int) -> Report:
     return check.report()
 
 
-class _Sums:
-    """The gradient that reaches the cells of one source: its total, and its absolute terms."""
-
-    def __init__(self, cells: int) -> None:
-        self.total = [0.0] * cells
-        self.size = [0.0] * cells
-
-
 class _Check:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.oracle = trace.oracle()
         self.unit = 8.0 * self.oracle.eps
         self.tiny = float(np.finfo(trace.config.dtype).tiny)
-        self.sums: dict[str, _Sums] = {}
         self.stages = [s for s in trace.graph if s.name in trace and self.oracle.has(s)]
         checked = {stage.name for stage in self.stages}
         lost = [stage for stage in trace.graph if stage.name not in checked]
@@ -123,19 +113,33 @@ class _Check:
         self.skipped += [f"grad/{name}" for name in self.partly]
 
     def reads_each(self, stage: Stage) -> int:
-        """How many cells one cell of a stage reads."""
-        return 1 + len(self.oracle.cell(stage.name, (0,) * self.trace[stage.name].ndim).reads)
+        """How many cells one cell of a stage reads, itself included."""
+        return 1 + self.oracle.reads(stage)
 
     def reads(self) -> int:
         """How many cells a check of everything reads."""
         return sum(self.trace[s.name].size * self.reads_each(s) for s in self.stages)
 
+    def flow(self, name: str) -> Array:
+        """The recorded gradient of a stage, flat; a pinned cell passes nothing on."""
+        flat: Array = self.trace.grad(name).reshape(-1)
+        if name in self.trace.pins:
+            flat = np.where(self.trace.pins[name].reshape(-1), 0.0, flat)
+        return flat
+
     def report(self) -> Report:
-        findings = [self.values(stage) for stage in self.stages]
-        for name, sums in self.sums.items():
+        findings = []
+        sums: dict[str, Sums] = {}
+        for stage in self.stages:
+            findings.append(self.values(stage, None))
+            if stage.name in self.trace.gradients:
+                for source in stage.inputs:  # one that gets nothing at all has a gradient: zero
+                    if source not in sums:
+                        sums[source] = Sums(self.oracle.cells(source).flat.size)
+                pass_on(self.oracle, stage, self.flow(stage.name), sums)
+        for name, found in sums.items():
             if name in self.trace.gradients and name not in self.partly:
-                gradient = self.trace.grad(name)
-                findings.append(self.worst(name, "gradient", gradient, None, sums.total, sums.size))
+                findings.append(self.gradient(name, None, found))
         return Report(findings, self.skipped)
 
     def sampled(self, budget: int, draw: np.random.Generator) -> Report:
@@ -143,127 +147,86 @@ class _Check:
         share = budget // (2 * len(self.stages))
         findings = []
         for stage in self.stages:
-            array = self.trace[stage.name]
-            offsets = _sample(array, share // self.reads_each(stage), draw)
-            cells = [self.recomputed(stage.name, offset) for offset in offsets]
-            expected, sizes = [c.value for c in cells], [c.magnitude for c in cells]
-            findings.append(self.worst(stage.name, "value", array, offsets, expected, sizes))
+            offsets = _sample(self.trace[stage.name], share // self.reads_each(stage), draw)
+            findings.append(self.values(stage, offsets))
         left = budget // 2
         sources = dict.fromkeys(source for stage in self.stages for source in stage.inputs)
         for name in sources:
             if name not in self.trace.gradients or name in self.partly:
                 continue
-            array = self.trace.grad(name)
-            each = cost(self.oracle, name, (0,) * array.ndim)
+            readers = [
+                stage
+                for stage in self.trace.graph.consumers[name]
+                if stage.name in self.trace.gradients
+            ]
+            each = cost(self.oracle, name, readers)
             if each > left:
                 self.skipped.append(f"grad/{name}")
                 continue
-            offsets = _sample(array, share // max(each, 1), draw, least=1)
+            offsets = _sample(self.trace.grad(name), share // max(each, 1), draw, least=1)
             left -= len(offsets) * each
-            sums = [self.gradient(name, offset) for offset in offsets]
-            expected, sizes = [total for total, _ in sums], [size for _, size in sums]
-            findings.append(self.worst(name, "gradient", array, offsets, expected, sizes))
+            found = gather(self.oracle, name, offsets, self.flow, readers)
+            findings.append(self.gradient(name, offsets, found))
         return Report(findings, self.skipped)
 
-    def recomputed(self, name: str, offset: int) -> Cell:
-        """A cell as the oracle has it; a pinned one as it was recorded."""
-        cells = self.oracle.cells(name)
-        index = cells.index(offset)
-        if name in self.trace.pins and self.trace.pins[name][index]:
-            return Cell(cells.flat[offset], 0.0, [])
-        return self.oracle.cell(name, index)
+    def values(self, stage: Stage, offsets: Array | None) -> Finding:
+        """Recompute a stage, or some of its cells; a pinned one is as it was recorded."""
+        array = self.trace[stage.name]
+        flat = array.reshape(-1) if offsets is None else array.reshape(-1)[offsets]
+        expected, bound = self.oracle.recomputed(stage, offsets)
+        if stage.name in self.trace.pins:
+            pinned = self.trace.pins[stage.name].reshape(-1)
+            expected = np.where(pinned if offsets is None else pinned[offsets], flat, expected)
+        return self.worst(stage.name, "value", array, offsets, expected, bound)
 
-    def gradient(self, name: str, offset: int) -> tuple[float, float]:
-        """The gradient at one cell from those of its consumers, and its absolute terms."""
-        trace, total, size = self.trace, 0.0, 0.0
-        for share in consumers(self.oracle, name, self.oracle.cells(name).index(offset)):
-            consumer = share.stage.name
-            pins = trace.pins.get(consumer)
-            if consumer in trace.gradients and (pins is None or not pins[share.cell]):
-                flow = trace.grad(consumer)[share.cell].item()
-                total += flow * share.partial
-                size += abs(flow) * share.size
-        return total, size
-
-    def values(self, stage: Stage) -> Finding:
-        """Recompute a stage; on the way, pass its recorded gradient on to what it read."""
-        trace, name = self.trace, stage.name
-        array = trace[name]
-        flow = self.flow(name)
-        expected: list[Number] = []
-        sizes: list[float] = []
-        pinned = trace.pins[name].ravel().tolist() if name in trace.pins else None
-        recorded = array.ravel().tolist()
-        for offset, index in enumerate(np.ndindex(array.shape)):
-            cell = self.oracle.cell(name, index)
-            is_pinned = pinned is not None and pinned[offset]
-            expected.append(recorded[offset] if is_pinned else cell.value)
-            sizes.append(cell.magnitude)
-            if flow is not None and flow[offset] != 0.0 and not is_pinned:
-                self.pass_on(flow[offset], cell)
-        if flow is not None:  # a source that got nothing at all still has a gradient: zero
-            for source in stage.inputs:
-                self.sums_of(source)
-        return self.worst(name, "value", array, None, expected, sizes)
-
-    def flow(self, name: str) -> list[float] | None:
-        if name not in self.trace.gradients:
-            return None
-        flow: list[float] = self.trace.grad(name).ravel().tolist()
-        return flow
-
-    def sums_of(self, source: str) -> _Sums:
-        if source not in self.sums:
-            self.sums[source] = _Sums(len(self.oracle.cells(source).flat))
-        return self.sums[source]
-
-    def pass_on(self, gradient: float, cell: Cell) -> None:
-        for read in cell.reads:
-            if read.partial or read.size:
-                sums = self.sums_of(read.source)
-                sums.total[read.offset] += gradient * read.partial
-                sums.size[read.offset] += abs(gradient) * read.size
+    def gradient(self, name: str, offsets: Array | None, found: Sums) -> Finding:
+        array = self.trace.grad(name)
+        return self.worst(name, "gradient", array, offsets, found.total, found.bound)
 
     def worst(
         self,
         name: str,
         kind: str,
         array: Array,
-        offsets: Sequence[int] | None,  # the cells that were checked; None: all
-        expected: Sequence[Number],
-        sizes: Sequence[float],
+        offsets: Array | None,  # the cells that were checked; None: all
+        expected: Array,
+        bound: Array | float,
     ) -> Finding:
         """The cell of an array with the largest error in units of its tolerance."""
-        flat = array.reshape(-1)
-        recorded = (flat if offsets is None else flat[list(offsets)]).tolist()
-        worst, place = 0.0, 0
-        for k, (got, right, size) in enumerate(zip(recorded, expected, sizes, strict=True)):
-            error = self.error(got, right, size)
-            if error > worst:
-                worst, place = error, k
-        offset = place if offsets is None else offsets[place]
+        flat = array.reshape(-1) if offsets is None else array.reshape(-1)[offsets]
+        error = self.error(flat, expected, bound)
+        place = int(error.argmax()) if error.size else 0
+        offset = place if offsets is None else int(offsets[place])
         index = tuple(int(i) for i in np.unravel_index(offset, array.shape))
         return Finding(
-            name, kind, len(recorded), array.size, worst, index, expected[place], recorded[place]
-        )
+            name, kind, flat.size, array.size, float(error[place]), index,
+            expected[place].item(), flat[place].item(),
+        )  # fmt: skip
 
-    def error(self, got: Number, right: Number, size: float) -> float:
-        if got == right or (got != got and right != right):
-            return 0.0
-        difference = abs(got - right)
-        if not math.isfinite(difference):
-            return math.inf
-        return difference / (self.unit * size + self.tiny)
+    def error(self, got: Array, right: Array, bound: Array | float) -> Array:
+        """Differences in units of what rounding explains; inf where that is no number."""
+        with np.errstate(all="ignore"):
+            apart = np.abs(got.astype(np.float64) - right.astype(np.float64))
+            same = (got == right) | ((got != got) & (right != right))
+            error = np.where(same, 0.0, apart / (self.unit * bound + self.tiny))
+        return np.where(np.isfinite(apart) | same, error, np.inf)
 
 
-def _sample(array: Array, count: int, draw: np.random.Generator, least: int = 3) -> list[int]:
+def _sample(array: Array, count: int, draw: np.random.Generator, least: int = 3) -> Array:
     """The first, the last and the largest cell of an array, and others drawn: `count` in all,
-    but `least` at least."""
+    but `least` at least. Ascending."""
     if count >= array.size:
-        return list(range(array.size))
+        return np.arange(array.size)
     flat = array.reshape(-1)
-    finite = np.where(np.isfinite(flat), np.abs(flat.astype(np.float64)), -1.0)
-    chosen = dict.fromkeys([int(np.argmax(finite)), 0, array.size - 1])
+    chosen = dict.fromkeys([_largest(flat), 0, array.size - 1])
     drawn = draw.integers(0, array.size, max(count, 0)).tolist()
     chosen.update(dict.fromkeys(drawn[: max(0, count - len(chosen))]))
-    return list(chosen)[: max(count, least)]
+    return np.sort(list(chosen)[: max(count, least)])
+
+
+def _largest(flat: Array) -> int:
+    """The place of the number that is largest in size, of those that are finite."""
+    places = (int(flat.argmax()), int(flat.argmin()))  # of NaN, where there is one
+    if all(np.isfinite(flat[place]) for place in places):
+        return max(places, key=lambda place: abs(float(flat[place])))
+    return int(np.argmax(np.where(np.isfinite(flat), np.abs(flat), -1.0)))

@@ -61,7 +61,7 @@ def test_long_sums_are_cut_in_the_middle(capsys):
 def test_a_gradient(capsys):
     text = output(capsys, "cell", "decoder.0.self_attention.keys[4,1]", "--gradient")
     assert text.startswith("d loss / d decoder.0.self_attention.keys[4,1]")
-    assert "products[0,4] and 6 more: gradient * (the other factor of each" in text
+    assert "products[0,4] and 6 more: gradient * d products / d keys" in text
     assert "4 of 7 shares are 0" in text
 
 

@@ -17,10 +17,11 @@ import numtx
 from numtx import load_example
 from numtx.batch import Batch
 from numtx.config import Config
+from numtx.oracle.operations import OPERATIONS
 from numtx.parameters import initialise
 from numtx.render.report import Heading, script_json
 from numtx.render.stage_grid import Style
-from numtx.stages.catalogue import OPERATIONS, Text
+from numtx.stages.catalogue import Text
 from numtx.trace.report import trace_report
 from numtx.trace.text import select
 from numtx.trace.trace import Trace, record
@@ -176,9 +177,12 @@ def test_assets_end_no_element() -> None:
 
 
 def test_the_page_knows_every_operation() -> None:
-    file = Path(numtx.__file__).parent / "render" / "assets" / "evaluators.js"
-    known = re.findall(r"^    (\w+)\(stage", file.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(known) == sorted(OPERATIONS)
+    """The same operations as the oracle, in the same order."""
+    file = Path(numtx.__file__).parent / "render" / "assets" / "operations.js"
+    known = re.findall(
+        r"^    (\w+)(?:\(r\) \{|: \(r\) =>)", file.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert known == list(OPERATIONS)
 
 
 def test_hostile_tokens_are_text() -> None:

@@ -6,7 +6,7 @@ class NotHere extends Error {}
 
 function calculator(data) {
   const arrays = new Map();
-  const flows = new Map();
+  const readers = new Map();
 
   // An array with its strides; one that is too large for the page was left out.
   function array(name) {
@@ -31,8 +31,7 @@ function calculator(data) {
     });
   }
 
-  const evaluators = evaluatorsOf(data, array, place);
-  const sum = (pairs) => pairs.reduce((before, [x, y]) => before + x * y, 0);
+  const { numberAt, rowOf } = operationsOf(data, array, place);
   const brackets = (show) => (x) => (x < 0 ? `(${show(x)})` : show(x));
 
   // A cell of a stage, from its inputs; a parameter or a pinned cell is what it is, reads nothing
@@ -40,25 +39,33 @@ function calculator(data) {
   function cell(name, index) {
     const stage = data.stages[name];
     const cells = array(name);
-    if (!stage || cells.pinned.has(place(cells, index))) return evaluators.given({ name }, index);
-    return evaluators[stage.operation](stage, index);
+    if (!stage || cells.pinned.has(place(cells, index))) {
+      const value = cells.flat[place(cells, index)];
+      return { value, reads: [], steps: (show) => [["", show(value), value]] };
+    }
+    const number = numberAt(stage, index);
+    return { value: number.value, reads: readsOf(number), steps: (show) => stepsOf(number, show) };
   }
 
-  // For each cell that a stage reads, the stage's cells that read it: [offset, derivative].
-  function flow(name) {
-    if (!flows.has(name)) {
-      const readers = new Map();
+  // For each cell that a stage reads, the rows of the stage that read it, by their first cells.
+  function readersOf(name) {
+    if (!readers.has(name)) {
+      const found = new Map();
+      const done = new Set();
       array(name).flat.forEach((_, offset) => {
-        for (const [source, at, slope] of cell(name, indexOf(name, offset)).reads) {
-          if (slope === 0) continue;
-          const key = `${source} ${at}`;
-          if (!readers.has(key)) readers.set(key, []);
-          readers.get(key).push([offset, slope]);
+        if (done.has(offset)) return;
+        const numbers = rowOf(data.stages[name], indexOf(name, offset));
+        numbers.forEach((_, j) => done.add(offset + j));
+        for (const x of ordered(numbers)) {
+          if (!x.key) continue;
+          const key = x.key.join(" ");
+          if (!found.has(key)) found.set(key, new Set());
+          found.get(key).add(offset);
         }
       });
-      flows.set(name, readers);
+      readers.set(name, found);
     }
-    return flows.get(name);
+    return readers.get(name);
   }
 
   // The gradient at a cell: over the cells that read it, their gradient times the derivative.
@@ -74,13 +81,17 @@ function calculator(data) {
     }
     const reads = [];
     const pairs = [];
-    for (const consumer of consumers) {
-      for (const [at, slope] of flow(consumer.name).get(`${name} ${offset}`) || []) {
-        reads.push([consumer.name, at, slope]);
-        pairs.push([array(consumer.name).gradient[at], slope]);
+    for (const stage of consumers) {
+      const own = array(stage.name);
+      for (const start of readersOf(stage.name).get(`${name} ${offset}`) || []) {
+        slopesBy(rowOf(stage, indexOf(stage.name, start)), name, offset).forEach((slope, j) => {
+          if (slope === 0 || own.pinned.has(start + j)) return;
+          reads.push([stage.name, start + j, slope]);
+          pairs.push([own.gradient[start + j], slope]);
+        });
       }
     }
-    const value = sum(pairs);
+    const value = pairs.reduce((sum, [g, slope]) => sum + g * slope, 0);
     const text = (n) => pairs.map(([g, slope]) => `${n(g)}·${n(slope)}`).join(" + ") || "0";
     return { value, reads, steps: (show) => [["", text(brackets(show)), value]] };
   }

@@ -9,11 +9,8 @@ import pytest
 from samples import VARIANTS, WEATHER, ragged_batch, random_parameters
 
 from numtx import Batch, Config
-from numtx.stages.catalogue import OPERATIONS
-from numtx.stages.cells import Cells
-from numtx.stages.evaluators import EVALUATORS
-from numtx.stages.oracle import Oracle
-from numtx.stages.resolve import resolve
+from numtx.oracle.cells import Cells
+from numtx.oracle.oracle import Oracle
 from numtx.trace.trace import record
 
 ALL = {"weather": WEATHER, **VARIANTS}
@@ -74,39 +71,12 @@ def test_what_a_cell_reads_stands_among_the_stage_s_inputs(name):
         assert cell.magnitude >= 0.0 and all(read.size >= 0.0 for read in cell.reads)
 
 
-def test_every_operation_of_the_closed_set_has_an_evaluator():
-    used = {stage.operation for fields in ALL.values() for stage in resolve(Config(**fields))}
-    assert used <= set(OPERATIONS)
-    assert used - {"given"} <= set(EVALUATORS) <= set(OPERATIONS)
-
-
 def test_cells_walk_as_numpy_does():
     array = np.arange(24.0).reshape(2, 3, 4)
     cells = Cells("x", array)
     for index in np.ndindex(array.shape):
         offset = cells.offset(index)
-        assert cells.flat[offset] == array[index]
+        assert cells.value(offset) == array[index]
         assert cells.index(offset) == index
-    assert Cells("scalar", np.array(3.0)).flat == [3.0]
-
-
-def test_formulas_are_filled_in():
-    for fields in ALL.values():
-        for labels in (True, False):
-            for stage in resolve(Config(**fields), labels=labels):
-                assert "{" not in stage.formula and "#" not in stage.formula
-    graph = resolve(Config(**WEATHER))
-    assert graph["encoder.0.self_attention.queries"].formula == "Q = X·W_Q"
-    assert graph["encoder.0.feed_forward.hidden"].formula == "X·W_in + b_in"
-    assert "j <= i" in graph["decoder.0.self_attention.mask"].formula
-    assert "j <= i" not in graph["decoder.0.cross_attention.mask"].formula
-    assert graph["decoder.0.cross_attention.keys"].formula == "K = H_enc·W_K"
-    assert "100^" in graph["encoder.positions"].formula
-
-
-def test_consumers():
-    graph = resolve(Config(**WEATHER))
-    names = [stage.name for stage in graph.consumers["encoder.output"]]
-    assert names == [f"decoder.{i}.cross_attention.{x}" for i in (0, 1) for x in ("keys", "values")]
-    assert "probabilities" not in graph.consumers
-    assert len(graph) == len(list(graph)) and "logits" in graph and "nothing" not in graph
+    assert Cells("scalar", np.array(3.0)).value(0) == 3.0
+    assert cells.value(np.array([0, 23])).tolist() == [0.0, 23.0]

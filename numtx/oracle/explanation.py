@@ -4,6 +4,7 @@ precision, or evaluated.
 A step's expressions are Python once its numbers are written out; a later step may use the
 names of earlier ones (`mean`, `total`). Whatever is read from a table is a number of the
 expression; constants of the formula (`sqrt(4)`, an epsilon) are text and are never rounded.
+Which cell a number was read from stays known (`Leaf`), so that it can be named too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from ..small_repr import small_repr
-from .cells import Number
+from .cells import Single
 
 NO_BREAK = "\u00a0"
 
@@ -26,7 +27,15 @@ class Many(NamedTuple):
     joiner: str = " + "
 
 
-Part: TypeAlias = str | float | int | bool | Many
+class Entry(NamedTuple):
+    """A number that was read, with its place."""
+
+    value: Single
+    source: str
+    offset: int
+
+
+Part: TypeAlias = str | float | int | bool | Many | Entry
 Expression: TypeAlias = tuple[Part, ...]
 
 
@@ -38,7 +47,7 @@ class Step(NamedTuple):
     left: str
     symbols: str
     forms: tuple[Expression, ...]
-    value: Number
+    value: Single
 
 
 @small_repr()
@@ -57,7 +66,7 @@ class Explanation(NamedTuple):
     name: str
     cell: tuple[int, ...]
     kind: str
-    value: Number
+    value: Single
     formula: str
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
@@ -67,7 +76,7 @@ class Explanation(NamedTuple):
 
 
 def written(
-    expression: Expression, number: Callable[[Number], str], most: int | None = None
+    expression: Expression, number: Callable[[Single], str], most: int | None = None
 ) -> str:
     """An expression as text: Python, or with `most` for a reader.
 
@@ -79,12 +88,12 @@ def written(
         if isinstance(part, str)
         else _many(part, number, most)
         if isinstance(part, Many)
-        else number(part)
+        else number(part.value if isinstance(part, Entry) else part)
         for part in expression
     )
 
 
-def _many(many: Many, number: Callable[[Number], str], most: int | None) -> str:
+def _many(many: Many, number: Callable[[Single], str], most: int | None) -> str:
     terms = many.terms
     if most is not None and len(terms) > most:
         start = most - most // 3
@@ -106,14 +115,14 @@ def _many(many: Many, number: Callable[[Number], str], most: int | None) -> str:
     return text
 
 
-def exact(number: Number) -> str:
+def exact(number: Single) -> str:
     """A number with all its digits."""
     return repr(number)
 
 
 def evaluate(
-    steps: Iterable[Step], number: Callable[[Number], str] = exact
-) -> list[tuple[Number, ...]]:
+    steps: Iterable[Step], number: Callable[[Single], str] = exact
+) -> list[tuple[Single, ...]]:
     """The value of every form of every step, from the numbers as `number` writes them."""
     names: dict[str, Any] = {"__builtins__": {}, **_FUNCTIONS}
     found = []
@@ -124,7 +133,7 @@ def evaluate(
     return found
 
 
-def _value(expression: Expression, number: Callable[[Number], str], names: dict[str, Any]) -> Any:
+def _value(expression: Expression, number: Callable[[Single], str], names: dict[str, Any]) -> Any:
     """Sums are taken term by term, for Python refuses expressions of thousands of terms."""
     text = ""
     for part in expression:
@@ -134,7 +143,7 @@ def _value(expression: Expression, number: Callable[[Number], str], names: dict[
             values = [_value(term, number, names) for term in part.terms]
             text += repr(math.fsum(values) if part.joiner == " + " else max(values))
         else:
-            text += number(part)
+            text += number(part.value if isinstance(part, Entry) else part)
     return eval(text, names)  # made above of numbers and formulas only
 
 

@@ -1,0 +1,78 @@
+"""The chain rule over numbers that remember: backwards from many cells, or forwards from one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from .number import Number, Value, times
+
+
+class Share(NamedTuple):
+    """A cell that was read, what it takes of the gradient, and how far rounding may move that."""
+
+    number: Number
+    gradient: Value
+    bound: Value
+
+
+def order(numbers: Iterable[Number]) -> list[Number]:
+    """Numbers and all that they were made of, what was read first standing first."""
+    found: list[Number] = []
+    seen: set[int] = set()
+    stack = [(number, False) for number in reversed(list(numbers))]
+    while stack:
+        number, done = stack.pop()
+        if done:
+            found.append(number)
+        elif id(number) not in seen:
+            seen.add(id(number))
+            stack.append((number, True))
+            stack += [(parent.number, False) for parent in reversed(number.parents)]
+    return found
+
+
+def backward(seeds: Sequence[tuple[Number, Value]]) -> list[Share]:
+    """What each cell that was read takes of the gradients of many numbers: one pass for all.
+
+    seeds  numbers, each with its own gradient
+
+    Cells whose derivative is 0 are among the shares too.
+    """
+    gradients: dict[int, tuple[Value, Value]] = {}
+    for number, seed in seeds:
+        before, off = gradients.get(id(number), (0.0, 0.0))
+        gradients[id(number)] = before + seed, off
+    numbers = order(number for number, _ in seeds)
+    for number in reversed(numbers):
+        if id(number) not in gradients:
+            continue
+        gradient, off = gradients[id(number)]
+        size = abs(gradient)
+        for parent, slope, loose in number.parents:
+            if isinstance(slope, float) and slope == 0.0:
+                continue
+            step = times(gradient, slope)
+            before, behind = gradients.get(id(parent), (0.0, 0.0))
+            bound = behind + times(off, abs(slope)) + times(size, loose) + abs(step)
+            gradients[id(parent)] = before + step, bound
+    return [
+        Share(number, *gradients.get(id(number), (0.0, 0.0)))
+        for number in numbers
+        if number.leaf is not None
+    ]
+
+
+def forward(numbers: Sequence[Number], source: str, offset: int) -> list[float]:
+    """d(each of the numbers) / d(one cell that they read): one pass for all of them."""
+    slopes: dict[int, float] = {}
+    for number in order(numbers):
+        if number.leaf is not None:
+            slopes[id(number)] = 1.0 if number.leaf == (source, offset) else 0.0
+        else:
+            slopes[id(number)] = sum(
+                slopes[id(parent)] * slope
+                for parent, slope, _ in number.parents
+                if slopes[id(parent)]
+            )
+    return [slopes[id(number)] for number in numbers]

@@ -1,0 +1,217 @@
+"use strict";
+
+// Every operation of the catalogue, function by function as in oracle/operations.py: from what is
+// read, the cells of a row, or one cell.
+
+function operationsOf(data, array, place) {
+  const { plan, starts } = contractions(data, array);
+
+  // ---- how a formula reads: `r` is a stage with an index (by row without the last axis)
+
+  const shape = (r, k) => array(r.stage.inputs[k]).shape;
+  const read = (cells, offset, by) =>
+    new Num(Number(cells.flat[offset]), by.map((x) => [x, 0]), (show) => show(Number(cells.flat[offset])), 9, [cells.name, offset]);
+  const at = (r, k, index, ...by) => {
+    const cells = array(r.stage.inputs[k]);
+    return read(cells, place(cells, index), by);
+  };
+  const flat = (r, k, offset) => read(array(r.stage.inputs[k]), offset, []);
+  const look = (name, index) => {
+    const cells = array(name);
+    return cells.flat[place(cells, index)];
+  };
+  const row = (r, k) => [...Array(shape(r, k).at(-1)).keys()].map((i) => at(r, k, [...r.index, i]));
+
+  // ---- the formulas
+
+  function angleOf(r, number, pair, width) {
+    const { base } = r.attributes;
+    const power = constant(base ** ((2 * pair) / width), `${base}^(${2 * pair} / ${width})`);
+    return named("angle", held(number.over(power)));
+  }
+
+  function powersOf(r) {
+    const cells = row(r, 0);
+    const top = named("largest", largest(cells));
+    return [cells, top, named("total", total(cells.map((x) => exp(x.minus(top)))))];
+  }
+
+  const activations = {
+    relu: (x) => writtenAs(choose(x.value > 0, x, () => constant(0, "0", [x])), () => "max(x, 0)"),
+    gelu: (x) => x.over(2).times(erfc(x.negative().over(sqrt(constant(2))))),
+    gelu_tanh: (x) => {
+      const inner = x.plus(square(x).times(x).times(0.044715));
+      return x.over(2).times(tanh(inner.times(sqrt(constant(2 / Math.PI, "2 / pi")))).plus(1));
+    },
+    silu: (x) => x.over(exp(x.negative()).plus(1)),
+  };
+
+  const operations = {
+    given: (r) => constant(look(r.stage.name, r.index)),
+
+    lookup(r) {
+      const number = at(r, 0, r.index.slice(0, 2));
+      const column = r.index[2];
+      if (r.stage.inputs.length === 1) {
+        const angle = angleOf(r, number, Math.floor(column / 2), data.sizes.d);
+        return choose(column % 2, () => cosine(angle), () => sine(angle));
+      }
+      const where = [number.value + (r.attributes.offset || 0), column];
+      const entry = () => at(r, 1, where, number);
+      if (!("valid" in r.attributes)) return entry();
+      const real = look(r.attributes.valid, r.index.slice(0, 2));
+      const kept = real || Math.abs(look(r.stage.inputs[1], where)) <= r.attributes.junk;
+      return choose(kept, entry, () => constant(0, null, [number]));
+    },
+
+    contract(r) {
+      const walk = plan(r.stage);
+      const first = starts(walk, r.index);
+      if (!walk.operands[1]) return flat(r, 0, first[0]);
+      const terms = walk.terms.map(([i, j]) => {
+        const x = flat(r, 0, i + first[0]);
+        const y = flat(r, 1, j + first[1]);
+        if (r.attributes.selective && x.value === 0 && !Number.isFinite(y.value)) {
+          Object.assign(y, { value: 0, text: (show) => show(0) }); // takes nothing
+        }
+        return x.times(y);
+      });
+      if (walk.operands[2]) terms.push(flat(r, 2, first[2]));
+      return total(terms);
+    },
+
+    add: (r) => total(r.stage.inputs.map((_, k) => at(r, k, r.index))),
+
+    multiply: (r) => at(r, 0, r.index).times(at(r, 1, r.index)),
+
+    scale(r) {
+      const { root, factor } = r.attributes;
+      const x = at(r, 0, r.index);
+      return Number.isFinite(root) ? x.over(sqrt(constant(root))) : x.times(constant(factor));
+    },
+
+    allowed(r) {
+      const [batch, , query, key] = r.index;
+      const real = at(r, 0, [batch, key]);
+      const here = query + shape(r, 0)[1] - array(r.stage.name).shape.at(-2);
+      const { causal, window: reach } = r.attributes;
+      const rules = [real.value ? "1" : "0"];
+      let seen = Boolean(real.value);
+      if (causal) {
+        seen = seen && key <= here;
+        rules.push(`${key} <= ${here}`);
+      }
+      if (reach !== null) {
+        const [p, q] = [here, key].map((i) => look(r.attributes.positions, [batch, i]));
+        seen = seen && Math.abs(p - q) < reach;
+        rules.push(`abs(${p} - ${q}) < ${reach}`);
+      }
+      return new Num(seen, [[real, 0]], () => rules.join(" and "));
+    },
+
+    mask: (r) => choose(at(r, 1, r.index), at(r, 0, r.index), constant(-Infinity)),
+
+    softmax(r) {
+      const [cells, top, sum] = powersOf(r);
+      const nothing = constant(0, null, cells);
+      return cells.map((x) => choose(top.value === -Infinity, nothing, () => exp(x.minus(top)).over(sum)));
+    },
+
+    log_softmax(r) {
+      const [cells, top, sum] = powersOf(r);
+      const logarithm = log(sum);
+      return cells.map((x) => x.minus(top).minus(logarithm));
+    },
+
+    norm(r) {
+      let cells = row(r, 0);
+      if (r.attributes.centred) {
+        const mean = named("mean", total(cells).over(cells.length));
+        cells = cells.map((x) => x.minus(mean));
+      }
+      const variance = named("variance", total(cells.map(square)).over(cells.length));
+      const deviation = named("deviation", sqrt(variance.plus(constant(r.attributes.epsilon))));
+      const biased = r.stage.inputs.length > 2;
+      return cells.map((x, j) => {
+        const y = x.over(deviation).times(at(r, 1, [j]));
+        return biased ? total([y, at(r, 2, [j])]) : y;
+      });
+    },
+
+    activation: (r) => activations[r.attributes.kind](named("x", at(r, 0, r.index))),
+
+    rotate(r) {
+      const cells = row(r, 0);
+      const { width, layout } = r.attributes;
+      const position = at(r, 1, [r.index[0], r.index.at(-1)]);
+      const found = [...cells];
+      for (let pair = 0; pair < width / 2; pair++) {
+        const [i, j] = layout === "half" ? [pair, pair + width / 2] : [2 * pair, 2 * pair + 1];
+        const angle = angleOf(r, position, pair, width);
+        const [c, s] = [cosine(angle), sine(angle)];
+        found[i] = cells[i].times(c).minus(cells[j].times(s));
+        found[j] = cells[i].times(s).plus(cells[j].times(c));
+      }
+      return found;
+    },
+
+    append(r) {
+      const where = [...r.index];
+      const axis = where.length - (where.length === 2 || r.attributes.along === "width" ? 1 : 2);
+      const back = axis - where.length;
+      let k = 0;
+      while (k + 1 < r.stage.inputs.length && where[axis] >= shape(r, k).at(back)) {
+        where[axis] -= shape(r, k).at(back);
+        k += 1;
+      }
+      if (shape(r, k).length < where.length) where.splice(1, 1);
+      return at(r, k, where);
+    },
+
+    last(r) {
+      const [batch, , j] = r.index;
+      const given = r.stage.inputs.length > 1;
+      return at(r, 0, [batch, given ? look(r.stage.inputs[1], [batch]) : shape(r, 0)[1] - 1, j]);
+    },
+
+    pick(r) {
+      const label = at(r, 1, r.index);
+      const { smoothing, words } = r.attributes;
+      const target = (w) => constant(smoothing / words + (w === label.value ? 1 - smoothing : 0));
+      const loss = () =>
+        smoothing
+          ? total([...Array(words).keys()].map((w) => at(r, 0, [...r.index, w], label).times(target(w)))).negative()
+          : at(r, 0, [...r.index, label.value], label).negative();
+      return choose(label.value < 0, () => constant(0, null, [label]), loss);
+    },
+
+    mean(r) {
+      const cells = [...array(r.stage.inputs[0]).flat.keys()];
+      const labels = cells.map((k) => flat(r, 1, k));
+      const losses = cells.map((k) => flat(r, 0, k));
+      const counted = losses.filter((_, k) => labels[k].value >= 0);
+      const by = [...losses, ...labels];
+      return counted.length ? same(total(counted).over(counted.length), by) : constant(0, null, by);
+    },
+
+    exp: (r) => exp(at(r, 0, r.index)),
+  };
+
+  let kept = { key: "", numbers: [] };
+
+  // The cells of the row of a cell; of an operation that is not by row, the cell alone.
+  function rowOf(stage, index) {
+    const where = stage.byRow ? index.slice(0, -1) : index;
+    const key = `${stage.name} ${where}`;
+    if (kept.key !== key) {
+      const found = operations[stage.operation]({ stage, index: where, attributes: stage.attributes });
+      kept = { key, numbers: Array.isArray(found) ? found : [found] };
+    }
+    return kept.numbers;
+  }
+
+  // One cell of a stage, with all that it was made of.
+  const numberAt = (stage, index) => rowOf(stage, index)[stage.byRow ? index.at(-1) : 0];
+
+  return { numberAt, rowOf };
+}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from children import python
 
 import numtx
 
@@ -172,11 +172,11 @@ def test_messages_are_one_line(file):
 
 def test_testing_loads_no_hypothesis():
     code = "import sys, numtx.testing.second_copy; print('hypothesis' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = python("-c", code, check=True)
     assert run.stdout.strip() == "False"
 
 
 def test_the_package_loads_no_numpy():
     code = "import sys, numtx; print('numpy' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = python("-c", code, check=True)
     assert run.stdout.strip() == "False"

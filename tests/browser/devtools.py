@@ -7,11 +7,12 @@ import os
 import select
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from children import start
 
 CHROMIUM = next(
     (
@@ -49,8 +50,8 @@ class Browser:
         self._last = 0
         self.events: list[dict[str, Any]] = []
         command = [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-ISc", _LAUNCH, str(from_us), str(to_us), *command],
+        self._process = start(
+            "-ISc", _LAUNCH, str(from_us), str(to_us), *command,
             pass_fds=(from_us, to_us), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

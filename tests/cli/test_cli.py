@@ -1,13 +1,11 @@
 """The command line as people meet it."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import python, shell
 
 from numtx import __version__
 from numtx.cli import main
@@ -21,16 +19,6 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
         code = int(stop.code or 0)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
-
-
-def shell(command: str) -> subprocess.CompletedProcess[str]:
-    places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
-    command = command.replace("numtx ", f"{sys.executable} -m numtx ")
-    return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True,
-        env=environment, check=False,
-    )  # fmt: skip
 
 
 def test_trace_prints_the_run_in_order(capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,10 +133,7 @@ def test_help_and_version_do_not_load_numpy() -> None:
     code = "import sys, numtx.cli\ntry: numtx.cli.main([{!r}])\nexcept SystemExit: pass\n"
     code += "assert 'numpy' not in sys.modules and 'tabulate' not in sys.modules"
     for option in ("--help", "--version"):
-        done = subprocess.run(
-            [sys.executable, "-c", code.format(option)], capture_output=True, text=True,
-            cwd=Path(__file__).parents[2], check=False,
-        )  # fmt: skip
+        done = python("-c", code.format(option))
         assert done.returncode == 0, done.stderr
     assert __version__ in done.stdout
 

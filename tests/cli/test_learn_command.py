@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from children import python
 
 from numtx.cli import learn, main
 
@@ -80,8 +80,6 @@ def test_the_list_runs_nothing() -> None:
         "import sys; from numtx.cli import main; main(['learn']); "
         "assert 'numpy' not in sys.modules and 'numtx.lessons' not in sys.modules"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False
-    )
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 1

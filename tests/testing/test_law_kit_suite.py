@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pydoc
-import subprocess
 import sys
 from pathlib import Path
 
+from children import environment, python
 from plain_models import Plain, V, right
 
 from numtx.testing import LawSuite, subject
@@ -49,18 +49,8 @@ class TestModel(LawSuite):
 def outcome(tmp_path, ahead, known):
     file = tmp_path / "test_suite.py"
     file.write_text(SUITE.format(ahead=ahead, known=known))
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(file)],
-        capture_output=True, text=True, cwd=tmp_path, env=environment(),
-    )  # fmt: skip
-    return run.stdout
-
-
-def environment():
-    import os
-
-    paths = [str(HERE), str(HERE.parent.parent), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    arguments = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(file)]
+    return python(*arguments, cwd=tmp_path, env=environment(HERE)).stdout
 
 
 def test_a_broken_law_fails_and_what_was_not_asked_is_skipped(tmp_path):
@@ -84,7 +74,7 @@ def test_without_hypothesis_there_is_one_line_that_names_the_extra():
         "except ValueError as error:\n    print(error)\n"
         "from numtx.cli import main\nprint(main(['laws']))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = python("-c", code, check=True)
     line = "the laws need hypothesis, which is not installed; install numtx[test]"
     assert run.stdout.splitlines() == [line, "2"]
     assert run.stderr == f"numtx: {line}\n"

@@ -2,17 +2,14 @@
 like an undisturbed one."""
 
 import importlib
-import os
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from children import environment, start
 from training_checks import same, tiny
 
-import numtx
 from numtx.training.checkpoint import load_run
 from numtx.training.loop import train
 from numtx.training.recipe import Recipe
@@ -47,14 +44,10 @@ def undisturbed():
 def test_killed_at_random_moments(kills, tmp_path):
     expected, batch = undisturbed()
     generator = random.Random(7)
-    paths = os.pathsep.join([str(Path(numtx.__file__).parents[1]), str(HERE)])
     stopped = set()
     for number in range(kills):
         path = tmp_path / f"run{number}.npz"
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(path), str(STEPS)],
-            env={**os.environ, "PYTHONPATH": paths},
-        )
+        child = start("-c", CHILD, str(path), str(STEPS), env=environment(HERE))
         while not path.exists() and child.poll() is None:
             time.sleep(0.001)
         time.sleep(generator.uniform(0.0, 0.4))

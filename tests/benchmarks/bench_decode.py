@@ -7,20 +7,20 @@ so that each step has the same context.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from bench_torch import GPT2_SMALL
-from interleave import ratios, report
+from interleave import PARTS, ratios, report
 
 import numtx
 from numtx.cache import Cache
 from numtx.step import step
 
-CONTEXTS = (128, 1023)
-AIMS = {128: "transformers 1.2 x, reading 0.85 x", 1023: "transformers 1.35 x"}
+LONGEST = GPT2_SMALL.position_limit - 1
+CONTEXTS = (LONGEST // 8 + 1, LONGEST)
+AIMS = ("transformers 1.2 x, reading 0.85 x", "transformers 1.35 x")
 
 
 def reading(parameters: dict[str, Any]) -> Callable[[], float]:
@@ -71,7 +71,7 @@ def theirs(parameters: dict[str, Any], ids: Any, new: Any) -> Callable[[], Any]:
 def main(parts: list[str]) -> None:
     parameters = numtx.initialise(GPT2_SMALL, 0)
     draw = np.random.default_rng(1)
-    for context in CONTEXTS:
+    for context, aim in zip(CONTEXTS, AIMS, strict=True):
         if parts and str(context) not in parts:
             continue
         ids = draw.integers(0, GPT2_SMALL.vocabulary, (1, context))
@@ -87,8 +87,8 @@ def main(parts: list[str]) -> None:
             assert error <= 1e-4 * np.abs(expected).max(), error
         programs["reading the weights"] = reading(parameters)
         found = ratios(programs, rounds=25)
-        report(f"one token at context {context}, GPT-2 small", found, AIMS[context])
+        report(f"one token at context {context}, GPT-2 small", found, aim)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(PARTS)

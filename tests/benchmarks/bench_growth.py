@@ -11,6 +11,7 @@ import math
 import time
 
 import numpy as np
+from interleave import QUICK
 
 import numtx
 from numtx.costs import step_formula
@@ -20,7 +21,7 @@ CONFIG = numtx.Config(
     model="decoder-only", width=64, hidden=256, decoder_layers=4, heads=4, vocabulary=97,
     positions="rotary", norm_place="pre", activation="gelu_tanh", dtype="float32",
 )  # fmt: skip
-LENGTHS = (256, 512, 1024)
+LENGTHS = (8, 16) if QUICK else (256, 512, 1024)
 
 
 def seconds(parameters: dict[str, np.ndarray], tokens: int, use_cache: bool) -> float:

@@ -62,17 +62,17 @@ def main() -> None:
         compare(copy)
 
 
-def compare(copy: SecondCopy, forwards: int = 300, both: int = 200) -> None:
-    """Hold the three runs to the same numbers, then time so many of each."""
+def compare(copy: SecondCopy) -> None:
     config = numtx.Config(
         width=4, hidden=16, encoder_layers=2, decoder_layers=2, vocabulary=10, position_base=100.0
     )
     parameters = numtx.initialise(config, 0)
-    ids = [[3, 4, 4, 5, 6, 7, 2]], [[1, 3, 4, 4, 5, 6, 7]], [[3, 4, 4, 5, 6, 7, 2]]
-    batch, bare_batch = numtx.Batch(*ids), copy.module("batch").Batch(*ids)
+    arrays = [[3, 4, 4, 5, 6, 7, 2]], [[1, 3, 4, 4, 5, 6, 7]], [[3, 4, 4, 5, 6, 7, 2]]
+    batch = numtx.Batch(*arrays)
     bare: Any = copy.module("model")
     no_tap: Any = Untouchable()
     bare_config = copy.module("config").Config(**config.to_dict())
+    bare_batch = copy.module("batch").Batch(*arrays)
 
     def forward_bare() -> Any:
         return bare.forward(bare_config, parameters, bare_batch, no_tap)
@@ -102,13 +102,10 @@ def compare(copy: SecondCopy, forwards: int = 300, both: int = 200) -> None:
 
     aim = "off 1.04 x, recording 1.15 x, above 1.30 x is a defect"
     found = ratios(
-        {"no taps": forward_bare, "taps off": forward_off, "recording": forward_recorded},
-        forwards, 4,
-    )  # fmt: skip
-    report("forward pass, tiny encoder-decoder", found, aim)
-    found = ratios(
-        {"no taps": both_bare, "taps off": both_off, "recording": both_recorded}, both, 2
+        {"no taps": forward_bare, "taps off": forward_off, "recording": forward_recorded}, 300, 4
     )
+    report("forward pass, tiny encoder-decoder", found, aim)
+    found = ratios({"no taps": both_bare, "taps off": both_off, "recording": both_recorded}, 200, 2)
     report("forward and backward pass, tiny encoder-decoder", found, aim)
 
 

@@ -5,12 +5,11 @@ One thread each, float32, interleaved. A training step is forward, backward and 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from interleave import ratios, report
+from interleave import PARTS, QUICK, ratios, report
 
 import numtx
 from numtx.training.flat import pack, unpack
@@ -25,11 +24,20 @@ SMALL = numtx.Config(
     positions="learned", position_limit=64, norm_place="pre", activation="gelu_tanh",
     dtype="float32",
 )  # fmt: skip
+GPT2_SIZES: dict[str, int] = {
+    "width": 768, "hidden": 3072, "decoder_layers": 12, "heads": 12, "vocabulary": 50257,
+    "position_limit": 1024,
+}  # fmt: skip
+if QUICK:
+    GPT2_SIZES = {
+        "width": 24, "hidden": 96, "decoder_layers": 2, "heads": 3, "vocabulary": 101,
+        "position_limit": 16,
+    }  # fmt: skip
 GPT2_SMALL = numtx.Config(
-    model="decoder-only", width=768, hidden=3072, decoder_layers=12, heads=12, vocabulary=50257,
-    positions="learned", position_limit=1024, norm_place="pre", activation="gelu_tanh",
+    model="decoder-only", norm_place="pre", activation="gelu_tanh", positions="learned",
     tied_output=True, dtype="float32",
     biases=("b_q", "b_k", "b_v", "b_o", "b_in", "b_out", "norm.bias"),
+    **GPT2_SIZES,
 )  # fmt: skip
 RATE, DECAY = 1e-3, 0.01
 
@@ -94,7 +102,8 @@ def prefill(rounds: int) -> None:
     from torch_models import gpt2
 
     parameters = numtx.initialise(GPT2_SMALL, 0)
-    ids = np.random.default_rng(1).integers(0, GPT2_SMALL.vocabulary, (1, 1024))
+    draw = np.random.default_rng(1)
+    ids = draw.integers(0, GPT2_SMALL.vocabulary, (1, GPT2_SMALL.position_limit))
     batch = numtx.Batch(ids)
     model = gpt2(GPT2_SMALL, parameters)
     their_ids = torch.from_numpy(ids)
@@ -109,7 +118,7 @@ def prefill(rounds: int) -> None:
     expected = theirs().numpy()
     assert np.abs(ours() - expected).max() <= 1e-4 * np.abs(expected).max()
     programs = {"numtx": ours, "transformers, eager": theirs}
-    report("prefill of 1024 tokens, GPT-2 small", ratios(programs, rounds), "1.25 x")
+    report(f"prefill of {ids.size} tokens, GPT-2 small", ratios(programs, rounds), "1.25 x")
 
 
 def main(parts: list[str]) -> None:
@@ -133,4 +142,4 @@ def main(parts: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(PARTS)

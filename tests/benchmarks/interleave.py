@@ -1,11 +1,19 @@
-"""Timing programs against each other: interleaved in one run, so that they share its weather."""
+"""Timing programs against each other: interleaved in one run, so that they share its weather.
+
+A benchmark takes the names of its parts (all, where none is named), and `--quick`: the same
+programs and comparisons with the smallest amount of work, which says nothing of their times.
+"""
 
 from __future__ import annotations
 
 import gc
 import statistics
+import sys
 import time
 from collections.abc import Callable
+
+QUICK = "--quick" in sys.argv[1:]
+PARTS = [word for word in sys.argv[1:] if word != "--quick"]
 
 
 def ratios(
@@ -16,6 +24,8 @@ def ratios(
     Every round times each program once (so many calls of it), every other round in reverse
     order. Both numbers are medians over the rounds; a ratio is taken within its round.
     """
+    if QUICK:
+        rounds = calls = 1
     for program in programs.values():  # warm caches and lazy imports
         program()
         program()

@@ -5,30 +5,33 @@ Times are not judged here: a benchmark fails where the results of its programs d
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from children import environment, python
 
-import numtx
+BENCHMARKS = sorted(Path(__file__).parent.glob("bench_*.py"))
 
-PLACE = Path(__file__).parent
+each_benchmark = pytest.mark.parametrize("path", BENCHMARKS, ids=[path.stem for path in BENCHMARKS])
+
+
+def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    done = python(str(path), *arguments, env=environment(**threads))
+    assert done.returncode == 0, done.stderr
+    assert "aim" in done.stdout or "not installed" in done.stdout
+    return done
+
+
+@each_benchmark
+def test_benchmark_starts(path: Path) -> None:
+    run(path, "--quick")
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize("name", ["bench_tap", "bench_torch"])
-def test_benchmark(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    package = str(Path(numtx.__file__).parent.parent)
-    done = subprocess.run(
-        [sys.executable, str(PLACE / f"{name}.py")],
-        env={**os.environ, **threads, "PYTHONPATH": package},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "aim" in done.stdout or "not installed" in done.stdout
+@each_benchmark
+def test_benchmark(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = run(path)
     with capsys.disabled():
         print(f"\n{done.stdout}")

@@ -81,7 +81,7 @@ def test_without_hypothesis_there_is_one_line_that_names_the_extra():
 
 
 def run_python(code):
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = python("-c", code, check=True)
     return run.stdout
 
 

@@ -9,14 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import LessonError, UsageError
+from ..errors import FileError, LessonError, UsageError
 
-FOLDER = Path(__file__).resolve().parents[2] / "walkthroughs"
-PLACE = {
-    "en": "the lessons are not part of an installed copy: they are in the repository of numtx, "
-    "folder walkthroughs (run them from a checkout)",
-    "zh": "安装的副本不含课程：课程在 numtx 仓库的 walkthroughs 目录里（请在检出的仓库中运行）",
-}
+PACKAGE = Path(__file__).resolve().parents[1]
+# In an installed copy, where the wheel puts them, and beside the package in a checkout. The
+# former comes first: beside an installed package stand the packages of others.
+FOLDERS = (PACKAGE / "walkthroughs", PACKAGE.parent / "walkthroughs")
 
 
 class Entry(NamedTuple):
@@ -40,12 +38,12 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    found = lessons(FOLDER)
-    if not found:
-        if args.lesson is not None:
-            raise UsageError(PLACE[args.lang])
-        print(PLACE[args.lang])
-        return 0
+    found = next(filter(None, map(lessons, FOLDERS)), None)
+    if found is None:
+        raise FileError(
+            f"there are no lessons in {FOLDERS[0]} or {FOLDERS[1]}; install numtx again, or run "
+            "it in a checkout of its repository"
+        )
     if args.lesson is None:
         width = max(len(entry.name) for entry in found)
         for entry in found:

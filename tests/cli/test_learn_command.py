@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number, name in enumerate(("masks", "masks_again", "broken"), start=1):
         text = LESSON.format(holds=name != "broken")
         (tmp_path / f"{number:02}_{name}.py").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(learn, "FOLDER", tmp_path)
+    monkeypatch.setattr(learn, "FOLDERS", (tmp_path / "none", tmp_path))
     return tmp_path
 
 
@@ -63,16 +63,15 @@ def test_a_wrong_word(
     assert says in captured.err and captured.err.count("\n") == 1
 
 
-def test_an_installed_copy_says_where(
+def test_no_lessons_is_an_error_of_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(learn, "FOLDER", tmp_path / "none")
-    assert main(["learn"]) == 0
-    out = capsys.readouterr().out
-    assert "folder walkthroughs" in out and out.count("\n") == 1
-    assert main(["learn", "03", "--lang", "zh"]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and "walkthroughs 目录" in captured.err
+    monkeypatch.setattr(learn, "FOLDERS", (tmp_path / "none", tmp_path))
+    for arguments in (["learn"], ["learn", "03", "--lang", "zh"]):
+        assert main(arguments) == 2
+        captured = capsys.readouterr()
+        assert captured.out == "" and captured.err.count("\n") == 1
+        assert f"no lessons in {tmp_path / 'none'} or {tmp_path};" in captured.err
 
 
 def test_the_list_runs_nothing() -> None:

@@ -50,7 +50,7 @@ def outcome(tmp_path, ahead, known):
     file = tmp_path / "test_suite.py"
     file.write_text(SUITE.format(ahead=ahead, known=known))
     arguments = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(file)]
-    return python(*arguments, cwd=tmp_path, env=environment(HERE)).stdout
+    return python(*arguments, cwd=tmp_path, env=environment(HERE, PYTEST_ADDOPTS="")).stdout
 
 
 def test_a_broken_law_fails_and_what_was_not_asked_is_skipped(tmp_path):

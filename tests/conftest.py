@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -17,6 +19,19 @@ settings.register_profile(
     database=DirectoryBasedExampleDatabase(".hypothesis/examples"),
 )
 settings.load_profile(os.environ.get("NUMTX_PROFILE", "default"))
+
+
+@pytest.fixture
+def full_device(tmp_path: Path) -> Path:
+    """A node of the test's own with the numbers of the device on which no space is left."""
+    node = tmp_path / "full"
+    try:
+        os.mknod(node, 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+        node.open("wb").close()
+    except OSError:
+        pytest.skip("no devices can be made here")
+    return node
+
 
 OPT_IN = ("heavy", "benchmark")
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from children import environment, python
 
 import numtx
 
@@ -21,11 +19,7 @@ SCRIPT = "import sys; from numtx.__main__ import main; sys.exit(main())"
 def test_an_interrupt_while_a_module_is_imported(module, how, tmp_path):
     """A module of that name, found first, interrupts as the key does."""
     (tmp_path / f"{module}.py").write_text("raise KeyboardInterrupt")
-    paths = [str(tmp_path), str(HOME), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
-        [sys.executable, *how, "trace"], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-    )  # fmt: skip
+    done = python(*how, "trace", env=environment(tmp_path))
     assert done.stderr == "numtx: interrupted\n"
     assert done.returncode == 130
 
@@ -36,10 +30,7 @@ def test_nothing_is_imported_before_the_door_can_answer():
         "import os, sys; before = set(sys.modules); import numtx.__main__;"
         "print(sorted(set(sys.modules) - before))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": str(HOME)},
-    )  # fmt: skip
+    done = python("-c", code, check=True)
     assert done.stdout == "['__future__', 'numtx', 'numtx.__main__']\n"
 
 

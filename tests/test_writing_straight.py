@@ -6,14 +6,13 @@ import io
 import os
 import socket
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import environment, python
 
 from numtx.errors import FileError
 from numtx.files import write_npz, write_text, writing
@@ -118,15 +117,10 @@ def test_a_socket_is_connected_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes the superuser")
-def test_a_device_is_written_to(tmp_path: Path) -> None:
-    """A node of the test's own with the numbers of the null and the full device of Linux."""
-    null, full = tmp_path / "null", tmp_path / "full"
-    try:
-        os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-        os.mknod(full, 0o666 | stat.S_IFCHR, os.makedev(1, 7))
-        null.open("wb").close()
-    except OSError:
-        pytest.skip("no devices can be made here")
+def test_a_device_is_written_to(tmp_path: Path, full_device: Path) -> None:
+    """Nodes of the test's own with the numbers of the null and the full device of Linux."""
+    null, full = tmp_path / "null", full_device
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     before = null.lstat()
     write_text(null, "new")
     write_npz(null, {"a": np.arange(3)})
@@ -171,7 +165,7 @@ def test_what_was_printed_before_comes_before(tmp_path: Path) -> None:
     code = "from numtx.files import write_text\nprint('before')\n"
     code += "write_text('/dev/stdout', 'new\\n')\nprint('after')"
     log = tmp_path / "log"
-    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
     with log.open("w") as file:
-        subprocess.run([sys.executable, "-c", code], stdout=file, check=True, env=environment)
+        alone = environment(PYTHONUNBUFFERED="")
+        python("-c", code, stdout=file, capture_output=False, check=True, env=alone)
     assert log.read_text() == "before\nnew\nafter\n"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 
 import pytest
+from children import python
 from hypothesis import settings
 
 from numtx.testing import NumtxSubject, check, run_machine
@@ -56,7 +55,7 @@ def alone(law: str, kinds: str) -> tuple[int, str]:
         f"kinds = list(own.every_kind()); own.every_kind = lambda: {kinds}\n"
         "sys.exit(main(['laws', '--law', sys.argv[1]]))"
     )
-    run = subprocess.run([sys.executable, "-c", code, law], capture_output=True, text=True)
+    run = python("-c", code, law)
     return run.returncode, run.stdout + run.stderr
 
 

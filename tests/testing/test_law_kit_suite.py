@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pydoc
-import sys
 from pathlib import Path
 
 from children import environment, python

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .number import Number, Value, times
+from .number import EXACT, Number, Value, times
 
 
 class Share(NamedTuple):
@@ -28,7 +28,7 @@ def order(numbers: Iterable[Number]) -> list[Number]:
         elif id(number) not in seen:
             seen.add(id(number))
             stack.append((number, True))
-            stack += [(parent.number, False) for parent in reversed(number.parents)]
+            stack += [(parent, False) for parent, _, _ in reversed(number.parents)]
     return found
 
 
@@ -42,20 +42,23 @@ def backward(seeds: Sequence[tuple[Number, Value]]) -> list[Share]:
     gradients: dict[int, tuple[Value, Value]] = {}
     for number, seed in seeds:
         before, off = gradients.get(id(number), (0.0, 0.0))
-        gradients[id(number)] = before + seed, off
+        gradients[id(number)] = before + seed, off  # as recorded, so nothing is off yet
     numbers = order(number for number, _ in seeds)
     for number in reversed(numbers):
         if id(number) not in gradients:
             continue
         gradient, off = gradients[id(number)]
-        size = abs(gradient)
         for parent, slope, loose in number.parents:
             if isinstance(slope, float) and slope == 0.0:
                 continue
-            step = times(gradient, slope)
-            before, behind = gradients.get(id(parent), (0.0, 0.0))
-            bound = behind + times(off, abs(slope)) + times(size, loose) + abs(step)
-            gradients[id(parent)] = before + step, bound
+            step, bound = times(gradient, slope), times(off, abs(slope))
+            if loose is not EXACT:
+                bound = bound + times(abs(gradient), loose) + abs(step)
+            if id(parent) in gradients:  # a sum is rounded too
+                before, behind = gradients[id(parent)]
+                gradients[id(parent)] = before + step, behind + bound + abs(step)
+            else:
+                gradients[id(parent)] = step, bound
     return [
         Share(number, *gradients.get(id(number), (0.0, 0.0)))
         for number in numbers

@@ -16,7 +16,7 @@ from ..shapes import Array, parse
 from ..stages.graph import Stage
 from .derivatives import Share as Flow
 from .derivatives import forward
-from .oracle import Oracle
+from .oracle import Oracle, index_of
 
 Flat = Callable[[str], Array]  # the recorded gradient at a stage, flat; 0 where it is pinned
 
@@ -29,8 +29,10 @@ class Sums:
         self.bound = np.zeros(cells)
 
     def add(self, places: Array, flow: Flow) -> None:
-        for mine, share in ((self.total, flow.gradient), (self.bound, flow.bound)):
-            np.add.at(mine, places, np.broadcast_to(np.asarray(share, float), places.shape))
+        """Each share is rounded once more when it is added."""
+        share = np.broadcast_to(np.asarray(flow.gradient, float), places.shape)
+        np.add.at(self.total, places, share)
+        np.add.at(self.bound, places, flow.bound + np.abs(share))
 
 
 def pass_on(oracle: Oracle, stage: Stage, gradient: Array, sums: Mapping[str, Sums]) -> None:
@@ -94,9 +96,10 @@ def gather(
         ]))  # fmt: skip
         by_row = flat.reshape(oracle.rows(stage), -1)
         with np.errstate(all="ignore"):
-            for flow in oracle.columns(stage, rows).backward(by_row[rows]):
-                if flow.number.leaf is not None and flow.number.leaf.source == source:
-                    _keep(flow, rows, offsets, found)
+            for piece in oracle.columns(stage, rows):
+                for flow in piece.backward(by_row[piece.rows]):
+                    if flow.number.leaf is not None and flow.number.leaf.source == source:
+                        _keep(flow, piece.rows, offsets, found)
     return found
 
 
@@ -222,8 +225,7 @@ def _by_formula(
         for operand, name in enumerate(stage.inputs) if name == source
     ])  # fmt: skip
     for row in dict.fromkeys(rows.tolist()):
-        place = np.unravel_index(row, shape[:-1] if by_row else shape)
-        index = tuple(int(i) for i in place)
+        index = index_of(row, shape[:-1] if by_row else shape)
         numbers = oracle.row(stage, (*index, 0) if by_row else index)
         for j, partial in enumerate(forward(numbers, source, offset)):
             found[row * len(numbers) + j if by_row else row] = partial

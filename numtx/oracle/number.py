@@ -21,12 +21,10 @@ from ..shapes import Array
 Value: TypeAlias = Any  # float, int or bool, or an array of them
 
 
-class Parent(NamedTuple):
-    """What a number was made of: d(number)/d(it), and how far rounding may have moved that."""
-
-    number: Number
-    slope: Value
-    loose: Value = 0.0
+# What a number was made of: d(number)/d(it), and how far rounding may have moved that; EXACT where
+# it is 1, -1 or 0, so that multiplying by it rounds nothing. (Plain tuples, as there are millions.)
+EXACT = None
+Parent: TypeAlias = "tuple[Number, Value, Value]"
 
 
 class Leaf(NamedTuple):
@@ -70,7 +68,7 @@ class Number:
         o = lift(other)
         value = self.value + o.value
         return Number(
-            value, self.bound + o.bound + abs(value), (Parent(self, 1.0), Parent(o, 1.0)), "+"
+            value, self.bound + o.bound + abs(value), ((self, 1.0, EXACT), (o, 1.0, EXACT)), "+"
         )
 
     def __sub__(self, other: Operand) -> Number:
@@ -78,13 +76,13 @@ class Number:
         value = self.value - o.value
         # Where -inf stands (a score that is masked), nothing is off.
         bound = self.bound + o.bound + _size(value)
-        return Number(value, bound, (Parent(self, 1.0), Parent(o, -1.0)), "-")
+        return Number(value, bound, ((self, 1.0, EXACT), (o, -1.0, EXACT)), "-")
 
     def __mul__(self, other: Operand) -> Number:
         o = lift(other)
         value = self.value * o.value
         bound = self.bound * abs(o.value) + o.bound * abs(self.value) + abs(value)
-        parents = (Parent(self, o.value, o.bound), Parent(o, self.value, self.bound))
+        parents = ((self, o.value, o.bound), (o, self.value, self.bound))
         return Number(value, bound, parents, "*")
 
     def __truediv__(self, other: Operand) -> Number:
@@ -94,13 +92,13 @@ class Number:
         bound = self.bound * abs(inverse) + abs(self.value) * loose
         slope = -value * inverse
         parents = (
-            Parent(self, inverse, loose),
-            Parent(o, slope, bound * abs(inverse) + abs(value) * loose),
+            (self, inverse, loose),
+            (o, slope, bound * abs(inverse) + abs(value) * loose),
         )
         return Number(value, bound, parents, "/")
 
     def __neg__(self) -> Number:
-        return Number(-self.value, self.bound, (Parent(self, -1.0),), "neg")
+        return Number(-self.value, self.bound, ((self, -1.0, EXACT),), "neg")
 
 
 Operand: TypeAlias = "Number | Value"
@@ -183,7 +181,7 @@ def apply(name: str, x: Operand) -> Operand:
     result.bound = result.bound + times(x.bound, abs(slope.value))
     # Once more, for how far the slope is off follows from how far the result is.
     loose = lift(function.slope(x, result)).bound
-    result.parents = (Parent(x, slope.value, loose),)
+    result.parents = ((x, slope.value, loose),)
     return result
 
 
@@ -205,7 +203,7 @@ def square(x: Operand) -> Operand:
         return x * x
     slope = 2.0 * x.value
     value = x.value * x.value
-    return Number(value, x.bound * abs(slope) + value, (Parent(x, slope, 2.0 * x.bound),), "square")
+    return Number(value, x.bound * abs(slope) + value, ((x, slope, 2.0 * x.bound),), "square")
 
 
 def total(terms: Iterable[Operand]) -> Operand:
@@ -222,7 +220,7 @@ def total(terms: Iterable[Operand]) -> Operand:
     else:
         value, size = math.fsum(values), math.fsum(map(abs, values))
     bound = size + sum(x.bound for x in found)
-    return Number(value, bound, tuple(Parent(x, 1.0) for x in found), "sum")
+    return Number(value, bound, tuple((x, 1.0, EXACT) for x in found), "sum")
 
 
 def _sum(values: Sequence[Value]) -> Array:
@@ -238,7 +236,7 @@ def largest(row: Sequence[Operand]) -> Operand:
     values = [x.value for x in row]
     many = any(isinstance(value, np.ndarray) for value in values)
     top = np.maximum.reduce(np.broadcast_arrays(*values)) if many else max(values)
-    return Number(top, 0.0, tuple(Parent(x, 0.0) for x in row), "max")
+    return Number(top, 0.0, tuple((x, 0.0, EXACT) for x in row), "max")
 
 
 def choose(condition: Operand, yes: Any, no: Any) -> Operand:
@@ -253,7 +251,7 @@ def choose(condition: Operand, yes: Any, no: Any) -> Operand:
     if not others and not isinstance(taken, Number):
         return taken
     number = lift(taken)
-    parents = (Parent(number, 1.0), *(Parent(x, 0.0) for x in others))
+    parents = ((number, 1.0, EXACT), *((x, 0.0, EXACT) for x in others))
     written = len(others) == 2 and isinstance(taken, Number)
     label = (lift(yes), " if ", condition, " else ", lift(no)) if written else None
     return Number(number.value, number.bound, parents, "text" if written else "same", label)
@@ -265,9 +263,9 @@ def _choose_each(condition: Operand, flag: Array, yes: Operand, no: Operand) -> 
         return np.where(flag, *plain)
     a, b = lift(yes), lift(no)
     share = flag.astype(np.float64)
-    parents = [Parent(a, share), Parent(b, 1.0 - share)]
+    parents: list[Parent] = [(a, share, EXACT), (b, 1.0 - share, EXACT)]
     if isinstance(condition, Number):
-        parents.append(Parent(condition, 0.0))
+        parents.append((condition, 0.0, EXACT))
     value, bound = np.where(flag, a.value, b.value), np.where(flag, a.bound, b.bound)
     return Number(value, bound, tuple(parents), "same")
 
@@ -277,28 +275,28 @@ def written(value: Value, reads: Sequence[Operand], parts: Callable[[], Sequence
     numbers = [x for x in reads if isinstance(x, Number)]
     if not numbers:
         return value
-    return Number(value, 0.0, tuple(Parent(x, 0.0) for x in numbers), "text", parts)
+    return Number(value, 0.0, tuple((x, 0.0, EXACT) for x in numbers), "text", parts)
 
 
 def written_as(x: Operand, *parts: Any) -> Operand:
     """A number, written in another way than it was computed."""
     if not isinstance(x, Number):
         return x
-    return Number(x.value, x.bound, (Parent(x, 1.0),), "text", parts)
+    return Number(x.value, x.bound, ((x, 1.0, EXACT),), "text", parts)
 
 
 def named(label: str, x: Operand) -> Operand:
     """A step of its own: written once, and called by its name in what follows."""
     if not isinstance(x, Number):
         return x
-    return Number(x.value, x.bound, (Parent(x, 1.0),), "step", label)
+    return Number(x.value, x.bound, ((x, 1.0, EXACT),), "step", label)
 
 
 def noted(x: Operand, note: Callable[[], str]) -> Operand:
     """A number of which something is to be said besides its arithmetic."""
     if not isinstance(x, Number):
         return x
-    return Number(x.value, x.bound, (Parent(x, 1.0),), "same", note)
+    return Number(x.value, x.bound, ((x, 1.0, EXACT),), "same", note)
 
 
 def in_double(x: Operand, eps: float) -> Operand:
@@ -306,4 +304,4 @@ def in_double(x: Operand, eps: float) -> Operand:
     if not isinstance(x, Number):
         return x
     bound = abs(x.value) * (2.0**-52 / eps)
-    return Number(x.value, bound, (Parent(x, 0.0),), "same")
+    return Number(x.value, bound, ((x, 0.0, EXACT),), "same")

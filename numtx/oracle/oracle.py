@@ -23,6 +23,12 @@ from .operations import OPERATIONS, Operation
 from .rows import Rows
 
 AT_ONCE = 1 << 18  # cells of a stage that are recomputed together
+FEW = 8  # rows that are recomputed one by one: single numbers are quicker than short arrays
+
+
+def index_of(place: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The index of a flat place."""
+    return tuple(int(i) for i in np.unravel_index(place, shape)) if shape else ()
 
 
 class Columns(NamedTuple):
@@ -46,6 +52,8 @@ class Columns(NamedTuple):
         return backward(list(zip(self.numbers, gradients.T, strict=True)))
 
     def _stacked(self, found: Sequence[Any]) -> Array:
+        if not any(isinstance(x, np.ndarray) for x in found) and self.rows.size == 1:
+            return np.array([found])
         return np.stack([np.broadcast_to(x, self.rows.shape) for x in found], -1)
 
 
@@ -110,12 +118,15 @@ class Oracle:
         return Cell(number.value, number.bound, reads)
 
     def reads(self, stage: Stage) -> int:
-        """How many cells are read for one cell of a stage."""
+        """About how many cells are read for one cell of a stage."""
         if stage.operation == "contract":
             plan = self.contraction(stage)
             return plan.count * min(2, len(plan.operands)) + (len(plan.operands) > 2)
-        first = self.row(stage, (0,) * len(self.cells(stage.name).shape))[:1]
-        return sum(number.leaf is not None for number in order(first))
+        if self.operation(stage).by_row:  # its row, and a cell of every other input
+            row: int = self.cells(stage.inputs[0]).shape[-1]
+            return row + len(stage.inputs) - 1
+        (number,) = self.row(stage, (0,) * len(self.cells(stage.name).shape))
+        return sum(other.leaf is not None for other in order([number]))
 
     # ---- many rows
 
@@ -124,11 +135,19 @@ class Oracle:
         size, shape = self.cells(stage.name).flat.size, self.cells(stage.name).shape
         return size // shape[-1] if self.operation(stage).by_row else size
 
-    def columns(self, stage: Stage, rows: Array) -> Columns:
-        """Some rows of a stage, recomputed together."""
+    def columns(self, stage: Stage, rows: Array) -> list[Columns]:
+        """Some rows of a stage: a few each by itself, many together."""
         if stage.operation == "contract":
-            return Columns(rows, [self._gathered(stage, rows)])
-        return Columns(rows, [lift(x) for x in self._formula(stage, rows, True)])
+            return [Columns(rows, [self._gathered(stage, rows)])]
+        if rows.size > FEW:
+            return [Columns(rows, [lift(x) for x in self._formula(stage, rows, True)])]
+        by_row, shape = self.operation(stage).by_row, self.cells(stage.name).shape
+        found = []
+        for row in rows.tolist():
+            index = index_of(row, shape[:-1] if by_row else shape)
+            numbers = self.row(stage, (*index, 0) if by_row else index)
+            found.append(Columns(np.array([row]), numbers))
+        return found
 
     def plain(self, stage: Stage) -> Array:
         """A whole stage, for its values alone.
@@ -170,18 +189,22 @@ class Oracle:
         if stage.operation == "contract" and offsets is None:
             arrays = [self.cells(name).flat for name in stage.inputs]
             return self.contraction(stage).whole(arrays, "selective" in stage.attributes)
+        cells = self.cells(stage.name).flat.size // max(1, self.rows(stage))
         if offsets is None:
-            pieces = [(piece.values, piece.bounds) for piece in self.pieces(stage)]
-            values, bounds = (np.concatenate(x).reshape(-1) for x in zip(*pieces, strict=True))
-            return values, bounds
-        cells = self.cells(stage.name).flat.size // self.rows(stage)
-        rows, place = np.unique(offsets // cells, return_inverse=True)
-        columns = self.columns(stage, rows)
-        return columns.values[place, offsets % cells], columns.bounds[place, offsets % cells]
+            pieces = list(self.pieces(stage))
+        else:
+            rows, place = np.unique(offsets // cells, return_inverse=True)
+            pieces = self.columns(stage, rows)
+        values = np.concatenate([piece.values for piece in pieces])
+        bounds = np.concatenate([piece.bounds for piece in pieces])
+        if offsets is None:
+            return values.reshape(-1), bounds.reshape(-1)
+        return values[place, offsets % cells], bounds[place, offsets % cells]
 
     def pieces(self, stage: Stage) -> Iterator[Columns]:
         """All rows of a stage, some at a time."""
-        return (self.columns(stage, rows) for rows in self._parts(stage))
+        for rows in self._parts(stage):
+            yield from self.columns(stage, rows)
 
     def _gathered(self, stage: Stage, offsets: Array) -> Number:
         flats = [self.cells(name).flat for name in stage.inputs]

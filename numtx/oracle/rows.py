@@ -9,7 +9,7 @@ import numpy as np
 
 from .cells import Cells
 from .contraction import Contraction
-from .number import Leaf, Number, Operand, Parent, Value
+from .number import EXACT, Leaf, Number, Operand, Value
 
 if TYPE_CHECKING:
     from ..stages.graph import Stage
@@ -62,7 +62,7 @@ class Rows:
         value = self.oracle.read(cells, offset)
         if not self.remembers:
             return value
-        parents = tuple(Parent(x, 0.0) for x in by if isinstance(x, Number))
+        parents = tuple((x, 0.0, EXACT) for x in by if isinstance(x, Number))
         return Number(value, parents=parents, leaf=Leaf(cells.name, offset))
 
     def shape(self, operand: int) -> tuple[int, ...]:
@@ -95,15 +95,15 @@ class Rows:
         """A number of the formula itself, written as `text`; `by` are numbers that led to it."""
         if not self.remembers:
             return value
-        parents = tuple(Parent(x, 0.0) for x in by if isinstance(x, Number))
+        parents = tuple((x, 0.0, EXACT) for x in by if isinstance(x, Number))
         return Number(value, 0.0, parents, "constant", text)
 
     def beside(self, x: Operand, reads: Sequence[Operand]) -> Operand:
         """A number, with cells that were read besides."""
         if not isinstance(x, Number):
             return x
-        others = tuple(Parent(y, 0.0) for y in reads if isinstance(y, Number))
-        return Number(x.value, x.bound, (Parent(x, 1.0), *others), "same")
+        others = tuple((y, 0.0, EXACT) for y in reads if isinstance(y, Number))
+        return Number(x.value, x.bound, ((x, 1.0, EXACT), *others), "same")
 
 
 def _within(offset: Any, cells: Cells) -> Any:

@@ -37,7 +37,7 @@ def arithmetic(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Arithmet
     steps = []
     for step in _walk(number):
         if step.form == "step":
-            form = expression(step.parents[0].number)
+            form = expression(step.parents[0][0])
             steps.append(Step(step.label, names.text(form), (form,), step.value))
     form = expression(number)
     last = Step("", names.text(form), (form, *_products(number)), number.value)
@@ -64,10 +64,10 @@ def _operands(number: Number) -> list[Number]:
     if number.form in ("leaf", "constant"):
         return []
     if number.form == "same":
-        return [number.parents[0].number]
+        return [number.parents[0][0]]
     if number.form == "text":
         return [part for part in _parts(number) if isinstance(part, Number)]
-    return [parent.number for parent in number.parents]
+    return [parent for parent, _, _ in number.parents]
 
 
 def _walk(number: Number) -> Iterator[Number]:
@@ -89,7 +89,7 @@ def _notes(number: Number) -> Iterator[str]:
     while number.form in ("same", "text") and number.parents:
         if number.form == "same" and number.label is not None:
             yield number.label()
-        number = number.parents[0].number
+        number = number.parents[0][0]
 
 
 def _parts(number: Number) -> Sequence[Any]:
@@ -99,7 +99,7 @@ def _parts(number: Number) -> Sequence[Any]:
 
 def expression(number: Number) -> Expression:
     """A number as its formula writes it."""
-    form, operands = number.form, [parent.number for parent in number.parents]
+    form, operands = number.form, [parent for parent, _, _ in number.parents]
     if form == "leaf":
         assert number.leaf is not None
         value = int(number.value) if isinstance(number.value, bool) else number.value
@@ -156,7 +156,7 @@ def _held(number: Number, needed: int) -> Expression:
 
 def _root(number: Number) -> Number:
     while number.form == "same":
-        number = number.parents[0].number
+        number = number.parents[0][0]
     return number
 
 
@@ -170,7 +170,7 @@ def _products(number: Number) -> Iterator[Expression]:
     root = _root(number)
     if root.form != "sum":
         return
-    terms = [parent.number for parent in root.parents]
+    terms = [parent for parent, _, _ in root.parents]
     forms = [_root(term).form for term in terms]
     if forms.count("*") > 1 and set(forms) <= {"*", "leaf"}:
         yield (Many(tuple((term.value,) for term in terms)),)

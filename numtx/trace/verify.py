@@ -147,7 +147,13 @@ class _Check:
         share = budget // (2 * len(self.stages))
         findings = []
         for stage in self.stages:
-            offsets = _sample(self.trace[stage.name], share // self.reads_each(stage), draw)
+            array, count = self.trace[stage.name], share // self.reads_each(stage)
+            if self.oracle.operation(stage).by_row:  # the other cells of a row cost nothing more
+                width = array.shape[-1]
+                rows = np.unique(_sample(array, count, draw, least=1) // width)
+                offsets = (rows[:, None] * width + np.arange(width)).reshape(-1)
+            else:
+                offsets = _sample(array, count, draw)
             findings.append(self.values(stage, offsets))
         left = budget // 2
         sources = dict.fromkeys(source for stage in self.stages for source in stage.inputs)
@@ -225,8 +231,9 @@ def _sample(array: Array, count: int, draw: np.random.Generator, least: int = 3)
 
 
 def _largest(flat: Array) -> int:
-    """The place of the number that is largest in size, of those that are finite."""
+    """The place of a number that is large in size, of those that are finite."""
     places = (int(flat.argmax()), int(flat.argmin()))  # of NaN, where there is one
-    if all(np.isfinite(flat[place]) for place in places):
-        return max(places, key=lambda place: abs(float(flat[place])))
+    finite = [place for place in places if np.isfinite(flat[place])]
+    if finite:
+        return max(finite, key=lambda place: abs(float(flat[place])))
     return int(np.argmax(np.where(np.isfinite(flat), np.abs(flat), -1.0)))

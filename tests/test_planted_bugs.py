@@ -24,6 +24,7 @@ FIELDS: dict[str, Any] = {
     "embedding_scale": 1.5,
 }  # fmt: skip
 H = 1e-5
+MARGIN = 10.0  # a bug is caught by the oracle where it is that many times what is tolerated
 
 
 class Bench:
@@ -64,11 +65,11 @@ def weights() -> dict[str, Any]:
 
 
 def oracle_value(bench: Bench) -> bool:
-    return not [finding for finding in bench.wrong if finding.kind == "value"]
+    return not [f for f in bench.wrong if f.kind == "value" and f.worst >= MARGIN]
 
 
 def oracle_gradient(bench: Bench) -> bool:
-    return not [finding for finding in bench.wrong if finding.kind == "gradient"]
+    return not [f for f in bench.wrong if f.kind == "gradient" and f.worst >= MARGIN]
 
 
 def catalogue(bench: Bench) -> bool:
@@ -384,7 +385,7 @@ BUGS = [
 
 def test_the_clean_copy_passes_every_check():
     with second_copy() as copy:
-        assert caught_by(lambda: Bench(copy)) == set()
+        assert caught_by(lambda: Bench(copy)) == set() and not Bench(copy).wrong
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.name}: {bug.catch}")

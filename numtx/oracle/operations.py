@@ -230,7 +230,9 @@ def _append(r: Rows) -> Operand:
     but one) or, where the attributes say so, along the width; one without heads serves all"""
     said = ("kept from earlier steps", "new in this step")
     index = list(r.index)
-    along = len(index) - (1 if len(index) == 2 or r.attributes.get("along") == "width" else 2)
+    by_width = r.attributes.get("along") == "width"
+    along = len(index) - (1 if len(index) == 2 or by_width else 2)
+    kept = len(r.inputs) == len(said) and not by_width
 
     def part(k: int, place: Value) -> Operand:
         shape = r.shape(k)
@@ -241,7 +243,7 @@ def _append(r: Rows) -> Operand:
 
         def here() -> Operand:
             x = r.at(k, where)
-            return noted(x, lambda: said[k]) if len(r.inputs) == len(said) else x
+            return noted(x, lambda: said[k]) if kept else x
 
         if k + 1 == len(r.inputs):
             return here()

@@ -1,7 +1,7 @@
 """What a model is: a frozen, validated configuration that names mechanisms, never products.
 
-Every field stands in the table below (`Config`); which combinations are allowed stands in
-one other (`RULES`). A configuration in JSON is an object of the same names.
+Every field is declared once, in `Config`; which combinations are allowed stands in one table
+(`RULES`). A configuration in JSON is an object of the same names.
 """
 
 from __future__ import annotations
@@ -9,124 +9,146 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from .config_fields import choice, configuration, fields_of, flag, number, places, whole
 from .config_rules import (
-    PLACES,
+    ACTIVATIONS,
+    ATTENTIONS,
+    BIASES,
+    DTYPES,
+    MODELS,
+    NORM_PLACES,
+    NORMS,
+    POSITIONS,
+    ROTARY_LAYOUTS,
     RULES,
+    SUBLAYERS,
     as_set,
-    canonical_places,
-    check_field,
 )
 from .errors import ConfigError, nearest
 from .small_repr import small_repr
 from .strict_json import read_json
 
+OUTPUT: Final = "Embedding, feed-forward, output"
+
 
 @small_repr()
-@dataclass(frozen=True, kw_only=True)
+@configuration
 class Config:
     """One Transformer.
 
-    Sizes
-        model                 encoder-decoder, decoder-only or encoder-only
-        width                 d_model, the width of every token's vector
-        encoder_layers        blocks of the encoder (0 where there is none)
-        decoder_layers        blocks of the decoder (0 where there is none)
-        heads                 query heads, H
-        key_value_heads       key/value heads, G; None: as many as heads; 1: multi-query
-        key_width             d_k per head; None: width / heads
-        value_width           d_v per head; None: as key_width
-        hidden                width of the feed-forward layer
-        vocabulary            size of the vocabulary (of the target, where there are two)
-        source_vocabulary     size of the encoder's own vocabulary; None: one is shared
-    Wiring
-        norm                  layer, rms or None
-        norm_place            post: norm(x + f(x)); pre: x + f(norm(x)), and a final norm
-        epsilon               added to the variance (layer) or the mean square (rms)
-        norm_at               sublayers that have a norm: true, false or a list of SUBLAYERS
-        residual_at           sublayers with a residual connection (the same form)
-        output_projection_at  attention sublayers with W_O (the same form)
-        biases                true, false or a list of BIASES, named as the parameters
-    Attention
-        score_scale           factor on Q·K^T; None: 1 / sqrt(width of a query)
-        key_value_latent      r: self-attention makes keys and values of all heads from one
-                              vector of this width a token; None: from the token itself
-        query_latent          the same for the queries, with a vector of its own
-        causal                the decoder's self-attention sees no later token
-        window                self-attention reaches this many tokens, itself included; None: all
-    Positions
-        positions             sinusoidal, learned, rotary or None
-        position_base         base of the angles (10000 in the original paper)
-        position_limit        rows of a learned table (tokens, before the offset)
-        position_offset       rows of a learned table before that of position 0
-        rotary_layout         half (i with i + r/2) or interleaved (2i with 2i + 1)
-        rotary_width          the leading part of d_k that is rotated; None: all of it. With
-                              key_value_latent: d_r, a part beside d_k; None: as wide as d_k
-    Embedding, feed-forward, output
-        embedding_scale       factor on the embedding, before positions are added
-        embedding_norm        a norm after positions are added
-        segments              number of segment embeddings (0: none)
-        activation            relu, gelu (exact), gelu_tanh or silu
-        gated                 act(x·w_gate) * (x·w_in) in place of act(x·w_in)
-        tied_output           logits use the (decoder's) embedding; there is no output.w
-        output_scale          factor on the last hidden state, before the logits
-        label_smoothing       share of the target that all words divide, 0 up to below 1
-        dtype                 float64 (a reference) or float32
+    {fields}
 
     Raises `ConfigError` for a value or a combination that names no model.
     """
 
-    model: str = "encoder-decoder"
-    width: int
-    encoder_layers: int = 0
-    decoder_layers: int = 0
-    heads: int = 1
-    key_value_heads: int | None = None
-    key_width: int | None = None
-    value_width: int | None = None
-    hidden: int
-    vocabulary: int
-    source_vocabulary: int | None = None
+    if TYPE_CHECKING:  # so that checkers take it for the dataclass that it is
+        __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
-    norm: str | None = "layer"
-    norm_place: str = "post"
-    epsilon: float = 1e-5
-    norm_at: tuple[str, ...] | bool = True
-    residual_at: tuple[str, ...] | bool = True
-    output_projection_at: tuple[str, ...] | bool = True
-    biases: tuple[str, ...] | bool = True
+    # fmt: off
+    model: str = choice(
+        "Sizes", "encoder-decoder, decoder-only or encoder-only", MODELS,
+        default="encoder-decoder")
+    width: int = whole("Sizes", "d_model, the width of every token's vector", (8,))
+    encoder_layers: int = whole(
+        "Sizes", "blocks of the encoder (0 where there is none)", (0, 1, 2), least=0, default=0)
+    decoder_layers: int = whole(
+        "Sizes", "blocks of the decoder (0 where there is none)", (0, 1, 2), least=0, default=0)
+    heads: int = whole("Sizes", "query heads, H", (1, 2, 3, 4), default=1)
+    key_value_heads: int | None = whole(
+        "Sizes", "key/value heads, G; None: as many as heads; 1: multi-query",
+        (None, 1, 2, 3, 4), default=None)
+    key_width: int | None = whole(
+        "Sizes", "d_k per head; None: width / heads", (None, 2, 4, 6), default=None)
+    value_width: int | None = whole(
+        "Sizes", "d_v per head; None: as key_width", (None, 2, 3, 4, 5, 8), default=None)
+    hidden: int = whole("Sizes", "width of the feed-forward layer", (7,))
+    vocabulary: int = whole(
+        "Sizes", "size of the vocabulary (of the target, where there are two)", (11,))
+    source_vocabulary: int | None = whole(
+        "Sizes", "size of the encoder's own vocabulary; None: one is shared",
+        (None, 13), default=None)
 
-    score_scale: float | None = None
-    key_value_latent: int | None = None
-    query_latent: int | None = None
-    causal: bool = True
-    window: int | None = None
+    norm: str | None = choice(
+        "Wiring", "layer, rms or None", (*NORMS, None), default="layer")
+    norm_place: str = choice(
+        "Wiring", "post: norm(x + f(x)); pre: x + f(norm(x)), and a final norm", NORM_PLACES,
+        default="post")
+    epsilon: float = number(
+        "Wiring", "added to the variance (layer) or the mean square (rms)", (1e-5, 1e-3),
+        least=0, default=1e-5)
+    norm_at: tuple[str, ...] | bool = places(
+        "Wiring", "sublayers that have a norm: true, false or a list of SUBLAYERS", SUBLAYERS,
+        default=True)
+    residual_at: tuple[str, ...] | bool = places(
+        "Wiring", "sublayers with a residual connection (the same form)", SUBLAYERS,
+        default=True)
+    output_projection_at: tuple[str, ...] | bool = places(
+        "Wiring", "attention sublayers with W_O (the same form)", ATTENTIONS, default=True)
+    biases: tuple[str, ...] | bool = places(
+        "Wiring", "true, false or a list of BIASES, named as the parameters", BIASES,
+        default=True)
 
-    positions: str | None = "sinusoidal"
-    position_base: float = 10000.0
-    position_limit: int | None = None
-    position_offset: int = 0
-    rotary_layout: str = "half"
-    rotary_width: int | None = None
+    score_scale: float | None = number(
+        "Attention", "factor on Q·K^T; None: 1 / sqrt(width of a query)", (None, 1.0, 0.3),
+        default=None)
+    key_value_latent: int | None = whole(
+        "Attention", "r: self-attention makes keys and values of all heads from one vector of "
+        "this width a token; None: from the token itself", (None, 3), default=None)
+    query_latent: int | None = whole(
+        "Attention", "the same for the queries, with a vector of its own", (None, 5),
+        default=None)
+    causal: bool = flag(
+        "Attention", "the decoder's self-attention sees no later token", default=True)
+    window: int | None = whole(
+        "Attention", "self-attention reaches this many tokens, itself included; None: all",
+        (None, 1, 2, 3), default=None)
 
-    embedding_scale: float = 1.0
-    embedding_norm: bool = False
-    segments: int = 0
-    activation: str = "relu"
-    gated: bool = False
-    tied_output: bool = False
-    output_scale: float = 1.0
-    label_smoothing: float = 0.0
-    dtype: str = "float64"
+    positions: str | None = choice(
+        "Positions", "sinusoidal, learned, rotary or None", (*POSITIONS, None),
+        default="sinusoidal")
+    position_base: float = number(
+        "Positions", "base of the angles (10000 in the original paper)", (10000.0, 100.0),
+        above=0, default=10000.0)
+    position_limit: int | None = whole(
+        "Positions", "rows of a learned table (tokens, before the offset)", (None, 9),
+        default=None)
+    position_offset: int = whole(
+        "Positions", "rows of a learned table before that of position 0", (0, 2), least=0,
+        default=0)
+    rotary_layout: str = choice(
+        "Positions", "half (i with i + r/2) or interleaved (2i with 2i + 1)", ROTARY_LAYOUTS,
+        default="half")
+    rotary_width: int | None = whole(
+        "Positions", "the leading part of d_k that is rotated; None: all of it. With "
+        "key_value_latent: d_r, a part beside d_k; None: as wide as d_k", (None, 2), least=2,
+        default=None)
+
+    embedding_scale: float = number(
+        OUTPUT, "factor on the embedding, before positions are added", (1.0, 2.5), default=1.0)
+    embedding_norm: bool = flag(OUTPUT, "a norm after positions are added", default=False)
+    segments: int = whole(
+        OUTPUT, "number of segment embeddings (0: none)", (0, 2), least=0, default=0)
+    activation: str = choice(
+        OUTPUT, "relu, gelu (exact), gelu_tanh or silu", ACTIVATIONS, default="relu")
+    gated: bool = flag(
+        OUTPUT, "act(x·w_gate) * (x·w_in) in place of act(x·w_in)", default=False)
+    tied_output: bool = flag(
+        OUTPUT, "logits use the (decoder's) embedding; there is no output.w", default=False)
+    output_scale: float = number(
+        OUTPUT, "factor on the last hidden state, before the logits", (1.0, 0.5), default=1.0)
+    label_smoothing: float = number(
+        OUTPUT, "share of the target that all words divide, 0 up to below 1", (0.0, 0.1),
+        least=0, below=1, default=0.0)
+    dtype: str = choice(
+        OUTPUT, "float64 (a reference) or float32", DTYPES, default="float64")
+    # fmt: on
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            check_field(field.name, getattr(self, field.name))
-        for name, known in PLACES.items():
-            object.__setattr__(self, name, canonical_places(name, getattr(self, name), known))
+        for name, field in fields_of(type(self)).items():
+            object.__setattr__(self, name, field.check(name, getattr(self, name)))
         for rule in RULES:
             if not rule.holds(self):
                 raise ConfigError(f"config: {rule.message(self)}")
@@ -237,8 +259,8 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
-        fields = dataclasses.asdict(self)
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
+        values = {name: getattr(self, name) for name in fields_of(type(self))}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Config:
@@ -247,12 +269,12 @@ class Config:
             raise ConfigError(
                 f"config: got {type(fields).__name__}; a JSON object of fields is needed"
             )
-        known = {field.name: field for field in dataclasses.fields(cls)}
+        known = fields_of(cls)
         for name in fields:
             if name not in known:
                 raise ConfigError(f"config: unknown field {name!r}; {nearest(name, known)}")
         for name, field in known.items():
-            if field.default is dataclasses.MISSING and name not in fields:
+            if field.needed and name not in fields:
                 raise ConfigError(f"config: field {name!r} is missing; it has no default")
         values: dict[str, Any] = dict(fields)
         return cls(**values)

@@ -1,12 +1,9 @@
-"""Which values and combinations a configuration may have: one table of choices, one of rules."""
+"""Which values and combinations a configuration may have: the words of each, and the rules."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from .errors import ConfigError, nearest
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from .config import Config
@@ -106,84 +103,10 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     Rule(
-        lambda c: 0.0 <= c.label_smoothing < 1.0,
-        lambda c: f"label_smoothing is {c.label_smoothing}; it is at least 0 and below 1",
-    ),
-    Rule(
         lambda c: not c.embedding_norm or c.norm is not None,
         lambda c: "embedding_norm needs a norm, and norm is None",
     ),
 )
-
-
-PLACES: dict[str, tuple[str, ...]] = {
-    "norm_at": SUBLAYERS,
-    "residual_at": SUBLAYERS,
-    "output_projection_at": ATTENTIONS,
-    "biases": BIASES,
-}
-
-_CHOICES: dict[str, tuple[str | None, ...]] = {
-    "model": MODELS,
-    "norm": (*NORMS, None),
-    "norm_place": NORM_PLACES,
-    "positions": (*POSITIONS, None),
-    "rotary_layout": ROTARY_LAYOUTS,
-    "activation": ACTIVATIONS,
-    "dtype": DTYPES,
-}
-
-_LEAST: dict[str, int] = {
-    "width": 1, "encoder_layers": 0, "decoder_layers": 0, "heads": 1, "key_value_heads": 1,
-    "key_width": 1, "value_width": 1, "hidden": 1, "vocabulary": 1, "source_vocabulary": 1,
-    "window": 1, "position_limit": 1, "position_offset": 0, "rotary_width": 2, "segments": 0,
-    "key_value_latent": 1, "query_latent": 1,
-}  # fmt: skip
-
-_OPTIONAL = {
-    "key_value_heads", "key_width", "value_width", "source_vocabulary", "score_scale", "window",
-    "position_limit", "rotary_width", "key_value_latent", "query_latent",
-}  # fmt: skip
-
-# Numbers that may not be zero or below; the other floats may be any finite number.
-_POSITIVE = {"position_base"}
-_NOT_NEGATIVE = {"epsilon"}
-
-
-def check_field(name: str, value: Any) -> None:
-    if value is None and name in _OPTIONAL:
-        return
-    if name in _CHOICES:
-        if value not in _CHOICES[name]:
-            choices = ", ".join("null" if c is None else repr(c) for c in _CHOICES[name])
-            raise ConfigError(f"config: {name} is {value!r}; it is one of {choices}")
-    elif name in _LEAST:
-        if type(value) is not int or value < _LEAST[name]:
-            raise ConfigError(
-                f"config: {name} is {value!r}; it is a whole number of at least {_LEAST[name]}"
-            )
-    elif name in ("causal", "embedding_norm", "gated", "tied_output"):
-        if type(value) is not bool:
-            raise ConfigError(f"config: {name} is {value!r}; it is true or false")
-    elif name not in PLACES:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not abs(value) <= sys.float_info.max:  # holds for no NaN, no huge int
-            raise ConfigError(f"config: {name} is {value!r}; it is a finite number")
-        if (name in _POSITIVE and value <= 0) or (name in _NOT_NEGATIVE and value < 0):
-            least = "above 0" if name in _POSITIVE else "0 or above"
-            raise ConfigError(f"config: {name} is {value!r}; it is {least}")
-
-
-def canonical_places(name: str, value: Any, known: tuple[str, ...]) -> tuple[str, ...] | bool:
-    """True and False stay (all, none); a list is checked and put into the canonical order."""
-    if isinstance(value, bool):
-        return value
-    if not isinstance(value, tuple | list):
-        raise ConfigError(f"config: {name} is {value!r}; it is true, false or a list of names")
-    for item in value:
-        if item not in known:
-            raise ConfigError(f"config: {name} names {item!r}; {nearest(str(item), known)}")
-    return tuple(item for item in known if item in value)
 
 
 def as_set(places: tuple[str, ...] | bool) -> frozenset[str]:

@@ -20,6 +20,7 @@ FLOORS = [
     {
         "errors",
         "config",
+        "config_fields",
         "config_rules",
         "shapes",
         "tap",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mechanisms import MECHANISMS, mechanisms
 
 from numtx import Batch, Config, backward, forward, initialise
+from numtx.config_fields import Choice, fields_of
 from numtx.config_rules import MODELS
 from numtx.parameters import parameter_shapes
 from numtx.testing.strategies import (
@@ -90,6 +91,17 @@ def test_every_field_of_a_configuration_is_a_mechanism() -> None:
     sizes = {"width", "hidden", "vocabulary", "encoder_layers", "position_limit"}
     assert tried | sizes == {field.name for field in dataclasses.fields(Config)}
     assert not tried & sizes
+
+
+def test_every_word_of_a_choice_is_a_mechanism() -> None:
+    words = {
+        (name, value)
+        for name, field in fields_of(Config).items()
+        if isinstance(field.kind, Choice)
+        for value in field.kind.values
+    }
+    tried = {pair for fields, _ in MECHANISMS.values() for pair in fields.items()}
+    assert len(words) > 20 and words <= tried
 
 
 def _agrees(data: st.DataObject, config: Config, batch: Batch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from typing import Any
 
 from ..errors import UsageError
@@ -29,16 +28,13 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..config import Config
+    from ..config_fields import values_of
     from ..parameters import count_parameters, initialise, named_shapes
     from ..parameters_file import save_parameters
     from ..render.numbers import shape_text
 
     if args.fields:
-        print((Config.__doc__ or "").strip())
-        print("\nDefaults:")
-        for field in dataclasses.fields(Config):
-            missing = field.default is dataclasses.MISSING
-            print(f"    {field.name:22}{'(needed)' if missing else field.default!r}")
+        print(f"{Config.__doc__}\n\nDefaults, and what is taken:\n{values_of(Config)}")
         return 0
     if args.config is None:
         raise UsageError("--config is missing: a file of JSON (--fields lists its fields)")

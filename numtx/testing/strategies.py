@@ -6,119 +6,95 @@ arrays that Hypothesis draws are mostly zeros and constants and let bugs live.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from ..batch import Batch, count_positions
 from ..config import Config
-from ..config_rules import (
-    ACTIVATIONS,
-    ATTENTIONS,
-    BIASES,
-    DTYPES,
-    MODELS,
-    NORM_PLACES,
-    NORMS,
-    POSITIONS,
-    ROTARY_LAYOUTS,
-    SUBLAYERS,
-)
+from ..config_fields import AnyOf, Number, Whole, fields_of
+from ..config_rules import RULES, Rule
 from ..ops.loss import IGNORED
 from ..parameters import initialise
 from ..shapes import Array
 
-WIDTH, HIDDEN, VOCABULARY, SOURCE_VOCABULARY = 8, 7, 11, 13
 ROWS, LENGTHS = 2, {"encoder": 5, "decoder": 3}
-LATENT, QUERY_LATENT = 3, 5
-LONGEST = 9  # rows of a learned table of positions
+C = TypeVar("C", bound=Config)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def some_of(names: Sequence[str]) -> st.SearchStrategy[tuple[str, ...] | bool]:
-    """All of the names, none of them, or any part of them."""
-    part = st.lists(st.sampled_from(names), unique=True).map(tuple)
-    return st.one_of(st.booleans(), part)
+def configs(model: str | None = None, **fixed: Any) -> st.SearchStrategy[Config]:
+    """Any configuration of small, different sizes; `fixed` are fields that are not drawn.
+
+    Every field takes the values that its declaration tells to draw; what is fixed may be another
+    value, and what is left open is drawn to fit.
+    """
+    return configurations(Config, fixed if model is None else {"model": model, **fixed})
 
 
 @st.composite
-def configs(draw: st.DrawFn, /, model: str | None = None, **fixed: Any) -> Config:
-    """Any configuration of small, different sizes; `fixed` are fields that are not drawn.
+def configurations(draw: st.DrawFn, /, kind: type[C], fixed: Mapping[str, Any]) -> C:
+    """A configuration of a class: mechanisms first, then numbers, each of them drawn from those
+    of its values that break no rule with what is decided before."""
+    fields = fields_of(kind)
+    partial = type(kind.__name__, (kind,), {name: _Open() for name in fields})
+    numbers = [name for name in fields if isinstance(fields[name].kind, Whole | Number)]
+    decided = dict(fixed)
+    rules = _open_rules(partial, RULES, decided)
+    if rules is None:
+        raise InvalidArgument(f"no rule allows together: {decided}")
+    for name in [*(name for name in fields if name not in numbers), *numbers]:
+        if name in fixed:
+            continue
+        values = tuple(
+            value
+            for value in fields[name].draw
+            if isinstance(value, AnyOf)
+            or _open_rules(partial, rules, {**decided, name: value}) is not None
+        )
+        # One choice a field, whatever fits: fewer choices would pass for a smaller example.
+        turn = draw(st.integers(0, len(fields[name].draw) - 1))
+        value = values[turn % len(values)] if values else reject()
+        if isinstance(value, AnyOf):
+            value = draw(st.lists(st.sampled_from(value.names), unique=True).map(tuple))
+        decided[name] = value
+        still = _open_rules(partial, rules, decided)
+        rules = reject() if still is None else still
+    return kind(**decided)
 
-    `fixed` may ask for what no rule allows together; what it leaves open is drawn to fit.
+
+class _Undecided(Exception):  # noqa: N818
+    """A rule asks for a field that has no value yet."""
+
+
+class _Open:
+    """A field without a value: one that is set on the object comes before it."""
+
+    def __get__(self, owner: object, kind: type | None = None) -> Any:
+        raise _Undecided
+
+
+def _open_rules(
+    partial: type[Config], rules: Iterable[Rule], decided: Mapping[str, Any]
+) -> list[Rule] | None:
+    """The rules that ask for more than what is decided; None if one of the others is broken.
+
+    A rule that answers has asked for nothing undecided: whatever follows, its answer stays.
     """
-    fields: dict[str, Any] = dict(fixed)
-    fields.setdefault("width", WIDTH)
-    width = fields["width"]
-    fields["model"] = model or draw(st.sampled_from(MODELS))
-
-    def take(name: str, values: Sequence[Any]) -> Any:
-        """The field as given, or one of the values; the first is what shrinking leads to."""
-        if name not in fields:
-            fields[name] = draw(st.sampled_from(values))
-        return fields[name]
-
-    for side in ("encoder", "decoder"):
-        has_side = fields["model"] in ("encoder-decoder", f"{side}-only")
-        take(f"{side}_layers", (1, 2) if has_side else (0,))
-    fields.setdefault("hidden", HIDDEN)
-    fields.setdefault("vocabulary", VOCABULARY)
-    both = fields["model"] == "encoder-decoder"
-    take("source_vocabulary", (None, SOURCE_VOCABULARY) if both else (None,))
-    positions = take("positions", (None, *POSITIONS))
-    _draw_heads(draw, take, fields, width, positions == "rotary")
-
-    norm = take("norm", (None, *NORMS))
-    take("norm_place", NORM_PLACES)
-    take("epsilon", (1e-5, 1e-3))
-    take("embedding_norm", (False, True) if norm else (False,))
-    for name, known in (("norm_at", SUBLAYERS), ("residual_at", SUBLAYERS), ("biases", BIASES)):
-        if name not in fields:
-            fields[name] = draw(some_of(known))
-
-    take("score_scale", (None, 1.0, 0.3))
-    take("causal", (True, False))
-    take("window", (None, 1, 2, 3))
-    take("position_base", (10000.0, 100.0))
-    learned = positions == "learned"
-    take("position_limit", (LONGEST,) if learned else (None,))
-    take("position_offset", (0, 2) if learned else (0,))
-    take("rotary_layout", ROTARY_LAYOUTS)
-
-    take("embedding_scale", (1.0, 2.5))
-    take("segments", (0, 2))
-    take("activation", ACTIVATIONS)
-    take("gated", (False, True))
-    take("tied_output", (False, True))
-    take("output_scale", (1.0, 0.5))
-    take("label_smoothing", (0.0, 0.1))
-    take("dtype", DTYPES)
-    return Config(**fields)
-
-
-def _draw_heads(draw: st.DrawFn, take: Any, fields: dict[str, Any], width: int, even: bool) -> None:
-    """Head counts and widths that fit one another, and the output projections they allow."""
-    if "output_projection_at" not in fields:
-        fields["output_projection_at"] = draw(some_of(ATTENTIONS))
-    everywhere = fields["output_projection_at"]
-    everywhere = everywhere is True or (everywhere is not False and len(everywhere) == 3)
-    heads = take("heads", (1, 2, 3, 4) if everywhere else (1, 2, 4))
-    latent = take("key_value_latent", (None, None, None, LATENT))
-    take("query_latent", (None,) if latent is None else (None, QUERY_LATENT))
-    groups = [g for g in range(1, heads + 1) if heads % g == 0]
-    take("key_value_heads", (None, *groups) if latent is None else (None,))
-    divides = width % heads == 0 and not (even and width // heads % 2)
-    d_k = take("key_width", ((None,) if divides else ()) + (2, 4, 6))
-    take("rotary_width", (None, 2) if even else (None,))
-    own = width // heads if d_k is None else d_k
-    fitting = width // heads if width % heads == 0 else None
-    if everywhere:
-        take("value_width", (None, 3, 5))
-    else:  # the heads side by side must be as wide as the model
-        take("value_width", (None, fitting) if own == fitting else (fitting,))
+    config = object.__new__(partial)
+    vars(config).update(decided)
+    still = []
+    for rule in rules:
+        try:
+            if not rule.holds(config):
+                return None
+        except _Undecided:
+            still.append(rule)
+    return still
 
 
 @st.composite

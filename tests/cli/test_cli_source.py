@@ -9,6 +9,7 @@ import pytest
 
 from numtx import Batch, Config, forward, load_parameters, load_trace
 from numtx.cli import main
+from numtx.config_fields import fields_of
 from numtx.examples.registry import EXAMPLES
 from numtx.render.grid import display_width
 
@@ -156,6 +157,11 @@ def test_init_lists_fields_and_names(capsys: pytest.CaptureFixture[str], model: 
     _, out, _ = run(capsys, "init", "--fields")
     assert "key_value_heads" in out
     assert "score_scale           None" in out
+    words = " ".join(out.split())
+    for name, field in fields_of(Config).items():
+        assert out.count(f"\n    {name} ") == 2, name  # what it means; what is taken
+        default = "(needed)" if field.needed else repr(field.default)
+        assert f" {name} {default} {field.text()} " in f"{words} "
     _, out, _ = run(capsys, "init", *model[:2], "--list")
     assert "decoder.0.self_attention.w_q" in out
     assert "[6,8]" in out

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from numtx.batch import Batch, check_batch
+from numtx.config import Config
+from numtx.config_fields import AnyOf, fields_of
 from numtx.config_rules import MODELS, POSITIONS
 from numtx.testing.strategies import (
     attention_masks,
@@ -54,6 +56,29 @@ def test_a_kind_can_be_asked_for(model, positions):
 def test_configurations_shrink_to_the_barest():
     first = smallest(configs("decoder-only", dtype="float64"))
     assert (first.decoder_layers, first.norm, first.positions) == (1, None, None)
+
+
+def test_fields_that_no_rule_allows_together_are_an_error():
+    with pytest.raises(InvalidArgument, match="no rule allows together: .'heads': 3"):
+        smallest(configs(heads=3, key_value_heads=2))
+
+
+@pytest.mark.parametrize("name", fields_of(Config))
+def test_every_value_that_a_field_draws_is_drawn(name):
+    """Some configuration has it; and with all else of that fixed, the field takes it. So it is
+    drawn when nothing is fixed, for every choice on the way was open."""
+    for value in fields_of(Config)[name].draw:
+        wanted = value.names[:1] if isinstance(value, AnyOf) else value
+        config = smallest(configs(**{name: wanted}))
+        others = {other: v for other, v in vars(config).items() if other in fields_of(Config)}
+        assert others.pop(name) == wanted
+        for other, taken in others.items():
+            draws = fields_of(Config)[other].draw
+            assert taken in draws or (isinstance(taken, tuple) and isinstance(draws[-1], AnyOf))
+        assert (
+            smallest(configs(**others), lambda one, wanted=wanted: getattr(one, name) == wanted)
+            == config
+        )
 
 
 @FEW

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import HealthCheck, find, settings
+from hypothesis import HealthCheck, Phase, find, settings
 
 from numtx.cli import main
 from numtx.config import Config
@@ -107,7 +107,7 @@ def test_one_statement_declares_a_field(monkeypatch, capsys):
     assert Capped.from_dict(capped.to_dict()) == capped != Capped(**SMALL)
     few = settings(
         max_examples=100, derandomize=True, database=None, deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     assert find(configurations(Capped, {}), lambda c: c.score_cap == 30.0, settings=few)
 

@@ -51,7 +51,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what exact tests were held to where this machine cannot be exact."""
+    """Say which part of the models was drawn, where something failed; and what exact tests were
+    held to where this machine cannot be exact."""
+    if terminalreporter.stats.get("failed"):
+        from samples import DRAW
+
+        terminalreporter.write_line(f"models that dear tests take: drawn by NUMTX_DRAW={DRAW}")
     from numtx.testing.exactness import row_independence
 
     if row_independence.cache_info().currsize and row_independence().note:  # some test asked

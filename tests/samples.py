@@ -2,59 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
+import pytest
 
+from numtx import Config
+from numtx.batch import count_positions
 from numtx.parameters import parameter_shapes
+from numtx.testing.models import MODELS
 
 WEATHER: dict[str, Any] = {
     "width": 4, "encoder_layers": 2, "decoder_layers": 2, "hidden": 16, "vocabulary": 10,
     "position_base": 100.0, "biases": ("b_in", "b_out", "norm.bias"),
 }  # fmt: skip
 
-# Every mechanism once; all sizes differ.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "encoder-decoder": {
-        "width": 6, "encoder_layers": 1, "decoder_layers": 2, "heads": 2, "key_width": 4,
-        "value_width": 5, "hidden": 7, "vocabulary": 11,
-    },
-    "two vocabularies, learned positions, pre-norm": {
-        "width": 6, "encoder_layers": 2, "decoder_layers": 1, "heads": 3, "hidden": 8,
-        "vocabulary": 11, "source_vocabulary": 9, "norm_place": "pre", "positions": "learned",
-        "position_limit": 7, "position_offset": 2, "activation": "gelu", "tied_output": True,
-        "embedding_scale": 2.5, "output_scale": 0.5,
-    },
-    "decoder, rotary, grouped, gated": {
-        "model": "decoder-only", "width": 6, "decoder_layers": 2, "heads": 4, "key_value_heads": 2,
-        "key_width": 8, "value_width": 3, "hidden": 7, "vocabulary": 11, "norm": "rms",
-        "norm_place": "pre", "biases": False, "positions": "rotary", "rotary_width": 6,
-        "activation": "silu", "gated": True, "score_scale": 0.3, "window": 3,
-    },
-    "decoder, interleaved, multi-query": {
-        "model": "decoder-only", "width": 9, "decoder_layers": 1, "heads": 3, "key_value_heads": 1,
-        "key_width": 4, "hidden": 5, "vocabulary": 11, "positions": "rotary",
-        "rotary_layout": "interleaved", "activation": "gelu_tanh", "tied_output": True,
-        "norm_at": ["decoder.feed_forward"], "residual_at": ["decoder.self_attention"],
-    },
-    "encoder, segments, embedding norm": {
-        "model": "encoder-only", "width": 6, "encoder_layers": 2, "heads": 2, "hidden": 7,
-        "vocabulary": 11, "positions": "learned", "position_limit": 6, "segments": 2,
-        "embedding_norm": True, "activation": "gelu", "gated": True, "tied_output": True,
-        "embedding_scale": 0.5, "window": 2,
-    },
-    "decoder, latents, rotary, smoothed": {
-        "model": "decoder-only", "width": 6, "decoder_layers": 2, "heads": 2, "key_width": 4,
-        "value_width": 3, "hidden": 7, "vocabulary": 11, "positions": "rotary",
-        "key_value_latent": 5, "query_latent": 8, "rotary_width": 2, "label_smoothing": 0.1,
-    },
-    "bare": {
-        "model": "encoder-only", "width": 6, "encoder_layers": 1, "heads": 3, "hidden": 7,
-        "vocabulary": 11, "positions": None, "norm": None, "residual_at": False,
-        "output_projection_at": False, "biases": False,
-    },
-}  # fmt: skip
+VARIANTS: dict[str, dict[str, Any]] = {name: model.fields for name, model in MODELS.items()}
+
+# Which part of the models dear tests take. It changes by the day, in CI it does not.
+CI = os.environ.get("NUMTX_PROFILE") == "ci"
+DRAW = int(os.environ.get("NUMTX_DRAW") or (0 if CI else date.today().toordinal()))
+
+
+def some(
+    count: int, where: str, among: Iterable[str] = tuple(MODELS), always: Iterable[str] = ()
+) -> list[Any]:
+    """Names of models for `parametrize`, a drawn part of them; the others are heavy.
+
+    where   the test that asks, for each has a part of its own: its `__name__`
+    always  names that are tried each time, too
+    """
+    names = list(among)
+    drawn = random.Random(f"{DRAW} {where}").sample(names, min(count, len(names)))
+    marks = {name: () if name in drawn else pytest.mark.heavy for name in names}
+    return [
+        *(pytest.param(name, id=name) for name in always),
+        *(pytest.param(name, id=name, marks=marks[name]) for name in names),
+    ]
+
+
+def config_of(name: str, **changes: Any) -> Config:
+    """A model of the list, or that of the weather; in float64 unless it is said otherwise."""
+    fields = WEATHER if name == "weather" else VARIANTS[name]
+    return Config(**{**fields, "dtype": "float64", **changes})
 
 
 def random_parameters(config: Any, seed: int = 0) -> dict[str, Any]:
@@ -73,6 +68,17 @@ def random_parameters(config: Any, seed: int = 0) -> dict[str, Any]:
     return found
 
 
+def _but_dtype(config: Config) -> Config:
+    return replace(config, dtype="float64")
+
+
+ROWS = {
+    _but_dtype(model.config()): (model.length, model.first)
+    for model in MODELS.values()
+    if model[2:] != (5, 0)
+}
+
+
 def weather_batch() -> dict[str, Any]:
     """The fields of a batch for `WEATHER`: one row of seven tokens, ids repeated."""
     return {
@@ -84,18 +90,22 @@ def weather_batch() -> dict[str, Any]:
 
 def ragged_batch(config: Any, seed: int = 0, padding: str = "left") -> dict[str, Any]:
     """The fields of a batch of two rows, one of them padded, with repeated ids and an ignored
-    label; five tokens for a single stack, five and three where there are two."""
+    label; five tokens for a single stack, five and three where there are two. A model of the list
+    that says so has longer rows, and its positions begin further out."""
     generator = np.random.default_rng(seed)
+    longest, first = ROWS.get(_but_dtype(config), (5, 0))
     fields: dict[str, Any] = {}
     for side in config.sides:
         last = side == config.sides[-1]
-        length = 3 if last and len(config.sides) == 2 else 5
+        length = longest - 2 if last and len(config.sides) == 2 else longest
         prefix = "decoder_" if side == "decoder" and len(config.sides) == 2 else ""
         ids = generator.integers(0, config.vocabulary_of(side), (2, length))
         ids[0, 1] = ids[0, 0]
         mask = np.ones((2, length), bool)
         mask[1, 0 if padding == "left" else length - 1] = False
         fields[f"{prefix}ids"], fields[f"{prefix}mask"] = ids, mask
+        if first:
+            fields[f"{prefix}positions"] = count_positions(mask) + first
         if config.segments:
             fields[f"{prefix}segments"] = generator.integers(0, config.segments, (2, length))
         if last:

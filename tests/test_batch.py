@@ -184,7 +184,7 @@ def test_a_pin_of_token_ids_is_held_to_the_vocabulary(name):
     for side in config.sides:
         length = 2 if decoder and side == "decoder" else 3
         size = config.vocabulary_of(side)
-        for wrong in (size, -1, 99):
+        for wrong in (size, -1, size + 90):
             pin = np.full((1, length), 1)
             pin[0, -1] = wrong
             with pytest.raises(BatchError, match=rf"^{side}.tokens\[0,{length - 1}\] is {wrong}; "):

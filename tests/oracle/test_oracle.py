@@ -6,20 +6,20 @@ import math
 
 import numpy as np
 import pytest
-from samples import VARIANTS, WEATHER, ragged_batch, random_parameters
+from samples import config_of, ragged_batch, random_parameters, some
 
-from numtx import Batch, Config
+from numtx import Batch
 from numtx.oracle.cells import Cells
 from numtx.oracle.oracle import Oracle
 from numtx.trace.trace import record
 
-ALL = {"weather": WEATHER, **VARIANTS}
+ALL = some(7, __name__, always=["weather"])
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_partial_derivatives_are_those_of_the_values(name):
     """For a few cells of every stage: each cell that was read is moved, the value follows."""
-    config = Config(**ALL[name])
+    config = config_of(name)
     trace = record(config, random_parameters(config, 3), Batch(**ragged_batch(config, 4)))
     generator = np.random.default_rng(0)
     h = 1e-6
@@ -58,7 +58,7 @@ def test_partial_derivatives_are_those_of_the_values(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_what_a_cell_reads_stands_among_the_stage_s_inputs(name):
-    config = Config(**ALL[name])
+    config = config_of(name)
     trace = record(config, random_parameters(config, 3), Batch(**ragged_batch(config, 4)))
     seen: set[str] = set()
     for stage in trace.graph:

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 import pytest
-from samples import VARIANTS, ragged_batch, random_parameters
+from samples import config_of, ragged_batch, random_parameters, some
 
-from numtx import Batch, Config, Pin, load_example
+from numtx import Batch, Pin, load_example
 from numtx.errors import StageError
 from numtx.examples.registry import EXAMPLES
 from numtx.oracle.explanation import Explanation, evaluate, exact, written
@@ -25,7 +25,7 @@ MATHEMATICS = {
 
 
 def run(name: str, dtype: str = "float64") -> Trace:
-    config = Config(**VARIANTS[name], dtype=dtype)
+    config = config_of(name, dtype=dtype)
     fields = ragged_batch(config, 4, "left")
     return record(config, random_parameters(config, 3), Batch(**fields))
 
@@ -99,7 +99,7 @@ def test_every_stage_of_every_example(name):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", some(7, __name__))
 def test_every_stage_of_every_variant(name, dtype):
     trace = with_oracle(run(name, dtype))
     for number, stage in enumerate(trace):
@@ -116,7 +116,7 @@ def assert_gradient(trace: Trace, name: str, cell: tuple[int, ...]) -> None:
             assert value == pytest.approx(recorded, rel=1e-9, abs=1e-12), (name, cell)
 
 
-@pytest.mark.parametrize("name", ["weather", *VARIANTS])
+@pytest.mark.parametrize("name", some(7, __name__, always=["weather"]))
 def test_every_gradient_is_the_sum_over_its_consumers(name):
     trace = load_example("weather").trace() if name == "weather" else run(name)
     for number, source in enumerate(trace.gradients):

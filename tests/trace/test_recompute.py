@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from samples import VARIANTS, WEATHER, ragged_batch, random_parameters, weather_batch
+from samples import (
+    MODELS,
+    config_of,
+    ragged_batch,
+    random_parameters,
+    some,
+    weather_batch,
+)
 
-from numtx import Batch, Config
+from numtx import Batch
 from numtx.decoding import record_generation
 from numtx.trace.at import recompute
 from numtx.trace.causes import CAUSES
@@ -14,17 +21,15 @@ from numtx.trace.diagnose import Patient, error_of
 from numtx.trace.explain import explain
 from numtx.trace.trace import Trace, record
 
-MODELS = {"weather": WEATHER, **VARIANTS}
-
 
 def run(name: str) -> Trace:
-    config = Config(**MODELS[name])
+    config = config_of(name)
     fields = weather_batch() if name == "weather" else ragged_batch(config, 4, "left")
     return record(config, random_parameters(config, 3), Batch(**fields))
 
 
 def generation(name: str) -> Trace:
-    config = Config(**MODELS[name])
+    config = config_of(name)
     prompt = {"ids": [[1, 2, 3], [4, 5, 6]]}
     if len(config.sides) == 2:
         prompt["decoder_ids"] = [[1, 2], [3, 4]]
@@ -33,21 +38,20 @@ def generation(name: str) -> Trace:
 
 
 def assert_recomputed(trace: Trace) -> None:
+    farthest = max(a.max() for name, a in trace.inputs.items() if name.endswith("positions"))
+    room = 1e-13 + np.finfo(float).eps * farthest  # an angle is as near as it is large
     for stage in trace.graph:
         if stage.operation != "given":
             found = recompute(trace.graph, stage, trace.arrays)
-            assert error_of(found, trace[stage.name]) < 1e-13, stage.name
+            assert error_of(found, trace[stage.name]) < room, stage.name
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", some(8, __name__, always=["weather"]))
 def test_every_stage(name):
     assert_recomputed(run(name))
 
 
-GENERATING = [
-    "encoder-decoder", "two vocabularies, learned positions, pre-norm",
-    "decoder, rotary, grouped, gated",
-]  # fmt: skip
+GENERATING = some(4, __name__, [name for name, model in MODELS.items() if model.storages])
 
 
 @pytest.mark.parametrize("name", GENERATING)
@@ -73,7 +77,9 @@ def test_cells_of_a_generation_are_explained(name):
 def test_every_cause_says_something_somewhere():
     """Each entry of the table makes, in some model, other numbers than the right ones."""
     silent = set(range(len(CAUSES)))
-    for name in MODELS:
+    for name in ["weather", *MODELS]:
+        if not silent:
+            break
         trace = run(name)
         for stage in trace.graph:
             for k in sorted(silent):

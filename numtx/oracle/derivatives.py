@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .number import EXACT, Number, Value, times
+from .number import EXACT, Number, Value, added, times
 
 
 class Share(NamedTuple):
@@ -39,28 +39,30 @@ def backward(seeds: Sequence[tuple[Number, Value]]) -> list[Share]:
 
     Cells whose derivative is 0 are among the shares too.
     """
-    gradients: dict[int, tuple[Value, Value]] = {}
+    steps: dict[int, list[Value]] = {}  # added when all are there: a long sum needs its order
+    bounds: dict[int, Value] = {}
     for number, seed in seeds:
-        before, off = gradients.get(id(number), (0.0, 0.0))
-        gradients[id(number)] = before + seed, off  # as recorded, so nothing is off yet
+        steps.setdefault(id(number), []).append(seed)
+    gradients: dict[int, Value] = {}
     numbers = order(number for number, _ in seeds)
     for number in reversed(numbers):
-        if id(number) not in gradients:
+        if id(number) not in steps:
             continue
-        gradient, off = gradients[id(number)]
+        parts = steps.pop(id(number))
+        gradient, off = added(parts), bounds.get(id(number), 0.0)
+        if len(parts) > 1:  # a sum is rounded too
+            off = off + added([abs(part) for part in parts])
+        gradients[id(number)], bounds[id(number)] = gradient, off
         for parent, slope, loose in number.parents:
             if isinstance(slope, float) and slope == 0.0:
                 continue
             step, bound = times(gradient, slope), times(off, abs(slope))
             if loose is not EXACT:
                 bound = bound + times(abs(gradient), loose) + abs(step)
-            if id(parent) in gradients:  # a sum is rounded too
-                before, behind = gradients[id(parent)]
-                gradients[id(parent)] = before + step, behind + bound + abs(step)
-            else:
-                gradients[id(parent)] = step, bound
+            steps.setdefault(id(parent), []).append(step)
+            bounds[id(parent)] = bounds.get(id(parent), 0.0) + bound
     return [
-        Share(number, *gradients.get(id(number), (0.0, 0.0)))
+        Share(number, gradients.get(id(number), 0.0), bounds.get(id(number), 0.0))
         for number in numbers
         if number.leaf is not None
     ]

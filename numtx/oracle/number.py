@@ -223,6 +223,13 @@ def total(terms: Iterable[Operand]) -> Operand:
     return Number(value, bound, tuple((x, 1.0, EXACT) for x in found), "sum")
 
 
+def added(values: Sequence[Value]) -> Value:
+    """The plain sum of some numbers; of many, as `_sum`, or the roundings of a long row add up."""
+    if len(values) < 8:
+        return sum(values[1:], values[0])
+    return _sum(values) if any(np.ndim(v) for v in values) else float(_sum(values))
+
+
 def _sum(values: Sequence[Value]) -> Array:
     """Summed pairwise by NumPy: the terms of one sum stand in a row."""
     stacked = np.stack(np.broadcast_arrays(*values), -1)

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
-from ..config_rules import MODELS, POSITIONS
 from ..shapes import Array
+from .models import MODELS, STORAGES
 from .subjects import CAPABILITIES, LOGITS, MASK, MEMORY, NUMTX, TRUNCATE, Memory, Subject, beyond
 
-PAGED = {"storage": "paged", "block_size": 2}
 MEMORY_LENGTH = 4  # tokens of the memory that is there when a law does not bring one
-HEADS = {"multi-head": 4, "grouped": 2, "multi-query": 1, "latent": 4}  # key/value heads
 
 
 class NumtxSubject(Subject):
@@ -135,54 +133,13 @@ class NumtxSubject(Subject):
         return found
 
 
-def small_config(
-    kind: str, heads: str, positions: str | None, window: int | None, **fields: Any
-) -> dict[str, Any]:
-    """The fields of a small model whose sizes all differ."""
-    latent: dict[str, Any] = {}
-    if heads == "latent":
-        latent = {"key_value_latent": 5, "query_latent": 3 if kind == "decoder-only" else None}
-        if positions == "rotary":
-            latent["rotary_width"] = 2
-    return {
-        "model": kind,
-        "width": 8,
-        "encoder_layers": 2 if kind == "encoder-only" else int(kind == "encoder-decoder"),
-        "decoder_layers": 0 if kind == "encoder-only" else 2,
-        "heads": 4,
-        "key_value_heads": HEADS[heads],
-        "key_width": 6,
-        "value_width": 3,
-        "hidden": 7,
-        "vocabulary": 11,
-        "source_vocabulary": 13 if kind == "encoder-decoder" else None,
-        "positions": positions,
-        "position_limit": 14 if positions == "learned" else None,
-        "norm_place": "pre" if positions == "rotary" else "post",
-        "activation": "silu",
-        "window": window,
-        **latent,
-        **fields,
-    }
-
-
 def every_kind() -> Iterator[NumtxSubject]:
-    """numtx over all kinds: model times heads times positions, with and without a window, and
-    with each storage of the cache."""
-    number = 0
-    for kind in MODELS:
-        for heads in HEADS:
-            for positions in (*POSITIONS, None):
-                window = 2 + number % 2 if number % 3 == 2 else None
-                config = Config(**small_config(kind, heads, positions, window))
-                words = [kind, heads, positions or "no positions"]
-                words += [f"window {window}"] if window else []
-                storage: dict[str, Any] = {}
-                if kind != "encoder-only" and number % 2:
-                    storage = {"storage": "ring"} if window else PAGED
-                    words.append(str(storage["storage"]))
-                number += 1
-                yield NumtxSubject(config, own_parameters(config), ", ".join(words), storage)
+    """numtx over the list of models, each with every storage that it is to be tried with."""
+    for name, model in MODELS.items():
+        config = model.config()
+        for storage in model.storages or ("none",):
+            words = name if storage in ("none", "contiguous") else f"{name}, {storage}"
+            yield NumtxSubject(config, own_parameters(config), words, STORAGES.get(storage))
 
 
 def own_parameters(config: Any, seed: int = 7) -> dict[str, Array]:

@@ -47,6 +47,10 @@ def heads_taken(
 )
 def order_of_heads(subject: NumtxSubject, draw: Draw) -> bool:
     config = subject.config
+    for side in config.sides:
+        for name in config.sublayers(side):
+            if name != "feed_forward" and not config.has_output_projection(f"{side}.{name}"):
+                return False  # the heads stand side by side as they are
     group = config.heads // config.kv_heads
     key_heads = draw(st.permutations(range(config.kv_heads)))
     inner = draw(st.permutations(range(group)))

@@ -116,7 +116,7 @@ MODELS: dict[str, Model] = {
             vocabulary=307, positions="learned", position_limit=40, embedding_scale=1.5,
             output_scale=0.4, label_smoothing=0.2,
         ),
-        ("contiguous", "paged"),
+        ("contiguous",),
     ),
     "decoder, long rows, far positions": Model(
         _decoder(

@@ -11,11 +11,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..small_repr import small_repr
 from .laws import LAWS
-from .numtx_subject import PAGED, NumtxSubject, own_parameters, small_config
+from .models import MODELS, STORAGES
+from .numtx_subject import NumtxSubject, own_parameters
 from .second_copy import SecondCopy, Substitution, second_copy
 from .subjects import (
     FORK,
@@ -57,39 +58,17 @@ STAYS: Mapping[str, str] = {}
 # Laws of single operations, which are the same whatever the model: one model is enough.
 OF_OPERATIONS = frozenset({"S1", "K8", "P4", "T2", "D1", "D2", "D3", "D4"})
 
-# The models that the laws are tried on, and the storage of their caches.
-MODELS: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
-    (
-        small_config(
-            "encoder-decoder", "multi-head", "sinusoidal", None, key_width=4, value_width=4,
-            position_base=100.0, source_vocabulary=None, tied_output=True, embedding_scale=1.5,
-            encoder_layers=2, decoder_layers=1, gated=True, activation="gelu", label_smoothing=0.1,
-            epsilon=1e-3,
-        ),
-        {},
-    ),
-    (
-        small_config(
-            "decoder-only", "grouped", "rotary", 3, key_width=4, value_width=4, gated=True
-        ),
-        {"storage": "ring"},
-    ),
-    (
-        small_config(
-            "decoder-only", "multi-head", "learned", None, position_offset=2, vocabulary=67,
-            activation="relu", embedding_scale=1.5,
-        ),
-        {},
-    ),
-    (small_config("encoder-only", "multi-query", "sinusoidal", 2, norm="rms"), {}),
-    (
-        small_config(
-            "encoder-decoder", "grouped", "rotary", 4, rotary_layout="interleaved", rotary_width=4
-        ),
-        PAGED,
-    ),
-    (small_config("decoder-only", "latent", "rotary", None), {}),
-)  # fmt: skip
+# The models of the list that the laws are tried on; of a model's storages the last.
+TRIED: tuple[str, ...] = (
+    "encoder-decoder, multi-query, one table for all words",
+    "decoder, rotary, grouped, gated",
+    "two vocabularies, learned positions, pre-norm",
+    "encoder, segments, embedding norm",
+    "encoder-decoder, interleaved, some norms and residuals",
+    "decoder, latents, rotary, smoothed",
+    "encoder-decoder, grouped, no positions, segments",
+    "decoder, deep",
+)
 
 
 class Kills(NamedTuple):
@@ -182,9 +161,9 @@ def subjects_of(copy: SecondCopy) -> list[NumtxSubject]:
     """The models of the zoo, by the code of a copy."""
     config = copy.module("config").Config
     found = []
-    for fields, storage in MODELS:
-        own = config(**fields)
-        name = f"{fields['model']}, {fields['positions']}"
+    for name in TRIED:
+        own = config(**MODELS[name].fields)
+        storage = STORAGES[MODELS[name].storages[-1]] if MODELS[name].storages else None
         found.append(NumtxSubject(own, own_parameters(own), name, storage))
     return found
 

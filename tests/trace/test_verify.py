@@ -10,6 +10,7 @@ from samples import WEATHER, config_of, ragged_batch, random_parameters, some, w
 
 from numtx import Batch, Config, NumtxError, Pin
 from numtx.errors import StageError
+from numtx.testing.strategies import parameters_of
 from numtx.trace.trace import Trace, record
 from numtx.trace.verify import verify
 
@@ -218,6 +219,15 @@ def test_a_tampered_cell_is_found_and_named(kind, budget):
 def test_sampled_gradients_agree_with_the_whole_check(name):
     """Two ways to a gradient: passed on by every cell, and gathered by one."""
     report = verify(run(name), budget=60_000)
+    assert report.ok, "\n".join(map(str, report.wrong))
+
+
+def test_the_roundings_of_a_long_row_do_not_add_up():
+    """A gradient that reaches a cell by hundreds of ways, almost all of them alike."""
+    config = config_of("decoder, many words")
+    ids = [[261, 195, 156], [82, 94, 12], [23, 5, 53]]
+    labels = [[1, 25, 83], [-100, -100, 274], [239, 298, -100]]
+    report = verify(record(config, parameters_of(config, 7), Batch(ids, labels=labels)), None)
     assert report.ok, "\n".join(map(str, report.wrong))
 
 

@@ -116,7 +116,7 @@ MODELS: dict[str, Model] = {
             vocabulary=307, positions="learned", position_limit=40, embedding_scale=1.5,
             output_scale=0.4, label_smoothing=0.2,
         ),
-        ("contiguous",),
+        ("contiguous", "paged"),
     ),
     "decoder, long rows, far positions": Model(
         _decoder(
@@ -162,9 +162,9 @@ MODELS: dict[str, Model] = {
     ),
     "encoder-decoder, multi-query, one table for all words": Model(
         _both(
-            width=8, encoder_layers=2, heads=4, key_value_heads=1, key_width=3, value_width=5,
-            hidden=7, vocabulary=11, tied_output=True, embedding_scale=1.5, norm="rms",
-            norm_place="pre", biases=["b_in", "b_out"], gated=True,
+            width=8, encoder_layers=2, decoder_layers=1, heads=4, key_value_heads=1, key_width=3,
+            value_width=5, hidden=7, vocabulary=11, tied_output=True, embedding_scale=1.5,
+            norm="rms", norm_place="pre", biases=["b_in", "b_out"], gated=True,
         ),
         ("paged",),
     ),

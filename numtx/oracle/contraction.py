@@ -129,29 +129,40 @@ class Contraction:
 
     def whole(self, arrays: Sequence[Array], selective: bool = False) -> tuple[Array, Array]:
         """Every cell of the result, flat: the values, and their bounds."""
-        parts = [
-            np.asarray(x, np.float64).reshape(self.shape(letters))
-            for x, letters in zip(arrays, self.operands, strict=True)
-        ]
-        blocked: Array | bool = False
+        parts = [np.abs(x) for x in arrays]
+        if selective:
+            parts[1] = np.where(np.isfinite(parts[1]), parts[1], 0.0)
+        size = self.einsum([self.taken_apart(k, x) for k, x in enumerate(parts[:2])])
+        bound = self.bound(size, self.bias(parts)).reshape(-1)
+        return self.values(arrays, selective), bound
+
+    def values(self, arrays: Sequence[Array], selective: bool = False) -> Array:
+        """Every cell of the result, flat."""
+        parts = [self.taken_apart(k, x) for k, x in enumerate(arrays[:2])]
+        blocked: Array | None = None
         if selective and not np.isfinite(parts[1]).all():
             # A factor of exactly 0 takes nothing, whatever stands there.
             bad = ~np.isfinite(parts[1])
             blocked = self.einsum([(parts[0] != 0.0) * 1.0, bad * 1.0]) > 0.0
             parts[1] = np.where(bad, 0.0, parts[1])
-        value = self.einsum(parts[:2])
-        size = self.einsum([np.abs(x) for x in parts[:2]])
-        bias: Array | float = 0.0
-        if len(parts) > 2:
-            bias = parts[2].reshape(
-                [self.sizes[x] if x in self.operands[2] else 1 for x in self.result]
-            )
-        value = np.where(blocked, np.nan, value + bias)
-        return value.reshape(-1), self.bound(size, np.abs(bias)).reshape(-1)
+        found = self.einsum(parts) + self.bias(arrays)
+        return (found if blocked is None else np.where(blocked, np.nan, found)).reshape(-1)
+
+    def taken_apart(self, operand: int, array: Array) -> Array:
+        """An operand with an axis for each of its letters."""
+        return np.asarray(array, np.float64).reshape(self.shape(self.operands[operand]))
+
+    def bias(self, arrays: Sequence[Array]) -> Array | float:
+        """The third operand beside the result, 0 where there is none."""
+        if len(arrays) < 3:
+            return 0.0
+        beside = [self.sizes[x] if x in self.operands[2] else 1 for x in self.result]
+        return self.taken_apart(2, arrays[2]).reshape(beside)
 
     def einsum(self, parts: Sequence[Array]) -> Array:
         left = ",".join(self.operands[: len(parts)])
-        return np.asarray(np.einsum(f"{left}->{self.result}", *parts, optimize=True))
+        many = self.count * math.prod(self.shape(self.result)) > 1 << 16  # a plan pays
+        return np.asarray(np.einsum(f"{left}->{self.result}", *parts, optimize=many))
 
     def towards(self, operand: int) -> tuple[Contraction, list[int]]:
         """The contraction that gives the gradient of an operand from that of the result, and the

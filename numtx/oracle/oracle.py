@@ -156,7 +156,9 @@ class Oracle:
         """
         shape = self.cells(stage.name).shape
         if stage.operation == "contract":
-            return self.recomputed(stage)[0].reshape(shape)
+            arrays = [self.cells(name).flat for name in stage.inputs]
+            selective = "selective" in stage.attributes
+            return self.contraction(stage).values(arrays, selective).reshape(shape)
         found = [
             np.stack(
                 [np.broadcast_to(x, rows.shape) for x in self._formula(stage, rows, False)], -1

@@ -22,6 +22,8 @@ from cache_cases import (
 from numtx.batch import Batch
 from numtx.cache import Cache
 from numtx.step import step
+from numtx.testing.models import MODELS as LIST
+from numtx.testing.models import STORAGES as OPTIONS
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-10}
 ROWS, LENGTH, SOURCE = 2, 6, 5
@@ -63,28 +65,23 @@ def test_any_chunking_of_any_padding_is_one_full_pass(kind, attention, positions
 
 
 @pytest.mark.parametrize(
-    "fields",
-    [
-        {"window": 2},
-        {"window": 3, "positions": "rotary", "rotary_layout": "interleaved", "rotary_width": 4},
-        {"gated": True, "activation": "silu", "norm": "rms"},
-        {"tied_output": True, "embedding_scale": 2.5, "output_scale": 0.5},
-        {"segments": 3, "embedding_norm": True},
-        {"norm": None, "residual_at": False, "output_projection_at": True, "biases": False},
-        {"key_value_heads": None, "key_value_latent": 9, "positions": "rotary", "window": 2},
-        {"key_value_heads": None, "key_value_latent": 3, "score_scale": 0.3},
-    ],
-    ids=lambda fields: "-".join(fields),
+    ("name", "storage"), [(name, own) for name, one in LIST.items() for own in one.storages]
 )
-@pytest.mark.parametrize("kind", MODELS)
-def test_other_mechanisms_too(kind, fields):
-    config = model(kind, "gqa", **{"positions": "sinusoidal", **fields})
+def test_every_model_of_the_list_with_its_storages(name, storage):
+    config = LIST[name].config(dtype="float64")
     parameters = weights(config)
-    batch = a_batch(config, "holes")
+    length = max(LENGTH, LIST[name].length)
+    generator = np.random.default_rng(3)
+    batch = batch_of(
+        config, generator.integers(0, config.vocabulary, (ROWS, length)),
+        np.resize(MASKS["holes"].T, (length, ROWS)).T,
+        generator.integers(0, config.vocabulary_of("encoder"), (ROWS, SOURCE)), SOURCE_MASK,
+    )  # fmt: skip
     expected = uncached(config, parameters, batch)
-    for chunks in ((6,), (1,) * 6, (3, 1, 2), (2, 4)):
-        got = in_chunks(config, parameters, batch, chunks, Cache(config, parameters, ROWS))
-        np.testing.assert_allclose(got, expected, **TOLERANCE)
+    for chunks in ((length,), (1,) * length, (length - 3, 1, 2), (2, length - 2)):
+        cache = Cache(config, parameters, ROWS, **OPTIONS[storage])
+        got = in_chunks(config, parameters, batch, chunks, cache)
+        np.testing.assert_allclose(got, expected, **TOLERANCE, err_msg=str(chunks))
 
 
 def test_float32_stays_float32():

@@ -32,7 +32,7 @@ from .ops.norm import NormContext
 from .ops.positions import rotation, sinusoidal
 from .ops.softmax import log_softmax_backward, log_softmax_forward
 from .parameters import Gradients, Scope, check_parameters, parameter_shapes
-from .shapes import Array
+from .shapes import Array, describe
 from .small_repr import small_repr
 from .tap import NO_TAP, Tap
 
@@ -132,6 +132,8 @@ def backward(
                 an array of the logits' shape: the gradient of the logits
     tap         the recorder of the forward pass, to record every stage's gradient too
     """
+    if not isinstance(context, ModelContext):
+        raise BatchError(f"context is {describe(context)}; it is the second that forward returns")
     config = context.config
     if not context.stacks:
         raise BatchError("backward of a run with keep=False; run forward with keep=True")

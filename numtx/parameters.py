@@ -170,6 +170,8 @@ def initialise(config: Config, seed: int = 0) -> dict[str, Array]:
     Raises `ParameterError` where they do not fit into memory.
     """
     check_size(config)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ParameterError(f"seed is {seed!r}; it is a whole number of at least 0")
     return {
         name: _draw(config, name, shape, seed) for name, shape in parameter_shapes(config).items()
     }

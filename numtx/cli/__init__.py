@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # Chinese on a terminal that says it is ASCII
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    args = argparse.Namespace()
     try:
         top = parser()
         args = top.parse_args(argv)
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return int(getattr(args, "code", 0))  # a verdict stands, whoever listens
     except OSError as error:  # a full disk, say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"numtx: the output cannot be written: {error.strerror or error}", file=sys.stderr)

@@ -50,9 +50,10 @@ def run(args: argparse.Namespace) -> int:
     names = _names(args.map)
     first, second = read_side(args.first), read_side(args.second, names)
     found = compare(first, second, args.tolerance)
+    args.code = 0 if found.equal else 1
     for line in report(found, first, second, args.full, args.cells):
         print(line)
-    return 0 if found.equal else 1
+    return int(args.code)
 
 
 def report(found: Comparison, first: Side, second: Side, full: bool, cells: int) -> Iterator[str]:

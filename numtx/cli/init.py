@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..errors import UsageError
-from .options import whole
+from .options import check_outputs, whole
 from .source import read_config
 
 
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.config is None:
         raise UsageError("--config is missing: a file of JSON (--fields lists its fields)")
+    check_outputs((args.out,), (args.config,))
     config = read_config(args.config)
     if args.list:
         for name, shape in named_shapes(config):

@@ -78,10 +78,13 @@ def run(args: argparse.Namespace) -> int:
         return _zoo(args)
     known = _known(args.known_failures)
     report = _numtx(args) if args.model is None else _own(args)
-    print(report.table(known))
+    broken = {result.law.name for result in report.broken}
+    args.code = 1 if broken - known or report.errors else 0
     if args.json is not None:
         write_text(args.json, report.to_json() + "\n")
-    return _verdict(report, known)
+    print(report.table(known))
+    _tell(report, known)
+    return int(args.code)
 
 
 def _numtx(args: argparse.Namespace) -> Report:
@@ -131,7 +134,7 @@ def _zoo(args: argparse.Namespace) -> int:
     return 0 if matrix.ok else 1
 
 
-def _verdict(report: Report, known: frozenset[str]) -> int:
+def _tell(report: Report, known: frozenset[str]) -> None:
     """Each law that is broken or in error with its example, and what is to be said of known
     failures; an error is none of these."""
     from ..testing.trial import BROKEN, ERROR
@@ -149,7 +152,6 @@ def _verdict(report: Report, known: frozenset[str]) -> int:
         if result.status in (BROKEN, ERROR) and one not in shown and not excused:
             shown.add(one)
             print(f"\n{result.subject}: {result.why}")
-    return 1 if found - known or report.errors else 0
 
 
 def _known(path: str | None) -> frozenset[str]:

@@ -6,7 +6,8 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -28,6 +29,24 @@ def whole(least: int) -> Callable[[str], int]:
         return number
 
     return convert
+
+
+def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None] = ()) -> None:
+    """Raise before any work where a file could not be written, would be written twice, or is
+    what the run reads."""
+    from ..files import target
+
+    seen = {str(Path(p).resolve()): f"{p} is read" for p in inputs if p is not None and p != "-"}
+    for path in outputs:
+        if path is None or path == "-":
+            continue
+        goal = target(path)
+        if goal.straight:  # a pipe takes both
+            continue
+        place = str(goal.place)
+        if place in seen:
+            raise UsageError(f"{path} would be overwritten: {seen[place]} by the same command")
+        seen[place] = f"{path} is written"
 
 
 def add_style(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .options import add_style, style_of
+from .options import add_style, check_outputs, style_of
 from .source import add_source, example_of
 from .what_if import add_set, changes_text, trace_with
 
@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from ..trace.text import select, trace_text
 
     style = style_of(args)
+    check_outputs((args.npz, args.json, args.html), (args.config, args.parameters))
     example = example_of(args)
     if args.gradients and example.batch.labels is None:
         raise UsageError("--gradients needs a loss: give --labels")

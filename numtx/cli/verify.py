@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     trace = load_trace(args.file)
     report = verify(trace, None if args.all else args.budget, args.seed)
+    args.code = 1 if report.wrong else 0
     for finding in report.wrong:
         print(finding)
     values = sum(1 for finding in report.findings if finding.kind == "value")
@@ -42,11 +43,17 @@ def run(args: argparse.Namespace) -> int:
         amount += f" ({report.share:.2g} of all, sampled; --all takes every cell)"
     print(f"checked: {values} stages, {len(report.findings) - values} gradients; {amount}")
     if report.skipped:
-        print(f"not checked: {', '.join(report.skipped)}")
+        print(f"not checked: {folded(report.skipped)}")
     missing = [name for name in trace.graph.stages if name not in trace]
     if missing:
-        print(f"not in the file: {', '.join(missing)}")
+        print(f"not in the file: {folded(missing)}")
     verdict = f"{len(report.wrong)} arrays do not follow from their inputs"
     what = "what was checked" if report.skipped or missing else "everything"
     print(verdict if report.wrong else f"right: {what} follows from its recorded inputs")
-    return 1 if report.wrong else 0
+    return int(args.code)
+
+
+def folded(names: list[str], most: int = 8) -> str:
+    """Some names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -16,7 +16,7 @@ from ..batch import Batch, SideInput, check_step
 from ..cache import Cache
 from ..config import Config
 from ..errors import DecodingError
-from ..shapes import Array
+from ..shapes import Array, describe
 from ..small_repr import small_repr
 from ..step import Encoded, step
 from ..tap import NO_TAP, Tap
@@ -257,6 +257,8 @@ def _check_finite(one: Step, going: Array) -> None:
 
 def decoder_input(config: Config, prompt: Batch, cache: Cache | None) -> SideInput:
     """The checked prompt of the decoder."""
+    if not isinstance(prompt, Batch):
+        raise DecodingError(f"the prompt is {describe(prompt)}; it is a numtx.Batch of ids")
     prefix = "decoder_" if config.model == "encoder-decoder" else ""
     for name in ("positions", "segments"):
         if getattr(prompt, prefix + name) is not None:

@@ -203,13 +203,19 @@ class _Names:
         )
 
     def cells(self, entries: Sequence[Entry]) -> str:
-        """`queries[4,:]`: cells of one source, those axes open along which they differ."""
+        """`queries[4,:]`: cells of one source; an axis along which they differ is open, or names
+        the part of it that they are (`[4,0:5]`)."""
         cells = self.oracle.cells(entries[0].source)
         places = [cells.index(entry.offset) for entry in entries]
         shown: list[int | str] = []
         for axis, first in enumerate(places[0]):
-            same = all(place[axis] == first for place in places)
-            shown.append(first if same else ":")
+            along = {place[axis] for place in places}
+            if len(along) == 1:
+                shown.append(first)
+                continue
+            low, high = min(along), max(along)
+            whole = len(along) == cells.shape[axis] or len(along) <= high - low
+            shown.append(":" if whole else f"{low}:{high + 1}")
         return near(entries[0].source, self.stage.name) + shown_index(cells.shape, shown)
 
     def many(self, many: Many) -> str:

@@ -135,6 +135,8 @@ class LanguageModelSubject(Subject):
         kept = state.mask & (np.cumsum(state.mask, 1) <= np.array(lengths)[:, None])
         used = np.flatnonzero(kept.any(0))
         columns = int(used[-1]) + 1 if used.size else 0
+        if not columns:  # an emptied cache of the package keeps its rows: begin anew
+            return Past(None, kept[:, :0])
         if columns < state.mask.shape[1]:
             state.cache.crop(columns - state.mask.shape[1])  # how many to take away
         return Past(state.cache, kept[:, :columns])
@@ -142,7 +144,8 @@ class LanguageModelSubject(Subject):
     def reorder(self, state: Past, index: Sequence[int]) -> Past:
         import torch
 
-        state.cache.reorder_cache(torch.as_tensor(list(index)))
+        if state.cache is not None:
+            state.cache.reorder_cache(torch.as_tensor(list(index)))
         return Past(state.cache, state.mask[list(index)])
 
     def lengths(self, state: Past) -> list[int]:

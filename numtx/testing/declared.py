@@ -156,7 +156,9 @@ def overlooked(model: Any, given: set[str], functions: Mapping[str, Any]) -> lis
             right = _meant(name, DATA, (*DECLARATIONS, "vocabulary_size"))
             if right is not None and right not in given:
                 shown = f" {value!r}" if isinstance(value, PLAIN) else ""
-                notes.append(f"{name}{shown}: not a declaration; did you mean {right}?")
+                hint = " (the farthest token that has an effect: layers * (window - 1))"
+                hint = hint if right == "reach" and "window" in name else ""
+                notes.append(f"{name}{shown}: not a declaration; did you mean {right}?{hint}")
     for place, function in functions.items():
         names = arguments_of(function)
         where = f" of {place}" if place else ""

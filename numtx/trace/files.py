@@ -109,6 +109,8 @@ def _meta(trace: Trace) -> dict[str, Any]:
 
 
 def _read_meta(path: str, array: Array) -> dict[str, Any]:
+    if array.dtype.kind not in "iu":
+        raise TraceError(f"{path}: `meta` is {array.dtype}; it should be UTF-8 bytes (uint8)")
     meta = read_json(array.astype(np.uint8).tobytes(), f"{path}: `meta`", TraceError)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         got = meta.get("format") if isinstance(meta, dict) else type(meta).__name__

@@ -76,8 +76,9 @@ def verify(trace: Trace, budget: int | None = BUDGET, seed: int = 0) -> Report:
     An array is right where it differs by at most 8 * eps * the oracle's bound of its cells, which
     follows each formula and adds a rounding at every step (of a sum: the sum of absolute terms).
 
-    budget  how many cells may be read in all; where more would be, cells are sampled: the
-            first, the last, the largest, and others drawn by `seed`. None: no limit
+    budget  how many cells may be read, about; where more would be, cells are sampled: the
+            first, the last, a large one, and others drawn by `seed`, one of every array at least.
+            None: no limit
     """
     for name, array in trace.values.items():
         axes = trace.graph[name].axes
@@ -160,7 +161,8 @@ class _Check:
         return Report(findings, self.skipped)
 
     def sampled(self, budget: int, draw: np.random.Generator) -> Report:
-        """Some cells of every stage; some of every gradient, as far as the budget goes."""
+        """Some cells of every stage and of every gradient, one at least; of a gradient none where
+        one cell alone is beyond the budget."""
         share = budget // (2 * len(self.stages))
         findings = []
         for stage in self.stages:
@@ -172,7 +174,6 @@ class _Check:
             else:
                 offsets = _sample(array, count, draw)
             findings.append(self.values(stage, offsets))
-        left = budget // 2
         sources = dict.fromkeys(source for stage in self.stages for source in stage.inputs)
         for name in sources:
             if name not in self.trace.gradients or name in self.partly:
@@ -183,11 +184,10 @@ class _Check:
                 if stage.name in self.trace.gradients
             ]
             each = cost(self.oracle, name, readers)
-            if each > left:
+            if each > budget:  # one cell alone
                 self.skipped.append(f"grad/{name}")
                 continue
             offsets = _sample(self.trace.grad(name), share // max(each, 1), draw, least=1)
-            left -= len(offsets) * each
             found = gather(self.oracle, name, offsets, self.flow, readers)
             findings.append(self.gradient(name, offsets, found))
         return Report(findings, self.skipped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tokenize
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,16 +124,24 @@ def _given(text: str, name: str, value: str) -> Array:
             names = list(file.headers)
             if name not in names and len(names) != 1:
                 raise FileError(f"{path}: has {len(names)} arrays and none is called {name!r}")
-            return file.read(name if name in names else names[0])
+            return _numbers(path, file.read(name if name in names else names[0]))
     try:
         if path.suffix == ".npy":
-            array: Array = np.load(path, allow_pickle=False)
-            return array
+            return _numbers(path, np.load(path, allow_pickle=False))
         return _array(text, parse(path.read_bytes()))
     except FileNotFoundError:
         raise FileError(f"--set {name}: {value!r} is no number, no list and no file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
         raise FileError(f"{path}: cannot be read as .npy, .npz or JSON: {error}") from None
+
+
+def _numbers(path: Path, array: Array) -> Array:
+    """An array of a file, of plain numbers without NaN."""
+    with np.errstate(over="ignore"):
+        wrong = array.dtype.kind not in "fiub" or bool(np.isnan(array.astype(np.float64)).any())
+    if wrong:
+        raise FileError(f"{path}: has {array.dtype}, or NaN; give numbers (fiub) without NaN")
+    return array
 
 
 def _array(text: str, value: Any) -> Array:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from numtx import Config
-from numtx.config_rules import _CHOICES, PLACES
+from numtx.config_fields import Choice, Flag, Places, fields_of
 from numtx.oracle.operations import OPERATIONS
 from numtx.stages import catalogue
 from numtx.stages.resolve import resolve
 from numtx.testing.models import MODELS, STORAGES, Model
 
 PART = "some"
-TYPES = typing.get_type_hints(Config)
-DEFAULTS = {field.name: field.default for field in dataclasses.fields(Config)}
+FIELDS = fields_of(Config)
+CHOICES = {n: f.kind.values for n, f in FIELDS.items() if isinstance(f.kind, Choice)}
+PLACES = {n: f.kind.known for n, f in FIELDS.items() if isinstance(f.kind, Places)}
+FLAGS = {n for n, f in FIELDS.items() if isinstance(f.kind, Flag)}
 PHASES = ("prefill", "decode.0", "decode.1")
 Label = tuple[str, ...]  # what occurs in a model, in words
 
@@ -30,16 +30,16 @@ Label = tuple[str, ...]  # what occurs in a model, in words
 def values_of(field: str) -> tuple[str, ...]:
     """The values of a field as the list has to have them: every one of a closed choice; each place
     in a part of the places and out of one; of a number its absence, its default and another."""
-    if field in _CHOICES:
-        return tuple(map(str, _CHOICES[field]))
+    if field in CHOICES:
+        return tuple(map(str, CHOICES[field]))
     if field in PLACES:
         parts = [f"{PART}, {how} {n}" for n in PLACES[field] for how in ("with", "without")]
         return ("True", "False", *parts)
-    if TYPES[field] is bool:
+    if field in FLAGS:
         return "True", "False"
-    if DEFAULTS[field] is dataclasses.MISSING:
+    if FIELDS[field].needed:
         return ("given",)
-    return str(DEFAULTS[field]), "another"
+    return str(FIELDS[field].default), "another"
 
 
 def is_there(config: Config, place: str) -> bool:
@@ -59,11 +59,11 @@ def value_in(config: Config, field: str) -> set[str]:
         return {f"{PART}, {'with' if name in value else 'without'} {name}" for name in there}
     if field in INERT and INERT[field](config):
         return set()
-    if field in _CHOICES or field in PLACES or TYPES[field] is bool:
+    if field in CHOICES or field in PLACES or field in FLAGS:
         return {str(value)}
-    if DEFAULTS[field] is dataclasses.MISSING:
+    if FIELDS[field].needed:
         return {"given"}
-    return {str(value) if value == DEFAULTS[field] else "another"}
+    return {str(value) if value == FIELDS[field].default else "another"}
 
 
 # Where a field says nothing.
@@ -98,9 +98,9 @@ Aspect = Callable[[Model, Config], Iterable[str]]
 KINDS = ("multi-head", "grouped", "multi-query", "latent", "latents")
 POSITIONS = tuple(
     place
-    for value in _CHOICES["positions"]
+    for value in CHOICES["positions"]
     for place in (
-        [f"rotary {layout}" for layout in _CHOICES["rotary_layout"]]
+        [f"rotary {layout}" for layout in CHOICES["rotary_layout"]]
         if value == "rotary"
         else [str(value)]
     )
@@ -118,14 +118,14 @@ def in_attention(config: Config, what: Callable[[str], bool]) -> bool:
 
 
 ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
-    "model": (tuple(map(str, _CHOICES["model"])), lambda m, c: [c.model]),
+    "model": (tuple(map(str, CHOICES["model"])), lambda m, c: [c.model]),
     "kind": (KINDS, lambda m, c: [kind_of(c)]),
     "positions": (POSITIONS, lambda m, c: [places_of(c)]),
     "storage": (tuple(STORAGES), lambda m, c: m.storages),
-    "norm": (tuple(map(str, _CHOICES["norm"])), lambda m, c: [str(c.norm)]),
+    "norm": (tuple(map(str, CHOICES["norm"])), lambda m, c: [str(c.norm)]),
     "norm_place": (("post", "pre"), lambda m, c: [c.norm_place] if c.norm else []),
-    "activation": (tuple(map(str, _CHOICES["activation"])), lambda m, c: [c.activation]),
-    "dtype": (tuple(map(str, _CHOICES["dtype"])), lambda m, c: [c.dtype]),
+    "activation": (tuple(map(str, CHOICES["activation"])), lambda m, c: [c.activation]),
+    "dtype": (tuple(map(str, CHOICES["dtype"])), lambda m, c: [c.dtype]),
     "window": yes(lambda c: c.window is not None),
     "causal": yes(lambda c: c.causal, lambda c: "decoder" in c.sides),
     "rotated": yes(lambda c: c.rotated > 0),
@@ -206,7 +206,7 @@ LARGE: dict[str, Callable[[Model, Config], bool]] = {
         f"{layout}, four or more rotated": lambda m, c, layout=layout: (
             c.rotated >= 4 and c.rotary_layout == layout
         )
-        for layout in _CHOICES["rotary_layout"]
+        for layout in CHOICES["rotary_layout"]
     },
     "interleaved, latent, four or more rotated": lambda m, c: (
         c.rotated >= 4 and c.rotary_layout == "interleaved" and c.key_value_latent is not None
@@ -236,7 +236,7 @@ LEAVES = {
 
 def wanted() -> set[Label]:
     """All that has to occur."""
-    found: set[Label] = {("field", f, value) for f in TYPES for value in values_of(f)}
+    found: set[Label] = {("field", f, value) for f in FIELDS for value in values_of(f)}
     found |= {("operation", name) for name in OPERATIONS}
     found |= {("leaf", name) for name in LEAVES.values()}
     found |= {("phase", kind, phase) for kind in KINDS for phase in ("whole", "generation")}
@@ -252,7 +252,7 @@ def wanted() -> set[Label]:
 def occurring(model: Model) -> set[Label]:
     """What of it a model has."""
     config = model.config()
-    found: set[Label] = {("field", f, value) for f in TYPES for value in value_in(config, f)}
+    found: set[Label] = {("field", f, value) for f in FIELDS for value in value_in(config, f)}
     for phase, graph in stages(model, config).items():
         found |= {("operation", stage.operation) for stage in graph}
         found |= {("leaf", LEAVES[identity(stage.leaf)]) for stage in graph}
@@ -289,7 +289,7 @@ def test_what_no_model_has_is_missed():
 def test_nothing_is_called_impossible_or_needless_that_occurs():
     everything = set().union(*OCCURRING.values())
     assert everything & (IMPOSSIBLE | NEEDLESS) == set()
-    assert set(INERT) <= set(TYPES)
+    assert set(INERT) <= set(FIELDS)
 
 
 def test_the_list_is_small():

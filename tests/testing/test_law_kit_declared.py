@@ -101,7 +101,8 @@ class Similar(Stepping):
 def test_what_looks_like_a_declaration_and_is_none_is_named_once():
     report = check(Similar(), ["K1", "B2"], examples=3)
     assert set(report.notes) == {
-        "window 4: not a declaration; did you mean reach?",
+        "window 4: not a declaration; did you mean reach? (the farthest token that has an effect: "
+        "layers * (window - 1))",
         "is_causal True: not a declaration; did you mean causal?",
         "shift(): not a capability; no law asks for it",
         "crop(): not a capability; did you mean truncate?",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,16 @@ class Contraction:
         self.summed = [x for x in dict.fromkeys("".join(self.operands[:2])) if x not in self.result]
         self.count = math.prod(sizes[x] for x in self.summed)
         self._terms: list[Array] | None = None
+        self._towards: dict[int, tuple[Contraction, list[int]]] = {}
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(
         cls,
         specification: str,
-        shapes: Sequence[Sequence[int]],
-        result: Sequence[int] | None,
-        known: Mapping[str, int],
+        shapes: tuple[tuple[int, ...], ...],
+        result: tuple[int, ...] | None,
+        known: tuple[tuple[str, int], ...],
     ) -> Contraction:
         """The contraction of a specification, for operands of these shapes.
 
@@ -48,8 +51,9 @@ class Contraction:
         parsed = parse(specification)
         axes = [*parsed.operands[: len(shapes)], parsed.result]
         every = "".join(itertools.chain.from_iterable(axes))
-        heads = known["h"] if "h" in every and "g" in every else 0
-        sizes: dict[str, int] = {**known, "j": known["h"] // known["g"] if heads else 1}
+        sizes = dict(known)
+        heads = sizes["h"] if "h" in every and "g" in every else 0
+        sizes["j"] = heads // sizes["g"] if heads else 1
         letters = []
         for operand, shape in zip(axes, [*shapes, result], strict=True):
             lengths: Sequence[int | None] = (None,) * len(operand) if shape is None else shape
@@ -167,6 +171,9 @@ class Contraction:
     def towards(self, operand: int) -> tuple[Contraction, list[int]]:
         """The contraction that gives the gradient of an operand from that of the result, and the
         operands whose arrays stand second in it."""
-        others = [1 - operand] if operand < 2 and len(self.operands) > 1 else []
-        letters = [self.result, *(self.operands[k] for k in others)]
-        return Contraction(letters, self.operands[operand], self.sizes), others
+        if operand not in self._towards:
+            others = [1 - operand] if operand < 2 and len(self.operands) > 1 else []
+            letters = [self.result, *(self.operands[k] for k in others)]
+            plan = Contraction(letters, self.operands[operand], self.sizes)
+            self._towards[operand] = plan, others
+        return self._towards[operand]

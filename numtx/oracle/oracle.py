@@ -216,9 +216,9 @@ class Oracle:
     def contraction(self, stage: Stage) -> Contraction:
         """The walk of a contraction, worked out once a stage."""
         if stage.name not in self._contractions:
-            shapes = [self.cells(name).shape for name in stage.inputs]
-            result = self.cells(stage.name).shape
+            shapes = tuple(self.cells(name).shape for name in stage.inputs)
+            result, known = self.cells(stage.name).shape, tuple(self.graph.sizes.items())
             self._contractions[stage.name] = Contraction.of(
-                stage.specification, shapes, result, self.graph.sizes
+                stage.specification, shapes, result, known
             )
         return self._contractions[stage.name]

@@ -44,6 +44,7 @@ def assert_recomputed(trace: Trace) -> None:
         if stage.operation != "given":
             found = recompute(trace.graph, stage, trace.arrays)
             assert error_of(found, trace[stage.name]) < room, stage.name
+            assert error_of(found, trace.oracle().plain(stage)) < room, stage.name  # FORWARDS
 
 
 @pytest.mark.parametrize("name", some(8, __name__, always=["weather"]))

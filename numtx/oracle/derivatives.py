@@ -50,8 +50,9 @@ def backward(seeds: Sequence[tuple[Number, Value]]) -> list[Share]:
             continue
         parts = steps.pop(id(number))
         gradient, off = added(parts), bounds.get(id(number), 0.0)
-        if len(parts) > 1:  # a sum is rounded too
-            off = off + added([abs(part) for part in parts])
+        if len(parts) > 1:  # a sum is rounded too, unless all but one of its terms are 0
+            several = added([(part != 0.0) * 1.0 for part in parts]) > 1.0
+            off = off + added([abs(part) for part in parts]) * several
         gradients[id(number)], bounds[id(number)] = gradient, off
         for parent, slope, loose in number.parents:
             if isinstance(slope, float) and slope == 0.0:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
+import sys
 import sysconfig
 import traceback
 from collections.abc import Callable
@@ -82,11 +84,12 @@ def _line(error: BaseException) -> traceback.FrameSummary | None:
 
 
 def _is_foreign(file: Path) -> bool:
-    parts = file.parts
-    for site in _SITE:
-        if site in parts:
-            return parts[parts.index(site) + 1] in _FOREIGN
-    return str(file).startswith(_LIBRARY)
+    """Whether a file is of Python's own library or of a known package, wherever that stands."""
+    modules = (sys.modules.get(name) for name in _FOREIGN)
+    homes = [str(Path(m.__file__).parent) for m in modules if m is not None and m.__file__]
+    if str(file).startswith(tuple(home + os.sep for home in homes)):
+        return True
+    return str(file).startswith(_LIBRARY) and not any(site in file.parts for site in _SITE)
 
 
 def watched(subject: Subject, going_on: list[Call]) -> Subject:

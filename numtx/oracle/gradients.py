@@ -35,23 +35,30 @@ class Sums:
         np.add.at(self.bound, places, flow.bound + np.abs(share))
 
 
-def pass_on(oracle: Oracle, stage: Stage, gradient: Array, sums: Mapping[str, Sums]) -> None:
-    """Add what a whole stage passes on to the cells that it read.
+def pass_on(
+    oracle: Oracle, stage: Stage, gradient: Array, sums: Mapping[str, Sums]
+) -> tuple[Array, Array]:
+    """A whole stage recomputed, flat: its values and their bounds; on the way, what it passes on
+    is added to the cells that it read.
 
     gradient  that of the stage, flat
     """
     if stage.operation == "contract":
         _through_contraction(oracle, stage, gradient, sums)
-        return
+        return oracle.recomputed(stage)
     rows = gradient.reshape(oracle.rows(stage), -1)
+    values, bounds = [], []
     with np.errstate(all="ignore"):
         for piece in oracle.pieces(stage):
+            values.append(piece.values)
+            bounds.append(piece.bounds)
             for flow in piece.backward(rows[piece.rows]):
                 source, offset = flow.number.leaf or ("", 0)
                 places = np.broadcast_to(offset, np.broadcast_shapes(
                     np.shape(offset), np.shape(flow.gradient), np.shape(flow.bound)
                 ))  # fmt: skip
                 sums[source].add(np.atleast_1d(places), flow)
+    return np.concatenate(values).reshape(-1), np.concatenate(bounds).reshape(-1)
 
 
 def _through_contraction(

@@ -149,15 +149,16 @@ class _Check:
         findings = []
         sums: dict[str, Sums] = {}
         for stage in self.stages:
-            findings.append(self.values(stage, None))
+            found = None
             if stage.name in self.trace.gradients:
                 for source in stage.inputs:  # one that gets nothing at all has a gradient: zero
                     if source not in sums:
                         sums[source] = Sums(self.oracle.cells(source).flat.size)
-                pass_on(self.oracle, stage, self.flow(stage.name), sums)
-        for name, found in sums.items():
+                found = pass_on(self.oracle, stage, self.flow(stage.name), sums)
+            findings.append(self.values(stage, None, found))
+        for name, reached in sums.items():
             if name in self.trace.gradients and name not in self.partly:
-                findings.append(self.gradient(name, None, found))
+                findings.append(self.gradient(name, None, reached))
         return Report(findings, self.skipped)
 
     def sampled(self, budget: int, draw: np.random.Generator) -> Report:
@@ -192,11 +193,14 @@ class _Check:
             findings.append(self.gradient(name, offsets, found))
         return Report(findings, self.skipped)
 
-    def values(self, stage: Stage, offsets: Array | None) -> Finding:
-        """Recompute a stage, or some of its cells; a pinned one is as it was recorded."""
+    def values(
+        self, stage: Stage, offsets: Array | None, found: tuple[Array, Array] | None = None
+    ) -> Finding:
+        """A stage, or some of its cells, recomputed (`found`, where that was done already); a
+        pinned cell is as it was recorded."""
         array = self.trace[stage.name]
         flat = array.reshape(-1) if offsets is None else array.reshape(-1)[offsets]
-        expected, bound = self.oracle.recomputed(stage, offsets)
+        expected, bound = found or self.oracle.recomputed(stage, offsets)
         if stage.name in self.trace.pins:
             pinned = self.trace.pins[stage.name].reshape(-1)
             expected = np.where(pinned if offsets is None else pinned[offsets], flat, expected)

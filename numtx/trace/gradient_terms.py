@@ -15,7 +15,7 @@ from ..oracle.gradients import consumers, cost
 from ..oracle.oracle import Oracle
 from .trace import Trace
 
-CELLS = 20  # of one gradient, weighed at most
+CELLS = 50  # of one gradient, weighed at most
 READS = 1_000  # cells read for that, about
 
 

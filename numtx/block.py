@@ -8,179 +8,131 @@ Either may be absent where the configuration says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .attention import AttentionContext, Store, attention_backward, attention_forward
+from .attention import KINDS, MULTI_HEAD, AttentionInputs
 from .config import Config
-from .feed_forward import FeedForwardContext, feed_forward_backward, feed_forward_forward
-from .latent_attention import (
-    LatentContext,
-    latent_attention_backward,
-    latent_attention_forward,
-)
-from .masks import Mask
-from .ops.norm import NormContext, norm_backward, norm_forward
-from .ops.positions import Rotation
-from .parameters import Gradients, Scope
+from .feed_forward import feed_forward_backward, feed_forward_forward
+from .ops.norm import NormContext
+from .place import Place
 from .shapes import Array
 from .small_repr import small_repr
-from .tap import Tap
 
 
 @small_repr()
-class Wiring(NamedTuple):
-    """What stood around a sublayer in the forward pass."""
+class Stack(NamedTuple):
+    """What a stack gives one of its blocks."""
 
-    norm_before: NormContext | None
+    side: str  # encoder or decoder
+    self_attention: AttentionInputs
+    cross_attention: AttentionInputs | None = None  # where there is a memory
+    memory: Array | None = None  # the encoder's output; None where a cache has its keys already
+
+
+@small_repr()
+class After(NamedTuple):
+    """What stood after a sublayer."""
+
     residual: bool
-    norm_after: NormContext | None
+    norm: NormContext | None
+
+
+@small_repr()
+class Sublayer(NamedTuple):
+    """One sublayer of a forward pass: its own context, and what stood around it."""
+
+    before: NormContext | None
+    context: Any
+    after: After
 
 
 @small_repr()
 class BlockContext(NamedTuple):
-    self_attention: tuple[Wiring, AttentionContext | LatentContext]
-    cross_attention: tuple[Wiring, AttentionContext] | None
-    feed_forward: tuple[Wiring, FeedForwardContext]
+    config: Config
+    self_attention: Sublayer
+    cross_attention: Sublayer | None
+    feed_forward: Sublayer
 
 
-@small_repr()
-class Memory(NamedTuple):
-    """The encoder's output as cross-attention sees it."""
-
-    output: Array | None  # None where the cache has its keys and values already
-    mask: Mask
-
-
-@small_repr()
-class Stores(NamedTuple):
-    """A block's places in a cache; None where there is no cache."""
-
-    self_attention: Store | None = None
-    cross_attention: Store | None = None
-
-
-def block_forward(
-    config: Config,
-    side: str,
-    p: Scope,
-    x: Array,
-    mask: Mask,
-    rotation: Rotation | None,
-    memory: Memory | None,
-    stores: Stores,
-    tap: Tap,
-) -> tuple[Array, BlockContext]:
+def block_forward(config: Config, at: Place, x: Array, stack: Stack) -> tuple[Array, BlockContext]:
     """Self-attention, cross-attention where there is a memory, feed-forward; [B, T, d] kept."""
-    here, q = tap.at("self_attention"), p.at("self_attention")
-    store = stores.self_attention
-
-    def inner(h: Array) -> tuple[Array, AttentionContext | LatentContext | None]:
-        if config.key_value_latent is not None:
-            return latent_attention_forward(config, q, h, mask, rotation, store, here)
-        return attention_forward(config, q, h, h, mask, rotation, store, here)
-
-    x, self_context = sublayer_forward(config, f"{side}.self_attention", q, x, inner, here)
-    cross_context = None
-    if memory is not None:
-        there, r = tap.at("cross_attention"), p.at("cross_attention")
-        x, cross_context = sublayer_forward(
-            config, f"{side}.cross_attention", r, x,
-            lambda h: attention_forward(
-                config, r, h, memory.output, memory.mask, None, stores.cross_attention, there
-            ), there,
-        )  # fmt: skip
-    onward, s = tap.at("feed_forward"), p.at("feed_forward")
-    x, feed_context = sublayer_forward(
-        config, f"{side}.feed_forward", s, x,
-        lambda h: feed_forward_forward(config, s, h, onward), onward,
-    )  # fmt: skip
-    return x, BlockContext(self_context, cross_context, feed_context)
+    here, name = at / "self_attention", f"{stack.side}.self_attention"
+    h, before = enter(config, name, here, x)
+    attention = KINDS[config.attention]
+    y, inner = attention.forward(config, here, h, h, stack.self_attention)
+    x, after = leave(config, name, here, x, y)
+    own = Sublayer(before, inner, after)
+    cross = None
+    if stack.cross_attention is not None:
+        here, name = at / "cross_attention", f"{stack.side}.cross_attention"
+        h, before = enter(config, name, here, x)
+        y, inner = MULTI_HEAD.forward(config, here, h, stack.memory, stack.cross_attention)
+        x, after = leave(config, name, here, x, y)
+        cross = Sublayer(before, inner, after)
+    here, name = at / "feed_forward", f"{stack.side}.feed_forward"
+    h, before = enter(config, name, here, x)
+    y, inner = feed_forward_forward(config, here, h)
+    x, after = leave(config, name, here, x, y)
+    return x, BlockContext(config, own, cross, Sublayer(before, inner, after))
 
 
-def block_backward(
-    dy: Array, context: BlockContext, gradients: Gradients, tap: Tap
-) -> tuple[Array, Array | None]:
+def block_backward(dy: Array, context: BlockContext, at: Place) -> tuple[Array, Array | None]:
     """y = feed_forward(cross_attention(self_attention(x)))    =>    dx, dmemory"""
-    onward, g = tap.at("feed_forward"), gradients.at("feed_forward")
-    wiring, feed_context = context.feed_forward
-    dx = sublayer_backward(
-        dy, wiring, g, lambda d: feed_forward_backward(d, feed_context, g, onward), onward
-    )
+    config, own, cross, feed = context
+    here = at / "feed_forward"
+    dy, dskip = leave_backward(dy, feed, here)
+    dh = feed_forward_backward(dy, feed.context, here)
+    dx = enter_backward(dh, dskip, feed, here)
     dmemory = None
-    if context.cross_attention is not None:
-        there, h = tap.at("cross_attention"), gradients.at("cross_attention")
-        wiring, cross_context = context.cross_attention
-
-        def cross(d: Array) -> Array:
-            nonlocal dmemory
-            dquery, dmemory = attention_backward(d, cross_context, h, there)
-            return dquery
-
-        dx = sublayer_backward(dx, wiring, h, cross, there)
-    here, k = tap.at("self_attention"), gradients.at("self_attention")
-    wiring, self_context = context.self_attention
-
-    def both(d: Array) -> Array:  # x asks and is looked at: its two paths are summed
-        if isinstance(self_context, LatentContext):
-            return latent_attention_backward(d, self_context, k, here)
-        dquery, dkey = attention_backward(d, self_context, k, here)
-        return dquery + dkey
-
-    return sublayer_backward(dx, wiring, k, both, here), dmemory
+    if cross is not None:
+        here = at / "cross_attention"
+        dy, dskip = leave_backward(dx, cross, here)
+        dh, dmemory = MULTI_HEAD.backward(dy, cross.context, here)
+        dx = enter_backward(dh, dskip, cross, here)
+    here = at / "self_attention"
+    dy, dskip = leave_backward(dx, own, here)
+    dqueries, dkeys = KINDS[config.attention].backward(dy, own.context, here)
+    dh = dqueries + dkeys  # x asks and is looked at: its two paths are summed
+    return enter_backward(dh, dskip, own, here), dmemory
 
 
-def sublayer_forward(
-    config: Config,
-    name: str,
-    p: Scope,
-    x: Array,
-    inner: Callable[[Array], tuple[Array, Any]],
-    tap: Tap,
-) -> tuple[Array, tuple[Wiring, Any]]:
-    """y = norm(x + inner(x)), or x + inner(norm(x)), as far as the configuration has them."""
-    normed = config.has_norm(name)
-    before = after = None
-    h = x
-    if normed and config.norm_place == "pre":
-        h, before = normalise(config, p.at("norm"), x)
-        h = tap("norm", h)
-    y, context = inner(h)
-    residual = config.has_residual(name)
+def enter(config: Config, name: str, at: Place, x: Array) -> tuple[Array, NormContext | None]:
+    """What a sublayer works on: norm(x) where the norm stands before it, else x"""
+    if config.norm_place != "pre" or not config.has_norm(name):
+        return x, None
+    h, norm = at.norm(x, config)
+    return at("norm", h), norm
+
+
+def enter_backward(dh: Array, dskip: Array | None, sublayer: Sublayer, at: Place) -> Array:
+    """h = norm(x) or x, and x skips the sublayer where there is a residual    =>    dx"""
+    if sublayer.before is not None:
+        dh = at.norm_backward(at.grad("norm", dh), sublayer.before)
+    return dh if dskip is None else dh + dskip
+
+
+def leave(
+    config: Config, name: str, at: Place, skip: Array, *outputs: Array
+) -> tuple[Array, After]:
+    """y = skip + outputs, or the outputs alone; norm(y) where the norm stands after them"""
+    y, *others = outputs
+    for other in others:
+        y = y + other
+    residual, norm = config.has_residual(name), None
     if residual:
-        y = tap("residual", x + y)
-    if normed and config.norm_place == "post":
-        y, after = normalise(config, p.at("norm"), y)
-        y = tap("norm", y)
-    return y, (Wiring(before, residual, after), context)
+        y = at("residual", skip + y)
+    if config.norm_place == "post" and config.has_norm(name):
+        y, norm = at.norm(y, config)
+        y = at("norm", y)
+    return y, After(residual, norm)
 
 
-def sublayer_backward(
-    dy: Array,
-    wiring: Wiring,
-    gradients: Gradients,
-    inner: Callable[[Array], Array],
-    tap: Tap,
-) -> Array:
-    """y = norm(x + inner(x)), or x + inner(norm(x))    =>    dx"""
-    if wiring.norm_after is not None:
-        dy = denormalise(tap.grad("norm", dy), wiring.norm_after, gradients.at("norm"))
-    if wiring.residual:
-        dy = tap.grad("residual", dy)
-    dx = inner(dy)
-    if wiring.norm_before is not None:
-        dx = denormalise(tap.grad("norm", dx), wiring.norm_before, gradients.at("norm"))
-    return dx + dy if wiring.residual else dx
-
-
-def normalise(config: Config, p: Scope, x: Array) -> tuple[Array, NormContext]:
-    """The norm that the configuration names, with the parameters of `p`."""
-    return norm_forward(x, p["gain"], p.get("bias"), config.epsilon, config.norm == "layer")
-
-
-def denormalise(dy: Array, context: NormContext, gradients: Gradients) -> Array:
-    """y = norm(x)    =>    dx; its parameters' gradients are collected"""
-    dx, dgain, dbias = norm_backward(dy, context)
-    gradients.add("gain", dgain)
-    gradients.add("bias", dbias)
-    return dx
+def leave_backward(dy: Array, sublayer: Sublayer, at: Place) -> tuple[Array, Array | None]:
+    """y = norm(skip + outputs)    =>    that of each output, and dskip (None: no residual)"""
+    residual, norm = sublayer.after
+    if norm is not None:
+        dy = at.norm_backward(at.grad("norm", dy), norm)
+    if not residual:
+        return dy, None
+    dy = at.grad("residual", dy)
+    return dy, dy

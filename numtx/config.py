@@ -156,6 +156,11 @@ class Config:
     # What follows from the fields. Cached: a configuration never changes.
 
     @cached_property
+    def attention(self) -> str:
+        """The kind of self-attention: 'multi-head' or 'latent'."""
+        return "multi-head" if self.key_value_latent is None else "latent"
+
+    @cached_property
     def sides(self) -> tuple[str, ...]:
         """The stacks of the model in order of computation."""
         return {
@@ -210,6 +215,12 @@ class Config:
     def layers(self, side: str) -> int:
         """Number of blocks on a side."""
         return self.encoder_layers if side == "encoder" else self.decoder_layers
+
+    def layer(self, side: str, i: int) -> Config:
+        """The configuration of block i of a side, which everything below a stack reads: every
+        field has the value of that one layer. Layers are alike as yet."""
+        assert 0 <= i < self.layers(side)
+        return self
 
     def vocabulary_of(self, side: str) -> int:
         """Size of the vocabulary that a side reads."""

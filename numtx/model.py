@@ -11,27 +11,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .attention import AttentionInputs
 from .batch import Batch, SideInput, check_batch, check_labels, check_range
-from .block import (
-    BlockContext,
-    Memory,
-    Stores,
-    block_backward,
-    block_forward,
-    denormalise,
-    normalise,
-)
+from .block import BlockContext, Stack, block_backward, block_forward
 from .cache import Cache
 from .config import Config
 from .errors import BatchError
-from .masks import Mask, allowed
+from .masks import allowed
 from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.lookup import junk_under_padding, lookup_backward, lookup_forward
 from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
 from .ops.norm import NormContext
 from .ops.positions import rotation, sinusoidal
 from .ops.softmax import log_softmax_backward, log_softmax_forward
-from .parameters import Gradients, Scope, check_parameters, parameter_shapes
+from .parameters import check_parameters, parameter_shapes
+from .place import Place
 from .shapes import Array, describe
 from .small_repr import small_repr
 from .tap import NO_TAP, Tap
@@ -107,17 +101,16 @@ def forward(
     inputs = check_batch(config, batch)
     if last_logits and inputs.labels is not None:
         raise BatchError("last_logits with labels: they need all logits; leave one of them out")
-    p = Scope(parameters)
+    at = Place(parameters, tap)
     stacks: dict[str, StackContext] = {}
     hidden: dict[str, Array] = {}
     memory = None
     for side in config.sides:
         given = inputs.sides[side]
         if side == "decoder" and "encoder" in hidden:
-            mask = allowed(stacks["encoder"].valid, config.heads, given.ids.shape[1])
-            memory = Memory(hidden["encoder"], mask)
-        hidden[side], stacks[side] = stack_forward(config, side, p, given, memory, None, keep, tap)
-    logits, loss, head = head_forward(config, p, hidden[side], inputs.labels, last_logits, tap)
+            memory = hidden["encoder"], stacks["encoder"].valid
+        hidden[side], stacks[side] = stack_forward(config, side, at, given, memory, None, keep)
+    logits, loss, head = head_forward(config, at, hidden[side], inputs.labels, last_logits)
     tap.end()
     outputs = Outputs(logits, loss, hidden.get("encoder"), hidden.get("decoder"))
     return outputs, ModelContext(config, stacks if keep else {}, head, logits.shape)
@@ -137,87 +130,84 @@ def backward(
     config = context.config
     if not context.stacks:
         raise BatchError("backward of a run with keep=False; run forward with keep=True")
-    flat: dict[str, Array] = {}
-    gradients = Gradients(flat)
-    dhidden = head_backward(config, cotangent, context, gradients, tap)
+    at = Place({}, tap)
+    dhidden = head_backward(config, cotangent, context, at)
     dmemory = None
     for side in reversed(config.sides):
         if side == "encoder" and dmemory is not None:
             dhidden = dmemory
-        dmemory = stack_backward(side, dhidden, context.stacks[side], config, gradients, tap)
-    return {name: flat[name] for name in parameter_shapes(config)}
+        dmemory = stack_backward(config, side, dhidden, context.stacks[side], at)
+    return {name: at.gradients[name] for name in parameter_shapes(config)}
 
 
 def stack_forward(
     config: Config,
     side: str,
-    p: Scope,
+    at: Place,
     given: SideInput,
-    memory: Memory | None,
+    memory: tuple[Array | None, Array] | None,
     cache: Cache | None,
     keep: bool,
-    tap: Tap,
 ) -> tuple[Array, StackContext]:
     """Tokens through embedding and blocks: [B, T] -> [B, T, d]
 
     With a cache the tokens also look at those of earlier calls, and are added to them.
+
+    memory  the encoder's output (None where the cache has its keys and values), and [B, S],
+            which of its tokens are real
     """
-    here, q = tap.at(side), p.at(side)
-    x, input_context = input_forward(config, side, p, given, here)
+    here = at / side
+    x, input_context = input_forward(config, side, at, here, given)
     valid = here("mask", given.valid)
     positions = given.positions
     if cache is not None:
         valid, positions = cache.mark(valid, positions)
         valid = here("all_mask", valid)
-    mask = _self_mask(config, side, given, valid, positions)
-    turn = None
-    if config.rotated:
-        turn = rotation(
-            given.positions, config.rotated, config.position_base, config.rotary_layout,
-            config.dtype,
-        )  # fmt: skip
+    own = _own_attention(config, side, given, valid, positions)
+    cross = output = None
+    if memory is not None:
+        output, source = memory
+        cross = AttentionInputs(allowed(source, config.heads, given.ids.shape[1]))
     blocks = []
     for i in range(config.layers(side)):
-        number = str(i)
-        stores = Stores() if cache is None else Stores(*cache.layer(i))
-        x, block = block_forward(
-            config, side, q.at(number), x, mask, turn, memory, stores, here.at(number)
-        )
+        if cache is not None:
+            store, cross_store = cache.layer(i)
+            own = own.kept_in(store)
+            cross = None if cross is None else cross.kept_in(cross_store)
+        layer = config.layer(side, i)
+        x, block = block_forward(layer, here / str(i), x, Stack(side, own, cross, output))
         if keep:
             blocks.append(block)
         del block
     norm = None
     if config.final_norm:
-        x, norm = normalise(config, q.at("norm"), x)
+        x, norm = here.norm(x, config)
     return here("output", x), StackContext(valid, input_context, blocks, norm)
 
 
 def stack_backward(
-    side: str,
-    doutput: Array,
-    context: StackContext,
-    config: Config,
-    gradients: Gradients,
-    tap: Tap,
+    config: Config, side: str, doutput: Array, context: StackContext, at: Place
 ) -> Array | None:
     """The gradients of a stack's parameters, and that of the memory it looked at (or None)"""
-    here, g = tap.at(side), gradients.at(side)
+    here = at / side
     dx = here.grad("output", doutput)
     if context.norm is not None:
-        dx = denormalise(dx, context.norm, g.at("norm"))
+        dx = here.norm_backward(dx, context.norm)
     dmemory: Array | None = None
     for i in reversed(range(len(context.blocks))):
-        number = str(i)
-        dx, dshare = block_backward(dx, context.blocks[i], g.at(number), here.at(number))
+        dx, dshare = block_backward(dx, context.blocks[i], here / str(i))
         if dshare is not None:  # every layer looks at the same memory
             dmemory = dshare if dmemory is None else dmemory + dshare
-    input_backward(config, side, dx, context.input, gradients, here)
+    input_backward(config, dx, context.input, at, here)
     return dmemory
 
 
-def _self_mask(config: Config, side: str, given: SideInput, valid: Array, positions: Array) -> Mask:
-    """Who may attend to whom, among all tokens (`valid`, `positions`), the last being given."""
-    return allowed(
+def _own_attention(
+    config: Config, side: str, given: SideInput, valid: Array, positions: Array
+) -> AttentionInputs:
+    """Who may attend to whom among all tokens (`valid`, `positions`), the last being given, and
+    how these are rotated."""
+    mask = allowed(
         valid,
         config.heads,
         given.ids.shape[1],
@@ -226,102 +216,105 @@ def _self_mask(config: Config, side: str, given: SideInput, valid: Array, positi
         query_positions=given.positions,
         key_positions=positions,
     )
+    if not config.rotated:
+        return AttentionInputs(mask)
+    return AttentionInputs(
+        mask,
+        rotation(
+            given.positions, config.rotated, config.position_base, config.rotary_layout,
+            config.dtype,
+        ),
+    )  # fmt: skip
 
 
 def input_forward(
-    config: Config, side: str, p: Scope, given: SideInput, tap: Tap
+    config: Config, side: str, at: Place, here: Place, given: SideInput
 ) -> tuple[Array, InputContext]:
     """input = scale * embedding[ids] + positions + segments, then the embedding norm"""
-    q = p.at(side)
-    table = p["embedding"] if config.shared_embedding else q["embedding"]
-    ids = tap("tokens", given.ids)
-    if tap.active:  # a pin may hold any number
+    table = (at if config.shared_embedding else here)["embedding"]
+    ids = here("tokens", given.ids)
+    if here.tap.active:  # a pin may hold any number
         check_range(f"{side}.tokens", ids, config.vocabulary_of(side))
     x = lookup_forward(table, ids)
     junk = junk_under_padding(x, given.valid)
-    x = tap("embedding", x if junk is None else np.where(junk, x.dtype.type(0), x))
+    x = here("embedding", x if junk is None else np.where(junk, x.dtype.type(0), x))
     if config.embedding_scale != 1.0:
-        x = tap("scaled_embedding", x * config.embedding_scale)
+        x = here("scaled_embedding", x * config.embedding_scale)
     learned = None
     if config.positions == "sinusoidal":
         places = sinusoidal(given.positions, config.width, config.position_base, config.dtype)
-        x = x + tap("positions", places)
+        x = x + here("positions", places)
     elif config.positions == "learned":
-        learned = given.positions + config.position_offset, q["positions"]
-        x = x + tap("positions", lookup_forward(learned[1], learned[0]))
+        learned = given.positions + config.position_offset, here["positions"]
+        x = x + here("positions", lookup_forward(learned[1], learned[0]))
     segments = None
     if given.segments is not None:
-        segments = given.segments, q["segments"]
-        x = x + tap("segments", lookup_forward(segments[1], segments[0]))
+        segments = given.segments, here["segments"]
+        x = x + here("segments", lookup_forward(segments[1], segments[0]))
     norm = None
     if config.embedding_norm:
-        x, norm = normalise(config, q.at("embedding_norm"), tap("embedding_sum", x))
+        x, norm = here.norm(here("embedding_sum", x), config, "embedding_norm")
     has_positions = config.positions in ("sinusoidal", "learned")
     context = InputContext(ids, table, junk, learned, has_positions, segments, norm)
-    return tap("input", x), context
+    return here("input", x), context
 
 
 def input_backward(
-    config: Config, side: str, dx: Array, context: InputContext, gradients: Gradients, tap: Tap
+    config: Config, dx: Array, context: InputContext, at: Place, here: Place
 ) -> None:
     """input = scale * embedding[ids] + positions + segments: every summand gets dinput whole"""
-    g = gradients.at(side)
-    dx = tap.grad("input", dx)
+    dx = here.grad("input", dx)
     if context.norm is not None:
-        dx = denormalise(dx, context.norm, g.at("embedding_norm"))
-        dx = tap.grad("embedding_sum", dx)
+        dx = here.norm_backward(dx, context.norm, "embedding_norm")
+        dx = here.grad("embedding_sum", dx)
     if context.segments is not None:
         ids, table = context.segments
-        g.add("segments", lookup_backward(tap.grad("segments", dx), ids, table))
+        here.add("segments", lookup_backward(here.grad("segments", dx), ids, table))
     if context.has_positions:
-        dpositions = tap.grad("positions", dx)
+        dpositions = here.grad("positions", dx)
         if context.positions is not None:
             ids, table = context.positions
-            g.add("positions", lookup_backward(dpositions, ids, table))
+            here.add("positions", lookup_backward(dpositions, ids, table))
     if config.embedding_scale != 1.0:
-        dx = tap.grad("scaled_embedding", dx) * config.embedding_scale
-    dx = tap.grad("embedding", dx)
+        dx = here.grad("scaled_embedding", dx) * config.embedding_scale
+    dx = here.grad("embedding", dx)
     if context.junk is not None:
         dx = np.where(context.junk, dx.dtype.type(0), dx)
     dtable = lookup_backward(dx, context.ids, context.table)
-    (gradients if config.shared_embedding else g).add("embedding", dtable)
+    (at if config.shared_embedding else here).add("embedding", dtable)
 
 
 def head_forward(
-    config: Config, p: Scope, hidden: Array, labels: Array | None, last: bool, tap: Tap
+    config: Config, at: Place, hidden: Array, labels: Array | None, last: bool
 ) -> tuple[Array, Array | None, HeadContext]:
     """logits = (scale * hidden)·W + b, and with labels the loss: the mean of -log softmax[label]"""
     length = None
     if labels is not None:
-        labels = tap("labels", labels)
-        if tap.active:
+        labels = at("labels", labels)
+        if at.tap.active:
             check_labels("labels", labels, config.vocabulary)
     if last:
         length = hidden.shape[1]
-        hidden = tap("last_output", hidden[:, -1:])
+        hidden = at("last_output", hidden[:, -1:])
     if config.output_scale != 1.0:
-        hidden = tap("scaled_output", hidden * config.output_scale)
-    logits, out = linear_forward(hidden, _output_matrix(config, p), p.get("output.b"))
-    logits = tap("logits", logits)
-    if labels is None and not tap.active:
+        hidden = at("scaled_output", hidden * config.output_scale)
+    logits, out = linear_forward(hidden, _output_matrix(config, at), at.parameters.get("output.b"))
+    logits = at("logits", logits)
+    if labels is None and not at.tap.active:
         return logits, None, HeadContext(out, length, None, None)
     log_probabilities = log_softmax_forward(logits)
-    seen = tap("log_probabilities", log_probabilities)
-    if tap.active:
-        tap.show("probabilities", np.exp(seen))
+    seen = at("log_probabilities", log_probabilities)
+    if at.tap.active:
+        at.tap.show("probabilities", np.exp(seen))
     if labels is None:
         return logits, None, HeadContext(out, length, None, None)
-    per_token = tap("loss.per_token", pick_forward(seen, labels, config.label_smoothing))
-    loss = tap("loss", mean_forward(per_token, labels))
+    per_token = at("loss.per_token", pick_forward(seen, labels, config.label_smoothing))
+    loss = at("loss", mean_forward(per_token, labels))
     return logits, loss, HeadContext(out, length, labels, log_probabilities)
 
 
 def head_backward(
-    config: Config,
-    cotangent: float | Array,
-    context: ModelContext,
-    gradients: Gradients,
-    tap: Tap,
+    config: Config, cotangent: float | Array, context: ModelContext, at: Place
 ) -> Array:
     """logits = (scale * hidden)·W + b, loss = mean(-log softmax(logits)[label])    =>    dhidden"""
     out, length, labels, log_probabilities = context.head
@@ -338,21 +331,22 @@ def head_backward(
             "gradient of the logits as cotangent"
         )
     else:
-        dloss = tap.grad("loss", np.asarray(cotangent, config.dtype))
-        dper_token = tap.grad("loss.per_token", mean_backward(dloss, labels))
+        dloss = at.grad("loss", np.asarray(cotangent, config.dtype))
+        dper_token = at.grad("loss.per_token", mean_backward(dloss, labels))
         dlog = pick_backward(dper_token, labels, log_probabilities, config.label_smoothing)
-        dlog = tap.grad("log_probabilities", dlog)
+        dlog = at.grad("log_probabilities", dlog)
         dlogits = log_softmax_backward(dlog, log_probabilities)
-    dhidden, dw, db = linear_backward(tap.grad("logits", dlogits), out)
-    gradients.add("output.b", db)
+    dhidden, dw, db = linear_backward(at.grad("logits", dlogits), out)
+    if db is not None:
+        at.add("output.b", db)
     if not config.tied_output:
-        gradients.add("output.w", dw)
+        at.add("output.w", dw)
     else:
-        gradients.add(tied_name(config), dw.T)
+        at.add(tied_name(config), dw.T)
     if config.output_scale != 1.0:
-        dhidden = tap.grad("scaled_output", dhidden) * config.output_scale
+        dhidden = at.grad("scaled_output", dhidden) * config.output_scale
     if length is not None:
-        dlast = tap.grad("last_output", dhidden)
+        dlast = at.grad("last_output", dhidden)
         dhidden = np.zeros((len(dlast), length, dlast.shape[2]), dlast.dtype)
         dhidden[:, -1:] = dlast
     return dhidden
@@ -363,5 +357,5 @@ def tied_name(config: Config) -> str:
     return "embedding" if config.shared_embedding else f"{config.sides[-1]}.embedding"
 
 
-def _output_matrix(config: Config, p: Scope) -> Array:
-    return p[tied_name(config)].T if config.tied_output else p["output.w"]
+def _output_matrix(config: Config, at: Place) -> Array:
+    return at[tied_name(config)].T if config.tied_output else at["output.w"]

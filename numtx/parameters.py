@@ -14,9 +14,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from .attention import KINDS, MULTI_HEAD
 from .config import Config
 from .errors import ParameterError, nearest
+from .feed_forward import feed_forward_parameters
 from .memory import too_large
+from .place import Shapes
 from .shapes import Array
 
 PER_ARRAY = 500  # bytes that a name and the head of an array take, about
@@ -62,71 +65,25 @@ def named_shapes(config: Config, most: int | None = None) -> Iterator[tuple[str,
 
 def _block(config: Config, side: str, i: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     for sublayer in config.sublayers(side):
-        place = f"{side}.{i}.{sublayer}"
-        if sublayer == "feed_forward":
-            yield from _feed_forward(config, place)
-        elif sublayer == "self_attention" and config.key_value_latent is not None:
-            yield from _latent_attention(config, place, f"{side}.{sublayer}")
-        else:
-            yield from _attention(config, place, f"{side}.{sublayer}")
-        if config.has_norm(f"{side}.{sublayer}"):
+        name, place = f"{side}.{sublayer}", f"{side}.{i}.{sublayer}"
+        for leaf, shape in _sublayer(config, name):
+            yield f"{place}.{leaf}", shape
+        if config.has_norm(name):
             yield from _norm(config, f"{place}.norm")
+
+
+def _sublayer(config: Config, name: str) -> Shapes:
+    if name.endswith("feed_forward"):
+        return feed_forward_parameters(config)
+    own = name.endswith("self_attention")
+    kind = KINDS[config.attention] if own else MULTI_HEAD
+    return kind.parameters(config, config.has_output_projection(name))
 
 
 def _norm(config: Config, place: str) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield f"{place}.gain", (config.width,)
     if config.norm == "layer" and config.has_bias("norm.bias"):
         yield f"{place}.bias", (config.width,)
-
-
-def _attention(config: Config, place: str, sublayer: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    outs = {
-        "q": config.heads * config.d_k,
-        "k": config.kv_heads * config.d_k,
-        "v": config.kv_heads * config.d_v,
-    }
-    for letter, out in outs.items():
-        yield from _projection(config, place, letter, config.width, out)
-    if config.has_output_projection(sublayer):
-        yield from _projection(config, place, "o", config.heads * config.d_v, config.width)
-
-
-def _latent_attention(
-    config: Config, place: str, sublayer: str
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Maps down to the latents and up to the heads, without biases"""
-    width, latent, heads = config.width, config.key_value_latent or 0, config.heads
-    source = width
-    if config.query_latent is not None:
-        source = config.query_latent
-        yield f"{place}.w_dq", (width, source)
-        yield f"{place}.w_uq", (source, heads * config.d_k)
-    else:
-        yield f"{place}.w_q", (width, heads * config.d_k)
-    if config.rotated:
-        yield f"{place}.w_qr", (source, heads * config.rotated)
-    yield f"{place}.w_dkv", (width, latent)
-    yield f"{place}.w_uk", (latent, heads * config.d_k)
-    yield f"{place}.w_uv", (latent, heads * config.d_v)
-    if config.rotated:
-        yield f"{place}.w_kr", (width, config.rotated)
-    if config.has_output_projection(sublayer):
-        yield from _projection(config, place, "o", heads * config.d_v, width)
-
-
-def _feed_forward(config: Config, place: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield from _projection(config, place, "in", config.width, config.hidden)
-    if config.gated:
-        yield from _projection(config, place, "gate", config.width, config.hidden)
-    yield from _projection(config, place, "out", config.hidden, config.width)
-
-
-def _projection(
-    config: Config, place: str, letter: str, inner: int, outer: int
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield f"{place}.w_{letter}", (inner, outer)
-    if config.has_bias(f"b_{letter}"):
-        yield f"{place}.b_{letter}", (outer,)
 
 
 def count_parameters(config: Config) -> int:
@@ -212,49 +169,3 @@ def check_parameters(config: Config, parameters: Mapping[str, Array]) -> None:
         raise ParameterError(
             f"parameters: {extra!r} is not a parameter of this model; {nearest(extra, expected)}"
         )
-
-
-class Scope:
-    """A view of a flat dictionary of parameters below a prefix: `scope["w_q"]`."""
-
-    __slots__ = ("_flat", "_prefix")
-
-    def __init__(self, flat: Mapping[str, Array], prefix: str = "") -> None:
-        self._flat = flat
-        self._prefix = prefix
-
-    def __getitem__(self, name: str) -> Array:
-        return self._flat[self._prefix + name]
-
-    def __contains__(self, name: str) -> bool:
-        return self._prefix + name in self._flat
-
-    def get(self, name: str) -> Array | None:
-        """The parameter, or None where the model has none of that name."""
-        return self._flat.get(self._prefix + name)
-
-    def at(self, scope: str) -> Scope:
-        """The same view one level down."""
-        return Scope(self._flat, f"{self._prefix}{scope}.")
-
-
-class Gradients:
-    """Gradients being collected below a prefix; a parameter used twice sums its paths."""
-
-    __slots__ = ("_prefix", "flat")
-
-    def __init__(self, flat: dict[str, Array], prefix: str = "") -> None:
-        self.flat = flat
-        self._prefix = prefix
-
-    def add(self, name: str, gradient: Array | None) -> None:
-        """Add a path's share to the gradient of a parameter; None where it has no such one."""
-        if gradient is None:
-            return
-        name = self._prefix + name
-        known = self.flat.get(name)
-        self.flat[name] = gradient if known is None else known + gradient
-
-    def at(self, scope: str) -> Gradients:
-        """The same collection one level down."""
-        return Gradients(self.flat, f"{self._prefix}{scope}.")

@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from .batch import Batch, SideInput, check_step
-from .block import Memory
 from .cache import Cache
 from .config import Config
 from .errors import BatchError
-from .masks import allowed
 from .model import head_forward, stack_forward
-from .parameters import Scope, check_parameters
+from .parameters import check_parameters
+from .place import Place
 from .shapes import Array
 from .small_repr import small_repr
 from .tap import NO_TAP, Tap
@@ -83,26 +82,27 @@ def _step(
     every_position: bool,
     tap: Tap,
 ) -> StepOutputs:
-    p = Scope(parameters)
     source, given = check_step(config, batch, None if cache is None else cache.lengths)
     if cache is not None:
         cache.reserve(given.ids.shape[1])
     if source is not None:
-        output, stack = stack_forward(config, "encoder", p, source, None, None, False, tap)
+        at = Place(parameters, tap)
+        output, stack = stack_forward(config, "encoder", at, source, None, None, False)
         encoded = Encoded(output, stack.valid)
-    here = tap.at(phase) if phase else tap
+    at = Place(parameters, tap.at(phase) if phase else tap)
     memory = _step_memory(config, given, encoded, cache)
-    hidden, _ = stack_forward(config, "decoder", p, given, memory, cache, False, here)
+    hidden, _ = stack_forward(config, "decoder", at, given, memory, cache, False)
     if not every_position:
         places = last_places(given.valid)
-        hidden = here("last_output", hidden[np.arange(len(hidden)), places][:, None])
-    logits, _, _ = head_forward(config, p, hidden, None, False, here)
+        hidden = at("last_output", hidden[np.arange(len(hidden)), places][:, None])
+    logits, _, _ = head_forward(config, at, hidden, None, False)
     return StepOutputs(logits, encoded)
 
 
 def _step_memory(
     config: Config, given: SideInput, encoded: Encoded | None, cache: Cache | None
-) -> Memory | None:
+) -> tuple[Array | None, Array] | None:
+    """The encoder's output (None where the cache has its keys and values), and its padding mask"""
     if config.model != "encoder-decoder":
         return None
     kept = None if cache is None else cache.source
@@ -113,8 +113,7 @@ def _step_memory(
         raise BatchError("ids is missing; the encoder has not run yet and needs token ids")
     if len(valid) != len(given.ids):
         raise BatchError(f"encoded has {len(valid)} rows and decoder_ids {len(given.ids)}")
-    mask = allowed(valid, config.heads, given.ids.shape[1])
-    return Memory(None if encoded is None else encoded.output, mask)
+    return None if encoded is None else encoded.output, valid
 
 
 def last_places(valid: Array) -> Array:

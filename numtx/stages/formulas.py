@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..config import Config
-from .catalogue import Leaf
+from .leaf import Leaf
 
 
 def formula_of(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], config: Config) -> str:

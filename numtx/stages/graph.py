@@ -10,7 +10,7 @@ from ..config import Config
 from ..errors import StageError, nearest
 from ..shapes import parse, shape_of
 from ..small_repr import small_repr
-from .catalogue import Leaf
+from .leaf import Leaf
 
 
 @small_repr()
@@ -56,12 +56,9 @@ class Graph:
         self.sizes = {
             "h": config.heads, "g": config.kv_heads, "k": config.d_k, "c": config.d_v,
             "d": config.width, "f": config.hidden, "v": config.vocabulary,
+            "r": config.key_value_latent or 0, "q": config.query_latent or 0, "p": config.rotated,
+            "e": config.d_k + config.rotated, "z": (config.key_value_latent or 0) + config.rotated,
         }  # fmt: skip
-        if config.key_value_latent is not None:
-            self.sizes |= {
-                "r": config.key_value_latent, "q": config.query_latent or 0, "p": config.rotated,
-                "e": config.d_k + config.rotated, "z": config.key_value_latent + config.rotated,
-            }  # fmt: skip
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(self.stages.values())

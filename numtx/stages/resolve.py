@@ -9,10 +9,14 @@ from typing import Any
 from ..config import Config
 from ..parameters import parameter_shapes
 from . import catalogue as c
-from .catalogue import Leaf
 from .formulas import formula_of
 from .graph import Graph, Stage
-from .latent_wiring import latent_attention
+from .latent import latent
+from .leaf import Leaf
+from .multi_head import multi_head
+
+# The wiring of each kind of attention.
+ATTENTIONS = {"multi-head": multi_head, "latent": latent}
 
 JUNK = {"float64": 2.0**128, "float32": 2.0**16}
 
@@ -34,20 +38,20 @@ def resolve(
     cached       whether the steps have a cache; without one each starts from nothing
     """
     if not phases:
-        return Graph(config, _Wiring(config).model(labels, last_logits))
+        return Graph(config, Wiring(config).model(labels, last_logits))
     return Graph(config, _generation(config, phases, cached))
 
 
 def _generation(config: Config, phases: tuple[str, ...], cached: bool) -> Iterator[Stage]:
     if config.model == "encoder-decoder":
-        yield from _Wiring(config).stack("encoder")
+        yield from Wiring(config).stack("encoder")
     before = None
     for phase in phases:
-        yield from _Wiring(config, f"{phase}.", cached, before).step()
+        yield from Wiring(config, f"{phase}.", cached, before).step()
         before = f"{phase}."
 
 
-class _Wiring:
+class Wiring:
     """Walks through a model as its forward pass does, and names what it meets.
 
     prefix, cached and before are of a step of generation: what stands before its names, whether
@@ -167,80 +171,8 @@ class _Wiring:
         return {"epsilon": self.config.epsilon, "centred": self.config.norm == "layer"}
 
     def attention(self, place: str, start: str) -> Iterator[Stage]:
-        config = self.config
-        side, _, sublayer = place.split(".")
-        cross = sublayer == "cross_attention"
-        if config.key_value_latent is not None and not cross:
-            yield from latent_attention(self, place, start)
-            return
-        other = "encoder" if cross else side
-        memory = "encoder.output" if cross else start
-        # Cross-attention's keys and values are computed in the first step and read ever after.
-        computes = not (cross and self.cached and self.before is not None)
-        yield self.stage(place, c.QUERIES, {"@input": start}, t=side)
-        if computes:
-            yield self.stage(place, c.KEYS, {"@memory": memory}, s=other)
-            yield self.stage(place, c.VALUES, {"@memory": memory}, s=other)
-        queries, keys, values = "queries", "keys", "values"
-        if config.rotated and not cross:
-            where, turn = self.turning(side)
-            yield self.stage(place, c.ROTATED_QUERIES, where, t=side, **turn)
-            yield self.stage(place, c.ROTATED_KEYS, where, s=side, **turn)
-            queries, keys = "rotated_queries", "rotated_keys"
-        if self.cached:
-            if not cross:
-                other = f"{side}.all"
-            yield self.appended(place, c.ALL_KEYS, keys if computes else None, other)
-            yield self.appended(place, c.ALL_VALUES, values if computes else None, other)
-            keys, values = "all_keys", "all_values"
-        roles = {
-            "@queries": self.named(f"{place}.{queries}"),
-            "@keys": self.named(f"{place}.{keys}"),
-            "@values": self.named(f"{place}.{values}"),
-        }
-        yield self.stage(place, c.PRODUCTS, roles, t=side, s=other)
-        yield from self.looking(place, other, config.scale, False)
-        yield self.stage(place, c.CONTEXT, roles, t=side, selective=True)
-        yield self.merged(place)
-
-    def turning(self, side: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The roles and the attributes of a rotation."""
-        config = self.config
-        positions = self.given(f"{side}.positions")
-        where: dict[str, Any] = {"@positions": positions, "@key_positions": positions}
-        turn = {
-            "width": config.rotated,
-            "base": config.position_base,
-            "layout": config.rotary_layout,
-        }
-        return where, turn
-
-    def looking(self, place: str, other: str, factor: float, apart: bool) -> Iterator[Stage]:
-        """From the products to the weights; `other` names the tokens that are looked at, `apart`
-        says that rotated parts stand beside d_k."""
-        side, _, sublayer = place.split(".")
-        own = sublayer == "self_attention"
-        every = other == f"{side}.all"
-        valid = self.named(f"{side}.all_mask" if every else f"{other}.mask")
-        positions = self.given(f"{side}.all_positions" if every else f"{side}.positions")
-        tokens: dict[str, Any] = {"t": side, "s": other}
-        rule: dict[str, Any] = {
-            "causal": side == "decoder" and own and self.config.causal,
-            "window": self.config.window if own else None,
-            "positions": positions,
-        }
-        root = None
-        if self.config.score_scale is None:
-            root = self.config.d_k + (self.config.rotated if apart else 0)
-        yield self.stage(place, c.SCORES, **tokens, factor=factor, apart=apart, root=root)
-        yield self.stage(place, c.ATTENTION_MASK, {"@valid": valid}, **tokens, **rule)
-        yield self.stage(place, c.MASKED_SCORES, **tokens)
-        yield self.stage(place, c.WEIGHTS, **tokens)
-
-    def merged(self, place: str) -> Stage:
-        side, _, sublayer = place.split(".")
-        projected = self.config.has_output_projection(f"{side}.{sublayer}")
-        return self.stage(place, c.PROJECTED_OUTPUT if projected else c.MERGED_OUTPUT, t=side)
+        cross = place.endswith("cross_attention")
+        return ATTENTIONS["multi-head" if cross else self.config.attention](self, place, start)
 
     def feed_forward(self, place: str, start: str) -> Iterator[Stage]:
         side = place.split(".")[0]

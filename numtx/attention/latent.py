@@ -1,0 +1,224 @@
+"""Self-attention over latents: keys and values of all heads are made from one narrow vector a
+token, and that vector alone is what a cache keeps.
+
+    latent = x·W_DKV            keys = latent·W_UK            values = latent·W_UV
+
+Rotary positions cannot stand between the latent and its keys, so they have a part of their own
+beside d_k: d_r components of every query, and of one key that all heads share.
+
+Source: Liu et al., 2024, "Multi-head latent attention", section 2.1. Left out: the norms of the
+latents, and biases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ..config import Config
+from ..masks import Mask
+from ..ops.attend import AttendContext, attend_backward, attend_forward, without_junk
+from ..ops.heads import merge_heads, split_heads
+from ..ops.linear import LinearContext
+from ..ops.positions import Rotation, rotate_backward, rotate_forward
+from ..place import Place, Shapes, projection
+from ..shapes import Array
+from ..small_repr import small_repr
+from .kind import AttentionInputs, AttentionKind, output_backward, output_forward
+
+
+def parameters(config: Config, projected: bool) -> Shapes:
+    """Maps down to the latents and up to the heads, without biases; W_O as elsewhere"""
+    width, latent, heads = config.width, config.key_value_latent or 0, config.heads
+    source = width
+    if config.query_latent is not None:
+        source = config.query_latent
+        yield "w_dq", (width, source)
+        yield "w_uq", (source, heads * config.d_k)
+    else:
+        yield "w_q", (width, heads * config.d_k)
+    if config.rotated:
+        yield "w_qr", (source, heads * config.rotated)
+    yield "w_dkv", (width, latent)
+    yield "w_uk", (latent, heads * config.d_k)
+    yield "w_uv", (latent, heads * config.d_v)
+    if config.rotated:
+        yield "w_kr", (width, config.rotated)
+    if projected:
+        yield from projection(config, "o", heads * config.d_v, width)
+
+
+def streams(config: Config) -> dict[str, tuple[int, ...]]:
+    """The latent, and the rotated key that all heads share"""
+    kept: dict[str, tuple[int, ...]] = {"latent": (config.key_value_latent or 0,)}
+    if config.rotated:
+        kept["rotated_key"] = (config.rotated,)
+    return kept
+
+
+@small_repr()
+class Expanded(NamedTuple):
+    """What the backward pass needs of keys and values made from the latents."""
+
+    key_map: LinearContext
+    value_map: LinearContext
+    look: AttendContext
+    width: int  # d_k; what stands beside it is rotated
+
+
+@small_repr()
+class LatentContext(NamedTuple):
+    query_down: LinearContext | None
+    query_map: LinearContext
+    down: LinearContext
+    turned: tuple[LinearContext, LinearContext, Rotation] | None  # of queries, of the key
+    expanded: Expanded
+    out: LinearContext | None
+    heads: int
+
+
+def latent_attention_forward(
+    config: Config, at: Place, x: Array, memory: Array | None, inputs: AttentionInputs
+) -> tuple[Array, LatentContext | None]:
+    """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    [B, T, d] -> [B, T, d]
+
+    Q = [c_q·W_UQ; R(c_q·W_QR)], K = [c·W_UK; R(x·W_KR)], V = c·W_UV, with c = x·W_DKV and
+    c_q = x·W_DQ (or x itself)
+
+    memory  x itself: there is self-attention over latents only
+    inputs  with a store of earlier latents the scores are computed against the latents
+            themselves (`absorbed`), and there is no context for a backward pass; without one
+            they are expanded to ordinary keys and values
+    """
+    mask, rotation, store = inputs
+    asking, query_down = x, None
+    if config.query_latent is not None:
+        asking, query_down = at.linear(x, "dq")
+        asking = at("query_latent", asking)  # [B, T, q]
+    flat, query_map = at.linear(asking, "q" if query_down is None else "uq")
+    queries = at("queries", split_heads(flat, config.heads))  # [B, H, T, k]
+    turned_queries = turned = None
+    if rotation is not None:
+        flat, turn_map = at.linear(asking, "qr")
+        turned_queries = at("position_queries", split_heads(flat, config.heads))
+        turned_queries = at("rotated_queries", rotate_forward(turned_queries, rotation))
+    latent, down = at.linear(x, "dkv")
+    new = {"latent": at("latent", latent)}  # [B, S, r]
+    if rotation is not None:
+        turned_key, key_turn_map = at.linear(x, "kr")
+        turned_key = at("position_key", turned_key)  # [B, S, p]
+        turned_key = rotate_forward(turned_key[:, None], rotation)[:, 0]
+        new["rotated_key"] = at("rotated_key", turned_key)
+        turned = turn_map, key_turn_map, rotation
+    if store is not None:
+        context = absorbed(config, at, (queries, turned_queries), store(**new), mask)
+        return output_forward(at, context)[0], None
+    context, known = expanded_forward(config, at, (queries, turned_queries), new, mask)
+    output, out = output_forward(at, context)
+    clean = without_junk(x, known.look.live)  # for dw = x^T·dy: 0 * NaN is NaN
+    if rotation is not None:
+        turned = turn_map, key_turn_map._replace(x=clean), rotation
+    down = down._replace(x=clean)
+    return output, LatentContext(query_down, query_map, down, turned, known, out, config.heads)
+
+
+def latent_attention_backward(
+    doutput: Array, context: LatentContext, at: Place
+) -> tuple[Array, Array]:
+    """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O
+    =>    dx through the queries, and through keys and values"""
+    query_down, query_map, down, turned, known, out, heads = context
+    dcontext = output_backward(doutput, out, heads, at)
+    dqueries, dlatent, dturned = expanded_backward(dcontext, known, at)
+    dasking = dmemory = None
+    if turned is not None and dturned is not None:
+        turn_map, key_turn_map, rotation = turned
+        dturned_queries, dturned_key = dturned
+        dturned_key = at.grad("rotated_key", dturned_key)
+        dturned_key = rotate_backward(dturned_key[:, None], rotation)[:, 0]
+        dmemory = at.linear_backward(at.grad("position_key", dturned_key), key_turn_map, "kr")
+        dturned_queries = at.grad("rotated_queries", dturned_queries)
+        dturned_queries = rotate_backward(dturned_queries, rotation)
+        dturned_queries = at.grad("position_queries", dturned_queries)
+        dasking = at.linear_backward(merge_heads(dturned_queries), turn_map, "qr")
+    dlatent_memory = at.linear_backward(at.grad("latent", dlatent), down, "dkv")
+    dmemory = dlatent_memory if dmemory is None else dmemory + dlatent_memory
+    letters = "q" if query_down is None else "uq"
+    dx = at.linear_backward(merge_heads(at.grad("queries", dqueries)), query_map, letters)
+    dx = dx if dasking is None else dasking + dx
+    if query_down is not None:
+        dx = at.linear_backward(at.grad("query_latent", dx), query_down, "dq")
+    return dx, dmemory
+
+
+Queries = tuple[Array, Array | None]  # Q, and the rotated part Q' where there is one
+
+
+def expanded_forward(
+    config: Config, at: Place, asked: Queries, streams: Mapping[str, Array], mask: Mask
+) -> tuple[Array, Expanded]:
+    """context = softmax([Q; Q']·[c·W_UK; K']^T * scale, masked)·(c·W_UV)    -> [B, H, T, c]
+
+    All heads share the rotated key K'.
+    """
+    queries, rotated_queries = asked
+    latent = streams["latent"]
+    flat, key_map = at.linear(latent, "uk")
+    keys = at("keys", split_heads(flat, config.heads))  # [B, H, S, k]
+    flat, value_map = at.linear(latent, "uv")
+    values = at("values", split_heads(flat, config.heads))  # [B, H, S, c]
+    if rotated_queries is not None:
+        queries = at("full_queries", np.concatenate((queries, rotated_queries), -1))
+        shared = np.broadcast_to(streams["rotated_key"][:, None], rotated_queries.shape)
+        keys = at("full_keys", np.concatenate((keys, shared), -1))
+    context, look = attend_forward(queries, keys, values, mask, config.latent_scale, at.tap)
+    clean = without_junk(latent, look.live)
+    key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
+    return context, Expanded(key_map, value_map, look, config.d_k)
+
+
+def expanded_backward(
+    dcontext: Array, context: Expanded, at: Place
+) -> tuple[Array, Array, tuple[Array, Array] | None]:
+    """context = softmax([Q; Q']·[c·W_UK; K']^T * scale, masked)·(c·W_UV)
+    =>    dQ, dc, and where there are rotated parts dQ' and dK', the latter over all heads"""
+    key_map, value_map, look, width = context
+    dqueries, dkeys, dvalues = attend_backward(dcontext, look, at.tap)
+    dturned = None
+    if look.queries.shape[-1] > width:
+        dkeys = at.grad("full_keys", dkeys)
+        dqueries = at.grad("full_queries", dqueries)
+        dturned = dqueries[..., width:], np.add.reduce(dkeys[..., width:], 1)
+        dqueries, dkeys = dqueries[..., :width], dkeys[..., :width]
+    dvalue_latent = at.linear_backward(merge_heads(at.grad("values", dvalues)), value_map, "uv")
+    dkey_latent = at.linear_backward(merge_heads(at.grad("keys", dkeys)), key_map, "uk")
+    return dqueries, dkey_latent + dvalue_latent, dturned
+
+
+def absorbed(
+    config: Config, at: Place, asked: Queries, every: Mapping[str, Array], mask: Mask
+) -> Array:
+    """context = (softmax([Q·W_UK^T; Q']·[c; K']^T * scale, masked)·c)·W_UV    -> [B, H, T, c]
+
+    The same numbers as with keys c·W_UK and values c·W_UV, for Q·(c·W_UK)^T = (Q·W_UK^T)·c^T:
+    every head looks at the same latents c [B, S, r], and none is expanded.
+    """
+    queries, rotated_queries = asked
+    keys = latent = at("all_latent", every["latent"])
+    if rotated_queries is not None:
+        rotated_key = at("all_rotated_key", every["rotated_key"])
+    up = at["w_uk"].reshape(-1, config.heads, config.d_k)  # [r, H, k]
+    queries = at("absorbed_queries", queries @ up.transpose(1, 2, 0))  # [B, H, T, r]
+    if rotated_queries is not None:
+        queries = at("full_queries", np.concatenate((queries, rotated_queries), -1))
+        keys = at("full_keys", np.concatenate((latent, rotated_key), -1))
+    mixed, _ = attend_forward(
+        queries, keys[:, None], latent[:, None], mask, config.latent_scale, at.tap, "latent_context"
+    )
+    up = at["w_uv"].reshape(-1, config.heads, config.d_v)
+    return at("context", mixed @ up.transpose(1, 0, 2))
+
+
+LATENT = AttentionKind(parameters, streams, latent_attention_forward, latent_attention_backward)

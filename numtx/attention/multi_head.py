@@ -1,0 +1,107 @@
+"""Multi-head attention: every head has queries of its own; keys and values may be shared by a
+group of heads, or by all (multi-query).
+
+Self-attention and cross-attention are one function; they differ in where keys and values
+come from (`memory`) and in their mask.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..config import Config
+from ..ops.attend import AttendContext, attend_backward, attend_forward, without_junk
+from ..ops.heads import merge_heads, split_heads
+from ..ops.linear import LinearContext
+from ..ops.positions import Rotation, rotate_backward, rotate_forward
+from ..place import Place, Shapes, projection
+from ..shapes import Array
+from ..small_repr import small_repr
+from .kind import AttentionInputs, AttentionKind, output_backward, output_forward
+
+
+def parameters(config: Config, projected: bool) -> Shapes:
+    """W_Q, W_K, W_V, and W_O where the heads are projected"""
+    yield from projection(config, "q", config.width, config.heads * config.d_k)
+    yield from projection(config, "k", config.width, config.kv_heads * config.d_k)
+    yield from projection(config, "v", config.width, config.kv_heads * config.d_v)
+    if projected:
+        yield from projection(config, "o", config.heads * config.d_v, config.width)
+
+
+def streams(config: Config) -> dict[str, tuple[int, ...]]:
+    """Keys and values of every group of heads"""
+    return {"keys": (config.kv_heads, config.d_k), "values": (config.kv_heads, config.d_v)}
+
+
+@small_repr()
+class AttentionContext(NamedTuple):
+    query_map: LinearContext
+    key_map: LinearContext
+    value_map: LinearContext
+    out: LinearContext | None
+    look: AttendContext
+    rotation: Rotation | None
+
+
+def attention_forward(
+    config: Config, at: Place, x: Array, memory: Array | None, inputs: AttentionInputs
+) -> tuple[Array, AttentionContext | None]:
+    """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O
+
+    Q = x·W_Q, K = memory·W_K, V = memory·W_V    [B, T, d], [B, S, d] -> [B, T, d]
+
+    x       [B, T, d], what asks (normalised already, where the block is pre-norm)
+    memory  [B, S, d], what is looked at: x itself, or the encoder's output; None where the
+            store has its keys and values already
+    inputs  with a store the queries look at the keys of all calls, and there is no context
+            for a backward pass
+
+    Source: Vaswani et al., 2017, section 3.2. Groups: Ainslie et al., 2023.
+    """
+    mask, rotation, store = inputs
+    flat, query_map = at.linear(x, "q")
+    queries = at("queries", split_heads(flat, config.heads))  # [B, H, T, k]
+    new: dict[str, Array] = {}
+    if memory is not None:
+        flat, key_map = at.linear(memory, "k")
+        keys = at("keys", split_heads(flat, config.kv_heads))  # [B, G, S, k]
+        flat, value_map = at.linear(memory, "v")
+        values = at("values", split_heads(flat, config.kv_heads))  # [B, G, S, c]
+        if rotation is not None:
+            queries = at("rotated_queries", rotate_forward(queries, rotation))
+            keys = at("rotated_keys", rotate_forward(keys, rotation))
+        new = {"keys": keys, "values": values}
+    if store is not None:
+        every = store(**new)
+        keys, values = at("all_keys", every["keys"]), at("all_values", every["values"])
+
+    context, look = attend_forward(queries, keys, values, mask, config.scale, at.tap)
+    output, out = output_forward(at, context)  # [B, H, T, c] -> [B, T, d]
+    if store is not None or memory is None:
+        return output, None
+    if look.live is not None:  # for the backward pass: dw = memory^T·dkeys, and 0 * NaN is NaN
+        clean = without_junk(memory, look.live)
+        key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
+    return output, AttentionContext(query_map, key_map, value_map, out, look, rotation)
+
+
+def attention_backward(doutput: Array, context: AttentionContext, at: Place) -> tuple[Array, Array]:
+    """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, dmemory"""
+    query_map, key_map, value_map, out, look, rotation = context
+    dcontext = output_backward(doutput, out, look.queries.shape[1], at)
+    dqueries, dkeys, dvalues = attend_backward(dcontext, look, at.tap)
+    if rotation is not None:
+        dqueries = rotate_backward(at.grad("rotated_queries", dqueries), rotation)
+        dkeys = rotate_backward(at.grad("rotated_keys", dkeys), rotation)
+    dvalues = at.grad("values", dvalues)
+    dkeys = at.grad("keys", dkeys)
+    dqueries = at.grad("queries", dqueries)
+
+    dx = at.linear_backward(merge_heads(dqueries), query_map, "q")
+    dkey_memory = at.linear_backward(merge_heads(dkeys), key_map, "k")
+    dvalue_memory = at.linear_backward(merge_heads(dvalues), value_map, "v")
+    return dx, dkey_memory + dvalue_memory
+
+
+MULTI_HEAD = AttentionKind(parameters, streams, attention_forward, attention_backward)

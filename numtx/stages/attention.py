@@ -1,0 +1,99 @@
+"""What the kinds of attention have in common: from products to weights, the weighing, the output;
+their leaves, and how they are wired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .graph import Stage
+from .leaf import Leaf, Text
+
+if TYPE_CHECKING:
+    from .resolve import Wiring
+
+PRODUCTS = Leaf(
+    "products", "contract", ("@queries", "@keys"), "bhtk,bgsk->bhts", "Q·K^T",
+    Text("点积", "Products"),
+    Text("行是查询，列是键：越相近，点积越大", "row: query, column: key; the more alike, the larger"),
+)  # fmt: skip
+SCORES = Leaf(
+    "scores", "scale", ("products",), "bhts->bhts", "S = Q·K^T {scale}",
+    Text("分数", "Scores"),
+    Text("除以 sqrt(d_k)，使分数不随宽度变大，softmax 不致饱和", "the division keeps scores from growing with d_k, so softmax does not saturate"),
+)  # fmt: skip
+ATTENTION_MASK = Leaf(
+    "mask", "allowed", ("@valid",), "bs->bhts", "{rule}",
+    Text("掩码", "Mask"),
+    Text("1 表示可以看，0 表示不可以看", "1 = may attend, 0 = may not"),
+)  # fmt: skip
+MASKED_SCORES = Leaf(
+    "masked_scores", "mask", ("scores", "mask"), "bhts,bhts->bhts", "S' = S where mask, else -inf",
+    Text("掩码后的分数", "Masked scores"),
+    Text("exp(-inf) = 0：被遮住的位置得不到一点权重", "exp(-inf) = 0, so a hidden key gets exactly no weight"),
+)  # fmt: skip
+WEIGHTS = Leaf(
+    "weights", "softmax", ("masked_scores",), "bhts->bhts", "A = softmax(S') per row",
+    Text("注意力权重", "Weights"),
+    Text("每行之和为 1：一个查询把注意力分给各个键", "every row sums to 1: how a query divides its attention"),
+)  # fmt: skip
+CONTEXT = Leaf(
+    "context", "contract", ("weights", "@values"), "bhts,bgsc->bhtc", "C = A·V",
+    Text("加权求和", "Context"),
+    Text("按权重混合各个值", "the values mixed by their weights"),
+)  # fmt: skip
+PROJECTED_OUTPUT = Leaf(
+    "output", "contract", ("context", "#w_o", "#b_o?"), "bhtc,(hc)d,d->btd", "O = concat(C)·W_O{+ b_o}",
+    Text("注意力输出", "Attention output"),
+    Text("把各头拼起来，再混合", "the heads side by side, then mixed"),
+)  # fmt: skip
+MERGED_OUTPUT = Leaf(
+    "output", "contract", ("context",), "bhtc->bt(hc)", "O = concat(C)",
+    Text("注意力输出（无 W_O）", "Attention output (no W_O)"),
+    Text("只把各头拼起来", "the heads side by side"),
+)  # fmt: skip
+
+
+def rotation(wiring: Wiring, side: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The roles and the attributes of a rotation."""
+    config = wiring.config
+    positions = wiring.given(f"{side}.positions")
+    where: dict[str, Any] = {"@positions": positions, "@key_positions": positions}
+    turn = {
+        "width": config.rotated,
+        "base": config.position_base,
+        "layout": config.rotary_layout,
+    }
+    return where, turn
+
+
+def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -> Iterator[Stage]:
+    """From the products to the weights.
+
+    other  the side whose tokens are looked at    width  of a query, of which the root is taken
+    """
+    config = wiring.config
+    side, _, sublayer = place.split(".")
+    own = sublayer == "self_attention"
+    every = other == f"{side}.all"
+    valid = wiring.named(f"{side}.all_mask" if every else f"{other}.mask")
+    positions = wiring.given(f"{side}.all_positions" if every else f"{side}.positions")
+    tokens: dict[str, Any] = {"t": side, "s": other}
+    rule: dict[str, Any] = {
+        "causal": side == "decoder" and own and config.causal,
+        "window": config.window if own else None,
+        "positions": positions,
+    }
+    root = width if config.score_scale is None else None
+    apart = width != config.d_k
+    yield wiring.stage(place, SCORES, **tokens, factor=factor, apart=apart, root=root)
+    yield wiring.stage(place, ATTENTION_MASK, {"@valid": valid}, **tokens, **rule)
+    yield wiring.stage(place, MASKED_SCORES, **tokens)
+    yield wiring.stage(place, WEIGHTS, **tokens)
+
+
+def output(wiring: Wiring, place: str) -> Stage:
+    """The heads side by side, through W_O where there is one."""
+    side, _, sublayer = place.split(".")
+    projected = wiring.config.has_output_projection(f"{side}.{sublayer}")
+    return wiring.stage(place, PROJECTED_OUTPUT if projected else MERGED_OUTPUT, t=side)

@@ -1,0 +1,85 @@
+"""The stages of multi-head attention: their leaves, and how they are wired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .attention import CONTEXT, PRODUCTS, output, rotation, weights
+from .graph import Stage
+from .leaf import Leaf, Text
+
+if TYPE_CHECKING:
+    from .resolve import Wiring
+
+QUERIES = Leaf(
+    "queries", "contract", ("@input", "#w_q", "#b_q?"), "btd,d(hk),(hk)->bhtk", "Q = X·W_Q{+ b_q}",
+    Text("查询", "Queries"),
+    Text("每个位置要找什么", "what each place looks for"),
+)  # fmt: skip
+KEYS = Leaf(
+    "keys", "contract", ("@memory", "#w_k", "#b_k?"), "bsd,d(gk),(gk)->bgsk", "K = {memory}·W_K{+ b_k}",
+    Text("键", "Keys"),
+    Text("每个位置凭什么被找到", "by what each place is found"),
+)  # fmt: skip
+VALUES = Leaf(
+    "values", "contract", ("@memory", "#w_v", "#b_v?"), "bsd,d(gc),(gc)->bgsc", "V = {memory}·W_V{+ b_v}",
+    Text("值", "Values"),
+    Text("每个位置被找到后交出什么", "what each place hands over when found"),
+)  # fmt: skip
+ROTATED_QUERIES = Leaf(
+    "rotated_queries", "rotate", ("queries", "@positions"), "bhtk->bhtk", "Q' = R(p)·Q",
+    Text("旋转后的查询", "Rotated queries"),
+    Text("按位置旋转：点积只取决于两个位置之差", "turned by its position: the product depends on the distance only"),
+)  # fmt: skip
+ROTATED_KEYS = Leaf(
+    "rotated_keys", "rotate", ("keys", "@key_positions"), "bgsk->bgsk", "K' = R(p)·K",
+    Text("旋转后的键", "Rotated keys"),
+    Text("与查询用同样的旋转", "the same rotation as the queries"),
+)  # fmt: skip
+ALL_KEYS = Leaf(
+    "all_keys", "append", ("@parts",), "bgsk,bgsk->bgsk", "{parts}",
+    Text("全部键", "All keys"),
+    Text("以前算过的键从缓存里读出，这一步只添上新的", "keys of earlier steps are read from the cache; this step adds only its own"),
+)  # fmt: skip
+ALL_VALUES = Leaf(
+    "all_values", "append", ("@parts",), "bgsc,bgsc->bgsc", "{parts}",
+    Text("全部值", "All values"),
+    Text("值与键一样：算一次，存下来，反复读", "values as keys: computed once, kept, read again and again"),
+)  # fmt: skip
+
+
+def multi_head(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
+    """Self-attention on `start`, or cross-attention on the encoder's output."""
+    config, stage, named = wiring.config, wiring.stage, wiring.named
+    side, _, sublayer = place.split(".")
+    cross = sublayer == "cross_attention"
+    other = "encoder" if cross else side
+    memory = "encoder.output" if cross else start
+    # Cross-attention's keys and values are computed in the first step and read ever after.
+    computes = not (cross and wiring.cached and wiring.before is not None)
+    yield stage(place, QUERIES, {"@input": start}, t=side)
+    if computes:
+        yield stage(place, KEYS, {"@memory": memory}, s=other)
+        yield stage(place, VALUES, {"@memory": memory}, s=other)
+    queries, keys, values = "queries", "keys", "values"
+    if config.rotated and not cross:
+        where, turn = rotation(wiring, side)
+        yield stage(place, ROTATED_QUERIES, where, t=side, **turn)
+        yield stage(place, ROTATED_KEYS, where, s=side, **turn)
+        queries, keys = "rotated_queries", "rotated_keys"
+    if wiring.cached:
+        if not cross:
+            other = f"{side}.all"
+        yield wiring.appended(place, ALL_KEYS, keys if computes else None, other)
+        yield wiring.appended(place, ALL_VALUES, values if computes else None, other)
+        keys, values = "all_keys", "all_values"
+    roles = {
+        "@queries": named(f"{place}.{queries}"),
+        "@keys": named(f"{place}.{keys}"),
+        "@values": named(f"{place}.{values}"),
+    }
+    yield stage(place, PRODUCTS, roles, t=side, s=other)
+    yield from weights(wiring, place, other, config.scale, config.d_k)
+    yield stage(place, CONTEXT, roles, t=side, selective=True)
+    yield output(wiring, place)

@@ -1,7 +1,8 @@
 """What a model is: a frozen, validated configuration that names mechanisms, never products.
 
-Every field is declared once, in `Config`; which combinations are allowed stands in one table
-(`RULES`). A configuration in JSON is an object of the same names.
+Every field is declared once, in `Config`, with the mechanism that it is only for; which other
+combinations are allowed stands in one table (`COMBINATIONS`). A configuration in JSON is an
+object of the same names.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from .config_fields import choice, configuration, fields_of, flag, number, places, whole
+from .config_fields import choice, configuration, fields_of, flag, number, places, rules_of, whole
 from .config_rules import (
     ACTIVATIONS,
     ATTENTIONS,
     BIASES,
+    COMBINATIONS,
     DTYPES,
     MODELS,
     NORM_PLACES,
     NORMS,
     POSITIONS,
     ROTARY_LAYOUTS,
-    RULES,
     SUBLAYERS,
     as_set,
 )
@@ -69,7 +70,7 @@ class Config:
         "Sizes", "size of the vocabulary (of the target, where there are two)", (11,))
     source_vocabulary: int | None = whole(
         "Sizes", "size of the encoder's own vocabulary; None: one is shared",
-        (None, 13), default=None)
+        (None, 13), default=None, only=("model", ("encoder-decoder",)))
 
     norm: str | None = choice(
         "Wiring", "layer, rms or None", (*NORMS, None), default="layer")
@@ -99,7 +100,7 @@ class Config:
         "this width a token; None: from the token itself", (None, 3), default=None)
     query_latent: int | None = whole(
         "Attention", "the same for the queries, with a vector of its own", (None, 5),
-        default=None)
+        default=None, only=("key_value_latent", ()))
     causal: bool = flag(
         "Attention", "the decoder's self-attention sees no later token", default=True)
     window: int | None = whole(
@@ -117,18 +118,19 @@ class Config:
         default=None)
     position_offset: int = whole(
         "Positions", "rows of a learned table before that of position 0", (0, 2), least=0,
-        default=0)
+        default=0, only=("positions", ("learned",)))
     rotary_layout: str = choice(
         "Positions", "half (i with i + r/2) or interleaved (2i with 2i + 1)", ROTARY_LAYOUTS,
         default="half")
     rotary_width: int | None = whole(
         "Positions", "the leading part of d_k that is rotated; None: all of it. With "
         "key_value_latent: d_r, a part beside d_k; None: as wide as d_k", (None, 2), least=2,
-        default=None)
+        default=None, only=("positions", ("rotary",)))
 
     embedding_scale: float = number(
         OUTPUT, "factor on the embedding, before positions are added", (1.0, 2.5), default=1.0)
-    embedding_norm: bool = flag(OUTPUT, "a norm after positions are added", default=False)
+    embedding_norm: bool = flag(
+        OUTPUT, "a norm after positions are added", default=False, only=("norm", NORMS))
     segments: int = whole(
         OUTPUT, "number of segment embeddings (0: none)", (0, 2), least=0, default=0)
     activation: str = choice(
@@ -294,3 +296,6 @@ class Config:
     def from_json(cls, text: str) -> Config:
         """A configuration from JSON text."""
         return cls.from_dict(read_json(text, "config", ConfigError))
+
+
+RULES = (*rules_of(Config), *COMBINATIONS)

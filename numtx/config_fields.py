@@ -13,8 +13,19 @@ import dataclasses
 import inspect
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass
-from typing import Any, Literal, NoReturn, Protocol, TypeVar, dataclass_transform, get_args
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    NoReturn,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+)
 
 from .errors import ConfigError, nearest
 
@@ -134,12 +145,17 @@ class AnyOf:
     names: tuple[str, ...]
 
 
+Only: TypeAlias = tuple[str, tuple[Any, ...]] | None
+
+
 @dataclass(frozen=True)
 class Field:
     """All that is known of one field.
 
     words  what it means, for the docstring
     draw   values that random models take, the plainest first; `AnyOf` stands for its parts
+    only   another field, and its values (none: all but None) under which this one may differ
+           from its default
     """
 
     kind: Kind
@@ -147,6 +163,7 @@ class Field:
     words: str
     draw: tuple[Any, ...]
     default: Any = MISSING
+    only: Only = None
 
     def __post_init__(self) -> None:
         if self.section not in get_args(Section):
@@ -176,19 +193,20 @@ class Field:
 
 
 def choice(
-    section: Section, words: str, values: tuple[str | None, ...], *, default: Any = MISSING
-) -> Any:
+    section: Section, words: str, values: tuple[str | None, ...], *, default: Any = MISSING,
+    only: Only = None,
+) -> Any:  # fmt: skip
     """A field of one of the values; each of them is drawn."""
     plainest = sorted(values, key=lambda value: value is not None)
-    return _declare(Choice(values), section, words, tuple(plainest), default)
+    return _declare(Choice(values), section, words, tuple(plainest), default, only)
 
 
 def whole(
     section: Section, words: str, draw: tuple[int | None, ...], *, least: int = 1,
-    default: Any = MISSING,
+    default: Any = MISSING, only: Only = None,
 ) -> Any:  # fmt: skip
     """A field of a whole number; None is taken where it is the default."""
-    return _declare(Whole(least), section, words, draw, default)
+    return _declare(Whole(least), section, words, draw, default, only)
 
 
 def number(
@@ -199,10 +217,10 @@ def number(
     return _declare(Number(least, above, below), section, words, draw, default)
 
 
-def flag(section: Section, words: str, *, default: Any = MISSING) -> Any:
+def flag(section: Section, words: str, *, default: Any = MISSING, only: Only = None) -> Any:
     """A field of true or false; both are drawn."""
     plainest = default is True
-    return _declare(Flag(), section, words, (plainest, not plainest), default)
+    return _declare(Flag(), section, words, (plainest, not plainest), default, only)
 
 
 def places(section: Section, words: str, known: tuple[str, ...], *, default: Any = MISSING) -> Any:
@@ -210,12 +228,45 @@ def places(section: Section, words: str, known: tuple[str, ...], *, default: Any
     return _declare(Places(known), section, words, (False, True, AnyOf(known)), default)
 
 
-def _declare(kind: Kind, section: Section, words: str, draw: tuple[Any, ...], default: Any) -> Any:
-    field = Field(kind, section, words, draw, default)
+def _declare(
+    kind: Kind, section: Section, words: str, draw: tuple[Any, ...], default: Any,
+    only: Only = None,
+) -> Any:  # fmt: skip
+    field = Field(kind, section, words, draw, default, only)
     return dataclasses.field(default=default, metadata={"field": field})
 
 
 # What is read from them.
+
+
+class Rule(NamedTuple):
+    """A condition that every configuration meets, and what to say of one that does not."""
+
+    holds: Callable[[Any], bool]
+    message: Callable[[Any], str]
+
+
+def rules_of(cls: type[Any]) -> tuple[Rule, ...]:
+    """What follows from `only`: a field has its default, or the other field one of the values."""
+
+    def rule(name: str, default: Any, other: str, values: tuple[Any, ...]) -> Rule:
+        def holds(config: Any) -> bool:
+            if getattr(config, name) == default:
+                return True
+            got = getattr(config, other)
+            return got in values if values else got is not None
+
+        allowed = " or ".join(map(repr, values)) if values else "given"
+        return Rule(
+            holds,
+            lambda c: (
+                f"{name} {getattr(c, name)!r} is for models with {other} {allowed}; "
+                f"here {other} is {getattr(c, other)!r}"
+            ),
+        )
+
+    found = fields_of(cls).items()
+    return tuple(rule(name, f.default, *f.only) for name, f in found if f.only is not None)
 
 
 def fields_of(cls: type[Any]) -> dict[str, Field]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from .config import Config
+from .config_fields import Rule
 
 MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
 NORMS = ("layer", "rms")
@@ -27,15 +23,9 @@ ATTENTIONS = tuple(name for name in SUBLAYERS if name.endswith("attention"))
 BIASES = ("b_q", "b_k", "b_v", "b_o", "b_in", "b_gate", "b_out", "norm.bias", "output.b")
 
 
-class Rule(NamedTuple):
-    """A condition that every configuration meets, and what to say of one that does not."""
-
-    holds: Callable[[Config], bool]
-    message: Callable[[Config], str]
-
-
-# The table of allowed combinations: what is not refused here is allowed.
-RULES: tuple[Rule, ...] = (
+# The table of allowed combinations, beside what a field itself says (`only`): what is not refused
+# is allowed.
+COMBINATIONS: tuple[Rule, ...] = (
     Rule(
         lambda c: (
             (c.encoder_layers > 0) == ("encoder" in c.sides)
@@ -58,16 +48,8 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     Rule(
-        lambda c: c.query_latent is None or c.key_value_latent is not None,
-        lambda c: f"query_latent {c.query_latent} needs key_value_latent, and it is None",
-    ),
-    Rule(
         lambda c: c.key_width is not None or c.width % c.heads == 0,
         lambda c: f"width {c.width} is not a multiple of heads {c.heads}; give key_width",
-    ),
-    Rule(
-        lambda c: c.source_vocabulary is None or c.model == "encoder-decoder",
-        lambda c: f"source_vocabulary is for the encoder-decoder; the model is {c.model!r}",
     ),
     Rule(
         lambda c: c.positions != "sinusoidal" or c.width % 2 == 0,
@@ -79,14 +61,6 @@ RULES: tuple[Rule, ...] = (
             f"position_limit {c.position_limit} with positions {c.positions!r}; learned "
             "positions, and only they, have a limit"
         ),
-    ),
-    Rule(
-        lambda c: c.position_offset == 0 or c.positions == "learned",
-        lambda c: f"position_offset is for learned positions; positions are {c.positions!r}",
-    ),
-    Rule(
-        lambda c: c.rotary_width is None or c.positions == "rotary",
-        lambda c: f"rotary_width is for rotary positions; positions are {c.positions!r}",
     ),
     Rule(
         lambda c: c.rotated % 2 == 0 and (c.rotated <= c.d_k or c.key_value_latent is not None),
@@ -101,10 +75,6 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             f"without output projection heads * d_v = {c.heads * c.d_v} must be the width {c.width}"
         ),
-    ),
-    Rule(
-        lambda c: not c.embedding_norm or c.norm is not None,
-        lambda c: "embedding_norm needs a norm, and norm is None",
     ),
 )
 

@@ -71,12 +71,17 @@ class Place:
             self.add(f"b_{letter}", db)
         return dx
 
-    def norm(self, x: Array, config: Config, name: str = "norm") -> tuple[Array, NormContext]:
-        """The norm that the configuration names, over the last axis, with the gain (and bias)
-        below `name`."""
+    def norm(
+        self, x: Array, config: Config, name: str = "norm", centred: bool | None = None
+    ) -> tuple[Array, NormContext]:
+        """The norm over the last axis with the gain (and bias) below `name`.
+
+        centred  a mean is taken away; None: as the configuration's norm has it
+        """
         known, prefix = self.parameters, f"{self.prefix}{name}."
         gain, bias = known[f"{prefix}gain"], known.get(f"{prefix}bias")
-        return norm_forward(x, gain, bias, config.epsilon, config.norm == "layer")
+        centred = config.norm == "layer" if centred is None else centred
+        return norm_forward(x, gain, bias, config.epsilon, centred)
 
     def norm_backward(self, dy: Array, context: NormContext, name: str = "norm") -> Array:
         """y = norm(x)    =>    dx; those of gain and bias are added to the gradients"""

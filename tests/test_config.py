@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from samples import VARIANTS, WEATHER
 
 import numtx
-from numtx.config import Config
-from numtx.config_rules import RULES, SUBLAYERS
+from numtx.config import RULES, Config
+from numtx.config_rules import SUBLAYERS
 from numtx.errors import ConfigError, NumtxError, nearest
 
 SMALL = {
@@ -90,19 +90,31 @@ BROKEN = [
     ({"width": 8}, "width 8 is not a multiple of heads 3; give key_width"),
     (
         {"model": "encoder-only", "decoder_layers": 0, "source_vocabulary": 9},
-        "source_vocabulary is for the encoder-decoder",
+        "source_vocabulary 9 is for models with model 'encoder-decoder'; here",
     ),
     ({"width": 9}, "width 9 is odd"),
     ({"position_limit": 5}, "position_limit 5 with positions 'sinusoidal'"),
     ({"positions": "learned"}, "position_limit None with positions 'learned'"),
-    ({"position_offset": 2}, "position_offset is for learned positions"),
+    (
+        {"position_offset": 2},
+        "position_offset 2 is for models with positions 'learned'; here",
+    ),
     ({"key_value_latent": 4, "key_value_heads": 1}, "key_value_heads 1 with key_value_latent 4"),
-    ({"query_latent": 4}, "query_latent 4 needs key_value_latent"),
-    ({"rotary_width": 2}, "rotary_width is for rotary positions"),
+    (
+        {"query_latent": 4},
+        "query_latent 4 is for models with key_value_latent given; here",
+    ),
+    (
+        {"rotary_width": 2},
+        "rotary_width 2 is for models with positions 'rotary'; here",
+    ),
     ({"positions": "rotary", "rotary_width": 4}, "rotary width 4 with d_k 2"),
     ({"positions": "rotary", "key_width": 3}, "rotary width 3 with d_k 3"),
     ({"value_width": 3, "output_projection_at": False}, "heads * d_v = 9 must be the width 6"),
-    ({"embedding_norm": True, "norm": None}, "embedding_norm needs a norm"),
+    (
+        {"embedding_norm": True, "norm": None},
+        "is for models with norm 'layer' or 'rms'",
+    ),
 ]
 
 

@@ -24,11 +24,12 @@ class AttentionInputs(NamedTuple):
 
     mask: Mask  # who may attend to whom; a query that may attend to nothing has weights 0
     rotation: Rotation | None = None  # rotary positions of queries and keys
+    bias: Array | None = None  # [B, H, T, S], added to the scores
     store: Store | None = None  # streams of earlier calls, to which those of this call are added
 
     def kept_in(self, store: Store | None) -> AttentionInputs:
         """The same, with a layer's place in a cache."""
-        return AttentionInputs(self.mask, self.rotation, store)
+        return AttentionInputs(self.mask, self.rotation, self.bias, store)
 
 
 class AttentionKind(NamedTuple):

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import Config
-from ..masks import Mask
 from ..ops.attend import AttendContext, attend_backward, attend_forward, without_junk
 from ..ops.heads import merge_heads, split_heads
 from ..ops.linear import LinearContext
@@ -92,7 +91,7 @@ def latent_attention_forward(
             themselves (`absorbed`), and there is no context for a backward pass; without one
             they are expanded to ordinary keys and values
     """
-    mask, rotation, store = inputs
+    rotation, store = inputs.rotation, inputs.store
     asking, query_down = x, None
     if config.query_latent is not None:
         asking, query_down = at.linear(x, "dq")
@@ -113,9 +112,9 @@ def latent_attention_forward(
         new["rotated_key"] = at("rotated_key", turned_key)
         turned = turn_map, key_turn_map, rotation
     if store is not None:
-        context = absorbed(config, at, (queries, turned_queries), store(**new), mask)
+        context = absorbed(config, at, (queries, turned_queries), store(**new), inputs)
         return output_forward(at, context)[0], None
-    context, known = expanded_forward(config, at, (queries, turned_queries), new, mask)
+    context, known = expanded_forward(config, at, (queries, turned_queries), new, inputs)
     output, out = output_forward(at, context)
     clean = without_junk(x, known.look.live)  # for dw = x^T·dy: 0 * NaN is NaN
     if rotation is not None:
@@ -157,7 +156,7 @@ Queries = tuple[Array, Array | None]  # Q, and the rotated part Q' where there i
 
 
 def expanded_forward(
-    config: Config, at: Place, asked: Queries, streams: Mapping[str, Array], mask: Mask
+    config: Config, at: Place, asked: Queries, streams: Mapping[str, Array], inputs: AttentionInputs
 ) -> tuple[Array, Expanded]:
     """context = softmax([Q; Q']·[c·W_UK; K']^T * scale, masked)·(c·W_UV)    -> [B, H, T, c]
 
@@ -173,7 +172,9 @@ def expanded_forward(
         queries = at("full_queries", np.concatenate((queries, rotated_queries), -1))
         shared = np.broadcast_to(streams["rotated_key"][:, None], rotated_queries.shape)
         keys = at("full_keys", np.concatenate((keys, shared), -1))
-    context, look = attend_forward(queries, keys, values, mask, config.latent_scale, at.tap)
+    context, look = attend_forward(
+        queries, keys, values, inputs.mask, config.latent_scale, at.tap, bias=inputs.bias
+    )
     clean = without_junk(latent, look.live)
     key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
     return context, Expanded(key_map, value_map, look, config.d_k)
@@ -198,7 +199,7 @@ def expanded_backward(
 
 
 def absorbed(
-    config: Config, at: Place, asked: Queries, every: Mapping[str, Array], mask: Mask
+    config: Config, at: Place, asked: Queries, every: Mapping[str, Array], inputs: AttentionInputs
 ) -> Array:
     """context = (softmax([Q·W_UK^T; Q']·[c; K']^T * scale, masked)·c)·W_UV    -> [B, H, T, c]
 
@@ -215,8 +216,9 @@ def absorbed(
         queries = at("full_queries", np.concatenate((queries, rotated_queries), -1))
         keys = at("full_keys", np.concatenate((latent, rotated_key), -1))
     mixed, _ = attend_forward(
-        queries, keys[:, None], latent[:, None], mask, config.latent_scale, at.tap, "latent_context"
-    )
+        queries, keys[:, None], latent[:, None], inputs.mask, config.latent_scale, at.tap,
+        "latent_context", inputs.bias,
+    )  # fmt: skip
     up = at["w_uv"].reshape(-1, config.heads, config.d_v)
     return at("context", mixed @ up.transpose(1, 0, 2))
 

@@ -47,7 +47,7 @@ class AttentionContext(NamedTuple):
 def attention_forward(
     config: Config, at: Place, x: Array, memory: Array | None, inputs: AttentionInputs
 ) -> tuple[Array, AttentionContext | None]:
-    """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O
+    """output = concat(softmax(Q·K^T * scale + bias, masked)·V)·W_O
 
     Q = x·W_Q, K = memory·W_K, V = memory·W_V    [B, T, d], [B, S, d] -> [B, T, d]
 
@@ -59,7 +59,7 @@ def attention_forward(
 
     Source: Vaswani et al., 2017, section 3.2. Groups: Ainslie et al., 2023.
     """
-    mask, rotation, store = inputs
+    mask, rotation, bias, store = inputs
     flat, query_map = at.linear(x, "q")
     queries = at("queries", split_heads(flat, config.heads))  # [B, H, T, k]
     new: dict[str, Array] = {}
@@ -76,7 +76,7 @@ def attention_forward(
         every = store(**new)
         keys, values = at("all_keys", every["keys"]), at("all_values", every["values"])
 
-    context, look = attend_forward(queries, keys, values, mask, config.scale, at.tap)
+    context, look = attend_forward(queries, keys, values, mask, config.scale, at.tap, bias=bias)
     output, out = output_forward(at, context)  # [B, H, T, c] -> [B, T, d]
     if store is not None or memory is None:
         return output, None

@@ -29,6 +29,7 @@ class AttendContext(NamedTuple):
     mask: Array
     live: Array | None
     scale: float
+    bias: Array | None
     softmax: Array | None  # the softmax as computed, where the steps were taken one by one
     weights: Array | None  # the same after the tap; None where there were too many to keep
 
@@ -41,8 +42,9 @@ def attend_forward(
     scale: float,
     tap: Tap,
     name: str = "context",
+    bias: Array | None = None,
 ) -> tuple[Array, AttendContext]:
-    """context = softmax(queries·keys^T * scale, masked)·values    -> [B, H, T, c]
+    """context = softmax(queries·keys^T * scale + bias, masked)·values    -> [B, H, T, c]
 
     With a tap that is on, every step is a stage (the last under `name`); with none,
     `attend_at_once` takes them in one.
@@ -50,11 +52,15 @@ def attend_forward(
     if not tap.active:
         values = without_junk(values, mask.live)
         seen = mask.allowed[:, :1]
-        context, weights = attend_at_once(queries, keys, values, seen, scale)
-        kept = AttendContext(queries, keys, values, seen, mask.live, scale, None, weights)
-        return context, kept
+        context, weights = attend_at_once(queries, keys, values, seen, scale, bias)
+        return context, AttendContext(
+            queries, keys, values, seen, mask.live, scale, bias, None, weights
+        )
     products = tap("products", products_forward(queries, keys))
     scores = tap("scores", products * scale)
+    if bias is not None:
+        bias = tap("bias", bias)
+        scores = tap("biased_scores", scores + bias)
     seen = tap("mask", mask.allowed)
     masked_scores = tap("masked_scores", mask_forward(scores, seen))
     softmax = softmax_forward(masked_scores)
@@ -62,20 +68,21 @@ def attend_forward(
     live = None if mask.live is None else live_keys(seen)  # a pin may have changed the mask
     values = without_junk(values, live)
     context = tap(name, weigh_forward(weights, values))
-    return context, AttendContext(queries, keys, values, seen, live, scale, softmax, weights)
+    return context, AttendContext(queries, keys, values, seen, live, scale, bias, softmax, weights)
 
 
 def attend_backward(
     dcontext: Array, context: AttendContext, tap: Tap
 ) -> tuple[Array, Array, Array]:
-    """context = softmax(queries·keys^T * scale, masked)·values    =>    dqueries, dkeys, dvalues"""
+    """context = softmax(queries·keys^T * scale + bias, masked)·values
+    =>    dqueries, dkeys, dvalues"""
     c = context
     keys = without_junk(c.keys, c.live)
     dcontext = tap.grad("context", dcontext)
     if c.softmax is None:
         weights = c.weights
         if weights is None:
-            weights = attention_weights(c.queries, c.keys, c.mask, c.scale)
+            weights = attention_weights(c.queries, c.keys, c.mask, c.scale, c.bias)
         dscores, dvalues = weigh_backward(dcontext, weights, c.values)
         dscores -= row_dots(dscores, weights)
         dscores *= weights  # 0 where masked
@@ -85,13 +92,22 @@ def attend_backward(
     dweights, dvalues = weigh_backward(dcontext, c.weights, c.values)
     dweights = tap.grad("weights", dweights)
     dmasked = tap.grad("masked_scores", softmax_backward(dweights, c.softmax))
-    dscores = tap.grad("scores", mask_backward(dmasked, c.mask))
+    dscores = mask_backward(dmasked, c.mask)
+    if c.bias is not None:
+        dscores = tap.grad("biased_scores", dscores)
+        tap.grad("bias", dscores)
+    dscores = tap.grad("scores", dscores)
     dproducts = tap.grad("products", dscores * c.scale)
     return *products_backward(dproducts, c.queries, keys), dvalues
 
 
 def attend_at_once(
-    queries: Array, keys: Array, values: Array, mask: Array, scale: float
+    queries: Array,
+    keys: Array,
+    values: Array,
+    mask: Array,
+    scale: float,
+    bias: Array | None = None,
 ) -> tuple[Array, Array | None]:
     """context, and the weights if they are few    mask [B, 1, T, S], the same for every head
 
@@ -100,7 +116,7 @@ def attend_at_once(
     """
     batch, heads, length, _ = queries.shape
     if batch * heads * length * keys.shape[2] <= KEPT:
-        weights = attention_weights(queries, keys, mask, scale)
+        weights = attention_weights(queries, keys, mask, scale, bias)
         return weigh_forward(weights, values), weights
     context = np.zeros((batch, heads, length, values.shape[3]), queries.dtype)
     group = heads // keys.shape[1]
@@ -118,16 +134,22 @@ def attend_at_once(
             for h in range(heads):
                 scores = queries[b, h, rows] @ keys[b, h // group, span].T
                 scores *= scale
+                if bias is not None:
+                    scores += bias[b, h, rows, span]
                 np.copyto(scores[:, edge], -np.inf, where=hidden)
                 total = exponentials(scores, scores)
                 np.divide(scores @ values[b, h // group, span], total, out=context[b, h, rows])
     return context, None
 
 
-def attention_weights(queries: Array, keys: Array, mask: Array, scale: float) -> Array:
-    """softmax(queries·keys^T * scale, masked)    -> [B, H, T, S], in one array"""
+def attention_weights(
+    queries: Array, keys: Array, mask: Array, scale: float, bias: Array | None = None
+) -> Array:
+    """softmax(queries·keys^T * scale + bias, masked)    -> [B, H, T, S], in one array"""
     weights = products_forward(queries, keys)
     weights *= scale
+    if bias is not None:
+        weights += bias
     np.copyto(weights, -np.inf, where=~mask)
     weights /= exponentials(weights, weights)
     return weights

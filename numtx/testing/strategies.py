@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from ..batch import Batch, count_positions
-from ..config import Config
-from ..config_fields import AnyOf, Number, Whole, fields_of
-from ..config_rules import RULES, Rule
+from ..config import RULES, Config
+from ..config_fields import AnyOf, Number, Rule, Whole, fields_of
 from ..ops.loss import IGNORED
 from ..parameters import initialise
 from ..shapes import Array

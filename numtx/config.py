@@ -95,6 +95,10 @@ class Config:
     score_scale: float | None = number(
         "Attention", "factor on Q·K^T; None: 1 / sqrt(width of a query)", (None, 1.0, 0.3),
         default=None)
+    query_key_norm: str | None = choice(
+        "Attention", "head: queries and keys of each head go through an RMS norm with a gain of "
+        "their own, before any rotation; None: they do not", ("head", None),
+        default=None, only=("key_value_latent", (None,)))
     key_value_latent: int | None = whole(
         "Attention", "r: self-attention makes keys and values of all heads from one vector of "
         "this width a token; None: from the token itself", (None, 3), default=None)

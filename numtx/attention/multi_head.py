@@ -13,6 +13,7 @@ from ..config import Config
 from ..ops.attend import AttendContext, attend_backward, attend_forward, without_junk
 from ..ops.heads import merge_heads, split_heads
 from ..ops.linear import LinearContext
+from ..ops.norm import NormContext
 from ..ops.positions import Rotation, rotate_backward, rotate_forward
 from ..place import Place, Shapes, projection
 from ..shapes import Array
@@ -21,10 +22,13 @@ from .kind import AttentionInputs, AttentionKind, output_backward, output_forwar
 
 
 def parameters(config: Config, projected: bool) -> Shapes:
-    """W_Q, W_K, W_V, and W_O where the heads are projected"""
+    """W_Q, W_K, W_V, the gains of queries and keys, and W_O where the heads are projected"""
     yield from projection(config, "q", config.width, config.heads * config.d_k)
     yield from projection(config, "k", config.width, config.kv_heads * config.d_k)
     yield from projection(config, "v", config.width, config.kv_heads * config.d_v)
+    if config.query_key_norm is not None:
+        yield "query_norm.gain", (config.d_k,)
+        yield "key_norm.gain", (config.d_k,)
     if projected:
         yield from projection(config, "o", config.heads * config.d_v, config.width)
 
@@ -42,6 +46,7 @@ class AttentionContext(NamedTuple):
     out: LinearContext | None
     look: AttendContext
     rotation: Rotation | None
+    norms: tuple[NormContext, NormContext] | None  # of queries, of keys
 
 
 def attention_forward(
@@ -57,17 +62,27 @@ def attention_forward(
     inputs  with a store the queries look at the keys of all calls, and there is no context
             for a backward pass
 
-    Source: Vaswani et al., 2017, section 3.2. Groups: Ainslie et al., 2023.
+    Source: Vaswani et al., 2017, section 3.2. Groups: Ainslie et al., 2023. With
+    query_key_norm Q and K are Q / rms(Q) * gain, head by head: Dehghani et al., 2023.
     """
     mask, rotation, bias, store = inputs
     flat, query_map = at.linear(x, "q")
     queries = at("queries", split_heads(flat, config.heads))  # [B, H, T, k]
     new: dict[str, Array] = {}
+    norms = None
     if memory is not None:
         flat, key_map = at.linear(memory, "k")
         keys = at("keys", split_heads(flat, config.kv_heads))  # [B, G, S, k]
         flat, value_map = at.linear(memory, "v")
         values = at("values", split_heads(flat, config.kv_heads))  # [B, G, S, c]
+    if config.query_key_norm is not None:
+        queries, query_norm = at.norm(queries, config, "query_norm", centred=False)
+        queries = at("normed_queries", queries)
+        if memory is not None:
+            keys, key_norm = at.norm(keys, config, "key_norm", centred=False)
+            keys = at("normed_keys", keys)
+            norms = query_norm, key_norm
+    if memory is not None:
         if rotation is not None:
             queries = at("rotated_queries", rotate_forward(queries, rotation))
             keys = at("rotated_keys", rotate_forward(keys, rotation))
@@ -83,17 +98,25 @@ def attention_forward(
     if look.live is not None:  # for the backward pass: dw = memory^T·dkeys, and 0 * NaN is NaN
         clean = without_junk(memory, look.live)
         key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
-    return output, AttentionContext(query_map, key_map, value_map, out, look, rotation)
+        if norms is not None:  # and dgain = sum of dkeys * normal
+            normal, inverse = (without_junk(a, look.live) for a in key_norm[:2])
+            norms = query_norm, key_norm._replace(normal=normal, inverse=inverse)
+    return output, AttentionContext(query_map, key_map, value_map, out, look, rotation, norms)
 
 
 def attention_backward(doutput: Array, context: AttentionContext, at: Place) -> tuple[Array, Array]:
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, dmemory"""
-    query_map, key_map, value_map, out, look, rotation = context
+    query_map, key_map, value_map, out, look, rotation, norms = context
     dcontext = output_backward(doutput, out, look.queries.shape[1], at)
     dqueries, dkeys, dvalues = attend_backward(dcontext, look, at.tap)
     if rotation is not None:
         dqueries = rotate_backward(at.grad("rotated_queries", dqueries), rotation)
         dkeys = rotate_backward(at.grad("rotated_keys", dkeys), rotation)
+    if norms is not None:
+        query_norm, key_norm = norms
+        dqueries = at.grad("normed_queries", dqueries)
+        dqueries = at.norm_backward(dqueries, query_norm, "query_norm")
+        dkeys = at.norm_backward(at.grad("normed_keys", dkeys), key_norm, "key_norm")
     dvalues = at.grad("values", dvalues)
     dkeys = at.grad("keys", dkeys)
     dqueries = at.grad("queries", dqueries)

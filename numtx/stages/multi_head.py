@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .attention import CONTEXT, PRODUCTS, output, rotation, weights
 from .graph import Stage
@@ -27,13 +27,23 @@ VALUES = Leaf(
     Text("值", "Values"),
     Text("每个位置被找到后交出什么", "what each place hands over when found"),
 )  # fmt: skip
+NORMED_QUERIES = Leaf(
+    "normed_queries", "norm", ("queries", "#query_norm.gain"), "bhtk->bhtk", "Q^ = {norm}",
+    Text("归一化的查询", "Normalised queries"),
+    Text("每个头的查询先调到同一长度，点积就不会随训练越变越大", "every head's query is brought to one length, so that products do not grow in training"),
+)  # fmt: skip
+NORMED_KEYS = Leaf(
+    "normed_keys", "norm", ("keys", "#key_norm.gain"), "bgsk->bgsk", "K^ = {norm}",
+    Text("归一化的键", "Normalised keys"),
+    Text("与查询一样，用键自己的增益", "as the queries, with a gain of their own"),
+)  # fmt: skip
 ROTATED_QUERIES = Leaf(
-    "rotated_queries", "rotate", ("queries", "@positions"), "bhtk->bhtk", "Q' = R(p)·Q",
+    "rotated_queries", "rotate", ("@queries", "@positions"), "bhtk->bhtk", "Q' = R(p)·Q",
     Text("旋转后的查询", "Rotated queries"),
     Text("按位置旋转：点积只取决于两个位置之差", "turned by its position: the product depends on the distance only"),
 )  # fmt: skip
 ROTATED_KEYS = Leaf(
-    "rotated_keys", "rotate", ("keys", "@key_positions"), "bgsk->bgsk", "K' = R(p)·K",
+    "rotated_keys", "rotate", ("@keys", "@key_positions"), "bgsk->bgsk", "K' = R(p)·K",
     Text("旋转后的键", "Rotated keys"),
     Text("与查询用同样的旋转", "the same rotation as the queries"),
 )  # fmt: skip
@@ -63,8 +73,15 @@ def multi_head(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
         yield stage(place, KEYS, {"@memory": memory}, s=other)
         yield stage(place, VALUES, {"@memory": memory}, s=other)
     queries, keys, values = "queries", "keys", "values"
+    if config.query_key_norm is not None:
+        norm: dict[str, Any] = {"epsilon": config.epsilon, "centred": False}
+        yield stage(place, NORMED_QUERIES, t=side, **norm)
+        if computes:
+            yield stage(place, NORMED_KEYS, s=other, **norm)
+        queries, keys = "normed_queries", "normed_keys"
     if config.rotated and not cross:
         where, turn = rotation(wiring, side)
+        where |= {"@queries": named(f"{place}.{queries}"), "@keys": named(f"{place}.{keys}")}
         yield stage(place, ROTATED_QUERIES, where, t=side, **turn)
         yield stage(place, ROTATED_KEYS, where, s=side, **turn)
         queries, keys = "rotated_queries", "rotated_keys"

@@ -163,6 +163,34 @@ def scale(subject: NumtxSubject, draw: Draw) -> bool:
 
 
 @law(
+    "V6",
+    "normed queries and keys of a head have one length: what multiplies their projection is lost",
+    "归一化后的查询与键长度固定: 投影乘以任何正数, 结果不变",
+    NUMTX,
+)
+def normed(subject: NumtxSubject, draw: Draw) -> bool:
+    """Every head by a factor of its own, queries apart from keys; with epsilon 0."""
+    if subject.config.query_key_norm is None:
+        return False
+    subject = subject.with_(epsilon=0.0)
+    config, scaled = subject.config, dict(subject.parameters)
+    factors: dict[str, list[float]] = {}
+    for name, array in subject.parameters.items():
+        place, _, leaf = name.rpartition(".")
+        if leaf not in ("w_q", "b_q", "w_k", "b_k"):
+            continue
+        key = f"{place} {leaf[-1]}"
+        heads = config.heads if leaf[-1] == "q" else config.kv_heads
+        if key not in factors:
+            factors[key] = [draw(st.sampled_from([0.25, 0.5, 3.0, 8.0])) for _ in range(heads)]
+        scaled[name] = (array * np.repeat(factors[key], config.d_k)).astype(array.dtype)
+    ids = draw_ids(subject, draw)
+    before, after = subject.logits(ids), subject.with_(scaled).logits(ids)
+    expect(subject, "the length matters", before, after, {"ids": ids, "factors": factors})
+    return True
+
+
+@law(
     "P1",
     "rotary: shifting all positions changes no logit, by 4096 and more either (P2)",
     "旋转位置: 整体平移不改变结果, 平移 4096 以上亦然",

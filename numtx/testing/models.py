@@ -85,7 +85,7 @@ MODELS: dict[str, Model] = {
         _encoder(
             width=6, heads=2, hidden=7, vocabulary=11, positions="learned", position_limit=6,
             segments=2, embedding_norm=True, activation="gelu", gated=True, tied_output=True,
-            embedding_scale=0.5, window=2,
+            embedding_scale=0.5, window=2, query_key_norm="head",
         )
     ),
     "decoder, latents, rotary, smoothed": Model(
@@ -252,5 +252,20 @@ MODELS: dict[str, Model] = {
             width=8, heads=1, key_width=5, value_width=3, hidden=7, vocabulary=11, causal=False,
             window=4,
         )
+    ),
+    "decoder, normed queries and keys": Model(
+        _decoder(
+            width=10, heads=4, key_value_heads=2, key_width=6, value_width=5, hidden=7,
+            vocabulary=11, norm="rms", norm_place="pre", positions="rotary", rotary_width=4,
+            query_key_norm="head", window=3,
+        ),
+        ("ring", "paged"),
+    ),
+    "encoder-decoder, normed queries and keys": Model(
+        _both(
+            width=8, heads=3, key_width=5, value_width=4, hidden=7, vocabulary=11,
+            query_key_norm="head",
+        ),
+        ("contiguous",),
     ),
 }  # fmt: skip

@@ -83,7 +83,19 @@ def norms(at: At) -> Forms:
         else "with the mean taken away (layer for rms)",
         at.again(centred=not centred),
     )
-    for axis, over in ((1, "tokens"), (0, "rows of the batch")):
+    axes = [(1, "tokens"), (0, "rows of the batch")]
+    if x.ndim == 4:  # of each head
+        axes = [(2, "tokens"), (1, "heads"), (0, "rows of the batch")]
+        own = at.stage.inputs[1].rpartition(".")[0].rpartition(".")[2]
+        for other in {"query_norm", "key_norm"} - {own}:
+            gain = at.near(f"{other}.gain")
+            yield f"with the gain of {other}", None if gain is None else at.again({1: gain})
+        whole = (away * away).mean((1, 3), keepdims=True)  # of all heads together
+        yield (
+            "over the whole projection, not each head",
+            _normed(at, away / np.sqrt(whole + epsilon)),
+        )
+    for axis, over in axes:
         if x.shape[axis] > 1:
             mean = x.mean(axis, keepdims=True) if centred else 0.0
             spread = ((x - mean) ** 2).mean(axis, keepdims=True)

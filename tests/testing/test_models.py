@@ -133,6 +133,9 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
         lambda c: c.rotated != c.d_k, lambda c: c.rotated > 0 and c.key_value_latent is None
     ),
     "latent": yes(lambda c: c.key_value_latent is not None),
+    "normed queries": yes(
+        lambda c: c.query_key_norm is not None, lambda c: c.key_value_latent is None
+    ),
     "score scale": yes(lambda c: c.score_scale is not None),
     "bias of the keys": yes(lambda c: c.has_bias("b_k")),
     "bias of the output": yes(lambda c: c.has_bias("output.b")),
@@ -162,6 +165,10 @@ PAIRS: dict[tuple[str, str], str] = {
     ("positions", "storage"): "positions go on from what the cache holds",
     ("window", "storage"): "a ring forgets what a window hides, the others hide it only",
     ("window", "causal"): "the two masks meet, or the window reaches one way only",
+    ("normed queries", "rotated"): "the norm stands before the rotation",
+    ("normed queries", "model"): "a memory's keys are normed once, its queries in every step",
+    ("normed queries", "storage"): "keys are kept as they are after the norm",
+    ("normed queries", "kind"): "a gain serves every head, and every group",
     ("latent", "score scale"): "the default counts the rotated part too",
     ("rotated", "score scale"): "the same",
     ("latent", "projection"): "values are made per head, then merged",
@@ -185,9 +192,11 @@ PAIRS: dict[tuple[str, str], str] = {
 IMPOSSIBLE = {
     ("norm", "None", "norm_place", "post"), ("norm", "None", "norm_place", "pre"),
     ("norm", "None", "embedding norm", "yes"),
+    *(("normed queries", has, "kind", kind) for has in YES_NO for kind in ("latent", "latents")),
     ("window", "no", "storage", "ring"), ("dtype", "float32", "storage", "ring"),
 }  # fmt: skip
 NEEDLESS = {
+    ("normed queries", "yes", "kind", "multi-query"),
     ("storage", "contiguous", "dtype", "float32"), ("storage", "ring", "dtype", "float32"),
     ("segments", "yes", "storage", "contiguous"), ("segments", "yes", "storage", "ring"),
     ("offset", "yes", "storage", "paged"),

@@ -1,0 +1,151 @@
+"""Normed queries and keys: by hand, against loops, in every cache, and what is planted."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from samples import assert_close, config_of, random_parameters
+
+from numtx import Batch, Cache, Config, forward
+from numtx.errors import ConfigError
+from numtx.step import step
+from numtx.testing import NumtxSubject
+from numtx.testing.models import MODELS
+from numtx.testing.second_copy import second_copy
+from numtx.testing.trial import BROKEN, LAWS, PASSED, attempt
+from numtx.trace.compare import Side, compare
+from numtx.trace.trace import record
+
+NAMES = [name for name, model in MODELS.items() if model.config().query_key_norm]
+FIELDS: dict[str, Any] = MODELS["decoder, normed queries and keys"].fields
+IDS, MASK = [[1, 2, 3, 4, 5], [0, 0, 6, 7, 2]], np.array([[1] * 5, [0, 0, 1, 1, 1]], bool)
+BATCH: dict[str, Any] = {
+    "ids": IDS,
+    "mask": MASK,
+    "labels": [[2, 3, 4, 5, 1], [-100, -100, 7, 2, 8]],
+}
+
+
+def test_by_hand():
+    """One head of width 2: q = (3, 4), k = (3, 4) and (0, 2); rms(3, 4) = 5 / sqrt 2."""
+    config = Config(
+        model="decoder-only", width=2, decoder_layers=1, hidden=1, vocabulary=3, positions=None,
+        norm=None, biases=False, query_key_norm="head", epsilon=0.0, score_scale=1.0,
+    )  # fmt: skip
+    p = {name: np.zeros_like(a) for name, a in random_parameters(config).items()}
+    p["decoder.embedding"][1:] = [[3.0, 4.0], [0.0, 2.0]]
+    place = "decoder.0.self_attention"
+    for letter in "qkv":
+        p[f"{place}.w_{letter}"][:] = np.eye(2)
+    p[f"{place}.query_norm.gain"][:] = [1.0, 2.0]
+    p[f"{place}.key_norm.gain"][:] = [5.0, 10.0]
+    trace = record(config, p, Batch([[1, 2]]))
+    root = math.sqrt(2.0)
+    assert_close(
+        trace[f"{place}.normed_queries"][0, 0], [[0.6 * root, 1.6 * root], [0.0, 2 * root]]
+    )
+    assert_close(trace[f"{place}.normed_keys"][0, 0], [[3 * root, 8 * root], [0.0, 10 * root]])
+    assert_close(trace[f"{place}.scores"][0, 0], [[3.6 + 25.6, 32.0], [32.0, 40.0]])
+
+
+@pytest.mark.parametrize("epsilon", [1e-5, 0.5])
+def test_against_loops(epsilon):
+    config = Config(**{**FIELDS, "positions": None, "rotary_width": None, "epsilon": epsilon})
+    p = random_parameters(config)
+    trace = record(config, p, Batch(IDS))
+    for kind, norm in (("queries", "query_norm"), ("keys", "key_norm")):
+        place = "decoder.1.self_attention"
+        gain, x, found = p[f"{place}.{norm}.gain"], trace[f"{place}.{kind}"], []
+        for row in x.reshape(-1, x.shape[3]).tolist():
+            root = math.sqrt(sum(v * v for v in row) / len(row) + epsilon)
+            found.append([v / root * g for v, g in zip(row, gain, strict=True)])
+        assert_close(trace[f"{place}.normed_{kind}"], np.reshape(found, x.shape), 1e-13)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if MODELS[name].storages])
+def test_cached_equals_uncached(name):
+    config = config_of(name)
+    p = random_parameters(config)
+    source = {} if config.model == "decoder-only" else {"decoder_ids": IDS}
+    whole = forward(config, p, Batch(IDS, **source))[0].logits
+    for storage in MODELS[name].storages:
+        cache = Cache(config, p, 2, storage=storage)
+        for t in range(5):
+            new = [[row[t]] for row in IDS]
+            batch = Batch(new) if not source else Batch(IDS if t == 0 else None, decoder_ids=new)
+            logits = step(config, p, batch, cache, every_position=True).logits
+            assert_close(logits[:, 0], whole[:, t], 1e-10)
+
+
+def test_it_is_refused_over_latents():
+    with pytest.raises(
+        ConfigError, match="query_key_norm 'head' is for models with key_value_latent None"
+    ):
+        Config(**{**FIELDS, "key_value_heads": None, "key_value_latent": 3})
+
+
+KIND, NORM = "attention.multi_head", 'at.norm({}, config, "{}", centred={})'
+BACK = 'dqueries = at.norm_backward(dqueries, query_norm, "query_norm")'
+PLANTED = {
+    "the keys are not normed": (
+        'keys = at("normed_keys", keys)', 'keys = at("normed_keys", keys) / key_norm.inverse'),
+    "the gain of the queries for the keys": (
+        NORM.format("keys", "key_norm", False), NORM.format("keys", "query_norm", False)),
+    "a mean taken away": (
+        NORM.format("queries", "query_norm", False), NORM.format("queries", "query_norm", True)),
+    "the queries' gradient passes by": (BACK, BACK.removeprefix("dqueries = ")),
+    "the gains' gradients swapped": ('key_norm, "key_norm")', 'key_norm, "query_norm")'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_planted_bugs_are_found(bug):
+    """By the oracle; the last by a parameter that has no gradient."""
+    p = random_parameters(Config(**FIELDS))
+    with second_copy([(KIND, *PLANTED[bug])]) as copy:
+        config, batch = copy.module("config").Config(**FIELDS), copy.module("batch").Batch(**BATCH)
+        try:
+            trace = copy.module("trace.trace").record(config, p, batch)
+        except KeyError as error:
+            assert "key_norm.gain" in str(error)
+            return
+        assert not copy.module("trace.verify").verify(trace).ok
+
+
+@pytest.mark.parametrize("bug", [None, "the keys are not normed"])
+def test_the_law_of_lengths(bug):
+    with second_copy([(KIND, *PLANTED[bug])] if bug else []) as copy:
+        config = copy.module("config").Config(**FIELDS)
+        subject = NumtxSubject(config, random_parameters(config))
+        assert attempt(LAWS["V6"], subject, examples=5).status == (BROKEN if bug else PASSED)
+
+
+def rms(x: Any, axis: Any = -1) -> Any:
+    return x / np.sqrt((x * x).mean(axis, keepdims=True) + 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cause"),
+    [
+        (lambda x, gain, other: x, "left out"),
+        (lambda x, gain, other: rms(x) * other, "with the gain of key_norm"),
+        (lambda x, gain, other: rms(x, (1, 3)) * gain, "over the whole projection, not each head"),
+        (lambda x, gain, other: rms(x, 1) * gain, "over the heads"),
+        (lambda x, gain, other: rms(x) * (1.0 + gain), "1 + gain for gain"),
+    ],
+)
+def test_known_mistakes_are_named(wrong, cause):
+    config = Config(**FIELDS)
+    p = random_parameters(config)
+    trace = record(config, p, Batch(**BATCH))
+    place = "decoder.0.self_attention"
+    name = f"{place}.normed_queries"
+    gains = (p[f"{place}.{kind}_norm.gain"] for kind in ("query", "key"))
+    x = trace[f"{place}.queries"]
+    second = Side("B", {f"{place}.queries": x, name: wrong(x, *gains)}, None)
+    found = compare(Side("A", {**trace.arrays}, trace), second)
+    assert found.first is not None and found.first.name == name
+    assert any(cause in str(c) for c in found.causes), found.causes

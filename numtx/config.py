@@ -15,22 +15,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .config_fields import choice, configuration, fields_of, flag, number, places, rules_of, whole
 from .config_rules import (
-    ACTIVATIONS,
     ATTENTIONS,
     BIASES,
     COMBINATIONS,
-    DTYPES,
-    MODELS,
-    NORM_PLACES,
-    NORMS,
-    POSITIONS,
-    ROTARY_LAYOUTS,
     SUBLAYERS,
     as_set,
 )
 from .errors import ConfigError, nearest
 from .small_repr import small_repr
 from .strict_json import read_json
+
+MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
+NORMS = ("layer", "rms")
+NORM_PLACES = ("post", "pre")
+POSITIONS = ("sinusoidal", "learned", "rotary")
+ROTARY_LAYOUTS = ("half", "interleaved")
+ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
+DTYPES = ("float64", "float32")
 
 OUTPUT: Final = "Embedding, feed-forward, output"
 

@@ -4,14 +4,6 @@ from __future__ import annotations
 
 from .config_fields import Rule
 
-MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
-NORMS = ("layer", "rms")
-NORM_PLACES = ("post", "pre")
-POSITIONS = ("sinusoidal", "learned", "rotary")
-ROTARY_LAYOUTS = ("half", "interleaved")
-ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
-DTYPES = ("float64", "float32")
-
 SUBLAYERS = (
     "encoder.self_attention",
     "encoder.feed_forward",

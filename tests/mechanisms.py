@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from numtx import Batch, Config
-from numtx.config_rules import ACTIVATIONS, ATTENTIONS, DTYPES, MODELS, NORMS, POSITIONS
+from numtx.config import ACTIVATIONS, DTYPES, MODELS, NORMS, POSITIONS
+from numtx.config_rules import ATTENTIONS
 from numtx.ops.loss import IGNORED
 
 Fields = dict[str, Any]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mechanisms import MECHANISMS, mechanisms
 
 from numtx import Batch, Config, backward, forward, initialise
+from numtx.config import MODELS
 from numtx.config_fields import Choice, fields_of
-from numtx.config_rules import MODELS
 from numtx.parameters import parameter_shapes
 from numtx.testing.strategies import (
     LENGTHS,

@@ -28,7 +28,7 @@ ATTENTION_MASK = Leaf(
     Text("1 表示可以看，0 表示不可以看", "1 = may attend, 0 = may not"),
 )  # fmt: skip
 MASKED_SCORES = Leaf(
-    "masked_scores", "mask", ("scores", "mask"), "bhts,bhts->bhts", "S' = S where mask, else -inf",
+    "masked_scores", "mask", ("@scores", "mask"), "bhts,bhts->bhts", "S' = S where mask, else -inf",
     Text("掩码后的分数", "Masked scores"),
     Text("exp(-inf) = 0：被遮住的位置得不到一点权重", "exp(-inf) = 0, so a hidden key gets exactly no weight"),
 )  # fmt: skip
@@ -87,8 +87,9 @@ def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -
     root = width if config.score_scale is None else None
     apart = width != config.d_k
     yield wiring.stage(place, SCORES, **tokens, factor=factor, apart=apart, root=root)
+    scores = wiring.named(f"{place}.scores")
     yield wiring.stage(place, ATTENTION_MASK, {"@valid": valid}, **tokens, **rule)
-    yield wiring.stage(place, MASKED_SCORES, **tokens)
+    yield wiring.stage(place, MASKED_SCORES, {"@scores": scores}, **tokens)
     yield wiring.stage(place, WEIGHTS, **tokens)
 
 

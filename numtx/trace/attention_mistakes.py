@@ -160,8 +160,14 @@ def masked(at: At) -> Forms:
     yield "added as 1 and 0", scores + ~mask.astype(bool)
 
 
+def unmasked(at: At) -> Array | None:
+    """What the mask was put on, beside weights."""
+    masked = at.graph[at.stage.inputs[0]]
+    return at.near(masked.inputs[0].rpartition(".")[2])
+
+
 def softmax_axis(at: At) -> Forms:
-    x, scores, mask = at.inputs[0], at.near("scores"), at.near("mask")
+    x, scores, mask = at.inputs[0], unmasked(at), at.near("mask")
     soft = None  # a large number for -inf: a column that is hidden throughout is not 0
     if scores is not None and mask is not None:
         soft = scores + np.where(mask, 0.0, -1e9)
@@ -173,7 +179,7 @@ def softmax_axis(at: At) -> Forms:
 
 
 def softmax_otherwise(at: At) -> Forms:
-    x, scores, mask = at.inputs[0], at.near("scores"), at.near("mask")
+    x, scores, mask = at.inputs[0], unmasked(at), at.near("mask")
     yield "not divided by the sum of the row", np.exp(x)
     yield "not divided, largest taken away", np.exp(x - x.max(-1, keepdims=True))
     yield "taken twice", softmax_forward(softmax_forward(x))

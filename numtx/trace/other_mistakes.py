@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..config_rules import ACTIVATIONS
+from ..config import ACTIVATIONS
 from ..ops.activation import activation_forward
 from ..ops.loss import IGNORED
 from ..ops.softmax import softmax_forward

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from numtx import Batch, Config, forward
-from numtx.config_rules import MODELS, POSITIONS
+from numtx.config import MODELS, POSITIONS
 from numtx.testing.strategies import parameters_of
 from numtx.trace.trace import Trace, record
 

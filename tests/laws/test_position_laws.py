@@ -10,7 +10,7 @@ from law_models import S, close, ids, logits, model, padded, parameters, run
 
 from numtx import Batch
 from numtx.batch import count_positions
-from numtx.config_rules import MODELS, POSITIONS, ROTARY_LAYOUTS
+from numtx.config import MODELS, POSITIONS, ROTARY_LAYOUTS
 from numtx.errors import BatchError
 from numtx.ops.positions import rotate_backward, rotate_forward, rotation, sinusoidal
 

@@ -9,7 +9,7 @@ import pytest
 from law_models import S, close, every_model, logits, model, padded, parameters, run
 
 from numtx import Config
-from numtx.config_rules import MODELS, POSITIONS
+from numtx.config import MODELS, POSITIONS
 
 every_kind = pytest.mark.parametrize(
     ("kind", "positions"), [(kind, place) for kind in MODELS for place in (*POSITIONS, None)]

@@ -13,7 +13,7 @@ from samples import MODELS, config_of, ragged_batch, random_parameters, some
 
 import numtx.oracle
 from numtx import Batch
-from numtx.config_rules import ACTIVATIONS as CHOICES
+from numtx.config import ACTIVATIONS as CHOICES
 from numtx.decoding import record_generation
 from numtx.oracle.derivatives import backward, forward
 from numtx.oracle.gradients import Sums, consumers, gather, pass_on

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from numtx.batch import Batch, check_batch
-from numtx.config import Config
+from numtx.config import MODELS, POSITIONS, Config
 from numtx.config_fields import AnyOf, fields_of
-from numtx.config_rules import MODELS, POSITIONS
 from numtx.testing.strategies import (
     attention_masks,
     batches,

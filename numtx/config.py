@@ -28,7 +28,7 @@ from .strict_json import read_json
 MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
 NORMS = ("layer", "rms")
 NORM_PLACES = ("post", "pre")
-POSITIONS = ("sinusoidal", "learned", "rotary")
+POSITIONS = ("sinusoidal", "learned", "rotary", "alibi")
 ROTARY_LAYOUTS = ("half", "interleaved")
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
 DTYPES = ("float64", "float32")
@@ -113,7 +113,8 @@ class Config:
         (None, 1, 2, 3), default=None)
 
     positions: str | None = choice(
-        "Positions", "sinusoidal, learned, rotary or None", (*POSITIONS, None),
+        "Positions", "sinusoidal, learned, rotary, alibi (scores fall with the distance of a key, "
+        "by a slope of each head) or None", (*POSITIONS, None),
         default="sinusoidal")
     position_base: float = number(
         "Positions", "base of the angles (10000 in the original paper)", (10000.0, 100.0),

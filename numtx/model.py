@@ -18,6 +18,7 @@ from .cache import Cache
 from .config import Config
 from .errors import BatchError
 from .masks import allowed
+from .ops.alibi import distance_bias
 from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.lookup import junk_under_padding, lookup_backward, lookup_forward
 from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
@@ -205,8 +206,8 @@ def stack_backward(
 def _own_attention(
     config: Config, side: str, given: SideInput, valid: Array, positions: Array
 ) -> AttentionInputs:
-    """Who may attend to whom among all tokens (`valid`, `positions`), the last being given, and
-    how these are rotated."""
+    """Who may attend to whom among all tokens (`valid`, `positions`), the last being given, how
+    these are rotated, and what is added to the scores."""
     mask = allowed(
         valid,
         config.heads,
@@ -216,15 +217,15 @@ def _own_attention(
         query_positions=given.positions,
         key_positions=positions,
     )
-    if not config.rotated:
-        return AttentionInputs(mask)
-    return AttentionInputs(
-        mask,
-        rotation(
+    turn = bias = None
+    if config.rotated:
+        turn = rotation(
             given.positions, config.rotated, config.position_base, config.rotary_layout,
             config.dtype,
-        ),
-    )  # fmt: skip
+        )  # fmt: skip
+    if config.positions == "alibi":
+        bias = distance_bias(given.positions, positions, config.heads, config.dtype)
+    return AttentionInputs(mask, turn, bias)
 
 
 def input_forward(

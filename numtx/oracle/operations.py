@@ -116,6 +116,21 @@ def _scale(r: Rows) -> Operand:
     return x * r.constant(r.attributes["factor"])
 
 
+def _distance(r: Rows) -> Operand:
+    """minus the slope of the head times the distance of query and key: slope 2^(-8h/n) for the
+    first n heads, n a power of two, then every other one of 2n slopes"""
+    row, head, query, key = r.index
+    away = r.at(0, (row, query)) - r.at(1, (row, key))
+    n = 1
+    while 2 * n <= r.attributes["heads"]:
+        n *= 2
+    of_first, of_others = -8 * (head + 1) / n, -4 * (2 * (head - n) + 1) / n
+    power = r.plain(choose(head < n, of_first, of_others))
+    slope = r.constant(2.0**power, lambda: f"2**{power:g}")
+    size = choose(r.plain(away) < 0, lambda: -away, lambda: away)
+    return -(size * slope)
+
+
 def _allowed(r: Rows) -> Operand:
     """may query t attend to key s: a real token, not in the future, within the window"""
     row, _, query, key = r.index
@@ -304,6 +319,7 @@ OPERATIONS: dict[str, Operation] = {
     "add": Operation(_add, heading="+"),
     "multiply": Operation(_multiply, heading="*"),
     "scale": Operation(_scale),
+    "distance": Operation(_distance),
     "allowed": Operation(_allowed),
     "mask": Operation(_mask),
     "softmax": Operation(_softmax, by_row=True),

@@ -51,6 +51,8 @@ def order_of_heads(subject: NumtxSubject, draw: Draw) -> bool:
         for name in config.sublayers(side):
             if name != "feed_forward" and not config.has_output_projection(f"{side}.{name}"):
                 return False  # the heads stand side by side as they are
+    if config.positions == "alibi":
+        return False  # a head's slope goes by its place
     group = config.heads // config.kv_heads
     key_heads = draw(st.permutations(range(config.kv_heads)))
     inner = draw(st.permutations(range(group)))
@@ -192,12 +194,12 @@ def normed(subject: NumtxSubject, draw: Draw) -> bool:
 
 @law(
     "P1",
-    "rotary: shifting all positions changes no logit, by 4096 and more either (P2)",
-    "旋转位置: 整体平移不改变结果, 平移 4096 以上亦然",
+    "rotary, alibi: shifting all positions changes no logit, by 4096 and more either (P2)",
+    "旋转位置与线性偏置: 整体平移不改变结果, 平移 4096 以上亦然",
     NUMTX,
 )
 def shifted(subject: NumtxSubject, draw: Draw) -> bool:
-    if subject.config.positions != "rotary":
+    if subject.config.positions not in ("rotary", "alibi"):
         return False
     ids = draw_ids(subject, draw, 2)
     shift = draw(st.sampled_from([1, 7, 4096, 100_000]))
@@ -215,6 +217,34 @@ def shifted(subject: NumtxSubject, draw: Draw) -> bool:
     worst = float(np.abs(found[0] - found[1]).max())
     expect_true(worst <= 1e-12 * (100 + shift), "the shift is noticed", example, worst)
     return True
+
+
+@law(
+    "P6",
+    "alibi: what is added to a score falls by one slope a token of distance, and the slopes of the "
+    "heads are powers of one number",
+    "线性偏置: 距离每加一, 分数减去该头的斜率; 各头斜率是同一个数的幂",
+    NUMTX,
+)
+def slopes(subject: NumtxSubject, draw: Draw) -> bool:
+    """Of the first 2^k heads; those beyond stand between them: their squares are slopes too."""
+    if subject.config.positions != "alibi":
+        return False
+    batch, example, mask, _ = labelled(subject, draw)
+    trace = subject.record(batch)
+    where = np.cumsum(mask, 1)
+    away = np.abs(where[:, None, :, None] - where[:, None, None, :])
+    pairs = mask[:, None, :, None] & mask[:, None, None, :]
+    heads = subject.config.heads
+    n = 1 << (heads.bit_length() - 1)
+    power = [2.0 * h for h in range(1, n + 1)] + [2.0 * h + 1 for h in range(heads - n)]
+    slope = 2.0 ** (-4.0 / n * np.array(power))[:, None, None]
+    for name in trace.graph.stages:
+        if name.startswith(subject.side) and name.endswith("self_attention.biased_scores"):
+            scores = trace[name.replace("biased_scores", "scores")]
+            right = np.where(pairs, scores - slope * away, 0.0)
+            expect(subject, name, right, np.where(pairs, trace[name], 0.0), example)
+    return bool(away[np.broadcast_to(pairs, away.shape)].any())
 
 
 @law(

@@ -268,4 +268,31 @@ MODELS: dict[str, Model] = {
         ),
         ("contiguous",),
     ),
+    "decoder, slopes, six heads": Model(
+        _decoder(
+            width=9, heads=6, key_width=4, value_width=5, hidden=8, vocabulary=11,
+            positions="alibi",
+        ),
+        ("contiguous", "paged"),
+    ),
+    "decoder, slopes, grouped, window": Model(
+        _decoder(
+            width=10, heads=4, key_value_heads=2, key_width=3, value_width=5, hidden=7,
+            vocabulary=11, positions="alibi", window=3,
+        ),
+        ("ring",),
+    ),
+    "encoder, slopes, multi-query": Model(
+        _encoder(
+            width=9, heads=3, key_value_heads=1, key_width=4, hidden=7, vocabulary=11,
+            positions="alibi",
+        )
+    ),
+    "encoder-decoder, slopes, latent": Model(
+        _both(
+            width=9, heads=3, key_value_latent=5, key_width=4, value_width=6, hidden=7,
+            vocabulary=11, positions="alibi",
+        ),
+        ("contiguous",),
+    ),
 }  # fmt: skip

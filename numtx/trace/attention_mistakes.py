@@ -108,6 +108,52 @@ def scales(at: At) -> Forms:
         yield f"1 / sqrt(d_k) = 1 / sqrt({c.d_k})", x / c.d_k**0.5
 
 
+def slopes(at: At) -> Forms:
+    """The bias by distance with a mistake; the right one is the slopes times -distance."""
+    right, (queries, keys) = at.again(), at.inputs
+    away = queries[:, None, :, None] - keys[:, None, None, :]
+    size, slope = np.abs(away), _slopes(right, away)  # [B, 1, T, S], [H, 1, 1]
+    heads = right.shape[1]
+    n = 1 << (heads.bit_length() - 1)
+    powers = np.arange(1, heads + 1)[:, None, None]
+    plain = np.broadcast_to(np.arange(keys.shape[1]), keys.shape)
+    yield "the other sign: farther keys gain", -right
+    yield "left out", np.zeros_like(right)
+    yield (
+        "positions counted over padding too",
+        at.again({0: plain[:, -queries.shape[1] :], 1: plain}),
+    )
+    if n < heads:
+        yield "2^(-8h/H), though H is no power of two", -(2.0 ** (-8 * powers / heads)) * size
+        yield "the slopes in falling order", -np.sort(slope, 0)[::-1] * size
+        every = np.concatenate([slope[:n], 2.0 ** (-4 * powers[: heads - n] / n)])
+        yield "the heads beyond take every slope, not each other one", -every * size
+    yield "in reverse order of the heads", right[:, ::-1]
+    yield "of the key's position, without the query's", slope * keys[:, None, None, :]
+    yield "one slope for all heads", -slope[:1] * size
+    yield "signed: later keys gain", -slope * away
+    yield "slopes from 2^0 on", -(2.0 ** (-8 * (powers - 1) / n)) * size
+
+
+def _slopes(bias: Array, away: Array) -> Array:
+    """The slope of each head, from a bias that is right."""
+    size = np.broadcast_to(np.abs(away), bias.shape)
+    there = np.argwhere(size[0, 0] > 0)
+    if not len(there):
+        return np.ones((bias.shape[1], 1, 1))
+    t, s = there[0]
+    return np.asarray(-bias[0, :, t, s] / size[0, :, t, s])[:, None, None]
+
+
+def biased(at: At) -> Forms:
+    scores, bias = at.inputs
+    yield "left out", scores
+    yield "added twice", scores + 2.0 * bias
+    yield "taken away, not added", scores - bias
+    factor = at.graph[at.stage.inputs[0]].attributes["factor"]
+    yield "added before the scale", scores + bias * factor
+
+
 def masks(at: At) -> Iterator[tuple[str, Array]]:
     """The mask of an attention with a mistake."""
     stage = at.stage

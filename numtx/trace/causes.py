@@ -64,6 +64,8 @@ CAUSES: tuple[Cause, ...] = (
     Cause("not rotated", "products", a.unrotated),
     Cause("transposed", "products scores weights", lambda at: at.again().swapaxes(-1, -2)),
     Cause("scale", "scores scaled_embedding scaled_output", a.scales),
+    Cause("slopes", "bias", a.slopes),
+    Cause("bias by distance", "biased_scores", a.biased),
     Cause("mask", "mask", a.masks),
     Cause("mask", "masked_scores", a.masked),
     Cause("softmax", "weights", a.softmax_axis),

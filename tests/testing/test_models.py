@@ -196,6 +196,7 @@ IMPOSSIBLE = {
     ("window", "no", "storage", "ring"), ("dtype", "float32", "storage", "ring"),
 }  # fmt: skip
 NEEDLESS = {
+    ("kind", "latents", "positions", "alibi"),
     ("normed queries", "yes", "kind", "multi-query"),
     ("storage", "contiguous", "dtype", "float32"), ("storage", "ring", "dtype", "float32"),
     ("segments", "yes", "storage", "contiguous"), ("segments", "yes", "storage", "ring"),

@@ -90,6 +90,17 @@ function operationsOf(data, array, place) {
       return Number.isFinite(root) ? x.over(sqrt(constant(root))) : x.times(constant(factor));
     },
 
+    distance(r) {
+      const [batch, head, query, key] = r.index;
+      const away = at(r, 0, [batch, query]).minus(at(r, 1, [batch, key]));
+      let n = 1;
+      while (2 * n <= r.attributes.heads) n *= 2;
+      const power = head < n ? (-8 * (head + 1)) / n : (-4 * (2 * (head - n) + 1)) / n;
+      const slope = constant(2 ** power, `2^${power}`);
+      const size = choose(away.value < 0, () => away.negative(), () => away);
+      return size.times(slope).negative();
+    },
+
     allowed(r) {
       const [batch, , query, key] = r.index;
       const real = at(r, 0, [batch, key]);

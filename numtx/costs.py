@@ -1,5 +1,5 @@
-"""What a generation costs: multiply-adds and cached numbers, counted from a run beside the
-closed formulas.
+"""What a generation costs: multiply-adds and cached numbers, counted from the stages, of a run or
+of none, beside the documents' closed formulas.
 
 The count asks the catalogue: each stage that is a contraction multiplies and adds once for
 every cell of its result and every value of the letters that it sums over. The shapes are those
@@ -21,6 +21,7 @@ from .cache import Cache
 from .config import Config
 from .decoding.beam import BeamStep, beam_search
 from .decoding.generate import Step, generate
+from .parameters import parameter_shapes
 from .shapes import Array, parse
 from .small_repr import small_repr
 from .stages.graph import Graph, Stage
@@ -225,59 +226,33 @@ def total_with_cache(tokens: int, d: int) -> int:
     return 3 * d * d * tokens + d * tokens * (tokens + 1)
 
 
-def step_formula(
-    config: Config,
-    computed: int,
-    total: int,
-    source: int = 0,
-    new_source: bool = False,
-    *,
-    absorbed: bool = True,
+def count_step(
+    config: Config, computed: int, total: int, source: int = 0, *, use_cache: bool = True
 ) -> dict[str, int]:
-    """Multiply-adds by group of a step of one row that computes so many tokens, looks at
-    `total` of them, and asks for the logits of one; the encoder itself is left out.
+    """Multiply-adds by group of one step of one row, from the stages alone: nothing is run, so
+    the model may be of any size.
 
-    source      tokens of the encoder; new_source: their cross keys and values are computed now
-    absorbed    latents as a step with a cache looks at them; False: expanded, as without one
+    computed   tokens that the step computes; it asks for the logits of the last
+    total      tokens that it looks at, those of earlier steps included: as many as computed
+               in a first step, and in every step without a cache
+    source     tokens of the encoder, which itself stands in the group `encoder` of a first step
     """
-    c, t = config, computed
-    q, kv = c.heads * c.d_k, c.kv_heads * (c.d_k + c.d_v)
-    layers = c.decoder_layers
-    found = {
-        "Q, K, V projections": layers * t * c.width * (q + kv),
-        "Q·K^T": layers * t * total * q,
-        "weights·V": layers * t * total * c.heads * c.d_v,
-        "feed-forward": layers * t * c.width * c.hidden * (3 if c.gated else 2),
-        "logits": c.width * c.vocabulary,
-    }
-    if c.key_value_latent is not None:
-        found |= _latent_formula(c, t, total, absorbed)
-    if c.has_output_projection("decoder.self_attention"):
-        found["W_O"] = layers * t * c.heads * c.d_v * c.width
-    if c.model == "encoder-decoder":
-        keys_values = source * kv if new_source else 0
-        found["cross Q, K, V projections"] = layers * c.width * (t * q + keys_values)
-        found["cross Q·K^T"] = layers * t * source * q
-        found["cross weights·V"] = layers * t * source * c.heads * c.d_v
-        if c.has_output_projection("decoder.cross_attention"):
-            found["cross W_O"] = layers * t * c.heads * c.d_v * c.width
-    return {group: found[group] for group in GROUPS if group in found}
-
-
-def _latent_formula(c: Config, t: int, total: int, absorbed: bool) -> dict[str, int]:
-    """The same three groups where keys and values come from a latent. Absorbed, every query is
-    taken to the latents and every context back: the maps of keys and values, used elsewhere."""
-    r, p = c.key_value_latent or 0, c.rotated
-    asks = c.width if c.query_latent is None else c.query_latent
-    down = c.width * (r + p) + (0 if c.query_latent is None else c.width * asks)
-    up = c.heads * (asks * (c.d_k + p) + r * (c.d_k + c.d_v))
-    keys, values = (r + p, r) if absorbed else (c.d_k + p, c.d_v)
-    pairs = c.decoder_layers * t * total * c.heads
-    return {
-        "Q, K, V projections": c.decoder_layers * t * (down + up),
-        "Q·K^T": pairs * keys,
-        "weights·V": pairs * values,
-    }
+    first = computed == total or not use_cache
+    phases = ("prefill",) if first else ("prefill", "decode.0")
+    graph = resolve(config, labels=False, phases=phases, cached=use_cache)
+    lengths = {"encoder": source}
+    for phase, new in zip(phases, (total if first else total - computed, computed), strict=False):
+        lengths |= {f"{phase}.decoder": new, f"{phase}.decoder.all": total}
+    lengths["prefill.decoder.all"] = total if first else total - computed
+    shapes = {stage.name: graph.shape(stage.name, 1, lengths) for stage in graph}
+    shapes |= {f"parameters/{name}": shape for name, shape in parameter_shapes(config).items()}
+    found = dict.fromkeys(GROUPS, 0)
+    for stage in graph:
+        if first or stage.name.startswith(f"{phases[-1]}."):
+            amount = multiply_adds(stage, shapes, graph)
+            if amount:
+                found[_group(stage)] += amount
+    return {group: amount for group, amount in found.items() if amount}
 
 
 def cache_numbers(config: Config, tokens: int, source: int = 0) -> tuple[int, int]:

@@ -37,7 +37,7 @@ FLOORS = [
     {"stages"},
     {"oracle"},
     {"render"},
-    {"trace", "training", "decoding", "costs", "costs_cache"},
+    {"trace", "training", "decoding", "costs"},
     {"examples", "testing", "lessons"},
     {"cli", "__main__", "__version__"},
 ]

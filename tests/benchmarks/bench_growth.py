@@ -14,7 +14,7 @@ import numpy as np
 from interleave import QUICK
 
 import numtx
-from numtx.costs import step_formula
+from numtx.costs import count_step
 from numtx.decoding import generate
 
 CONFIG = numtx.Config(
@@ -32,7 +32,10 @@ def seconds(parameters: dict[str, np.ndarray], tokens: int, use_cache: bool) -> 
 
 def operations(tokens: int, use_cache: bool) -> int:
     steps = range(1, tokens + 1)
-    return sum(sum(step_formula(CONFIG, 1 if use_cache else i, i).values()) for i in steps)
+    return sum(
+        sum(count_step(CONFIG, 1 if use_cache else i, i, use_cache=use_cache).values())
+        for i in steps
+    )
 
 
 def exponent(found: dict[int, float]) -> float:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from numtx import Batch, Config, forward, initialise, load_example, record
+from numtx import forward, load_example
 from numtx.examples.weather import POSITIONS
 from numtx.lessons import Lesson
 
@@ -150,37 +150,6 @@ lesson.check(
     zh=f"base 为 {bases[0]:g} 时两对完全相同；base 为 {bases[2]:g} 时最慢的余弦几乎不变。",
     en=f"With base {bases[0]:g} both pairs are the same; with base {bases[2]:g} the slowest cosine"
     " hardly changes.",
-)
-
-# %%
-lesson.head(zh="另一种办法：离得远就减分", en="Another way: less for what is far away")
-lesson.say(
-    zh="有的模型（ALiBi）不给向量加位置，而在一个词元给别的词元打分时，按距离减去一点：相隔几格，就减几个"
-    "“斜率”。每个头（下一课）有自己的斜率，有的只看近处，有的看得远。六个头的斜率，以及最后一个词元给前"
-    "面各词元减去多少：",
-    en="Some models (ALiBi) add no positions to the vectors. Instead, when a token scores other"
-    " tokens, something is taken away for the distance: one slope for every place between them."
-    " Every head (see the next lesson) has a slope of its own: some look near, some far. Six heads,"
-    " and what the last token takes from the scores of those before it:",
-)
-sloped = Config(
-    model="decoder-only", width=6, decoder_layers=1, heads=6, hidden=6, vocabulary=len(table),
-    positions="alibi",
-)  # fmt: skip
-bias = record(sloped, initialise(sloped, 0), Batch([ids.tolist()]))[
-    "decoder.0.self_attention.bias"
-][0, :, -1]
-lesson.grid(bias, [f"{lesson.word(zh='头', en='head')} {h}" for h in range(len(bias))], names)
-slopes = -bias[:, -2]
-lesson.check(
-    np.allclose(bias, -slopes[:, None] * straight[::-1]) and len(set(slopes)) == len(slopes),
-    zh=f"每一行都是同一个斜率的倍数：{', '.join(f'{s:g}' for s in slopes)}。",
-    en=f"Each row holds the multiples of one slope: {', '.join(f'{s:g}' for s in slopes)}.",
-)
-lesson.say(
-    zh="它只看距离，不看在第几格：句子整体往后挪，分数不变；比训练时更长的句子也照样减下去。",
-    en="It knows the distance alone, not the place: move the whole sentence on and no score changes,"
-    " and a text longer than any in training is simply taken further.",
 )
 
 # %%

@@ -161,53 +161,6 @@ lesson.check(
 )
 
 # %%
-lesson.head(zh="变体：先把查询和键归一化", en="A variant: queries and keys normalised first")
-lesson.say(
-    zh="内积随向量的长度变大：训练中 W_Q、W_K 越长越大，softmax 就越来越尖。有些模型（QK norm）先把每个"
-    "头的查询和键各除以自己的均方根，再乘一个学得的增益：长度固定，只剩方向。下面把“W_Q”放大 100 倍，"
-    "看有没有归一化的两种情形里，同一行的份额。",
-    en="A product grows with the lengths of its vectors: as W_Q and W_K grow in training, the softmax"
-    " gets sharper. Some models (QK norm) divide every head's queries and keys by their root mean"
-    " square first, and multiply by a learned gain: the length is fixed, the direction is left."
-    " Below, W_Q is made 100 times as large, without and with that norm; the shares of one row.",
-)
-gains = {
-    f"{side}.{i}.{sublayer}.{name}.gain": np.ones(width)
-    for side in example.config.sides
-    for i in range(example.config.layers(side))
-    for sublayer in example.config.sublayers(side)[:-1]
-    for name in ("query_norm", "key_norm")
-}
-
-
-def shares(factor, norm):
-    """The row's weights with W_Q times a factor."""
-    own = dict(example.parameters) | (gains if norm else {})
-    own[f"{place}.w_q"] = factor * own[f"{place}.w_q"]
-    config = dataclasses.replace(example.config, query_key_norm=norm)
-    run = dataclasses.replace(example, config=config, parameters=own).trace(gradients=False)
-    return run[f"{place}.weights"][0, 0, row]
-
-
-plain, grown = (shares(factor, None) for factor in (1.0, 100.0))
-normed, kept = (shares(factor, "head") for factor in (1.0, 100.0))
-lesson.grid(
-    np.stack((plain, grown, normed, kept)),
-    [
-        lesson.word(zh="原样", en="as it is"),
-        lesson.word(zh="W_Q 乘 100", en="W_Q times 100"),
-        lesson.word(zh="归一化", en="normalised"),
-        lesson.word(zh="归一化，W_Q 乘 100", en="normalised, W_Q times 100"),
-    ],
-    names,
-)
-lesson.check(
-    grown.max() > 0.99 and np.abs(kept - normed).max() < 1e-4,
-    zh=f"没有归一化，一个词元独占 {grown.max():.2f}；有归一化，份额不变。",
-    en=f"Without the norm one token takes {grown.max():.2f}; with it the shares stay as they are.",
-)
-
-# %%
 lesson.exercise(
     zh=f"假如“{names[row]}”的七个分数全都相等，它会得到什么？",
     en=f"Suppose that the scores of {names[row]} were all equal. What would it get?",

@@ -96,9 +96,9 @@ def _rule(trace: Trace, section: str, style: Style) -> str:
         if config.kv_heads != config.heads:
             heads += f", {config.kv_heads} key/value"
         width, name = config.d_k, "d_k"
-        if config.key_value_latent is not None and section.endswith("self_attention"):
-            heads += f", latent {config.key_value_latent}"
-            if config.rotated:
-                width, name = width + config.rotated, "d_k + d_r"
+        if f"{section}.latent" in trace.graph:
+            heads += f", latent {trace.graph.sizes['r']}"
+        if trace.graph[f"{section}.scores"].attributes["apart"]:
+            width, name = trace.graph.sizes["e"], "d_k + d_r"
         extra = f"\n{heads}, {name} = {width}, sqrt({name}) = {np.sqrt(width):.6g}"
     return style.painter.bold(line) + extra

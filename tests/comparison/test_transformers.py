@@ -150,14 +150,17 @@ def test_gpt2(mask: np.ndarray | None) -> None:
     compare(config, renamed, Batch(IDS, mask=mask), logits, mask)
 
 
-@pytest.mark.parametrize("family", ["Llama", "Qwen2", "Mistral"])
+@pytest.mark.parametrize("family", ["Llama", "Qwen2", "Qwen3", "Mistral"])
 def test_grouped_rotary_gated(family: str) -> None:
-    window = {"sliding_window": 3} if family == "Mistral" else {}
+    more: dict[str, Any] = {
+        "Mistral": {"sliding_window": 3},
+        "Qwen3": {"head_dim": 4},  # its queries and keys are normed
+    }.get(family, {})
     made = getattr(transformers, f"{family}Config")(
         vocab_size=11, hidden_size=12, intermediate_size=20, num_hidden_layers=2,
         num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=16,
         rms_norm_eps=1e-6, tie_word_embeddings=family == "Qwen2", attention_dropout=0.0,
-        rope_theta=500.0, **window,
+        rope_theta=500.0, **more,
     )  # fmt: skip
     base = made.rope_parameters["rope_theta"] if hasattr(made, "rope_parameters") else 500.0
     model = built(f"{family}ForCausalLM", made)
@@ -166,7 +169,8 @@ def test_grouped_rotary_gated(family: str) -> None:
         model="decoder-only", width=12, decoder_layers=2, heads=6, key_value_heads=2,
         hidden=20, vocabulary=11, norm="rms", norm_place="pre", epsilon=1e-6,
         positions="rotary", position_base=float(base), activation="silu", gated=True,
-        biases=biases, tied_output=family == "Qwen2", window=3 if window else None,
+        biases=biases, tied_output=family == "Qwen2", window=more.get("sliding_window"),
+        key_width=more.get("head_dim"), query_key_norm="head" if family == "Qwen3" else None,
     )  # fmt: skip
     renamed = Renamed(model)
     renamed.add("decoder.embedding", "model.embed_tokens.weight")
@@ -176,6 +180,11 @@ def test_grouped_rotary_gated(family: str) -> None:
             renamed.linear(f"{ours}.self_attention", letter, f"{theirs}.self_attn.{letter}_proj")
         for letter, name in (("gate", "gate"), ("in", "up"), ("out", "down")):
             renamed.linear(f"{ours}.feed_forward", letter, f"{theirs}.mlp.{name}_proj")
+        if config.query_key_norm:
+            for kind in ("query", "key"):
+                renamed.norm(
+                    f"{ours}.self_attention.{kind}_norm", f"{theirs}.self_attn.{kind[0]}_norm"
+                )
         renamed.norm(f"{ours}.self_attention.norm", f"{theirs}.input_layernorm")
         renamed.norm(f"{ours}.feed_forward.norm", f"{theirs}.post_attention_layernorm")
     renamed.norm("decoder.norm", "model.norm")
@@ -183,6 +192,54 @@ def test_grouped_rotary_gated(family: str) -> None:
         renamed.add("output.w", "lm_head.weight", transposed=True)
     logits = model(torch.from_numpy(IDS)).logits
     compare(config, renamed, Batch(IDS), logits, close=SINGLE)
+
+
+@pytest.mark.parametrize("heads", [2, 3, 6])
+@pytest.mark.parametrize("mask", [None, LEFT])
+def test_bloom(heads: int, mask: np.ndarray | None) -> None:
+    """Slopes of any number of heads, and positions that count a row's tokens.
+
+    With padding on the left logits alone, in float32: a query without keys is NaN in its float64.
+    """
+    width, d = 12, 12 // heads
+    model = built(
+        "BloomForCausalLM",
+        transformers.BloomConfig(
+            vocab_size=11, hidden_size=width, n_layer=2, n_head=heads, hidden_dropout=0.0,
+            attention_dropout=0.0,
+        ),
+    )  # fmt: skip
+    config = Config(
+        model="decoder-only", width=width, decoder_layers=2, heads=heads, hidden=4 * width,
+        vocabulary=11, norm_place="pre", activation="gelu_tanh", positions="alibi",
+        embedding_norm=True, tied_output=True,
+        biases=("b_q", "b_k", "b_v", "b_o", "b_in", "b_out", "norm.bias"),
+    )  # fmt: skip
+    renamed = Renamed(model)
+    renamed.add("decoder.embedding", "transformer.word_embeddings.weight")
+    renamed.norm("decoder.embedding_norm", "transformer.word_embeddings_layernorm")
+    for i in range(2):
+        ours, theirs = f"decoder.{i}", f"transformer.h.{i}"
+        fused = np.arange(3 * width).reshape(heads, 3, d)  # of each head q, k, v
+        for j, letter in enumerate("qkv"):
+            part: Any = fused[:, j].ravel()
+            name = f"{theirs}.self_attention.query_key_value"
+            renamed.add(f"{ours}.self_attention.w_{letter}", f"{name}.weight", True, part)
+            renamed.add(f"{ours}.self_attention.b_{letter}", f"{name}.bias", part=part)
+        renamed.linear(f"{ours}.self_attention", "o", f"{theirs}.self_attention.dense")
+        renamed.linear(f"{ours}.feed_forward", "in", f"{theirs}.mlp.dense_h_to_4h")
+        renamed.linear(f"{ours}.feed_forward", "out", f"{theirs}.mlp.dense_4h_to_h")
+        renamed.norm(f"{ours}.self_attention.norm", f"{theirs}.input_layernorm")
+        renamed.norm(f"{ours}.feed_forward.norm", f"{theirs}.post_attention_layernorm")
+    renamed.norm("decoder.norm", "transformer.ln_f")
+    if mask is None:
+        logits = model(torch.from_numpy(IDS)).logits
+        compare(config, renamed, Batch(IDS), logits, close=SINGLE)
+        return
+    ours = forward(config, renamed.parameters(), Batch(IDS, mask=mask))[0].logits
+    seen = torch.from_numpy(mask.astype(np.int64))
+    theirs = model.float()(torch.from_numpy(IDS), attention_mask=seen).logits.detach().numpy()
+    np.testing.assert_allclose(ours[mask], theirs[mask], rtol=0, atol=1e-5)
 
 
 def attention_of(renamed: Renamed, ours: str, theirs: str, names: str = "qkv") -> None:

@@ -15,31 +15,38 @@ from interleave import ratios, report
 import numtx
 from numtx.testing.second_copy import SecondCopy, second_copy
 
-TAPS = {"tap", "here", "there", "onward"}  # the names that the source gives to taps
+PLACES = {"at", "here"}  # the names that the source gives to places
+
+
+def is_tap(node: ast.AST) -> bool:
+    """`tap`, or that of a place: `at.tap`"""
+    return getattr(node, "id", getattr(node, "attr", "")) == "tap"
+
+
+def is_place(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in PLACES
 
 
 class WithoutTaps(ast.NodeTransformer):
-    """`tap("x", v)` -> `v`, `tap.grad("x", v)` -> `v`, `tap.at("x")` -> `tap`."""
+    """`at("x", v)` -> `v`, `at.grad("x", v)` -> `v`, and of `tap` or `at.tap` the same;
+    `tap.at("x")` -> `tap`, `tap.active` -> False, what else is read of a tap -> None"""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
         function = node.func
-        if isinstance(function, ast.Name) and function.id in TAPS:
-            return node.args[1]
-        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-            if function.value.id not in TAPS:
-                return node
-            if function.attr == "grad":
-                return node.args[1]
-            if function.attr == "at":
-                return function.value
-            return ast.Constant(None)
-        return node
+        if is_tap(function) or is_place(function):
+            return self.visit(node.args[1])
+        if isinstance(function, ast.Attribute):
+            of_tap = is_tap(function.value)
+            if function.attr == "grad" and (of_tap or is_place(function.value)):
+                return self.visit(node.args[1])
+            if of_tap:
+                return function.value if function.attr == "at" else ast.Constant(None)
+        return self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        if isinstance(node.value, ast.Name) and node.value.id in TAPS and node.attr == "active":
-            return ast.Constant(False)
-        return node
+        if is_tap(node.value):
+            return ast.Constant(False if node.attr == "active" else None)
+        return self.generic_visit(node)
 
 
 def without_taps(module: str, source: str) -> str:

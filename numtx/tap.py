@@ -21,7 +21,7 @@ from .small_repr import small_repr
 class Tap(Protocol):
     """What the mathematics asks of a tap."""
 
-    active: bool
+    active: bool  # False: it is off, and nothing is emitted to it
 
     def __call__(self, name: str, value: Array) -> Array:
         """Emit a stage's value; go on with what comes back."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -12,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import numtx.stages
 from numtx import Config
 from numtx.batch import count_positions
 from numtx.parameters import parameter_shapes
+from numtx.stages.leaf import Leaf
 from numtx.testing.models import MODELS
 
 WEATHER: dict[str, Any] = {
@@ -50,6 +54,16 @@ def config_of(name: str, **changes: Any) -> Config:
     """A model of the list, or that of the weather; in float64 unless it is said otherwise."""
     fields = WEATHER if name == "weather" else VARIANTS[name]
     return Config(**{**fields, "dtype": "float64", **changes})
+
+
+def all_leaves() -> dict[str, Leaf]:
+    """Every leaf of every module of the stages, by its name in the source."""
+    found: dict[str, Leaf] = {}
+    for module in pkgutil.walk_packages(numtx.stages.__path__, "numtx.stages."):
+        for name, leaf in vars(importlib.import_module(module.name)).items():
+            if isinstance(leaf, Leaf):
+                assert found.setdefault(name, leaf) is leaf, f"two leaves are called {name}"
+    return found
 
 
 def random_parameters(config: Any, seed: int = 0) -> dict[str, Any]:

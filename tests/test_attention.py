@@ -9,10 +9,11 @@ import pytest
 from samples import assert_close, central_difference, random_parameters
 
 from numtx import NO_TAP, Config, Recorder
-from numtx.attention import attention_backward, attention_forward
+from numtx.attention import AttentionInputs
+from numtx.attention.multi_head import attention_backward, attention_forward
 from numtx.masks import Mask, allowed, live_keys
 from numtx.ops.positions import rotation
-from numtx.parameters import Gradients, Scope
+from numtx.place import Place
 
 BASE = Config(
     model="decoder-only", width=8, decoder_layers=1, heads=4, key_value_heads=2, key_width=6,
@@ -40,9 +41,8 @@ def open_mask(heads: int = 4) -> Mask:
 def run(config: Config = BASE, tap: Any = NO_TAP, **changes: Any) -> tuple[Any, Any]:
     given = {"x": draw(B, T, 8), "memory": draw(B, S, 8), "mask": open_mask(), "p": weights(config)}
     given |= changes
-    return attention_forward(
-        config, Scope(given["p"]), given["x"], given["memory"], given["mask"], None, None, tap
-    )
+    at, inputs = Place(given["p"], tap), AttentionInputs(given["mask"])
+    return attention_forward(config, at, given["x"], given["memory"], inputs)
 
 
 def by_loops(config: Config, p: Any, x: Any, memory: Any, mask: Any) -> np.ndarray:
@@ -84,18 +84,18 @@ def test_backward(projected, turned):
         mask = allowed(np.ones((B, T), bool), 4, T, causal=True)
     memory = draw(B, T if turned else S, 8)
     d = draw(B, T, 8, seed=2)
+    inputs = AttentionInputs(mask, turn)
 
     def f(x: Any, memory: Any, p: Any) -> float:
-        args = (config, Scope(p), x, memory, mask, turn, None, NO_TAP)
-        return float((attention_forward(*args)[0] * d).sum())
+        return float((attention_forward(config, Place(p), x, memory, inputs)[0] * d).sum())
 
-    _, context = attention_forward(config, Scope(p), x, memory, mask, turn, None, NO_TAP)
-    flat: dict[str, np.ndarray] = {}
-    dx, dmemory = attention_backward(d, context, Gradients(flat), NO_TAP)
+    at = Place(p)
+    _, context = attention_forward(config, at, x, memory, inputs)
+    dx, dmemory = attention_backward(d, context, at)
     assert_close(dx, central_difference(lambda a: f(a, memory, p), x), 1e-8)
     assert_close(dmemory, central_difference(lambda a: f(x, a, p), memory), 1e-8)
-    assert set(flat) == set(p) - {"norm.gain", "norm.bias"}
-    for name, gradient in flat.items():
+    assert set(at.gradients) == set(p) - {"norm.gain", "norm.bias"}
+    for name, gradient in at.gradients.items():
         numeric = central_difference(lambda a, n=name: f(x, memory, {**p, n: a}), p[name])
         assert_close(gradient, numeric, 1e-8)
 
@@ -109,9 +109,9 @@ def test_what_nobody_may_see_has_no_effect(junk):
     d = draw(B, T, 8, seed=2)
     with np.errstate(invalid="ignore", over="ignore"):
         dirty, dirty_context = run(memory=memory)
-        dx, dmemory = attention_backward(d, dirty_context, Gradients({}), NO_TAP)
+        dx, dmemory = attention_backward(d, dirty_context, Place({}))
     assert (dirty == clean).all()
-    right, dright = attention_backward(d, context, Gradients({}), NO_TAP)
+    right, dright = attention_backward(d, context, Place({}))
     assert (dx == right).all() and (dmemory == dright).all()
     assert not dmemory[1, 0].any()
 
@@ -124,7 +124,7 @@ def test_a_query_without_a_key():
     assert not recorder.values["weights"][1, :, 1].any()
     assert not recorder.values["context"][1, :, 1].any()
     assert (output[1, 1] == weights()["b_o"]).all()
-    attention_backward(draw(B, T, 8), context, Gradients({}), recorder)
+    attention_backward(draw(B, T, 8), context, Place({}, recorder))
     for name in ("queries", "scores"):
         gradient = recorder.gradients[name]
         assert not gradient[1, :, 1].any() and gradient[1, :, 0].any()
@@ -138,7 +138,7 @@ def test_a_query_without_a_key():
 def test_gradients_to_hidden_keys_and_values_are_exactly_zero():
     recorder = Recorder()
     _, context = run(tap=recorder)
-    attention_backward(draw(B, T, 8), context, Gradients({}), recorder)
+    attention_backward(draw(B, T, 8), context, Place({}, recorder))
     assert not recorder.gradients["keys"][1, :, 0].any()
     assert not recorder.gradients["values"][1, :, 0].any()
     assert not recorder.gradients["scores"][~open_mask().allowed].any()
@@ -162,5 +162,5 @@ def test_order_of_the_stages():
         "queries", "keys", "values", "products", "scores", "mask", "masked_scores", "weights",
         "context", "output",
     ]  # fmt: skip
-    attention_backward(draw(B, T, 8), context, Gradients({}), recorder)
+    attention_backward(draw(B, T, 8), context, Place({}, recorder))
     assert set(recorder.gradients) == set(recorder.values) - {"mask"}

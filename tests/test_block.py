@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from samples import assert_close, central_difference, random_parameters
 
-from numtx import NO_TAP, Config, Recorder
-from numtx.block import Memory, Stores, block_backward, block_forward
+from numtx import Config, Recorder
+from numtx.attention import AttentionInputs
+from numtx.block import Stack, block_backward, block_forward
 from numtx.masks import allowed
 from numtx.ops.norm import norm_forward
-from numtx.parameters import Gradients, Scope
+from numtx.place import Place
 
 X = np.random.default_rng(1).standard_normal((2, 3, 4))
 OUTPUT = np.random.default_rng(2).standard_normal((2, 5, 4))
@@ -25,10 +26,10 @@ def config(**changes: Any) -> Config:
                   vocabulary=11, activation="silu", **changes)  # fmt: skip
 
 
-def run(c: Config, p: Any, x: Any = X, output: Any = OUTPUT, tap: Any = NO_TAP) -> Any:
+def run(c: Config, at: Place, x: Any = X, output: Any = OUTPUT) -> Any:
     mask = allowed(np.ones((2, 3), bool), 2, 3, causal=True)
-    memory = Memory(output, allowed(VALID, 2, 3))
-    return block_forward(c, "decoder", Scope(p, PLACE), x, mask, None, memory, Stores(), tap)
+    cross = AttentionInputs(allowed(VALID, 2, 3))
+    return block_forward(c, at, x, Stack("decoder", AttentionInputs(mask), cross, output))
 
 
 WIRINGS = [
@@ -48,20 +49,20 @@ WIRINGS = [
 def test_backward(wiring):
     c = config(**wiring)
     p = random_parameters(c, 2)
-    y, context = run(c, p)
-    flat: dict[str, np.ndarray] = {}
-    dx, dmemory = block_backward(D, context, Gradients(flat, PLACE), NO_TAP)
+    at = Place(p, prefix=PLACE)
+    y, context = run(c, at)
+    dx, dmemory = block_backward(D, context, at)
 
     def f(p: Any = p, x: Any = X, output: Any = OUTPUT) -> float:
-        return float((run(c, p, x, output)[0] * D).sum())
+        return float((run(c, Place(p, prefix=PLACE), x, output)[0] * D).sum())
 
     assert y.shape == X.shape
     assert_close(dx, central_difference(lambda a: f(x=a), X), 1e-7)
     assert_close(dmemory, central_difference(lambda a: f(output=a), OUTPUT), 1e-7)
     assert not dmemory[1, 4].any()
-    assert set(flat) == {name for name in p if name.startswith(PLACE)}
+    assert set(at.gradients) == {name for name in p if name.startswith(PLACE)}
     generator = np.random.default_rng(4)
-    for name, gradient in flat.items():
+    for name, gradient in at.gradients.items():
         along, h = generator.standard_normal(p[name].shape), 1e-5
         slope = f({**p, name: p[name] + h * along}) - f({**p, name: p[name] - h * along})
         assert_close((gradient * along).sum(), np.asarray(slope / (2.0 * h)))
@@ -72,7 +73,7 @@ def test_where_norm_and_residual_stand(place):
     c = config(norm_place=place)
     p = random_parameters(c, 2)
     recorder = Recorder()
-    y, _ = run(c, p, tap=recorder)
+    y, _ = run(c, Place(p, recorder, prefix=PLACE))
     v = recorder.values
     x = X
     for sublayer in ("self_attention", "cross_attention", "feed_forward"):
@@ -88,11 +89,10 @@ def test_where_norm_and_residual_stand(place):
 def test_a_block_without_a_memory_has_no_cross_attention():
     c = Config(model="encoder-only", width=4, encoder_layers=1, hidden=7, vocabulary=11)
     p = random_parameters(c, 2)
-    mask = allowed(np.ones((2, 3), bool), 1, 3)
     recorder = Recorder()
-    y, context = block_forward(
-        c, "encoder", Scope(p, "encoder.0."), X, mask, None, None, Stores(), recorder
-    )
+    at = Place(p, recorder, prefix="encoder.0.")
+    own = AttentionInputs(allowed(np.ones((2, 3), bool), 1, 3))
+    y, context = block_forward(c, at, X, Stack("encoder", own))
     assert not [name for name in recorder.values if name.startswith("cross")]
-    dx, dmemory = block_backward(D, context, Gradients({}), recorder)
+    dx, dmemory = block_backward(D, context, at)
     assert dx.shape == y.shape and dmemory is None

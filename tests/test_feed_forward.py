@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from samples import assert_close, central_difference
 
-from numtx import NO_TAP, Config, Recorder
+from numtx import Config, Recorder
 from numtx.feed_forward import feed_forward_backward, feed_forward_forward
-from numtx.parameters import Gradients, Scope
+from numtx.place import Place
 
 
 def config(**changes: Any) -> Config:
@@ -33,9 +33,9 @@ def test_by_hand():
          "w_out": np.array([[2.0], [3.0]]), "b_out": np.array([10.0]),
          "w_gate": np.array([[1.0, 1.0]]), "b_gate": np.array([0.0, -5.0])}  # fmt: skip
     x = np.array([[[2.0]]])
-    plain = feed_forward_forward(config(), Scope(p), x, NO_TAP)[0]
+    plain = feed_forward_forward(config(), Place(p), x)[0]
     assert plain.tolist() == [[[15.0]]]  # 2.5 * 2 + relu(-1.5) * 3 + 10
-    gated = feed_forward_forward(config(gated=True), Scope(p), x, NO_TAP)[0]
+    gated = feed_forward_forward(config(gated=True), Place(p), x)[0]
     assert gated.tolist() == [[[20.0]]]  # relu(2) * 2.5 * 2 + relu(-3) * -1.5 * 3 + 10
 
 
@@ -46,17 +46,17 @@ def test_backward(kind, gated, biased):
     c, p = config(activation=kind, gated=gated), weights(gated, biased)
 
     def f(x: Any, p: Any) -> float:
-        return float((feed_forward_forward(c, Scope(p), x, NO_TAP)[0] * D).sum())
+        return float((feed_forward_forward(c, Place(p), x)[0] * D).sum())
 
     recorder = Recorder()
-    _, context = feed_forward_forward(c, Scope(p), X, recorder)
-    flat: dict[str, np.ndarray] = {}
-    dx = feed_forward_backward(D, context, Gradients(flat), recorder)
+    at = Place(p, recorder)
+    _, context = feed_forward_forward(c, at, X)
+    dx = feed_forward_backward(D, context, at)
     names = ["hidden", "gate", "activation", "gated", "output"]
     assert list(recorder.values) == (names if gated else ["hidden", "activation", "output"])
     assert set(recorder.gradients) == set(recorder.values)
     assert_close(dx, central_difference(lambda a: f(a, p), X), 1e-8)
-    assert set(flat) == set(p)
-    for name, gradient in flat.items():
+    assert set(at.gradients) == set(p)
+    for name, gradient in at.gradients.items():
         numeric = central_difference(lambda a, n=name: f(X, {**p, n: a}), p[name])
         assert_close(gradient, numeric, 1e-8)

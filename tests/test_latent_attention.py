@@ -10,11 +10,12 @@ import pytest
 from samples import assert_close
 
 from numtx import Batch, Cache, Config, Recorder, forward
-from numtx.attention import token_streams
-from numtx.latent_attention import latent_attention_forward
+from numtx.attention import AttentionInputs, token_streams
+from numtx.attention.latent import latent_attention_forward
 from numtx.masks import Mask, allowed
 from numtx.ops.positions import rotation
-from numtx.parameters import Scope, parameter_shapes
+from numtx.parameters import parameter_shapes
+from numtx.place import Place
 from numtx.step import step
 from numtx.tap import NO_TAP
 from numtx.testing.second_copy import second_copy
@@ -101,7 +102,6 @@ def test_the_same_as_ordinary_keys_and_values(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_expanded_equals_absorbed(kind, tapped):
     config, own = latent_model(kind)
-    p = Scope(own, "decoder.0.self_attention.")
     x = np.random.default_rng(3).standard_normal((2, 4, config.width))
     places = np.cumsum(MASK, 1) - 1
     mask = allowed(
@@ -112,10 +112,11 @@ def test_expanded_equals_absorbed(kind, tapped):
     if config.rotated:
         turn = rotation(places, config.rotated, 10000.0, config.rotary_layout, "float64")
     recorders = [Recorder() if tapped else NO_TAP for _ in range(2)]
-    naive, context = latent_attention_forward(config, p, x, mask, turn, None, recorders[0])
-    kept, none = latent_attention_forward(
-        config, p, x, mask, turn, lambda **streams: streams, recorders[1]
-    )
+    one, other = (Place(own, tap, prefix="decoder.0.self_attention.") for tap in recorders)
+    inputs = AttentionInputs(mask, turn)
+    stored = inputs.kept_in(lambda **streams: streams)
+    naive, context = latent_attention_forward(config, one, x, x, inputs)
+    kept, none = latent_attention_forward(config, other, x, x, stored)
     assert context is not None and none is None
     np.testing.assert_allclose(kept, naive, rtol=0.0, atol=1e-10)
     if tapped:
@@ -127,7 +128,6 @@ def test_expanded_equals_absorbed(kind, tapped):
 
 def test_a_query_that_may_attend_to_nothing_and_junk_that_nobody_attends_to():
     config, own = latent_model("query latent")
-    p = Scope(own, "decoder.0.self_attention.")
     generator = np.random.default_rng(4)
     x = generator.standard_normal((1, 4, config.width))
     seen = np.tri(4, dtype=bool)[None, None].repeat(3, 1)
@@ -139,10 +139,13 @@ def test_a_query_that_may_attend_to_nothing_and_junk_that_nobody_attends_to():
     junk[0, 1] = 1e6
     for store in (None, lambda **streams: streams):
         recorder = Recorder()
-        output, _ = latent_attention_forward(config, p, x, mask, turn, store, recorder)
+        inputs = AttentionInputs(mask, turn, store=store)
+        at = Place(own, recorder, prefix="decoder.0.self_attention.")
+        output, _ = latent_attention_forward(config, at, x, x, inputs)
         assert not recorder.values["weights"][:, :, 0].any()
         assert not recorder.values["context"][:, :, 0].any()
-        got, _ = latent_attention_forward(config, p, junk, mask, turn, store, NO_TAP)
+        at = Place(own, prefix="decoder.0.self_attention.")
+        got, _ = latent_attention_forward(config, at, junk, junk, inputs)
         assert np.array_equal(got[0, [0, 2, 3]], output[0, [0, 2, 3]])
 
 
@@ -173,20 +176,20 @@ def test_both_sides_of_an_encoder_decoder_and_its_oracle():
     assert "encoder.0.self_attention.latent" in trace.gradients
 
 
-PLACE = "latent_attention"
+MODULE = "attention.latent"
 PLANTED = {
     "the scale forgets the rotated part": (
         "keys, values, mask, config.latent_scale", "keys, values, mask, config.scale"),
     "the rotated key is not rotated": (
         "turned_key = rotate_forward(turned_key[:, None], rotation)[:, 0]", "pass"),
     "one head's gradient of the shared key": (
-        "np.add.reduce(dkeys[..., c.width :], 1)", "dkeys[:, 0, :, c.width :]"),
+        "np.add.reduce(dkeys[..., width:], 1)", "dkeys[:, 0, :, width:]"),
     "the latent's gradient by the values alone": (
         "dkey_latent + dvalue_latent", "dvalue_latent"),
     "the rotated key's path to x forgotten": (
-        "dx_latent if dx is None else dx + dx_latent", "dx_latent"),
+        "dlatent_memory if dmemory is None else dmemory + dlatent_memory", "dlatent_memory"),
     "the rotated queries' path forgotten": (
-        "dsource_queries if dsource is None else dsource + dsource_queries", "dsource_queries"),
+        "dx = dx if dasking is None else dasking + dx", "pass"),
     "the gradient not rotated back": (
         "dturned_queries = rotate_backward(dturned_queries, rotation)", "pass"),
 }  # fmt: skip
@@ -198,7 +201,7 @@ def test_planted_bugs_are_found(bug):
     own = latent_model("query latent")[1]
     fields = {**FIELDS, **KINDS["query latent"]}
     data = vars(some_batch())
-    with second_copy([(PLACE, *PLANTED[bug])]) as copy:
+    with second_copy([(MODULE, *PLANTED[bug])]) as copy:
         config = copy.module("config").Config(**fields)
         batch = copy.module("batch").Batch(**data)
         trace = copy.module("trace.trace").record(config, own, batch)

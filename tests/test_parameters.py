@@ -10,8 +10,6 @@ from samples import VARIANTS, WEATHER, config_of, ragged_batch, random_parameter
 from numtx import Batch, Config, backward, forward, initialise
 from numtx.errors import ParameterError
 from numtx.parameters import (
-    Gradients,
-    Scope,
     check_parameters,
     count_parameters,
     named_shapes,
@@ -135,23 +133,6 @@ def test_what_does_not_fit_is_named():
     assert f"did you mean {name!r}" in extra
     with pytest.raises(ParameterError):
         forward(CONFIG, missing, Batch(**ragged_batch(CONFIG)))
-
-
-def test_scope_and_gradients():
-    flat = {"encoder.0.norm.gain": np.ones(2), "output.b": np.zeros(3)}
-    scope = Scope(flat).at("encoder").at("0")
-    assert scope.at("norm")["gain"] is flat["encoder.0.norm.gain"]
-    assert "norm.gain" in scope and "output.b" not in scope
-    assert scope.get("norm.bias") is None
-    with pytest.raises(KeyError, match=r"encoder\.0\.w_q"):
-        scope["w_q"]
-    collected: dict[str, np.ndarray] = {}
-    gradients = Gradients(collected)
-    first = np.ones(2)
-    gradients.at("a").add("b", first)
-    gradients.add("a.b", 2.0 * np.ones(2))
-    gradients.add("c", None)
-    assert list(collected) == ["a.b"] and (collected["a.b"] == 3.0).all() and (first == 1.0).all()
 
 
 @pytest.mark.parametrize("name", VARIANTS)

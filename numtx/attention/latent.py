@@ -162,7 +162,7 @@ def expanded_forward(
 
     All heads share the rotated key K'.
     """
-    queries, rotated_queries = asked
+    (queries, rotated_queries), mask, bias = asked, inputs.mask, inputs.bias
     latent = streams["latent"]
     flat, key_map = at.linear(latent, "uk")
     keys = at("keys", split_heads(flat, config.heads))  # [B, H, S, k]
@@ -173,7 +173,7 @@ def expanded_forward(
         shared = np.broadcast_to(streams["rotated_key"][:, None], rotated_queries.shape)
         keys = at("full_keys", np.concatenate((keys, shared), -1))
     context, look = attend_forward(
-        queries, keys, values, inputs.mask, config.latent_scale, at.tap, bias=inputs.bias
+        queries, keys, values, mask, config.latent_scale, at.tap, bias=bias
     )
     clean = without_junk(latent, look.live)
     key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
@@ -206,7 +206,7 @@ def absorbed(
     The same numbers as with keys c·W_UK and values c·W_UV, for Q·(c·W_UK)^T = (Q·W_UK^T)·c^T:
     every head looks at the same latents c [B, S, r], and none is expanded.
     """
-    queries, rotated_queries = asked
+    (queries, rotated_queries), mask, bias = asked, inputs.mask, inputs.bias
     keys = latent = at("all_latent", every["latent"])
     if rotated_queries is not None:
         rotated_key = at("all_rotated_key", every["rotated_key"])
@@ -216,8 +216,8 @@ def absorbed(
         queries = at("full_queries", np.concatenate((queries, rotated_queries), -1))
         keys = at("full_keys", np.concatenate((latent, rotated_key), -1))
     mixed, _ = attend_forward(
-        queries, keys[:, None], latent[:, None], inputs.mask, config.latent_scale, at.tap,
-        "latent_context", inputs.bias,
+        queries, keys[:, None], latent[:, None],
+        mask, config.latent_scale, at.tap, "latent_context", bias,
     )  # fmt: skip
     up = at["w_uv"].reshape(-1, config.heads, config.d_v)
     return at("context", mixed @ up.transpose(1, 0, 2))

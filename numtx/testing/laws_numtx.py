@@ -66,7 +66,7 @@ class _StopError(Exception):
 class _Stop:
     """A tap that fails in the decoder's last block, after every layer was written."""
 
-    active = False
+    active = True
 
     def __init__(self, last: int, place: tuple[str, ...] = ()) -> None:
         self.last = ("decoder", str(last), "feed_forward")
@@ -76,6 +76,9 @@ class _Stop:
         if name == "hidden" and self.place[-3:] == self.last:
             raise _StopError
         return value
+
+    def grad(self, name: str, gradient: Any) -> Any:
+        return gradient
 
     def at(self, scope: str) -> _Stop:
         return _Stop(int(self.last[1]), (*self.place, scope))

@@ -60,7 +60,7 @@ MODELS: dict[str, Model] = {
             width=6, encoder_layers=2, decoder_layers=1, heads=3, hidden=8, vocabulary=11,
             source_vocabulary=9, norm_place="pre", positions="learned", position_limit=7,
             position_offset=2, activation="gelu", tied_output=True, embedding_scale=2.5,
-            output_scale=0.5,
+            output_scale=0.5, query_key_norm="head",
         ),
         ("contiguous",),
     ),
@@ -260,13 +260,6 @@ MODELS: dict[str, Model] = {
             query_key_norm="head", window=3,
         ),
         ("ring", "paged"),
-    ),
-    "encoder-decoder, normed queries and keys": Model(
-        _both(
-            width=8, heads=3, key_width=5, value_width=4, hidden=7, vocabulary=11,
-            query_key_norm="head",
-        ),
-        ("contiguous",),
     ),
     "decoder, slopes, six heads": Model(
         _decoder(

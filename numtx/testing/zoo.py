@@ -123,7 +123,7 @@ class Matrix(NamedTuple):
             by = " ".join(name for name in self.laws if name in kill.by)
             if kill.bug.equivalent:
                 by = f"equivalent: {kill.bug.equivalent}"
-            lines.append(f"{kill.bug.module:<17} {kill.bug.name}: {by or 'SURVIVES'}")
+            lines.append(f"{kill.bug.module:<20} {kill.bug.name}: {by or 'SURVIVES'}")
         lines += ["", "laws, how many bugs each catches, and how many it alone", ""]
         for name in self.laws:
             caught = [kill for kill in self.kills if name in kill.by]

@@ -6,7 +6,8 @@ from .zoo_bugs import Bug
 
 CACHE_BUGS = (
     Bug("cross-attention's mask forgotten in decode", "step",
-        "mask = allowed(valid,", "mask = allowed(valid if kept is None else valid | True,"),
+        "encoded is None else encoded.output, valid",
+        "encoded is None else encoded.output, valid if kept is None else valid | True"),
     Bug("logits of the last column, padding or not", "step",
         "valid.shape[1] - 1 - np.argmax(valid[:, ::-1], 1)",
         "np.full(len(valid), valid.shape[1] - 1)"),

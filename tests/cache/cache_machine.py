@@ -139,12 +139,15 @@ def machine_of(
                 pass
 
             class Tap:
-                active = False
+                active = True
 
                 def __call__(self, name: str, value: Any) -> Any:
                     if name == "hidden" and self.layer == 1:
                         raise StopError
                     return value
+
+                def grad(self, name: str, gradient: Any) -> Any:
+                    return gradient
 
                 def __init__(self, layer: int = 0) -> None:
                     self.layer = layer

@@ -7,7 +7,10 @@ import textwrap
 from types import FunctionType
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from numtx.attention import KINDS
 
 SETTINGS = settings(
     max_examples=100,
@@ -36,3 +39,12 @@ def planted(place: Any, name: str, old: str, new: str) -> Any:
     exec(compile(source, f"<{name}>", "exec"), plain.__globals__, scope)
     found = scope[name]
     return property(found) if is_property else found
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, wrong: Any) -> None:
+    """Put it in its place, and into the kinds of attention that are made of it."""
+    right = vars(place)[name]
+    monkeypatch.setattr(place, name, wrong)
+    for kind, record in KINDS.items():
+        if record.forward is right:
+            monkeypatch.setitem(KINDS, kind, record._replace(forward=wrong))

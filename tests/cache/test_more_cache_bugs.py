@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 from cache_cases import model
 from cache_machine import machine_of
-from cache_planting import SETTINGS, planted
+from cache_planting import SETTINGS, plant, planted
 from hypothesis.stateful import run_state_machine_as_test
 
-from numtx import block, latent_attention
+from numtx.attention import latent
 from numtx.cache import cache, paged, ring, storage
 
 MACHINES = {
@@ -99,18 +99,18 @@ BUGS = {
     "a pool that takes more blocks than it may": (
         "small pool", (paged.BlockPool, "take"), "count > self.free", "False"),
     "another scale in decode": (
-        "latent", (latent_attention, "absorbed"), "config.latent_scale", "config.scale"),
+        "latent", (latent, "absorbed"), "config.latent_scale", "config.scale"),
     "keys cached before their rotation": (
-        "latent", (latent_attention, "latent_attention_forward"),
+        "latent", (latent, "latent_attention_forward"),
         "turned_key = rotate_forward(turned_key[:, None], rotation)[:, 0]",
         "turned_key = turned_key if store else rotate_forward(turned_key[:, None], rotation)[:, 0]",
     ),
     "heads taken apart the wrong way": (
-        "latent", (latent_attention, "absorbed"),
-        'p["w_uk"].reshape(-1, config.heads, config.d_k)',
-        'p["w_uk"].reshape(-1, config.d_k, config.heads).swapaxes(1, 2)'),
+        "latent", (latent, "absorbed"),
+        'at["w_uk"].reshape(-1, config.heads, config.d_k)',
+        'at["w_uk"].reshape(-1, config.d_k, config.heads).swapaxes(1, 2)'),
     "values of another head": (
-        "latent", (latent_attention, "absorbed"), "up.transpose(1, 0, 2)",
+        "latent", (latent, "absorbed"), "up.transpose(1, 0, 2)",
         "up.transpose(1, 0, 2)[::-1]"),
     "latents reordered, rotated keys not": (
         "latent", (storage.Contiguous, "reorder"), "a[index] for",
@@ -119,7 +119,7 @@ BUGS = {
         "latent window", (ring.Ring, "commit"), "in self._arrays[layer].items():",
         "in [('latent', self._arrays[layer]['latent'])]:"),
     "a ring of latents, window forgotten": (
-        "latent window", (latent_attention, "absorbed"), "mask, config.latent_scale",
+        "latent window", (latent, "absorbed"), "mask, config.latent_scale",
         "mask._replace(allowed=mask.allowed | mask.live[:, None, None] "
         "if mask.live is not None else mask.allowed), config.latent_scale"),
 }  # fmt: skip
@@ -129,9 +129,7 @@ BUGS = {
 def test_the_machine_finds(bug, monkeypatch):
     machine, (place, name), old, new = BUGS[bug]
     wrong = planted(place, name, old, new)
-    monkeypatch.setattr(place, name, wrong)
-    if hasattr(block, name):
-        monkeypatch.setattr(block, name, wrong)
+    plant(monkeypatch, place, name, wrong)
     with pytest.raises(Exception) as caught:
         run_state_machine_as_test(machine_of(*MACHINES[machine]), settings=SETTINGS)
     assert not isinstance(caught.value, SyntaxError | NameError | AttributeError)

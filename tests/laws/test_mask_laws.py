@@ -25,12 +25,12 @@ from law_models import (
 )
 
 from numtx import Config
-from numtx.attention import attention_backward, attention_forward
+from numtx.attention import AttentionInputs
+from numtx.attention.multi_head import attention_backward, attention_forward
 from numtx.masks import allowed, from_additive, inverted, to_additive
 from numtx.ops.attend import mask_forward
 from numtx.ops.softmax import softmax_backward, softmax_forward
-from numtx.parameters import Gradients, Scope
-from numtx.tap import NO_TAP
+from numtx.place import Place
 from numtx.testing.exactness import same
 
 
@@ -136,23 +136,21 @@ def test_k6_junk_in_a_masked_memory_changes_nothing_in_both_passes(junk: float) 
     """Attention by itself: rows of the memory that nobody may attend to are junk."""
     config = model("encoder-decoder", None, None)
     generator = np.random.default_rng(5)
-    flat = parameters(config)
-    place = "decoder.0.cross_attention"
-    own = Scope(flat).at(place)
+    own = parameters(config)
     x, memory = generator.standard_normal((B, T, 8)), generator.standard_normal((B, S, 8))
     valid = np.ones((B, S), bool)
     valid[0, :2] = valid[1, -1] = False
-    mask = allowed(valid, config.heads, T)
+    inputs = AttentionInputs(allowed(valid, config.heads, T))
     cotangent = generator.standard_normal((B, T, 8))
     results = []
     for content in (0.0, junk):
         source = np.where(valid[..., None], memory, content)
-        gradients = Gradients({})
+        at = Place(own, prefix="decoder.0.cross_attention.")
         with np.errstate(over="ignore", invalid="ignore"):  # products with the junk
-            output, context = attention_forward(config, own, x, source, mask, None, None, NO_TAP)
-            dx, dmemory = attention_backward(cotangent, context, gradients, NO_TAP)
+            output, context = attention_forward(config, at, x, source, inputs)
+            dx, dmemory = attention_backward(cotangent, context, at)
         assert (dmemory[~valid] == 0.0).all()
-        results.append([output, dx, dmemory, *gradients.flat.values()])
+        results.append([output, dx, dmemory, *at.gradients.values()])
     assert len(results[0]) > 6
     for clean, dirty in zip(*results, strict=True):
         assert np.isfinite(dirty).all()

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from samples import all_leaves
 
 from numtx import Config
 from numtx.config_fields import Choice, Flag, Places, fields_of
 from numtx.oracle.operations import OPERATIONS
-from numtx.stages import catalogue
+from numtx.stages.leaf import Leaf
 from numtx.stages.resolve import resolve
 from numtx.testing.models import MODELS, STORAGES, Model
 
@@ -232,16 +233,12 @@ def stages(model: Model, config: Config) -> dict[str, list[Any]]:
     return found
 
 
-def identity(leaf: catalogue.Leaf) -> tuple[Any, ...]:
+def identity(leaf: Leaf) -> tuple[Any, ...]:
     """What no two leaves share, and the wiring never replaces."""
     return leaf.name, leaf.operation, leaf.title, leaf.why, leaf.formula
 
 
-LEAVES = {
-    identity(leaf): name
-    for name, leaf in vars(catalogue).items()
-    if isinstance(leaf, catalogue.Leaf)
-}
+LEAVES = {identity(leaf): name for name, leaf in all_leaves().items()}
 
 
 def wanted() -> set[Label]:

@@ -22,10 +22,10 @@ def test_a_copy_is_changed_and_the_package_is_not():
 def test_a_change_reaches_every_module_of_the_copy():
     change = ("ops.norm", "normal = x * inverse", "normal = 2.0 * x * inverse")
     with second_copy([change]) as copy:
-        block = copy.module("block")
-        assert block.norm_forward.__module__ == f"{copy.name}.ops.norm"
-        assert block.norm_forward is copy.module("ops.norm").norm_forward
-        assert block.norm_forward is not numtx.ops.norm.norm_forward
+        place = copy.module("place")
+        assert place.norm_forward.__module__ == f"{copy.name}.ops.norm"
+        assert place.norm_forward is copy.module("ops.norm").norm_forward
+        assert place.norm_forward is not numtx.ops.norm.norm_forward
 
 
 def test_modules_load_when_they_are_asked_for_and_are_gone_afterwards():

@@ -170,8 +170,8 @@ def test_what_a_matrix_says():
     assert matrix.shares()[0] == ("ids -> logits", 1, 3)
     assert matrix.shares()[-1] == ("+ trace and parameters", 2, 3)
     lines = matrix.text().splitlines()
-    assert "masks             third: SURVIVES" in lines
-    assert "masks             first: K1 S3" in lines
+    assert "masks                third: SURVIVES" in lines
+    assert "masks                first: K1 S3" in lines
     assert "S3: second" in lines and "survivors: third" in lines
     assert "laws that catch nothing: C1" in lines
     assert "not equivalent: fifth, caught by S3" in lines

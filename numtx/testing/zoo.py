@@ -68,6 +68,8 @@ TRIED: tuple[str, ...] = (
     "decoder, latents, rotary, smoothed",
     "encoder-decoder, grouped, no positions, segments",
     "decoder, deep",
+    "decoder, normed queries and keys",
+    "decoder, slopes, six heads",
 )
 
 

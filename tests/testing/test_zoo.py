@@ -55,6 +55,8 @@ PAIRS = {
     "V2": "keys tiled instead of repeated for grouped heads",
     "V3": "latents: heads absorbed in the wrong order",
     "V4": "window off by one, too narrow",
+    "V6": "the keys are not normed",
+    "P6": "all slopes for the heads beyond",
     "V5": "scale by the width of the model",
     "P1": "angles in float32",
     "P3": "sinusoidal positions not added",

@@ -27,6 +27,8 @@ from numtx.trace.trace import Trace, record
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 HEADING = Heading(Text("标题", "title"))
+PLACE = "decoder.0.self_attention"
+LONG = "decoder, long rows, far positions"
 
 # For each cell of an array, and of its gradient: the value and the written steps, of which each
 # stands once among `lines`, for the cells of a row have most of theirs in common.
@@ -64,11 +66,18 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
+def written(path: Path, trace: Trace, stages: list[str] | None = None) -> Path:
+    """The page of a trace: every array, and the tables of some stages or of all."""
+    path.write_text(trace_report(trace, HEADING, Style(full=True), stages), encoding="utf-8")
+    return path
+
+
 @pytest.fixture(scope="module")
 def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("report") / "weather.html"
-    path.write_text(trace_report(load_example("weather").trace(), HEADING), encoding="utf-8")
-    return path
+    """A page whose tables are few, as it is opened often."""
+    trace = load_example("weather").trace()
+    stages = [name for name in trace if name.startswith(PLACE) or name == "encoder.embedding"]
+    return written(tmp_path_factory.mktemp("report") / "weather.html", trace, stages)
 
 
 def variant(name: str) -> Trace:
@@ -106,9 +115,14 @@ TRACES: dict[str, Any] = {
     "generation without a cache": lambda: generation(False, "right"),
 }
 
-# By default a few of the models whose cells are soon asked for.
-CHEAP = [n for n, m in MODELS.items() if m.length < 10 and m.fields["vocabulary"] < 100]
-DEAR = [pytest.param(n, id=n, marks=pytest.mark.heavy) for n in MODELS if n not in CHEAP]
+# By default a few of those whose cells are soon asked for.
+EVERY = [name for name in (*MODELS, *TRACES) if name != "cat, cells pinned"]
+CHEAP = [
+    name
+    for name in EVERY
+    if name in TRACES or (MODELS[name].length < 10 and MODELS[name].fields["vocabulary"] < 100)
+]
+DEAR = [pytest.param(n, id=n, marks=pytest.mark.heavy) for n in EVERY if n not in CHEAP]
 
 NAMES: dict[str, Any] = {
     "exp": math.exp, "ln": math.log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos,
@@ -161,13 +175,11 @@ def silent(browser: Browser) -> None:
     assert requests[0].startswith("file:")
 
 
-@pytest.mark.parametrize("name", [*some(2, __name__, CHEAP, TRACES), *DEAR])
+@pytest.mark.parametrize("name", [*some(1, __name__, CHEAP, ["cat, cells pinned"]), *DEAR])
 def test_arithmetic_is_the_oracles(browser: Browser, name: str, tmp_path: Path) -> None:
     """Every cell of every stage and of every gradient, and the arithmetic written of it."""
     trace: Trace = TRACES[name]() if name in TRACES else variant(name)
-    path = tmp_path / "page.html"
-    path.write_text(trace_report(trace, HEADING, Style(full=True)), encoding="utf-8")
-    browser.open(path)
+    browser.open(written(tmp_path / "page.html", trace, list(trace)[-1:]))
     oracle, unit = trace.oracle(), 8.0 * np.finfo(np.float64).eps
     for source in {**dict.fromkeys(trace), **trace.gradients}:
         found = Found(browser, source)
@@ -185,8 +197,10 @@ def test_arithmetic_is_the_oracles(browser: Browser, name: str, tmp_path: Path) 
     silent(browser)
 
 
-def test_every_table_cell_knows_its_address(browser: Browser, weather: Path) -> None:
-    browser.open(weather)
+@pytest.mark.parametrize("name", ["weather", pytest.param(LONG, id=LONG, marks=pytest.mark.heavy)])
+def test_every_table_cell_knows_its_address(browser: Browser, name: str, tmp_path: Path) -> None:
+    trace: Trace = TRACES[name]() if name in TRACES else variant(name)
+    browser.open(written(tmp_path / "page.html", trace))
     wrong = browser.run("""(() => {
       let wrong = [];
       let right = 0;
@@ -228,7 +242,6 @@ def state(browser: Browser) -> dict[str, Any]:
     return found
 
 
-PLACE = "decoder.0.self_attention"
 LATER = "new Promise((done) => setTimeout(done, 30))"  # the page has heard of a new hash
 
 
@@ -365,14 +378,16 @@ def test_hostile_tokens_are_text(browser: Browser, tmp_path: Path) -> None:
     assert "2 \\u202ex" in heads and "\u202e" not in heads
 
 
+@pytest.mark.parametrize("address", [f"{PLACE}.queries[1,2,3,4]", f"grad/{PLACE}.norm[1,2,3]"])
 def test_arrays_that_are_not_in_the_page(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
+    """A value that is not there; and a gradient that comes from cells that are not there."""
     monkeypatch.setattr("numtx.trace.report.EMBEDDED", 100)
     trace = variant("decoder, rotary, grouped, gated")
     path = tmp_path / "page.html"
     path.write_text(trace_report(trace, HEADING), encoding="utf-8")
-    browser.open(path, f"#{PLACE}.queries[1,2,3,4]")
+    browser.open(path, f"#{address}")
     note = browser.run("document.getElementById('from').textContent")
     assert f"{PLACE}.queries is too large" in note
     silent(browser)

@@ -4,7 +4,6 @@
 // read, the cells of a row, or one cell.
 
 function operationsOf(data, array, place, { plan, starts }) {
-
   // ---- how a formula reads: `r` is a stage with an index (by row without the last axis)
 
   const shape = (r, k) => array(r.stage.inputs[k]).shape;

@@ -61,7 +61,7 @@ EVERY_CELL = """((name) => {
 def browser() -> Iterator[Browser]:
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-        Browser(Path(profile)) as found,
+        Browser(Path(profile), patience=600.0) as found,  # a long page takes its time
     ):
         yield found
 

@@ -386,7 +386,7 @@ def test_arrays_that_are_not_in_the_page(
     monkeypatch.setattr("numtx.trace.report.EMBEDDED", 100)
     trace = variant("decoder, rotary, grouped, gated")
     path = tmp_path / "page.html"
-    path.write_text(trace_report(trace, HEADING), encoding="utf-8")
+    path.write_text(trace_report(trace, HEADING, stages=["loss"]), encoding="utf-8")
     browser.open(path, f"#{address}")
     note = browser.run("document.getElementById('from').textContent")
     assert f"{PLACE}.queries is too large" in note

@@ -19,7 +19,7 @@ from .grid import clean
 from .report_grid import bilingual
 
 _ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("contraction.js", "number.js", "operations.js", "arithmetic.js", "report.js")
+_SCRIPTS = ("walks.js", "number.js", "operations.js", "arithmetic.js", "report.js")
 
 
 class Heading(NamedTuple):

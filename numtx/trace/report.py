@@ -101,10 +101,11 @@ def report_data(trace: Trace, style: Style) -> dict[str, Any]:
 
     def array(name: str, values: Array) -> dict[str, Any]:
         found: dict[str, Any] = {"shape": values.shape}
-        if style.full or values.size <= EMBEDDED:
+        whole = style.full or values.size <= EMBEDDED
+        if whole:
             found["values"] = strict(values.ravel().tolist())
-            if name in trace.gradients:
-                found["gradient"] = strict(trace.grad(name).ravel().tolist())
+        if name in trace.gradients:  # null: there is one, and it is not in the page
+            found["gradient"] = strict(trace.grad(name).ravel().tolist()) if whole else None
         if name in pinned:
             found["pinned"] = pinned[name]
         return found

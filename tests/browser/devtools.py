@@ -46,7 +46,7 @@ class Browser:
         from_browser, to_us = os.pipe()
         from_us, to_browser = os.pipe()
         self._in, self._out, self._patience = from_browser, to_browser, patience
-        self._buffer = b""
+        self._buffer = bytearray()
         self._last = 0
         self.events: list[dict[str, Any]] = []
         command = [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}"]
@@ -151,11 +151,13 @@ class Browser:
 
     def _message(self) -> dict[str, Any]:
         end = time.monotonic() + self._patience
-        while b"\0" not in self._buffer:
+        seen = 0
+        while (length := self._buffer.find(0, seen)) < 0:
+            seen = len(self._buffer)
             ready, _, _ = select.select([self._in], [], [], max(0.0, end - time.monotonic()))
             part = os.read(self._in, 1 << 20) if ready else b""
             assert part, "the browser does not answer"
             self._buffer += part
-        line, _, self._buffer = self._buffer.partition(b"\0")
-        message: dict[str, Any] = json.loads(line)
+        message: dict[str, Any] = json.loads(self._buffer[:length])
+        del self._buffer[: length + 1]
         return message

@@ -4,9 +4,12 @@
 
 class NotHere extends Error {}
 
+const HELD = 1 << 18; // numbers of rows that are kept for the gradients
+
 function calculator(data) {
   const arrays = new Map();
-  const readers = new Map();
+  const chains = new Map();
+  let held = 0;
 
   // An array with its strides; one that is too large for the page was left out.
   function array(name) {
@@ -31,7 +34,8 @@ function calculator(data) {
     });
   }
 
-  const { numberAt, rowOf } = operationsOf(data, array, place);
+  const walk = walks(data, array, indexOf);
+  const { numberAt, rowOf } = operationsOf(data, array, place, walk);
   const brackets = (show) => (x) => (x < 0 ? `(${show(x)})` : show(x));
 
   // A cell of a stage, from its inputs; a parameter or a pinned cell is what it is, reads nothing
@@ -47,25 +51,21 @@ function calculator(data) {
     return { value: number.value, reads: readsOf(number), steps: (show) => stepsOf(number, show) };
   }
 
-  // For each cell that a stage reads, the rows of the stage that read it, by their first cells.
-  function readersOf(name) {
-    if (!readers.has(name)) {
-      const found = new Map();
-      const done = new Set();
-      array(name).flat.forEach((_, offset) => {
-        if (done.has(offset)) return;
-        const numbers = rowOf(data.stages[name], indexOf(name, offset));
-        numbers.forEach((_, j) => done.add(offset + j));
-        for (const x of ordered(numbers)) {
-          if (!x.key) continue;
-          const key = x.key.join(" ");
-          if (!found.has(key)) found.set(key, new Set());
-          found.get(key).add(offset);
-        }
-      });
-      readers.set(name, found);
+  // A row of a stage, by its first cell, as the chain rule walks through it. The latest are kept,
+  // as cells beside one another are read by the same rows.
+  function chain(stage, start) {
+    const key = `${stage.name} ${start}`;
+    const found = chains.get(key) || chainOf(rowOf(stage, indexOf(stage.name, start)));
+    if (!chains.has(key)) {
+      chains.set(key, found);
+      held += found.links.length;
+      for (const [oldest, { links }] of chains) {
+        if (held <= HELD) break;
+        chains.delete(oldest);
+        held -= links.length;
+      }
     }
-    return readers.get(name);
+    return found;
   }
 
   // The gradient at a cell: over the cells that read it, their gradient times the derivative.
@@ -73,7 +73,7 @@ function calculator(data) {
     const cells = array(name);
     const offset = place(cells, index);
     const consumers = Object.values(data.stages).filter(
-      (stage) => stage.inputs.includes(name) && data.arrays[stage.name].gradient,
+      (stage) => stage.inputs.includes(name) && "gradient" in data.arrays[stage.name],
     );
     if (!consumers.length) { // where the backward pass starts
       const value = cells.gradient[offset];
@@ -83,8 +83,9 @@ function calculator(data) {
     const pairs = [];
     for (const stage of consumers) {
       const own = array(stage.name);
-      for (const start of readersOf(stage.name).get(`${name} ${offset}`) || []) {
-        slopesBy(rowOf(stage, indexOf(stage.name, start)), name, offset).forEach((slope, j) => {
+      const inputs = [...stage.inputs.keys()].filter((k) => stage.inputs[k] === name);
+      for (const start of new Set(inputs.flatMap((k) => walk.readers(stage, k, offset)))) {
+        slopesBy(chain(stage, start), name, offset).forEach((slope, j) => {
           if (slope === 0 || own.pinned.has(start + j)) return;
           reads.push([stage.name, start + j, slope]);
           pairs.push([own.gradient[start + j], slope]);

@@ -161,15 +161,36 @@ function readsOf(number) {
   return [...found.values()];
 }
 
-// d(each of the numbers) / d(one cell): the chain rule forwards.
-function slopesBy(numbers, source, offset) {
-  const slopes = new Map();
-  for (const x of ordered(numbers)) {
-    const own = x.key && x.key[0] === source && x.key[1] === offset ? 1 : 0;
-    const step = (sum, [parent, slope]) => (slopes.get(parent) ? sum + slopes.get(parent) * slope : sum);
-    slopes.set(x, x.parents.reduce(step, own));
-  }
-  return numbers.map((x) => slopes.get(x));
+// What a row of numbers was made of, for the chain rule from any of its cells: for each number, what
+// was read first standing first, the places of its parents with their slopes; the places of the
+// row; and where each cell was read.
+function chainOf(numbers) {
+  const order = ordered(numbers);
+  const places = new Map(order.map((x, i) => [x, i]));
+  const cells = new Map();
+  order.forEach(({ key }, i) => {
+    if (!key) return;
+    const name = key.join(" ");
+    if (!cells.has(name)) cells.set(name, new Set());
+    cells.get(name).add(i);
+  });
+  const links = order.map((x) =>
+    x.parents.filter(([, slope]) => slope !== 0).map(([parent, slope]) => [places.get(parent), slope]),
+  );
+  return { links, cells, ends: numbers.map((x) => places.get(x)) };
+}
+
+// d(each number of a row) / d(one cell): the chain rule forwards.
+function slopesBy({ links, cells, ends }, source, offset) {
+  const own = cells.get(`${source} ${offset}`);
+  if (!own) return [];
+  const slopes = new Float64Array(links.length);
+  links.forEach((parents, i) => {
+    let slope = own.has(i) ? 1 : 0;
+    for (const [parent, step] of parents) if (slopes[parent]) slope += slopes[parent] * step;
+    slopes[i] = slope;
+  });
+  return ends.map((i) => slopes[i]);
 }
 
 // The steps to a number: [name, expression, value]; the last, without a name, is the number.

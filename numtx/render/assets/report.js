@@ -227,6 +227,7 @@
     if (!found) return;
     point(...found);
     if (focus) {
+      if (!td.hasAttribute("tabindex")) td.tabIndex = -1; // not before: a page has many cells
       td.focus({ preventScroll: true });
       td.scrollIntoView({ block: "nearest", inline: "nearest" });
     }
@@ -298,7 +299,6 @@
     return undefined;
   });
   for (const table of tables.values()) {
-    for (const td of table.querySelectorAll("tbody td:not(.note)")) td.tabIndex = -1;
     const first = table.querySelector("tbody td");
     if (first) first.tabIndex = 0;
   }

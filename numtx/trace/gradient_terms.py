@@ -12,14 +12,16 @@ import math
 
 import numpy as np
 
-from ..oracle.gradients import consumers, cost
+from ..oracle.gradients import consumers, cost, gather
 from ..oracle.oracle import Oracle
+from ..shapes import Array
 from .trace import Trace
 from .weigh import root_mean_square
 
 CELLS = 50  # of one gradient, weighed at most
 READS = 1_000  # cells read for that, about
 AMPLE = 8.0
+ROUNDINGS = 16.0  # of a term on its way through one formula, about
 
 
 class GradientTerms:
@@ -70,11 +72,22 @@ class GradientTerms:
         cells = math.prod(shape)
         readers = [s for s in self.trace.graph.consumers.get(name, ()) if self.oracle.has(s)]
         count = max(1, READS // max(1, cost(self.oracle, name, readers)))
+        offsets = np.linspace(0, cells - 1, min(cells, count, CELLS), dtype=int)
         squares = []
-        for offset in np.linspace(0, cells - 1, min(cells, count, CELLS), dtype=int).tolist():
+        for offset in offsets.tolist():
             squares += [self._squares(name, tuple(map(int, np.unravel_index(offset, shape))))]
         size = math.sqrt(sum(squares) / len(squares))
-        return max(size, root_mean_square(self.gradients[name].reshape(-1)))
+        # What cancels within one formula (a softmax over one key) shows in its roundings alone.
+        recorded = [stage for stage in readers if stage.name in self.gradients]
+        roundings = gather(self.oracle, name, offsets, self._flow, recorded).bound
+        own = root_mean_square(roundings) / ROUNDINGS
+        return max(size, own, root_mean_square(self.gradients[name].reshape(-1)))
+
+    def _flow(self, stage: str) -> Array:
+        """The gradient of a stage, flat, 0 where it is pinned."""
+        flat: Array = self.gradients[stage].reshape(-1)
+        pins = self.trace.pins.get(stage)
+        return flat if pins is None else np.where(pins.reshape(-1), 0.0, flat)
 
     def _squares(self, name: str, cell: tuple[int, ...]) -> float:
         """The sum of the squares of the terms at one cell."""

@@ -115,6 +115,11 @@ def tolerance_of(subject: Subject, like: Array) -> float:
     return 1e-10 if eps < 1e-12 else 1e-4 if eps < 1e-5 else 3e-2
 
 
+def rounding(like: Array, count: float, size: float = 1.0) -> float:
+    """So many roundings of a number of this size, in the type of an array."""
+    return count * float(np.finfo(like.dtype).eps) * max(1.0, size)
+
+
 def expect(
     subject: Subject,
     what: str,

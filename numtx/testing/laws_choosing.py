@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..shapes import Array
-from .laws import Draw, LawBroken, draw_ids, expect, expect_true, law, seeds
+from .laws import Draw, LawBroken, draw_ids, expect, expect_true, law, seeds, tolerance_of
 from .numtx_subject import NumtxSubject
 from .subjects import NUMTX, STEP
 
@@ -143,7 +143,7 @@ def beams(subject: NumtxSubject, draw: Draw) -> bool:
         for found in (few.hypotheses[row], many.hypotheses[row]):
             _check_texts(subject, ids[row], found, power, example)
         best, got = max(_scores(subject, ids[row], eos, power)), many.hypotheses[row][0].score
-        if abs(best - got) > 1e-9:
+        if not abs(best - got) <= _limit(subject, best):
             raise LawBroken(f"row {row}: not the best", example, None, best, got)
     return True
 
@@ -156,13 +156,20 @@ def _check_texts(
     expect_true(scores == sorted(scores, reverse=True), "not sorted", example, scores)
     for one in found[:3]:
         score = _score(subject, prompt, one.tokens, power)
-        if abs(score - one.score) > 1e-9:
+        if not abs(score - one.score) <= _limit(subject, score):
             raise LawBroken(f"the score of {one.tokens}", example, None, score, one.score)
+
+
+def _limit(subject: NumtxSubject, score: float) -> float:
+    """How far two ways to a score may lie apart: a sum of some logarithms, each of a whole run."""
+    return (
+        10.0 * tolerance_of(subject, next(iter(subject.parameters.values()))) * max(1.0, abs(score))
+    )
 
 
 def _score(subject: NumtxSubject, prompt: Array, text: tuple[int, ...], power: float) -> float:
     whole = np.concatenate([prompt, text])[None]
-    logits = subject.logits(whole)[0, len(prompt) - 1 : -1]
+    logits = subject.logits(whole)[0, len(prompt) - 1 : -1].astype(np.float64)
     logs = logits - logits.max(-1, keepdims=True)
     logs -= np.log(np.exp(logs).sum(-1, keepdims=True))
     total = math.fsum(logs[t, token] for t, token in enumerate(text))
@@ -173,7 +180,7 @@ def _scores(subject: NumtxSubject, prompt: Array, eos: int, power: float) -> lis
     """Of every text of at most two tokens that ends, or uses up the length."""
     words = range(subject.vocabulary_size)
     texts = [(a, b) for a, b in itertools.product(words, words) if a != eos]
-    logits = subject.logits(np.array([[*prompt, *text] for text in texts]))
+    logits = subject.logits(np.array([[*prompt, *text] for text in texts])).astype(np.float64)
     logs = logits - logits.max(-1, keepdims=True)
     logs -= np.log(np.exp(logs).sum(-1, keepdims=True))
     n = len(prompt)

@@ -9,7 +9,17 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..shapes import Array
-from .laws import Draw, LawBroken, draw_ids, expect, expect_true, law, seeds
+from .laws import (
+    Draw,
+    LawBroken,
+    draw_ids,
+    expect,
+    expect_true,
+    law,
+    rounding,
+    seeds,
+    tolerance_of,
+)  # fmt: skip
 from .numtx_subject import NumtxSubject
 from .strategies import attention_masks, padding_masks
 from .subjects import NUMTX
@@ -113,8 +123,9 @@ def context(subject: NumtxSubject, draw: Draw) -> bool:
     for place in attentions(trace):
         values = trace[f"{place}.values"].repeat(group, 1)[:, :, None]
         seen, found = trace[f"{place}.mask"][..., None], trace[f"{place}.context"]
-        least = np.where(seen, values, np.inf).min(-2) - 1e-12
-        largest = np.where(seen, values, -np.inf).max(-2) + 1e-12
+        room = rounding(found, 16.0 * values.shape[-2], float(np.abs(values).max()))
+        least = np.where(seen, values, np.inf).min(-2) - room
+        largest = np.where(seen, values, -np.inf).max(-2) + room
         inside = (found >= least) & (found <= largest) | ~seen.any(-2)
         where = {**example, "stage": f"{place}.context"}
         expect_true(inside.all(), "context lies outside the attended values", where)
@@ -255,20 +266,23 @@ def unrecorded(subject: NumtxSubject, draw: Draw) -> bool:
 def slopes(subject: NumtxSubject, draw: Draw) -> bool:
     batch, example, _, _ = labelled(subject, draw)
     own = subject.parameters
-    forward = subject.module("model").forward
     factor = 0.7
     gradients = subject.record(batch, cotangent=factor).gradients
+    # A difference over a step of H needs float64, whatever the type of the gradients.
+    model, own = subject.module("model"), {n: a.astype(np.float64) for n, a in own.items()}
+    fine = subject.with_(own, dtype="float64").config
+    limit = max(1e-7, tolerance_of(subject, next(iter(subject.parameters.values()))))
     generator = np.random.default_rng(draw(seeds))
     for name, tensor in own.items():
         along = generator.standard_normal(tensor.shape)
         along /= math.sqrt(float((along * along).sum()))  # a step of length H, whatever the size
         ends = [
-            float(forward(subject.config, {**own, name: tensor + side * H * along}, batch)[0].loss)
+            float(model.forward(fine, {**own, name: tensor + side * H * along}, batch)[0].loss)
             for side in (1.0, -1.0)
         ]
         slope = factor * (ends[0] - ends[1]) / (2.0 * H)
         got = float((gradients[f"parameters/{name}"] * along).sum())
-        if not abs(slope - got) <= 1e-7 * max(1.0, abs(slope)):
+        if not abs(slope - got) <= limit * max(1.0, abs(slope)):
             raise LawBroken(f"gradient of {name}", example, None, slope, got)
     return True
 

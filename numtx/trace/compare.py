@@ -26,11 +26,10 @@ from .files import open_trace
 from .fit import Fitted, fit
 from .gradient_terms import GradientTerms
 from .trace import Trace
-from .weigh import Bounds, root_mean_square, weigh
+from .weigh import Bounds, weigh
 
 # Relative to the sum of absolute terms of a cell (or to its array's root mean square, where
-# that is more), for two whole runs in the coarser of their two types. For a gradient that has
-# lost half of these digits and more, since its terms cancel, relative to its terms.
+# that is more), for two whole runs in the coarser of their two types.
 TOLERANCES = {"float64": 1e-10, "float32": 2e-5, "float16": 2e-2}
 ORACLE_CELLS = 200_000  # cells read to weigh a stage by the oracle; beyond, by its numbers
 
@@ -179,7 +178,7 @@ class _Comparing:
         if first.trace is not None:
             eps = float(np.finfo(first.trace.config.dtype).eps)
             self.oracle = Oracle(first.trace.graph, first.arrays, eps)
-        self.terms: dict[float, GradientTerms] = {}
+        self.terms: GradientTerms | None = None
 
     def backwards(self) -> list[str]:
         """The gradients in computing order: that of a stage, then those of the parameters that
@@ -270,7 +269,7 @@ class _Comparing:
             note = _transposed(expected, fitted.array) or note
         self.fitted[name] = None
         expected, tolerance = fitted.expected, self.tolerance_of(expected, got)
-        found = weigh(expected, fitted.array, tolerance, self.bounds(name, expected, tolerance))
+        found = weigh(expected, fitted.array, tolerance, self.bounds(name, expected))
         worst = []
         for offset in found.worst:
             cell = tuple(int(i) for i in np.unravel_index(offset, expected.shape))
@@ -286,20 +285,11 @@ class _Comparing:
         kinds = [str(x.dtype) for x in (expected, got) if x.dtype.kind == "f"]
         return max((TOLERANCES.get(kind, 1e-10) for kind in kinds), default=0.0)
 
-    def bounds(self, name: str, expected: Array, tolerance: float) -> Bounds:
+    def bounds(self, name: str, expected: Array) -> Bounds:
         """What a stage's cells are weighed by besides their numbers: the oracle's bounds, where
-        that is not much work; for a gradient whose terms cancel, the size of these."""
+        that is not much work; for a gradient, the size of its terms."""
         if name.startswith("grad/"):
-            terms: list[float] = []
-
-            def of_terms(places: Array) -> float:
-                if not terms:
-                    found = self.terms_of(name.removeprefix("grad/"), tolerance)
-                    typical = root_mean_square(expected.reshape(-1))
-                    terms.append(found if typical <= math.sqrt(tolerance) * found else 0.0)
-                return terms[0]
-
-            return of_terms
+            return lambda places: self.terms_of(name.removeprefix("grad/"))
 
         def of_oracle(places: Array) -> Array | float:
             trace, oracle = self.first.trace, self.oracle
@@ -314,14 +304,13 @@ class _Comparing:
 
         return of_oracle
 
-    def terms_of(self, name: str, tolerance: float) -> float:
+    def terms_of(self, name: str) -> float:
         """The size of the terms of a gradient of the trace."""
-        trace = self.first.trace
-        if trace is None or self.oracle is None:
+        if self.first.trace is None or self.oracle is None:
             return 0.0
-        if tolerance not in self.terms:
-            self.terms[tolerance] = GradientTerms(trace, self.oracle, tolerance)
-        return self.terms[tolerance].of(name)
+        if self.terms is None:
+            self.terms = GradientTerms(self.first.trace, self.oracle)
+        return self.terms.room(name)
 
 
 class _Own(Mapping[str, Array]):

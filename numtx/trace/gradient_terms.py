@@ -1,8 +1,9 @@
-"""How large the terms are that a gradient is summed of.
+"""How large the terms are that a gradient is summed of, and those that they are made of.
 
-A gradient may be 0 by theory and be nothing but rounding: that of a key bias, as a softmax does
-not see a constant, or that of scores whose values are all alike. What two right programs leave
-there has nothing in common, and is small only beside the terms that cancelled.
+Where terms cancel, digits are lost, and no sum after that brings them back: what two right programs
+leave may have nothing in common, and is small only beside the terms that cancelled. So it is with
+the gradient of a key bias, 0 by theory as a softmax does not see a constant, with that of scores
+whose values are all alike, and with all that is computed from either.
 """
 
 from __future__ import annotations
@@ -11,58 +12,82 @@ import math
 
 import numpy as np
 
-from ..oracle.gradients import consumers, cost
+from ..oracle.gradients import consumers, cost, gather
 from ..oracle.oracle import Oracle
+from ..shapes import Array
 from .trace import Trace
+from .weigh import root_mean_square
 
 CELLS = 50  # of one gradient, weighed at most
 READS = 1_000  # cells read for that, about
+AMPLE = 8.0
+ROUNDINGS = 16.0  # of a term on its way through one formula, about
 
 
 class GradientTerms:
     """The size of the terms of a trace's gradients, one number for each array.
 
-    A term is |dy| * |dy/dx| for a cell y that reads x; the terms of a sum count as the root of
-    their sum of squares. Where they are independent that is about the size of the sum itself;
-    where they cancel, it is the size of what cancelled. Where dy is itself nothing but rounding,
-    the size of its own terms stands for it.
-
-    tolerance  relative: a gradient below this times its terms is nothing but rounding
+    A term is dy * dy/dx for a cell y that reads x, and as large as y's own terms, where they are
+    larger than dy: a gradient that has lost digits passes on how many. The terms of a sum count as
+    the root of their sum of squares: where they are independent that is about the size of the sum
+    itself; where they cancel, it is the size of what cancelled.
     """
 
-    def __init__(self, trace: Trace, oracle: Oracle, tolerance: float) -> None:
+    def __init__(self, trace: Trace, oracle: Oracle) -> None:
         self.trace, self.oracle = trace, oracle
         self.gradients = {
             name: array
             for name, array in trace.gradients.items()
             if oracle.cells(name).shape == array.shape
         }
-        self._rounding: dict[str, float] = {}  # stages whose gradient is that -> its terms
-        largest = {
-            stage.name: float(np.abs(self.gradients[stage.name]).max(initial=0.0))
-            for stage in trace.graph
-            if stage.name in self.gradients
-        }
-        small = tolerance * max(largest.values(), default=0.0)
-        for name in reversed(largest):  # backwards: what reads a stage is known before it
-            if largest[name] <= small:
-                terms = self.of(name)
-                if largest[name] <= tolerance * terms:
-                    self._rounding[name] = terms
+        self._sizes = trace.term_sizes
+        for stage in reversed(list(trace.graph)):  # backwards: each needs those of its readers
+            if stage.name in self.gradients:
+                self.of(stage.name)
+
+    def room(self, name: str) -> float:
+        """The size that a difference of a gradient is relative to.
+
+        A tolerance for whole runs leaves room for what a chain of stages amplifies, an eighth of
+        which is ample for the rounding of terms. Between a gradient that keeps all digits and
+        one that is nothing but rounding both happen, and the mean of the two sizes counts.
+        """
+        terms = self.of(name)
+        if not terms:
+            return 0.0
+        typical = root_mean_square(self.gradients[name].reshape(-1))
+        return max(math.sqrt(typical * terms), terms / AMPLE)
 
     def of(self, name: str) -> float:
         """The root mean square, over some cells of a stage or of `parameters/NAME`, of the size
         of their gradient's terms; 0 where no gradient is on record that they are made of."""
         if name not in self.gradients or not self.gradients[name].size:
             return 0.0
+        if name not in self._sizes:
+            self._sizes[name] = self._weighed(name)
+        return self._sizes[name]
+
+    def _weighed(self, name: str) -> float:
         shape = self.gradients[name].shape
         cells = math.prod(shape)
         readers = [s for s in self.trace.graph.consumers.get(name, ()) if self.oracle.has(s)]
         count = max(1, READS // max(1, cost(self.oracle, name, readers)))
+        offsets = np.linspace(0, cells - 1, min(cells, count, CELLS), dtype=int)
         squares = []
-        for offset in np.linspace(0, cells - 1, min(cells, count, CELLS), dtype=int).tolist():
+        for offset in offsets.tolist():
             squares += [self._squares(name, tuple(map(int, np.unravel_index(offset, shape))))]
-        return math.sqrt(sum(squares) / len(squares))
+        size = math.sqrt(sum(squares) / len(squares))
+        # What cancels within one formula (a softmax over one key) shows in its roundings alone.
+        recorded = [stage for stage in readers if stage.name in self.gradients]
+        roundings = gather(self.oracle, name, offsets, self._flow, recorded).bound
+        own = root_mean_square(roundings) / ROUNDINGS
+        return max(size, own, root_mean_square(self.gradients[name].reshape(-1)))
+
+    def _flow(self, stage: str) -> Array:
+        """The gradient of a stage, flat, 0 where it is pinned."""
+        flat: Array = self.gradients[stage].reshape(-1)
+        pins = self.trace.pins.get(stage)
+        return flat if pins is None else np.where(pins.reshape(-1), 0.0, flat)
 
     def _squares(self, name: str, cell: tuple[int, ...]) -> float:
         """The sum of the squares of the terms at one cell."""
@@ -70,7 +95,7 @@ class GradientTerms:
         for reader in consumers(self.oracle, name, cell):
             stage, pins = reader.stage.name, self.trace.pins.get(reader.stage.name)
             if stage in self.gradients and (pins is None or not pins[reader.cell]):
-                flow = self._rounding.get(stage, self.gradients[stage][reader.cell].item())
-                term = flow * reader.partial
+                flow = abs(self.gradients[stage][reader.cell].item())
+                term = max(flow, self._sizes[stage]) * reader.partial
                 total += term * term if math.isfinite(term) else 0.0
         return total

@@ -96,6 +96,12 @@ class Trace:
         named = {f"parameters/{name}": array for name, array in self.parameters.items()}
         return {**self.values, **self.inputs, **named}
 
+    @cached_property
+    def term_sizes(self) -> dict[str, float]:
+        """How large the terms of its gradients are, as far as that was weighed
+        (`gradient_terms`)."""
+        return {}
+
     def __repr__(self) -> str:
         rows = len(next(iter(self.tokens.values()), ()))
         return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from samples import MODELS as LIST
@@ -34,12 +36,7 @@ def rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
 
 
-# Where a comparison does not yet know what is 0 by theory, or how far float32 is off.
-OPEN = {
-    "encoder, grouped, a window of itself", "decoder, deep",
-    "encoder-decoder, latents, learned positions", "decoder, multi-query, learned positions",
-}  # fmt: skip
-KNOWN = [name for name in LIST if name not in OPEN]
+KNOWN = list(LIST)
 MODELS = some(7, __name__, KNOWN)
 TRACES = {model: traced(model) for model in KNOWN}
 
@@ -61,19 +58,30 @@ def test_there_are_gradients_that_are_zero():
     assert len(ZEROS) > 5 and all(rms(TRACES[m].grad(n)) < 1e-15 for m, n in ZEROS)
 
 
+@cache
+def in_float32(model: str) -> Trace:
+    return traced(model, "float32")
+
+
+def keeps_digits(model: str, name: str, dtype: str) -> bool:
+    """Whether a thousandth of a gradient can be told from rounding: not where so much cancels on
+    the way there that two right runs in float32 are a millionth apart and more."""
+    right = TRACES[model].grad(name)
+    apart = rms(in_float32(model).grad(name) - right) if dtype == "float32" else 1e-16
+    return apart < 1e-6 * rms(right)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("model", MODELS)
 def test_every_gradient_that_is_off_by_a_thousandth_is_found(model, dtype):
     trace = TRACES[model]
     right = {n: a.astype(dtype) for n, a in with_gradients(trace).items() if n.startswith("grad/")}
     assert against(trace, right).equal
-    for name, gradient in right.items():
-        if rms(gradient) < 1e-12:
-            assert (model, name.removeprefix("grad/")) in ZEROS
-            continue
-        for wrong in (gradient * 1.001, gradient + 1e-3 * rms(gradient)):
-            found = against(trace, {name: wrong.astype(dtype)})
-            assert found.first is not None and found.first.name == name
+    lost = [n for n in right if not keeps_digits(model, n.removeprefix("grad/"), dtype)]
+    assert dtype == "float32" or all(rms(right[name]) < 1e-9 for name in lost)
+    for wrong in (lambda g: g * 1.001, lambda g: g + 1e-3 * rms(g)):
+        found = against(trace, {n: wrong(g).astype(dtype) for n, g in right.items()})
+        assert [d.name for d in found.gradients if d.equal and d.name not in lost] == []
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -92,10 +100,17 @@ def test_a_gradient_that_is_zero_by_theory(model, name):
     other_order = np.asarray(keys[::-1, :, ::-1].sum((0, 2))).reshape(-1)
     for right in (0.0 * noise, 1e-17 * noise, other_order):
         assert against(trace, {place: right}).equal
+    own = name.removeprefix("parameters/").replace("b_k", "keys")
+    if not keeps_digits(model, own, "float64"):  # a query sees one key, or as good as one
+        weights = trace.grad(own.replace("keys", "weights"))
+        assert not against(trace, {place: 1e-3 * rms(weights) * noise}).equal
+        return
     # A shift along which nothing cancels, of a thousandth of what is summed; one row forgotten.
-    for wrong in (1e-3 * rms(keys) * noise, keys[:1].sum((0, 2)).reshape(-1) + keys[0, 0, 0, 0]):
+    row = keys[:1].sum((0, 2)).reshape(-1) + keys[0].max()  # (the first key may have none at all)
+    for wrong in (1e-3 * rms(keys) * noise, row):
         assert not against(trace, {place: wrong}).equal
-    assert not against(trace, {place: (1e-3 * rms(keys) * noise).astype(np.float32)}).equal
+    if keeps_digits(model, own, "float32"):
+        assert not against(trace, {place: (1e-3 * rms(keys) * noise).astype(np.float32)}).equal
 
 
 def test_what_is_summed_of_nothing_but_rounding():

@@ -64,7 +64,7 @@ def test_all_stages_with_a_gradient_are_checked():
 
 
 MOST = pytest.mark.parametrize(
-    "most", [8, pytest.param(None, marks=pytest.mark.heavy, id="every cell")]
+    "most", [4, pytest.param(None, marks=pytest.mark.heavy, id="every cell")]
 )
 
 

@@ -55,9 +55,11 @@ def backward(seeds: Sequence[tuple[Number, Value]]) -> list[Share]:
             off = off + added([abs(part) for part in parts]) * several
         gradients[id(number)], bounds[id(number)] = gradient, off
         for parent, slope, loose in number.parents:
-            if isinstance(slope, float) and slope == 0.0:
-                continue
-            step, bound = times(gradient, slope), times(off, abs(slope))
+            step, bound = gradient, off
+            if not (isinstance(slope, float) and slope == 1.0):  # most are 1: of sums, of names
+                if isinstance(slope, float) and slope == 0.0:
+                    continue
+                step, bound = times(gradient, slope), times(off, abs(slope))
             if loose is not EXACT:
                 bound = bound + times(abs(gradient), loose) + abs(step)
             steps.setdefault(id(parent), []).append(step)

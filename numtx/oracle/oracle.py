@@ -49,7 +49,8 @@ class Columns(NamedTuple):
 
     def backward(self, gradients: Array) -> list[Share]:
         """What the cells that were read take of the gradients [rows, cells of a row]."""
-        return backward(list(zip(self.numbers, gradients.T, strict=True)))
+        seeds = gradients[0].tolist() if self.rows.size == 1 else gradients.T  # as are the numbers
+        return backward(list(zip(self.numbers, seeds, strict=True)))
 
     def _stacked(self, found: Sequence[Any]) -> Array:
         if not any(isinstance(x, np.ndarray) for x in found) and self.rows.size == 1:

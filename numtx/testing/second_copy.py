@@ -16,8 +16,9 @@ import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import NamedTuple
 
 from ..errors import SubstitutionError
@@ -141,4 +142,10 @@ class _Loader(importlib.abc.Loader):
         self.file = file
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self.source, self.file, "exec"), module.__dict__)
+        exec(_compiled(self.source, self.file), module.__dict__)
+
+
+@cache
+def _compiled(source: str, file: str) -> CodeType:
+    """The code of a source: that of most modules is the same in every copy."""
+    return compile(source, file, "exec")

@@ -234,18 +234,17 @@ def attempt(
             found.append(failed)
             raise failed from error
 
-    @hypothesis.seed(seed)
-    @settings(
+    # Short, for Hypothesis reads its source before each run.
+    def run(data: st.DataObject) -> None:
+        example(data.draw)
+
+    asked = settings(
         max_examples=max(2, examples // law.cost), deadline=None, database=None, print_blob=False,
         phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
         suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
     )  # fmt: skip
-    @hypothesis.given(st.data())
-    def run(data: st.DataObject) -> None:
-        example(data.draw)
-
     try:
-        run()
+        hypothesis.seed(seed)(asked(hypothesis.given(st.data())(run)))()
     except Exception:
         if not found:
             raise

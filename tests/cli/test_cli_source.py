@@ -272,8 +272,9 @@ def test_standard_input_that_is_no_text_is_one_line(
 
 @pytest.mark.parametrize("command", ["trace", "cell", "gradcheck", "train", "generate"])
 def test_every_command_takes_the_same_examples_and_sentences(
-    capsys: pytest.CaptureFixture[str], command: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
+    monkeypatch.setattr("numtx.training.recipe.default_steps", lambda config: 3)
     rest = {
         "trace": ["--quiet"], "cell": ["logits[0,0]"], "gradcheck": ["--stage", "logits"],
         "train": ["--steps", "1"], "generate": ["--max-new-tokens", "0"],

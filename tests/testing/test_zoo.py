@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 
 import pytest
+from samples import DRAW
 
 from numtx.testing.models import MODELS
 from numtx.testing.second_copy import _read
@@ -148,7 +150,9 @@ def test_a_planted_bug_is_caught_by_its_law(name):
 
 
 def test_the_copy_without_a_bug_breaks_no_law():
-    assert kills_of(None, law_names(), examples=1) == {}
+    """Of a drawn part of the laws; the heavy test below asks all of them."""
+    laws = random.Random(f"{DRAW} {__name__}").sample(law_names(), len(LAWS) // 3)
+    assert kills_of(None, laws, examples=1) == {}
 
 
 def bug(name, equivalent=""):

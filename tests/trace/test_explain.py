@@ -62,9 +62,11 @@ def assert_evaluates(trace: Trace, name: str, cell: tuple[int, ...]) -> int:
         return 0
     magnitude = 0.0
     if name in trace.graph and trace.graph[name].operation != "given":
-        magnitude = oracle.cell(name, cell).magnitude
+        recomputed = oracle.cell(name, cell)
+        magnitude = recomputed.magnitude
     tolerance = 8 * oracle.eps * magnitude + 1e-300
-    for step, values in zip(explanation.steps, as_printed(explanation), strict=True):
+    printed = as_printed(explanation)
+    for step, values in zip(explanation.steps, printed, strict=True):
         for value in values:
             assert float(value) == pytest.approx(float(step.value), rel=1e-12, abs=1e-14), (
                 name,
@@ -73,8 +75,8 @@ def assert_evaluates(trace: Trace, name: str, cell: tuple[int, ...]) -> int:
             )
     expected = recorded
     if explanation.pinned:
-        expected = oracle.cell(name, cell).value
-    for value in (*as_printed(explanation)[-1], *evaluate(explanation.steps)[-1]):
+        expected = recomputed.value
+    for value in (*printed[-1], *evaluate(explanation.steps)[-1]):
         if math.isinf(expected):
             assert value == expected
         else:
@@ -87,7 +89,7 @@ def with_oracle(trace: Trace) -> Trace:
     return trace
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES))
+@pytest.mark.parametrize("name", some(4, __name__, sorted(EXAMPLES)))
 def test_every_stage_of_every_example(name):
     trace = with_oracle(load_example(name).trace())
     most = 2 if name == "memory" else 9
@@ -99,7 +101,7 @@ def test_every_stage_of_every_example(name):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", some(7, __name__))
+@pytest.mark.parametrize("name", some(3, __name__))
 def test_every_stage_of_every_variant(name, dtype):
     trace = with_oracle(run(name, dtype))
     for number, stage in enumerate(trace):
@@ -116,7 +118,7 @@ def assert_gradient(trace: Trace, name: str, cell: tuple[int, ...]) -> None:
             assert value == pytest.approx(recorded, rel=1e-9, abs=1e-12), (name, cell)
 
 
-@pytest.mark.parametrize("name", some(7, __name__, always=["weather"]))
+@pytest.mark.parametrize("name", some(4, __name__, always=["weather"]))
 def test_every_gradient_is_the_sum_over_its_consumers(name):
     trace = load_example("weather").trace() if name == "weather" else run(name)
     for number, source in enumerate(trace.gradients):

@@ -14,7 +14,7 @@ from numtx.testing.strategies import parameters_of
 from numtx.trace.trace import Trace, record
 from numtx.trace.verify import verify
 
-MODELS = some(7, __name__, always=["weather"])
+MODELS = some(5, __name__, always=["weather"])
 
 
 def run(name: str, dtype: str = "float64", padding: str = "left", **options: object) -> Trace:
@@ -91,10 +91,7 @@ WEATHER_TRACE = run("weather")
 FLOATS = [n for n in WEATHER_TRACE if WEATHER_TRACE[n].dtype.kind != "i"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n if k % 4 == 0 else pytest.param(n, marks=pytest.mark.heavy) for k, n in enumerate(FLOATS)],
-)
+@pytest.mark.parametrize("name", some(12, __name__, FLOATS))
 def test_a_changed_cell_is_found_and_named(name):
     if name.endswith(("coder.mask",)):
         return  # given from outside: nothing to recompute

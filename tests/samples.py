@@ -59,6 +59,11 @@ def among(holds: Callable[[Config], Any]) -> list[str]:
     return found
 
 
+def one(holds: Callable[[Config], Any]) -> str:
+    """The first of them."""
+    return among(holds)[0]
+
+
 # The models that can go on from a cache.
 GENERATING = among(lambda config: "decoder" in config.sides and config.causal)
 

@@ -66,6 +66,22 @@ def all_leaves() -> dict[str, Leaf]:
     return found
 
 
+def among(holds: Callable[[Config], Any]) -> list[str]:
+    """Names of the models of the list of whose configuration something holds."""
+    found = [name for name in MODELS if holds(config_of(name))]
+    assert found, "no model of the list has it"
+    return found
+
+
+def one(holds: Callable[[Config], Any]) -> str:
+    """The first of them."""
+    return among(holds)[0]
+
+
+# The models that can go on from a cache.
+GENERATING = among(lambda config: "decoder" in config.sides and config.causal)
+
+
 def random_parameters(config: Any, seed: int = 0) -> dict[str, Any]:
     """Unit-gain matrices, and biases and gains that are not what they start as."""
     generator = np.random.default_rng(seed)
@@ -102,10 +118,15 @@ def weather_batch() -> dict[str, Any]:
     }
 
 
-def ragged_batch(config: Any, seed: int = 0, padding: str = "left") -> dict[str, Any]:
-    """The fields of a batch of two rows, one of them padded, with repeated ids and an ignored
-    label; five tokens for a single stack, five and three where there are two. A model of the list
-    that says so has longer rows, and its positions begin further out."""
+def ragged_batch(
+    config: Any, seed: int = 0, padding: str | None = "left", rows: int = 2
+) -> dict[str, Any]:
+    """The fields of a batch of two rows or more, the second of them padded, with repeated ids and
+    an ignored label; five tokens for a single stack, five and three where there are two. A model
+    of the list that says so has longer rows, and its positions begin further out.
+
+    padding  left, right, or None: no row is padded
+    """
     generator = np.random.default_rng(seed)
     longest, first = ROWS.get(_but_dtype(config), (5, 0))
     fields: dict[str, Any] = {}
@@ -113,17 +134,18 @@ def ragged_batch(config: Any, seed: int = 0, padding: str = "left") -> dict[str,
         last = side == config.sides[-1]
         length = longest - 2 if last and len(config.sides) == 2 else longest
         prefix = "decoder_" if side == "decoder" and len(config.sides) == 2 else ""
-        ids = generator.integers(0, config.vocabulary_of(side), (2, length))
+        shape = rows, length
+        ids = generator.integers(0, config.vocabulary_of(side), shape)
         ids[0, 1] = ids[0, 0]
-        mask = np.ones((2, length), bool)
-        mask[1, 0 if padding == "left" else length - 1] = False
+        mask = np.ones(shape, bool)
+        mask[1, 0 if padding == "left" else length - 1] = padding is None
         fields[f"{prefix}ids"], fields[f"{prefix}mask"] = ids, mask
         if first:
             fields[f"{prefix}positions"] = count_positions(mask) + first
         if config.segments:
-            fields[f"{prefix}segments"] = generator.integers(0, config.segments, (2, length))
+            fields[f"{prefix}segments"] = generator.integers(0, config.segments, shape)
         if last:
-            labels = generator.integers(0, config.vocabulary, (2, length))
+            labels = generator.integers(0, config.vocabulary, shape)
             labels[1] = np.where(mask[1], labels[1], -100)
             labels[0, 1] = -100
             fields["labels"] = labels

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from cache_cases import SOURCE_VOCABULARY, VOCABULARY, batch_of, in_chunks, model, weights
+from cache_runs import batch_of, in_chunks, tokens
+from samples import config_of, one, random_parameters
 
 from numtx.batch import Batch
 from numtx.cache import Cache
@@ -15,18 +18,20 @@ from numtx.tap import Recorder
 from numtx.testing import exactness
 
 ROWS = 2
-CONFIG = model("encoder-decoder", "gqa", "rotary")
-WEIGHTS = weights(CONFIG)
-DECODER = model("decoder-only", "mqa", "learned", position_limit=9)
-DECODER_WEIGHTS = weights(DECODER)
+CONFIG = config_of(one(lambda c: len(c.sides) == 2 and 1 < c.kv_heads < c.heads))
+WEIGHTS = random_parameters(CONFIG)
+LEARNED = one(lambda c: c.sides == ("decoder",) and c.kv_heads == 1 and c.positions == "learned")
+DECODER = config_of(LEARNED, window=None, position_limit=9)
+DECODER_WEIGHTS = random_parameters(DECODER)
+OTHER = random_parameters(DECODER, 6)
 
 
 def some(columns, rows=ROWS, seed=0):
-    return np.random.default_rng(seed).integers(0, VOCABULARY, (rows, columns))
+    return tokens(CONFIG, rows, columns, seed)
 
 
 def sources(rows=ROWS, seed=1):
-    return np.random.default_rng(seed).integers(0, SOURCE_VOCABULARY, (rows, 5))
+    return tokens(CONFIG, rows, 5, seed, "encoder")
 
 
 def warm(columns=3, capacity=None):
@@ -58,7 +63,7 @@ def test_length_lengths_positions_validity_and_bytes():
     assert cache.lengths.tolist() == [4, 4]
     assert cache.valid.astype(int).tolist() == [[1, 1, 1, 1, 0], [0, 1, 1, 1, 1]]
     assert cache.positions.tolist() == [[0, 1, 2, 3, 3], [0, 0, 1, 2, 3]]
-    per_token = 2 * (6 + 3)  # key/value heads times d_k + d_v
+    per_token = CONFIG.kv_heads * (CONFIG.d_k + CONFIG.d_v)
     assert cache.numbers == 2 * ROWS * (5 + 5) * per_token  # layers, rows, target and source
     assert cache.bytes == 8 * cache.numbers
 
@@ -185,7 +190,8 @@ def test_what_is_read_cannot_be_written_and_a_trace_does_not_change():
     assert np.array_equal(recorder.values["decoder.0.self_attention.all_keys"], kept)
     cache.reserve(1)
     cache.mark(np.ones((ROWS, 1), bool), np.zeros((ROWS, 1), np.int64))
-    new = {"keys": np.zeros((ROWS, 1, 1, 6)), "values": np.zeros((ROWS, 1, 1, 3))}
+    widths = {"keys": DECODER.d_k, "values": DECODER.d_v}
+    new = {name: np.zeros((ROWS, 1, 1, width)) for name, width in widths.items()}
     with pytest.raises(ValueError, match="read-only"):
         cache.append(0, **new)["keys"][...] = 0.0
     with pytest.raises(CacheError, match="layer 0 was handed keys, values; each call writes"):
@@ -206,13 +212,13 @@ def run(cache, batch, parameters=DECODER_WEIGHTS):
 
 
 def other_model(cache):
-    config = model("decoder-only", "mha", "learned", position_limit=9)
-    step(config, weights(config), Batch(some(1)), cache)
+    config = replace(DECODER, key_value_heads=None)
+    step(config, random_parameters(config), Batch(some(1)), cache)
 
 
 def other_dtype(cache):
-    config = model("decoder-only", "mqa", "learned", position_limit=9, dtype="float32")
-    step(config, weights(config), Batch(some(1)), cache)
+    config = replace(DECODER, dtype="float32")
+    step(config, random_parameters(config), Batch(some(1)), cache)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +226,7 @@ def other_dtype(cache):
     [
         (other_model, CacheError, "another configuration"),
         (other_dtype, CacheError, "another configuration"),
-        (lambda c: run(c, Batch(some(1)), weights(DECODER, 6)), CacheError, "other param"),
+        (lambda c: run(c, Batch(some(1)), OTHER), CacheError, "other parameters"),
         (lambda c: run(c, Batch(some(1, 3))), CacheError, "holds 2 rows"),
         (lambda c: c.truncate(4), CacheError, "row 0 holds 3 tokens and 4 were to be kept"),
         (lambda c: c.truncate([3, -1]), CacheError, "row 1 holds 3 tokens and -1"),
@@ -252,16 +258,14 @@ def test_misuse_is_one_line_and_leaves_the_cache_as_it_was(misuse, error, messag
 
 
 def test_models_that_have_no_cache():
-    encoder = model(
-        "decoder-only", "mha", None, model="encoder-only", encoder_layers=1, decoder_layers=0
-    )
+    encoder = config_of(one(lambda c: c.sides == ("encoder",)))
     with pytest.raises(CacheError, match="has no decoder"):
-        Cache(encoder, weights(encoder), 1)
-    both_ways = model("decoder-only", "mha", None, causal=False)
+        Cache(encoder, random_parameters(encoder), 1)
+    both_ways = replace(DECODER, causal=False)
     with pytest.raises(CacheError, match="not causal"):
-        Cache(both_ways, weights(both_ways), 1)
+        Cache(both_ways, DECODER_WEIGHTS, 1)
     with pytest.raises(ConfigError):
-        model("no such", "mha", None)
+        replace(DECODER, model="no such")
 
 
 def test_the_encoder_side_of_a_step():

@@ -1,12 +1,12 @@
-"""The cache's laws under a state machine."""
+"""The cache's laws under a state machine: every model that goes on from a cache, each storage."""
 
 from __future__ import annotations
 
 import pytest
-from cache_cases import model
 from cache_machine import machine_of
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
+from samples import GENERATING, config_of, some
 
 SETTINGS = settings(
     max_examples=8,
@@ -15,31 +15,35 @@ SETTINGS = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-CASES = {
-    "encoder-decoder-gqa": model("encoder-decoder", "gqa", "sinusoidal"),
-    "encoder-decoder-mqa-rotary": model("encoder-decoder", "mqa", "rotary"),
-    "encoder-decoder-latent-rotary": model("encoder-decoder", "latent-both", "rotary"),
-    "decoder-only-mha-learned": model("decoder-only", "mha", "learned"),
-    "decoder-only-gqa-window": model("decoder-only", "gqa", "rotary", window=3),
-    "decoder-only-latent-window": model("decoder-only", "latent", None, window=4),
+# Storage, room (of a ring: beyond the window), blocks.
+ROOMS = {
+    "contiguous": ("contiguous", 14, None),
+    "paged": ("paged", 14, None),
+    "small pool": ("paged", 30, 12),
+    "ring of the window": ("ring", 0, None),
+    "ring": ("ring", 4, None),
 }
-WINDOWED = [name for name, config in CASES.items() if config.window]
-STORED = [
-    *((name, "contiguous", 14, None) for name in CASES),
-    *((name, "paged", 14, None) for name in CASES),
-    *((name, "paged", 30, 12) for name in ("decoder-only-mha-learned", "decoder-only-gqa-window")),
-    *((name, "ring", CASES[name].window, None) for name in WINDOWED),
-    *((name, "ring", 7, None) for name in WINDOWED),
-]
 
 
-@pytest.mark.parametrize(("name", "storage", "room", "blocks"), STORED)
-def test_whatever_is_done_to_a_cache(name, storage, room, blocks):
-    run_state_machine_as_test(machine_of(CASES[name], storage, room, blocks), settings=SETTINGS)
+def machine(name, kind):
+    storage, room, blocks = ROOMS[kind]
+    config = config_of(name)
+    changes = {"position_limit": 300} if config.positions == "learned" else {}  # rings go on and on
+    if storage == "ring":
+        changes["window"] = config.window or 3
+        room += changes["window"]
+    return machine_of(config_of(name, **changes), storage, room, blocks)
+
+
+@pytest.mark.parametrize("kind", ROOMS)
+@pytest.mark.parametrize("name", some(2, __name__, GENERATING))
+def test_whatever_is_done_to_a_cache(name, kind):
+    run_state_machine_as_test(machine(name, kind), settings=SETTINGS)
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize(("name", "storage", "room", "blocks"), STORED)
-def test_whatever_is_done_to_a_cache_at_length(name, storage, room, blocks):
+@pytest.mark.parametrize("kind", ROOMS)
+@pytest.mark.parametrize("name", GENERATING)
+def test_whatever_is_done_to_a_cache_at_length(name, kind):
     thorough = settings(SETTINGS, max_examples=60, stateful_step_count=40, derandomize=False)
-    run_state_machine_as_test(machine_of(CASES[name], storage, room, blocks), settings=thorough)
+    run_state_machine_as_test(machine(name, kind), settings=thorough)

@@ -4,27 +4,10 @@ machine finds each."""
 from __future__ import annotations
 
 import pytest
-from cache_cases import model
-from cache_machine import machine_of
-from cache_planting import SETTINGS, plant, planted
-from hypothesis.stateful import run_state_machine_as_test
+from cache_planting import find
 
 from numtx.attention import latent
 from numtx.cache import cache, paged, ring, storage
-
-MACHINES = {
-    "ring": (model("decoder-only", "gqa", "rotary", window=3), "ring", 4, None),
-    "ring of the window": (
-        model("decoder-only", "gqa", "rotary", window=3),
-        "ring",
-        3,
-        None,
-    ),
-    "paged": (model("decoder-only", "mqa", "sinusoidal"), "paged", 14, None),
-    "small pool": (model("decoder-only", "mqa", "sinusoidal"), "paged", 30, 11),
-    "latent": (model("encoder-decoder", "latent-both", "rotary"), "contiguous", 14, None),
-    "latent window": (model("decoder-only", "latent", "rotary", window=3), "ring", 3, None),
-}
 
 # Machine, where it stands, and the text that is replaced by another.
 BUGS = {
@@ -127,15 +110,4 @@ BUGS = {
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_the_machine_finds(bug, monkeypatch):
-    machine, (place, name), old, new = BUGS[bug]
-    wrong = planted(place, name, old, new)
-    plant(monkeypatch, place, name, wrong)
-    with pytest.raises(Exception) as caught:
-        run_state_machine_as_test(machine_of(*MACHINES[machine]), settings=SETTINGS)
-    assert not isinstance(caught.value, SyntaxError | NameError | AttributeError)
-
-
-@pytest.mark.heavy  # by default the same with fewer draws, in test_cache_machine
-@pytest.mark.parametrize("machine", MACHINES)
-def test_the_machine_passes_without_a_bug(machine):
-    run_state_machine_as_test(machine_of(*MACHINES[machine]), settings=SETTINGS)
+    find(monkeypatch, *BUGS[bug])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
-from cache_cases import SOURCE_VOCABULARY, VOCABULARY, batch_of, model, weights
+from cache_runs import batch_of, tokens
+from samples import GENERATING, config_of, one, random_parameters, some
 
 from numtx.batch import Batch
 from numtx.cache import BlockPool, Cache
@@ -13,34 +16,37 @@ from numtx.step import step
 from numtx.tap import Recorder
 
 ROWS, SIZE = 2, 4
-CONFIGS = {
-    "gqa": model("decoder-only", "gqa", "rotary"),
-    "latent": model("decoder-only", "latent-both", "rotary"),
-    "encoder-decoder": model("encoder-decoder", "mqa", "learned"),
-}
-WEIGHTS = {name: weights(config) for name, config in CONFIGS.items()}
-CONFIG, OWN = CONFIGS["gqa"], WEIGHTS["gqa"]
+NAME = one(lambda c: c.sides == ("decoder",) and c.kv_heads < c.heads and c.rotated)
+LATENT = one(lambda c: c.sides == ("decoder",) and c.query_latent and c.rotated)
+CONFIG = config_of(NAME, window=None)
+OWN = random_parameters(CONFIG)
+PER_TOKEN = CONFIG.decoder_layers * CONFIG.kv_heads * (CONFIG.d_k + CONFIG.d_v)
 
 
-def some(columns, seed=0, rows=ROWS):
-    return np.random.default_rng(seed).integers(0, VOCABULARY, (rows, columns))
+def model(name):
+    config = CONFIG if name == NAME else config_of(name)
+    return config, OWN if name == NAME else own_of(name)
 
 
-def paged(pool, name="gqa", columns=0, capacity=None):
-    config = CONFIGS[name]
-    cache = Cache(config, WEIGHTS[name], ROWS, capacity, "paged", pool=pool)
+@cache
+def own_of(name):
+    return random_parameters(config_of(name))
+
+
+def paged(pool, name=NAME, columns=0, capacity=None):
+    cache = Cache(*model(name), ROWS, capacity, "paged", pool=pool)
     if columns:
         run(cache, name, columns, 0)
     return cache
 
 
 def run(cache, name, columns, seed, tap=None):
-    config = CONFIGS[name]
+    config, own = model(name)
     source = None
-    if config.model == "encoder-decoder" and cache.source is None:
-        source = np.random.default_rng(1).integers(0, SOURCE_VOCABULARY, (ROWS, 5))
-    batch = batch_of(config, some(columns, seed, cache.batch), source=source)
-    return step(config, WEIGHTS[name], batch, cache, **({"tap": tap} if tap else {}))
+    if len(config.sides) == 2 and cache.source is None:
+        source = tokens(config, ROWS, 5, 1, "encoder")
+    batch = batch_of(config, tokens(config, cache.batch, columns, seed), source=source)
+    return step(config, own, batch, cache, **({"tap": tap} if tap else {}))
 
 
 def content(cache, name):
@@ -58,11 +64,11 @@ def same(first, second):
     return first.keys() == second.keys() and all(np.array_equal(first[k], second[k]) for k in first)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", some(4, __name__, GENERATING))
 @pytest.mark.parametrize("columns", [3, 4, 6])
 def test_writing_to_a_fork_never_changes_another(name, columns):
     """Bit for bit, in both directions, from a full block and from a partly filled one."""
-    pool = BlockPool(CONFIGS[name], SIZE)
+    pool = BlockPool(model(name)[0], SIZE)
     first = paged(pool, name, columns)
     before = content(first, name)
     second, third = first.fork(), first.fork()
@@ -85,16 +91,16 @@ def test_forks_share_blocks_until_they_write():
     forks = [cache.fork() for _ in range(3)]
     assert pool.used == 2 * ROWS
     assert {pool.references(block) for row in cache._storage.table for block in row} == {4}
-    run(forks[0], "gqa", 1, 1)
+    run(forks[0], NAME, 1, 1)
     assert pool.used == 3 * ROWS  # the half block copied, the full one shared
-    run(forks[0], "gqa", 1, 2)
+    run(forks[0], NAME, 1, 2)
     assert pool.used == 3 * ROWS  # it is its own by now
-    run(forks[0], "gqa", 1, 3)
+    run(forks[0], NAME, 1, 3)
     assert pool.used == 4 * ROWS
     del forks
     assert pool.used == 2 * ROWS
     assert {pool.references(block) for row in cache._storage.table for block in row} == {1}
-    assert pool.numbers == pool.used * SIZE * 2 * 2 * (6 + 3)  # layers, key/value heads
+    assert pool.numbers == pool.used * SIZE * PER_TOKEN
     cache.release()
     assert pool.used == 0 and pool.numbers == 0
 
@@ -104,7 +110,7 @@ def test_beams_share_what_they_have_in_common():
     cache = paged(pool, columns=6)
     cache.reorder([1, 1, 1])
     assert pool.used == 2
-    run(cache, "gqa", 1, 4)
+    run(cache, NAME, 1, 4)
     assert pool.used == 1 + 3  # the last of three may write into the shared block itself
     cache.reorder([2])
     assert pool.used == 2
@@ -120,7 +126,7 @@ def test_blocks_come_back_however_a_cache_ends():
     assert pool.used == ROWS
     cache.reset()
     assert pool.used == 0
-    run(cache, "gqa", 2, 1)
+    run(cache, NAME, 2, 1)
     del cache
     assert pool.used == 0
     with pytest.raises(CacheError, match="cache is full"):
@@ -137,11 +143,11 @@ def test_a_released_cache_is_of_no_more_use():
     assert cache.length == 0 and pool.used == ROWS
     for use in (
         cache.fork, lambda: cache.truncate(0), lambda: cache.reorder([0]),
-        lambda: run(cache, "gqa", 1, 1),
+        lambda: run(cache, NAME, 1, 1),
     ):  # fmt: skip
         with pytest.raises(CacheError, match="has been released"):
             use()
-    run(fork, "gqa", 1, 1)
+    run(fork, NAME, 1, 1)
     assert fork.lengths.tolist() == [4, 4]
     contiguous = Cache(CONFIG, OWN, 1)
     contiguous.release()
@@ -156,11 +162,11 @@ def test_a_full_pool_changes_nothing():
     before = content_tables(cache, fork)
     assert (pool.used, pool.free) == (4, 1)
     with pytest.raises(CacheError, match="4 of 5 blocks are used and 2 more") as caught:
-        run(fork, "gqa", 1, 1)  # both rows would copy their half block
+        run(fork, NAME, 1, 1)  # both rows would copy their half block
     assert "\n" not in str(caught.value)
     assert content_tables(cache, fork) == before and pool.used == 4
     cache.release()
-    run(fork, "gqa", 1, 1)
+    run(fork, NAME, 1, 1)
     assert pool.used == 4
 
 
@@ -172,15 +178,19 @@ def test_what_append_gives_is_a_read_only_copy():
     pool = BlockPool(CONFIG, SIZE)
     cache = paged(pool, columns=5)
     recorder = Recorder()
-    run(cache, "gqa", 1, 1, recorder)
+    run(cache, NAME, 1, 1, recorder)
     cache.reserve(1)
     new = {
-        "keys": np.ones((ROWS, 2, 1, 6)), "values": np.ones((ROWS, 2, 1, 3)),
+        "keys": np.ones((ROWS, CONFIG.kv_heads, 1, CONFIG.d_k)),
+        "values": np.ones((ROWS, CONFIG.kv_heads, 1, CONFIG.d_v)),
     }  # fmt: skip
     every = cache.append(0, **new)
     assert not every["keys"].flags.writeable
     assert not any(np.shares_memory(every["keys"], a["keys"]) for a in pool.arrays)
-    assert every["keys"].shape == (ROWS, 2, 7, 6) and (every["keys"][:, :, -1] == 1.0).all()
+    assert (
+        every["keys"].shape == (ROWS, CONFIG.kv_heads, 7, CONFIG.d_k)
+        and (every["keys"][:, :, -1] == 1.0).all()
+    )
     cache.rollback()
     assert cache.length == 6 and pool.used == 2 * ROWS
 
@@ -194,7 +204,7 @@ def test_what_append_gives_is_a_read_only_copy():
         (lambda: Cache(CONFIG, OWN, 1, storage="page"), "storage is 'page'; it is one of"),
         (lambda: Cache(CONFIG, OWN, 1, pool=BlockPool(CONFIG)), "only paged storage has one"),
         (lambda: Cache(CONFIG, OWN, 1, storage="paged", block_size=0), "block_size is int 0"),
-        (lambda: paged(BlockPool(CONFIGS["latent"])), "pool is of blocks for 2 layers of"),
+        (lambda: paged(BlockPool(config_of(LATENT))), "pool is of blocks for 2 layers of"),
     ],
 )  # fmt: skip
 def test_misuse_is_one_line(make, message):
@@ -204,11 +214,12 @@ def test_misuse_is_one_line(make, message):
 
 
 def test_numbers_and_blocks_of_a_latent_cache():
-    config = CONFIGS["latent"]
+    config, own = model(LATENT)
+    per_token = config.decoder_layers * (config.key_value_latent + config.rotated)
     pool = BlockPool(config, SIZE)
-    cache = paged(pool, "latent", 5)
-    assert cache.numbers == 2 * ROWS * 5 * (7 + 4)  # layers, rows, tokens, r + d_r
-    assert pool.block_numbers == 2 * SIZE * (7 + 4)
+    cache = paged(pool, LATENT, 5)
+    assert cache.numbers == ROWS * 5 * per_token
+    assert pool.block_numbers == SIZE * per_token
     assert cache._storage.allocated == pool.numbers == 2 * ROWS * pool.block_numbers
-    again = Batch(some(1))
-    assert step(config, WEIGHTS["latent"], again, cache).logits.shape == (ROWS, 1, VOCABULARY)
+    again = Batch(tokens(config, ROWS, 1))
+    assert step(config, own, again, cache).logits.shape == (ROWS, 1, config.vocabulary)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cache_cases import VOCABULARY, batch_of, in_chunks, model, uncached, weights
+from cache_runs import batch_of, in_chunks, tokens, uncached
+from samples import GENERATING, among, config_of, one, random_parameters, some
 
 from numtx.batch import Batch
 from numtx.cache import Cache
@@ -13,28 +14,29 @@ from numtx.step import step
 from numtx.tap import Recorder
 
 ROWS, LENGTH, WINDOW = 2, 9, 4
-ATTENTIONS = ("gqa", "latent-both")
+DECODERS = [n for n in among(lambda c: c.sides == ("decoder",)) if n in GENERATING]
+DECODER = one(lambda c: c.sides == ("decoder",) and c.kv_heads < c.heads and c.rotated)
 MASK = np.array([[True] * 9, [0, 1, 1, 0, 0, 1, 0, 1, 1]], bool)
 
 
-def some(columns=LENGTH, seed=0):
-    return np.random.default_rng(seed).integers(0, VOCABULARY, (ROWS, columns))
+def text(columns=LENGTH, seed=0):
+    return tokens(config_of(DECODER), ROWS, columns, seed)
 
 
-def windowed(attention="gqa", window=WINDOW):
-    config = model("decoder-only", attention, "rotary", window=window)
-    return config, weights(config)
+def windowed(name=DECODER, window=WINDOW):
+    config = config_of(name, window=window)
+    return config, random_parameters(config)
 
 
 def ring_of(config, parameters, capacity=None):
     return Cache(config, parameters, ROWS, capacity, "ring")
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("name", some(4, __name__, DECODERS))
 @pytest.mark.parametrize("chunks", [(9,), (1,) * 9, (2, 5, 1, 1), (6, 3)])
-def test_a_ring_of_exactly_the_window_equals_the_mask(attention, chunks):
-    config, parameters = windowed(attention)
-    batch = Batch(some(), mask=MASK)
+def test_a_ring_of_exactly_the_window_equals_the_mask(name, chunks):
+    config, parameters = windowed(name)
+    batch = Batch(text(), mask=MASK)
     ring = ring_of(config, parameters)
     everything = Cache(config, parameters, ROWS)
     expected = in_chunks(config, parameters, batch, chunks, everything)
@@ -48,15 +50,15 @@ def test_a_ring_of_exactly_the_window_equals_the_mask(attention, chunks):
 
 
 @pytest.mark.parametrize("window", [9, 12])
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_a_window_at_least_as_long_as_the_sequence_equals_none(attention, window):
+@pytest.mark.parametrize("name", some(4, __name__, DECODERS))
+def test_a_window_at_least_as_long_as_the_sequence_equals_none(name, window):
     """Law V4, bit for bit: the mask is the same."""
-    config, parameters = windowed(attention, window)
-    free, _ = windowed(attention, None)
-    batch = Batch(some(), mask=MASK)
+    config, parameters = windowed(name, window)
+    free, _ = windowed(name, None)
+    batch = Batch(text(), mask=MASK)
     expected = uncached(free, parameters, batch)
     assert np.array_equal(uncached(config, parameters, batch), expected)
-    narrow, _ = windowed(attention, 8)
+    narrow, _ = windowed(name, 8)
     assert not np.array_equal(uncached(narrow, parameters, batch), expected)
     got = in_chunks(config, parameters, batch, (4, 1, 4), ring_of(config, parameters))
     np.testing.assert_allclose(got[MASK], expected[MASK], rtol=0.0, atol=1e-10)
@@ -65,15 +67,15 @@ def test_a_window_at_least_as_long_as_the_sequence_equals_none(attention, window
 def test_a_call_sees_the_old_and_the_new_and_only_then_the_oldest_go():
     config, parameters = windowed()
     ring = ring_of(config, parameters)
-    step(config, parameters, Batch(some(4)), ring)
+    step(config, parameters, Batch(text(4)), ring)
     recorder = Recorder()
-    step(config, parameters, Batch(some(3, 1)), ring, tap=recorder)
+    step(config, parameters, Batch(text(3, 1)), ring, tap=recorder)
     keys = recorder.values["decoder.0.self_attention.all_keys"]
     assert keys.shape[2] == 4 + 3
     assert np.array_equal(keys[:, :, 4:], recorder.values["decoder.0.self_attention.rotated_keys"])
     assert ring.length == WINDOW and ring.positions.tolist() == [[3, 4, 5, 6]] * 2
     again = Recorder()
-    step(config, parameters, Batch(some(1, 2)), ring, tap=again)
+    step(config, parameters, Batch(text(1, 2)), ring, tap=again)
     assert np.array_equal(
         again.values["decoder.0.self_attention.all_keys"][:, :, :4], keys[:, :, -4:]
     )
@@ -82,7 +84,7 @@ def test_a_call_sees_the_old_and_the_new_and_only_then_the_oldest_go():
 @pytest.mark.parametrize("capacity", [None, 6])
 def test_truncation_within_what_is_held_and_past_it(capacity):
     config, parameters = windowed()
-    ids = some()
+    ids = text()
     room = capacity or WINDOW
     for kept in range(LENGTH + 1):
         ring = ring_of(config, parameters, capacity)
@@ -96,7 +98,7 @@ def test_truncation_within_what_is_held_and_past_it(capacity):
             continue
         ring.truncate(kept)
         assert ring.lengths.tolist() == [kept] * ROWS
-        other = some(2, 5)
+        other = text(2, 5)
         got = step(config, parameters, Batch(other), ring, every_position=True).logits
         whole = np.concatenate((ids[:, :kept], other), 1)
         expected = uncached(config, parameters, Batch(whole))[:, kept:]
@@ -108,7 +110,7 @@ def test_a_ring_is_never_full_and_does_not_grow():
     ring = ring_of(config, parameters)
     room = ring._storage.allocated
     for number in range(5):
-        step(config, parameters, Batch(some(5, number)), ring)
+        step(config, parameters, Batch(text(5, number)), ring)
     assert ring.lengths.tolist() == [25] * ROWS and ring.capacity is None
     assert ring._storage.allocated == room == ring.numbers
 
@@ -122,7 +124,7 @@ def test_a_ring_is_never_full_and_does_not_grow():
     ],
 )
 def test_models_and_sizes_without_a_ring(window, capacity, message):
-    config, parameters = windowed("gqa", window)
+    config, parameters = windowed(DECODER, window)
     with pytest.raises(CacheError, match=message):
         ring_of(config, parameters, capacity)
 
@@ -131,7 +133,7 @@ def test_positions_of_the_callers_own_are_refused():
     config, parameters = windowed()
     ring = ring_of(config, parameters)
     with pytest.raises(CacheError, match="positions given with a ring"):
-        step(config, parameters, Batch(some(2), positions=[[3, 4], [0, 1]]), ring)
+        step(config, parameters, Batch(text(2), positions=[[3, 4], [0, 1]]), ring)
     assert ring.length == 0
-    step(config, parameters, batch_of(config, some(2)), ring)
+    step(config, parameters, batch_of(config, text(2)), ring)
     assert ring.length == 2

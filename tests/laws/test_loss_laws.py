@@ -1,134 +1,131 @@
-"""L1 to L5 and G3: the loss, ignored labels, and parameters that are used twice."""
+"""L1 to L3, L5 and G3 beyond what `numtx laws` says: the loss of each token, the share of each
+label, and a table of words that several stacks use."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from law_models import PAD, B, V, batch, close, every_model, logits, model, padded, parameters, run
+from law_runs import close, every_model, logits, padded_run, prefixes, run
+from samples import among, config_of, ragged_batch, random_parameters
 
-from numtx import Batch, Config
-from numtx.errors import BatchError
+from numtx.model import tied_name
+from numtx.parameters import parameter_shapes
 
 
 @every_model
-def test_l1_the_loss_is_that_of_a_loop(config: Config) -> None:
-    own, (given, _) = parameters(config), padded(config)
-    trace = run(config, own, given)
-    total, counted = 0.0, 0
-    rows = trace["logits"].tolist()
-    for b, row in enumerate(given.labels.tolist()):
+def test_l1_the_loss_of_each_token_is_that_of_a_loop(name: str) -> None:
+    config, trace = config_of(name), padded_run(name)
+    labels, smoothing = ragged_batch(config)["labels"], config.label_smoothing
+    losses = []
+    for b, row in enumerate(labels.tolist()):
         for t, label in enumerate(row):
             if label == -100:
                 assert trace["loss.per_token"][b, t] == 0.0
                 continue
-            numbers = rows[b][t]
+            numbers = trace["logits"][b, t].tolist()
             largest = max(numbers)
-            logarithm = largest + math.log(math.fsum(math.exp(x - largest) for x in numbers))
-            assert abs(trace["loss.per_token"][b, t] - (logarithm - numbers[label])) < 1e-13
-            total += logarithm - numbers[label]
-            counted += 1
-    assert 0 < counted < given.labels.size
-    assert abs(float(trace["loss"]) - total / counted) < 1e-13
+            total = largest + math.log(math.fsum(math.exp(x - largest) for x in numbers))
+            spread = math.fsum(total - x for x in numbers) / len(numbers)
+            losses.append((1.0 - smoothing) * (total - numbers[label]) + smoothing * spread)
+            assert abs(trace["loss.per_token"][b, t] - losses[-1]) < 1e-13
+    assert 0 < len(losses) < labels.size
+    assert abs(float(trace["loss"]) - math.fsum(losses) / len(losses)) < 1e-13
 
 
 @every_model
-def test_l1_uniform_logits_cost_the_logarithm_of_the_vocabulary(config: Config) -> None:
-    own, given = parameters(config), batch(config)
-    flat = {**own, "output.w": 0.0 * own["output.w"], "output.b": 0.0 * own["output.b"] + 3.0}
-    assert abs(float(run(config, flat, given)["loss"]) - math.log(V)) < 1e-14
+def test_l1_uniform_logits_cost_the_logarithm_of_the_vocabulary(name: str) -> None:
+    """However much the loss is smoothed."""
+    config = config_of(name)
+    own = random_parameters(config)
+    flat = dict(own)
+    matrix = tied_name(config) if config.tied_output else "output.w"
+    flat[matrix] = 0.0 * own[matrix]
+    if "output.b" in own:
+        flat["output.b"] = 0.0 * own["output.b"] + 3.0
+    trace = run(config, flat, ragged_batch(config), gradients=False)
+    assert abs(float(trace["loss"]) - math.log(config.vocabulary)) < 1e-14
 
 
 @every_model
-def test_l2_parts_weighted_by_their_tokens_make_the_whole_batch(config: Config) -> None:
-    own, (given, _) = parameters(config), padded(config)
+def test_l2_parts_weighted_by_their_tokens_make_the_whole_batch(name: str) -> None:
+    """Of rows that are padded, in every stack."""
+    config, whole = config_of(name), padded_run(name)
+    config = config_of(name)
+    own, given = random_parameters(config), ragged_batch(config, 3)
+    given["labels"][0, 0] = -100
     whole = run(config, own, given)
-    counts = (given.labels != -100).sum(1)
+    counts = (given["labels"] != -100).sum(1)
     assert counts[0] != counts[1]  # or the mean of the means would be right too
-    loss, sums = 0.0, {name: np.zeros_like(array) for name, array in own.items()}
-    for row in range(B):
-        fields = {
-            name: getattr(given, name)[row : row + 1]
-            for name in ("ids", "decoder_ids", "labels", "mask", "decoder_mask")
-            if getattr(given, name) is not None
-        }
+    loss, sums = 0.0, {own_name: np.zeros_like(array) for own_name, array in own.items()}
+    for row in range(2):
         share = float(counts[row] / counts.sum())
-        part = run(config, own, Batch(**fields), cotangent=share)
+        one = {field: array[[row]] for field, array in given.items()}
+        part = run(config, own, one, cotangent=share)
         loss += share * float(part["loss"])
-        for name in sums:
-            sums[name] += part.grad(f"parameters/{name}")
+        for own_name in sums:
+            sums[own_name] += part.grad(f"parameters/{own_name}")
     assert abs(loss - float(whole["loss"])) < 1e-13
-    for name, total in sums.items():
-        assert close(total, whole.grad(f"parameters/{name}")), name
+    for own_name, total in sums.items():
+        assert close(total, whole.grad(f"parameters/{own_name}")), own_name
 
 
 @every_model
-def test_l3_ignored_positions_have_no_gradient_and_no_share(config: Config) -> None:
-    own, given = parameters(config), batch(config)
-    trace = run(config, own, given)
-    ignored = given.labels == -100
+def test_l3_ignored_labels_have_no_share_and_the_others_have_one(name: str) -> None:
+    trace = padded_run(name)
+    ignored = ragged_batch(config_of(name))["labels"] == -100
     assert ignored.any()
-    for name in ("logits", "log_probabilities", "loss.per_token"):
-        assert (trace.grad(name)[ignored] == 0.0).all()
-        assert (trace.grad(name)[~ignored] != 0.0).any(-1).all()
+    for stage in ("logits", "log_probabilities", "loss.per_token"):
+        assert (trace.grad(stage)[ignored] == 0.0).all()
+        assert (trace.grad(stage)[~ignored] != 0.0).any(-1).all()
     assert float(trace["loss"]) == trace["loss.per_token"].sum() / (~ignored).sum()
 
 
 @every_model
-def test_l4_a_batch_of_ignored_labels_is_a_clear_error(config: Config) -> None:
-    given = batch(config)
-    with pytest.raises(BatchError, match="every position is ignored"):
-        run(config, parameters(config), replace(given, labels=np.full_like(given.labels, -100)))
-
-
-@every_model
-def test_l5_each_row_of_the_logits_gradient_sums_to_zero(config: Config) -> None:
-    trace = run(config, parameters(config), padded(config)[0], cotangent=-1.7)
+def test_l5_each_row_of_the_logits_gradient_sums_to_zero(name: str) -> None:
+    config = config_of(name)
+    trace = run(config, random_parameters(config), ragged_batch(config), cotangent=-1.7)
     gradient = trace.grad("logits")
-    assert np.abs(gradient.sum(-1)).max() <= V * np.finfo(float).eps * np.abs(gradient).max()
+    limit = config.vocabulary * np.finfo(float).eps * np.abs(gradient).max()
+    assert np.abs(gradient.sum(-1)).max() <= limit
     assert np.abs(gradient).max() > 1e-3
 
 
-@every_model
-def test_g3_a_tied_output_sums_both_paths(config: Config) -> None:
-    tied = replace(config, tied_output=True)
-    own, given = parameters(tied), batch(config)
-    name = "embedding" if config.shared_embedding else f"{config.sides[-1]}.embedding"
-    free = {**own, "output.w": own[name].T.copy()}
-    first, second = run(tied, own, given), run(config, free, given)
-    assert close(first["logits"], second["logits"])
-    paths = second.grad(f"parameters/{name}"), second.grad("parameters/output.w").T
-    assert all(np.abs(path).max() > 1e-3 for path in paths)
-    assert close(first.grad(f"parameters/{name}"), paths[0] + paths[1])
-
-
+@pytest.mark.parametrize("name", among(lambda config: config.shared_embedding))
 @pytest.mark.parametrize("tied", [False, True])
-def test_g3_an_embedding_shared_by_both_stacks_sums_both_paths(tied: bool) -> None:
-    shared = model("encoder-decoder", "sinusoidal", None, tied_output=tied)
-    apart = replace(shared, source_vocabulary=V)
-    own, given = parameters(shared), batch(shared)
+def test_g3_a_table_of_words_for_both_stacks_sums_both_paths(name: str, tied: bool) -> None:
+    shared = config_of(name, tied_output=tied)
+    apart = config_of(name, tied_output=tied, source_vocabulary=shared.vocabulary)
+    own, given = random_parameters(shared), ragged_batch(shared)
     both = {f"{side}.embedding": own["embedding"] for side in shared.sides}
-    free = {name: both.get(name, own.get(name)) for name in parameters(apart)}
+    free = {own_name: both.get(own_name, own.get(own_name)) for own_name in parameter_shapes(apart)}
     first, second = run(shared, own, given), run(apart, free, given)
     assert np.array_equal(first["logits"], second["logits"])
-    paths = [second.grad(f"parameters/{name}") for name in both]
+    paths = [second.grad(f"parameters/{table}") for table in both]
     assert all(np.abs(path).max() > 1e-3 for path in paths)
     assert close(first.grad("parameters/embedding"), paths[0] + paths[1])
 
 
 @every_model
-def test_the_gradient_of_an_id_that_does_not_occur_is_zero(config: Config) -> None:
-    trace = run(config, parameters(config), batch(config))
-    for name in trace.parameters:
-        if name.endswith("embedding"):
-            assert (trace.grad(f"parameters/{name}")[PAD] == 0.0).all()
-            assert (trace.grad(f"parameters/{name}") != 0.0).any()
+def test_the_gradient_of_an_id_that_does_not_occur_is_zero(name: str) -> None:
+    """But for the table that makes the logits, too: there every word has a gradient."""
+    config = config_of(name)
+    given = ragged_batch(config)
+    for side, prefix in prefixes(config).items():
+        given[f"{prefix}ids"] %= config.vocabulary_of(side) - 1
+    trace = run(config, random_parameters(config), given)
+    for own_name in trace.parameters:
+        if own_name.endswith("embedding"):
+            gradient = trace.grad(f"parameters/{own_name}")
+            tied = config.tied_output and own_name == tied_name(config)
+            assert (gradient[-1] != 0.0).any() == tied
+            assert (gradient != 0.0).any()
 
 
 @every_model
-def test_without_labels_the_logits_are_the_same(config: Config) -> None:
-    own, given = parameters(config), batch(config)
-    bare = replace(given, labels=None)
+def test_without_labels_the_logits_are_the_same(name: str) -> None:
+    config = config_of(name)
+    own, given = random_parameters(config), ragged_batch(config)
+    bare = {field: array for field, array in given.items() if field != "labels"}
     assert np.array_equal(logits(config, own, given), logits(config, own, bare))

@@ -1,4 +1,4 @@
-"""P1 to P5: what positions may and may not change."""
+"""P1 to P4 beyond what `numtx laws` says: of scores, of both stacks, and where order is unseen."""
 
 from __future__ import annotations
 
@@ -6,75 +6,59 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from law_models import S, close, ids, logits, model, padded, parameters, run
+from law_runs import close, last_prefix, logits, padded_run, prefixes, run
+from samples import among, config_of, ragged_batch, random_parameters
 
-from numtx import Batch
 from numtx.batch import count_positions
-from numtx.config import MODELS, POSITIONS, ROTARY_LAYOUTS
-from numtx.errors import BatchError
+from numtx.config import ROTARY_LAYOUTS
 from numtx.ops.positions import rotate_backward, rotate_forward, rotation, sinusoidal
 
 layouts = pytest.mark.parametrize("layout", ROTARY_LAYOUTS)
-kinds = pytest.mark.parametrize("kind", MODELS)
 
 
-@kinds
-@layouts
+def shifted(config, given, shift):
+    """A batch with all positions so much further out."""
+    found = dict(given)
+    for prefix in prefixes(config).values():
+        counted = count_positions(given[f"{prefix}mask"])
+        found[f"{prefix}positions"] = given.get(f"{prefix}positions", counted) + shift
+    return found
+
+
+@pytest.mark.parametrize("name", among(lambda config: config.positions == "rotary"))
 @pytest.mark.parametrize("shift", [1, 7, 4096, 100_000])
-@pytest.mark.parametrize("window", [None, 3])
-def test_p1_p2_shifting_all_rotary_positions_changes_no_score(
-    kind: str, layout: str, shift: int, window: int | None
-) -> None:
-    config = model(kind, "rotary", window, rotary_layout=layout, rotary_width=4)
-    own, (given, real) = parameters(config), padded(config)
-    shifted = replace(given, positions=count_positions(given.mask) + shift)
-    if given.decoder_ids is not None:
-        shifted = replace(shifted, decoder_positions=count_positions(real) + shift)
-    first, second = run(config, own, given), run(config, own, shifted)
+def test_p1_p2_shifting_all_rotary_positions_changes_no_score(name: str, shift: int) -> None:
+    config, first = config_of(name), padded_run(name)
+    given = shifted(config, ragged_batch(config), shift)
+    second = run(config, random_parameters(config), given)
     # An angle of p radians is off by eps * p, and so is what is turned by it.
-    tolerance = 1e-13 * (10 + shift)
-    for name in (stage for stage in first if stage.endswith((".scores", "logits"))):
-        assert np.abs(first[name] - second[name]).max() <= tolerance, name
-    turned = f"{config.sides[-1]}.0.self_attention.rotated_keys"
-    assert not close(first[turned], second[turned])
+    tolerance = 1e-13 * (10 + given[f"{last_prefix(config)}positions"].max())
+    for stage in (stage for stage in first if stage.endswith((".scores", "logits"))):
+        assert np.abs(first[stage] - second[stage]).max() <= tolerance, stage
+    turned = [stage for stage in first if ".rotated_" in stage]
+    assert turned and not any(close(first[stage], second[stage]) for stage in turned)
 
 
-def test_p1_a_shift_of_other_positions_is_noticed() -> None:
+@pytest.mark.parametrize("name", among(lambda config: config.positions == "sinusoidal"))
+def test_p1_a_shift_of_other_positions_is_noticed(name: str) -> None:
     """The law above can fail: positions that are added are not relative."""
-    config = model("decoder-only", "sinusoidal", None)
-    given = Batch(ids((2, S)))
-    shifted = Batch(given.ids, positions=np.arange(S)[None] + np.full((2, 1), 7))
-    own = parameters(config)
-    assert not close(logits(config, own, given), logits(config, own, shifted))
+    config = config_of(name)
+    own, given = random_parameters(config), ragged_batch(config)
+    assert not close(logits(config, own, given), logits(config, own, shifted(config, given, 7)))
 
 
-@kinds
-@pytest.mark.parametrize("positions", POSITIONS)
-def test_p3_the_order_of_past_tokens_matters(kind: str, positions: str) -> None:
-    config = model(kind, positions, None)
-    first, second = swapped(kind)
-    own = parameters(config)
-    assert np.abs(logits(config, own, first) - logits(config, own, second))[:, -1].max() > 1e-6
-
-
-@kinds
-def test_p3_one_layer_without_positions_does_not_notice_the_order(kind: str) -> None:
-    layers = {
-        f"{side}_layers": 1 if kind in ("encoder-decoder", f"{side}-only") else 0
-        for side in ("encoder", "decoder")
-    }
-    config = model(kind, None, None, **layers)
-    first, second = swapped(kind)
-    own = parameters(config)
-    assert close(logits(config, own, first)[:, -1], logits(config, own, second)[:, -1])
-
-
-def swapped(kind: str) -> tuple[Batch, Batch]:
-    """Two inputs that differ in the order of two tokens before the last."""
-    tokens, other = np.array([[4, 7, 2, 9, 5, 1]]), np.array([[9, 7, 2, 4, 5, 1]])
-    if kind == "encoder-decoder":
-        return Batch([[3, 8]], tokens), Batch([[3, 8]], other)
-    return Batch(tokens), Batch(other)
+@pytest.mark.parametrize("name", among(lambda config: config.positions is None))
+def test_p3_one_layer_without_positions_does_not_notice_the_order(name: str) -> None:
+    config = config_of(name, window=None)
+    prefix = last_prefix(config)
+    config = replace(config, **{f"{side}_layers": 1 for side in config.sides})
+    own, given = random_parameters(config), ragged_batch(config, padding=None)
+    other = dict(given)
+    for field in (f"{prefix}ids", f"{prefix}segments"):
+        if field in given:
+            other[field] = given[field][:, [*range(given[field].shape[1] - 2, -1, -1), -1]]
+    assert not np.array_equal(other[f"{prefix}ids"], given[f"{prefix}ids"])
+    assert close(logits(config, own, given)[:, -1], logits(config, own, other)[:, -1])
 
 
 @layouts
@@ -110,20 +94,6 @@ def test_the_layouts_of_rotary_positions_differ_by_the_order_of_components() -> 
     assert np.array_equal(
         rotate_forward(x, half)[..., order], rotate_forward(x[..., order], interleaved)
     )
-
-
-@kinds
-@pytest.mark.parametrize("offset", [0, 2])
-def test_p5_a_position_past_the_learned_table_raises(kind: str, offset: int) -> None:
-    config = model(kind, "learned", None, position_limit=S, position_offset=offset)
-    own, both = parameters(config), kind == "encoder-decoder"
-    fitting, long = ids((1, S)), ids((1, S + 1))
-    assert np.isfinite(logits(config, own, Batch(fitting, fitting if both else None))).all()
-    with pytest.raises(BatchError, match=f"position {S} lies past the learned table of {S}"):
-        logits(config, own, Batch(long, fitting if both else None))
-    with pytest.raises(BatchError, match=f"position {S} lies past"):
-        places = np.arange(1, S + 1)[None]
-        logits(config, own, Batch(fitting, fitting if both else None, positions=places))
 
 
 def test_sinusoidal_positions_are_the_formula() -> None:

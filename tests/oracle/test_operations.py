@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import MODELS, all_leaves, config_of, ragged_batch, random_parameters, some
+from samples import GENERATING, all_leaves, config_of, ragged_batch, random_parameters, some
 
 import numtx.oracle
 from numtx import Batch
@@ -34,9 +34,6 @@ def generation(name: str) -> Trace:
         prompt["decoder_ids"] = [[1, 2], [3, 4]]
     parameters = random_parameters(config, 3)
     return record_generation(config, parameters, Batch(**prompt), max_new_tokens=2)[1]
-
-
-GENERATING = [name for name, model in MODELS.items() if model.storages]
 
 
 def test_every_operation_of_the_catalogue_has_a_record():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -328,3 +330,27 @@ def test_a_model_is_tried_with_storage_where_it_can_be(name):
     assert len(set(model.storages)) == len(model.storages)
     if config.position_limit is not None:
         assert model.first + model.length <= config.position_limit
+
+
+def models_in(path: Path) -> int:
+    """How many models a file writes out with their sizes."""
+    found = 0
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: set[object] = set()
+        if isinstance(node, ast.Call):
+            names = {keyword.arg for keyword in node.keywords}
+        elif isinstance(node, ast.Dict):
+            names = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        found += {"width", "vocabulary"} <= names
+    return found
+
+
+def test_no_other_file_writes_out_a_list_of_models():
+    """A few of its own are examples; as many as there are kinds of attention are a list."""
+    root = Path(__file__).parents[2]
+    counts = {
+        path.relative_to(root).as_posix(): models_in(path)
+        for folder in ("numtx", "tests")
+        for path in (root / folder).rglob("*.py")
+    }
+    assert [name for name, n in counts.items() if n >= len(KINDS)] == ["numtx/testing/models.py"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from samples import (
+    GENERATING,
     MODELS,
     config_of,
     ragged_batch,
@@ -52,17 +53,17 @@ def test_every_stage(name):
     assert_recomputed(run(name))
 
 
-GENERATING = some(4, __name__, [name for name, model in MODELS.items() if model.storages])
+generating = pytest.mark.parametrize("name", some(4, __name__, GENERATING))
 
 
-@pytest.mark.parametrize("name", GENERATING)
+@generating
 def test_every_stage_of_a_generation(name):
     trace = generation(name)
     assert any(stage.operation == "append" for stage in trace.graph)
     assert_recomputed(trace)
 
 
-@pytest.mark.parametrize("name", GENERATING)
+@generating
 def test_cells_of_a_generation_are_explained(name):
     trace = generation(name)
     for stage in trace.graph:

@@ -224,6 +224,19 @@ class Config:
         """Number of blocks on a side."""
         return self.encoder_layers if side == "encoder" else self.decoder_layers
 
+    def padding_limit(self, side: str) -> float:
+        """The largest content that stays under padding; what is larger counts as 0.
+
+        It reaches no real token, but what overflows on its way through the layers would turn
+        0 * inf into NaN in the backward pass. What stays can be squared thrice, and once more in
+        each gated feed-forward whose input no norm brings back to its scale. At least 4.
+        """
+        place = f"{side}.feed_forward", f"{side}.self_attention"
+        normed = self.has_norm(place[0]) or (self.norm_place == "post" and self.has_norm(place[1]))
+        squared = 3 + (self.layers(side) if self.gated and not normed else 0)
+        powers = 1024 if self.dtype == "float64" else 128
+        return float(2.0 ** max(2.0, powers / 2.0**squared))
+
     def layer(self, side: str, i: int) -> Config:
         """The configuration of block i of a side, which everything below a stack reads: every
         field has the value of that one layer. Layers are alike as yet."""

@@ -237,7 +237,9 @@ def input_forward(
     if here.tap.active:  # a pin may hold any number
         check_range(f"{side}.tokens", ids, config.vocabulary_of(side))
     x = lookup_forward(table, ids)
-    junk = junk_under_padding(x, given.valid)
+    junk = None
+    if not given.valid.all():
+        junk = junk_under_padding(x, given.valid, config.padding_limit(side))
     x = here("embedding", x if junk is None else np.where(junk, x.dtype.type(0), x))
     if config.embedding_scale != 1.0:
         x = here("scaled_embedding", x * config.embedding_scale)

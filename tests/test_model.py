@@ -179,3 +179,23 @@ def test_shared_and_tied_tensors_sum_their_paths():
     total = d["encoder.embedding"] + d["decoder.embedding"] + d["output.w"].T
     assert_close(g["embedding"], total, 1e-14)
     assert all(d[key].any() for key in ("encoder.embedding", "decoder.embedding", "output.w"))
+
+
+@pytest.mark.parametrize("content", [3.9, 1e3, 1e10, 1e30, 1e38, 1e200, np.inf])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_finite_content_of_any_size_under_padding_has_no_effect_however_deep(dtype, content):
+    """Without norms every gated feed-forward multiplies what stands there by itself."""
+    config = config_of("decoder, deep", norm=None, dtype=dtype)
+    p, given = random_parameters(config), ragged_batch(config)
+    last = config.vocabulary - 1
+    given["ids"] = np.where(given["mask"], given["ids"] % last, last)
+    found = []
+    for junk in (0.5, content):
+        own = dict(p)
+        own["decoder.embedding"] = p["decoder.embedding"].copy()
+        with np.errstate(over="ignore"):
+            own["decoder.embedding"][last] = np.array([junk, -junk] * (config.width // 2))
+        outputs, context = forward(config, own, Batch(**given))
+        found.append([outputs.logits[given["mask"]], *backward(context).values()])
+    for clean, dirty in zip(*found, strict=True):
+        assert np.isfinite(dirty).all() and np.array_equal(clean, dirty)

@@ -12,16 +12,8 @@ def lookup_forward(table: Array, ids: Array) -> Array:
     return table[ids]
 
 
-def junk_under_padding(x: Array, valid: Array) -> Array | None:
-    """Which cells of padding, [B, T, d], must be taken as 0; None where all can stay.
-
-    What stands under padding reaches no real token, but what overflows there on its way
-    through the layers would turn 0 * inf into NaN in the backward pass. The limit is the
-    eighth root of the largest number: what stays can be squared thrice.
-    """
-    if valid.all():
-        return None
-    limit = float(np.finfo(x.dtype).max) ** 0.125
+def junk_under_padding(x: Array, valid: Array, limit: float) -> Array | None:
+    """Which cells of padding, [B, T, d], are beyond the limit; None where there are none."""
     junk = ~valid[..., None] & ~(np.abs(x) <= limit)  # NaN is not <= anything
     return junk if junk.any() else None
 

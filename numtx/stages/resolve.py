@@ -18,8 +18,6 @@ from .multi_head import multi_head
 # The wiring of each kind of attention.
 ATTENTIONS = {"multi-head": multi_head, "latent": latent}
 
-JUNK = {"float64": 2.0**128, "float32": 2.0**16}
-
 
 @lru_cache(maxsize=64)
 def resolve(
@@ -113,8 +111,8 @@ class Wiring:
         yield self.stage(side, c.TOKENS, t=side)
         table = "embedding" if config.shared_embedding else f"{side}.embedding"
         rows = {"@table": f"parameters/{table}"}
-        # Under padding, what is larger than this counts as 0: see `ops.lookup`.
-        hidden: dict[str, Any] = {"valid": self.named(f"{side}.mask"), "junk": JUNK[config.dtype]}
+        limit = config.padding_limit(side)
+        hidden: dict[str, Any] = {"valid": self.named(f"{side}.mask"), "junk": limit}
         yield self.stage(side, c.EMBEDDING, rows, t=side, **hidden)
         summands = [self.named(f"{side}.embedding")]
         if config.embedding_scale != 1.0:

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 from samples import DRAW
 
+from numtx.errors import SubstitutionError
 from numtx.testing.models import MODELS
 from numtx.testing.second_copy import _read
 from numtx.testing.trial import LAWS, law_names
@@ -147,6 +148,12 @@ def test_a_planted_bug_is_caught_by_its_law(name):
     law = FEW[name]
     told = f"{law} error: ValueError" if name in RAISES else f"{law} broken: {LAWS[law].statement}"
     assert f": {told}" in found[law]
+
+
+def test_a_change_that_fits_nowhere_is_an_error_and_no_kill():
+    gone = Bug("gone", "masks", "no such text", "pass")
+    with pytest.raises(SubstitutionError, match="occurs 0 times"):
+        kills_of(gone, ["K1"])
 
 
 def test_the_copy_without_a_bug_breaks_no_law():

@@ -84,6 +84,10 @@ def test_a_bad_field_is_named(field, value, says):
 
 
 BROKEN = [
+    (
+        {"query_key_norm": "head", "key_value_latent": 4},
+        "query_key_norm 'head' is for models with key_value_latent None; here",
+    ),
     ({"encoder_layers": 0}, "give layers to encoder and decoder"),
     ({"model": "decoder-only"}, "give layers to decoder and to nothing else"),
     ({"key_value_heads": 2}, "heads 3 is not a multiple of key_value_heads 2"),

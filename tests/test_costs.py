@@ -115,7 +115,8 @@ def test_cross_attention_and_the_encoder(use_cache):
 
 
 def test_the_documents_4800_numbers_and_what_they_omit():
-    config = Config(width=4, encoder_layers=6, decoder_layers=6, hidden=16, vocabulary=10)
+    sizes = {"width": 4, "encoder_layers": 6, "decoder_layers": 6, "hidden": 16}
+    config = Config(**sizes, vocabulary=10)
     assert cache_numbers(config, 100, 7) == (4800, 336)
     costs = counted(config, Batch([list(range(7))], [[1]]), 100, True)
     assert costs[-1].step.attention == (1, 100)

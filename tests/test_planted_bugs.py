@@ -370,8 +370,10 @@ BUGS = [
     Bug("a stage is not emitted", "model", 'logits = at("logits", logits)', "pass",
         "run"),
     Bug("two stages in the wrong order", "ops.attend",
-        'scores = tap("scores", products * scale)\n    seen = tap("mask", mask.allowed)',
-        'seen = tap("mask", mask.allowed)\n    scores = tap("scores", products * scale)',
+        'tap("mask", mask.allowed)\n    masked_scores = tap("masked_scores", '
+        'mask_forward(scores, seen))',
+        'mask.allowed\n    masked_scores = tap("masked_scores", mask_forward(scores, seen))'
+        '\n    seen = tap("mask", seen)',
         "catalogue"),
     Bug("mask polarity flipped when nobody looks", "ops.attend",
         "np.copyto(weights, -np.inf, where=~mask)", "np.copyto(weights, -np.inf, where=mask)",

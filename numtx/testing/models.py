@@ -60,7 +60,7 @@ MODELS: dict[str, Model] = {
             width=6, encoder_layers=2, decoder_layers=1, heads=3, hidden=8, vocabulary=11,
             source_vocabulary=9, norm_place="pre", positions="learned", position_limit=7,
             position_offset=2, activation="gelu", tied_output=True, embedding_scale=2.5,
-            output_scale=0.5, query_key_norm="head",
+            output_scale=0.5,
         ),
         ("contiguous",),
     ),
@@ -74,7 +74,8 @@ MODELS: dict[str, Model] = {
     ),
     "decoder, interleaved, multi-query": Model(
         _decoder(
-            width=9, decoder_layers=1, heads=3, key_value_heads=1, key_width=4, hidden=5,
+            query_key_norm="head", width=9, decoder_layers=1, heads=3, key_value_heads=1,
+            key_width=4, hidden=5,
             vocabulary=11, positions="rotary", rotary_layout="interleaved",
             activation="gelu_tanh", tied_output=True, norm_at=["decoder.feed_forward"],
             residual_at=["decoder.self_attention"],
@@ -162,7 +163,8 @@ MODELS: dict[str, Model] = {
     ),
     "encoder-decoder, multi-query, one table for all words": Model(
         _both(
-            width=8, encoder_layers=2, decoder_layers=1, heads=4, key_value_heads=1, key_width=3,
+            query_key_norm="head", width=8, encoder_layers=2, decoder_layers=1, heads=4,
+            key_value_heads=1, key_width=3,
             value_width=5, hidden=7, vocabulary=11, tied_output=True, embedding_scale=1.5,
             norm="rms", norm_place="pre", biases=["b_in", "b_out"], gated=True,
         ),

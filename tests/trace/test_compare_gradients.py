@@ -42,7 +42,10 @@ TRACES = {model: traced(model) for model in KNOWN}
 
 
 def seen(config: Config, name: str) -> bool:
-    """Whether a softmax sees a bias of the keys: it is rotated, and so not the same everywhere."""
+    """Whether a softmax sees a bias of the keys: it is rotated, or normed together with what it is
+    added to, and so not the same everywhere."""
+    if config.query_key_norm is not None:
+        return True
     return bool(config.rotated) and "self_attention" in name and config.key_value_latent is None
 
 

@@ -61,7 +61,10 @@ def test_names_of_the_variants():
     assert grouped["decoder.1.feed_forward.w_gate"] == (6, 7)
     assert not [name for name in grouped if "b_" in name or name.endswith("bias")]
     part = parameter_shapes(Config(**VARIANTS["decoder, interleaved, multi-query"]))
-    assert [name for name in part if name.endswith("gain")] == ["decoder.0.feed_forward.norm.gain"]
+    assert [name for name in part if name.endswith("gain")] == [
+        *(f"decoder.0.self_attention.{kind}_norm.gain" for kind in ("query", "key")),
+        "decoder.0.feed_forward.norm.gain",
+    ]
     segments = parameter_shapes(Config(**VARIANTS["encoder, segments, embedding norm"]))
     assert segments["encoder.segments"] == (2, 6)
     assert segments["encoder.embedding_norm.gain"] == (6,)

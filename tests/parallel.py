@@ -54,15 +54,15 @@ def run(session: pytest.Session) -> bool | None:
         there.close()
         threading.Thread(target=_listen, args=(number, here, told), daemon=True).start()
         others.append(other)
+    running = len(others)
     try:
         for item, next_item in _taken(files, taken):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
             while not told.empty():
-                _tell(session, told.get())
+                running -= _tell(session, told.get())
             _stop_if_asked(session)
-        ended = 0
-        while ended < len(others):
-            ended += _tell(session, told.get())
+        while running:
+            running -= _tell(session, told.get())
             _stop_if_asked(session)
     finally:
         for other in others:
@@ -140,7 +140,7 @@ def _tell(session: pytest.Session, said: Any) -> bool:
     if said is None:
         return True
     if isinstance(said, int):
-        raise session.Failed(f"process {said} of the tests broke off; NUMTX_PROCESSES=1 runs one")
+        raise session.Interrupted(f"process {said} of the tests broke off; NUMTX_PROCESSES=1 runs one")
     config = session.config
     report = config.hook.pytest_report_from_serializable(config=config, data=said)
     if report.when == "setup":

@@ -49,7 +49,6 @@ def calls(run: Callable[[], object]) -> int:
         nonlocal count
         count += event in ("call", "c_call")
 
-    gc.collect()
     gc.disable()  # others may have hung calls of theirs on it
     sys.setprofile(profile)
     try:

@@ -58,10 +58,11 @@ EVERY_CELL = """((name) => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    patience = 600.0 if request.config.getoption("--heavy") else 60.0  # a long page takes its time
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-        Browser(Path(profile), patience=600.0) as found,  # a long page takes its time
+        Browser(Path(profile), patience=patience) as found,
     ):
         yield found
 

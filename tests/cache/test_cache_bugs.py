@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cache_planting import MACHINES, find, run
+from samples import some
 
 from numtx import batch
 from numtx import model as model_module
@@ -87,7 +88,7 @@ BUGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("bug", some(12, __name__, BUGS))
 def test_the_machine_finds(bug, monkeypatch):
     find(monkeypatch, *BUGS[bug])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from plain_models import Masked, Plain, Stepping, V, Windowed, function
+from samples import some
 
 from numtx.errors import SubjectError
 from numtx.testing import check, run_machine, subject
@@ -109,7 +110,7 @@ def test_float32_has_a_tolerance_of_its_own():
     assert check(single, ["K1", "K3", "B4", "B2"], vocabulary_size=V).ok
 
 
-@pytest.mark.parametrize("bug", ["fork", "truncate", "reorder"])
+@pytest.mark.parametrize("bug", some(1, __name__, ["fork", "truncate", "reorder"]))
 def test_the_state_machine_finds(bug):
     with pytest.raises(LawBroken) as caught:
         run_machine(subject(Stepping(bug)), examples=400, steps=12)

@@ -21,6 +21,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from samples import some
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "walkthroughs"
@@ -30,7 +31,19 @@ PROSE = {"say": ("zh", "en"), "check": ("zh", "en"), "exercise": ("zh", "en"), "
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=[path.stem for path in LESSONS])
-each_language = pytest.mark.parametrize("lang", ["zh", "en"])
+# Some are run in English too, and all of them with --heavy.
+BOTH = [
+    pytest.param(path, id=param.id, marks=param.marks)
+    for path, param in zip(LESSONS, some(7, __name__, [p.stem for p in LESSONS]), strict=True)
+]
+in_both_languages = pytest.mark.parametrize("path", BOTH)
+each_language = pytest.mark.parametrize(
+    ("path", "lang"),
+    [
+        *(pytest.param(path, "zh", id=f"zh-{path.stem}") for path in LESSONS),
+        *(pytest.param(p.values[0], "en", id=f"en-{p.id}", marks=p.marks) for p in BOTH),
+    ],
+)
 
 
 class Run(NamedTuple):
@@ -89,7 +102,6 @@ def test_there_are_lessons_with_numbers_of_their_own() -> None:
     assert all(re.fullmatch(r"\d\d_[a-z_]+\.py", path.name) for path in LESSONS)
 
 
-@each_lesson
 @each_language
 def test_results_are_the_expected_ones(path: Path, lang: str) -> None:
     got, wanted = run_of(path, lang).results, expected_of(path)["results"]
@@ -98,7 +110,6 @@ def test_results_are_the_expected_ones(path: Path, lang: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@each_lesson
 @each_language
 def test_expected_lines_are_printed(path: Path, lang: str) -> None:
     wanted = expected_of(path)["text"][lang]
@@ -107,7 +118,7 @@ def test_expected_lines_are_printed(path: Path, lang: str) -> None:
     assert wanted and not missing, "\n".join(missing)
 
 
-@each_lesson
+@in_both_languages
 def test_both_languages_say_it_in_their_own_words(path: Path) -> None:
     zh, en = run_of(path, "zh"), run_of(path, "en")
     assert zh.claims == en.claims >= 3

@@ -1,0 +1,53 @@
+"""The suite in several processes tells what one process tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from children import python
+
+FILE = """
+import os, pytest
+@pytest.mark.parametrize("n", range(30))
+def test_some(n, capfd):
+    print("seen", n)
+    assert capfd.readouterr().out == f"seen {{n}}\\n"
+    assert n != {wrong}
+"""
+
+
+@pytest.mark.parametrize("processes", ["1", "2", "3"])
+@pytest.mark.parametrize("files", [1, 2, 5])
+def test_every_test_is_told_once(tmp_path: Path, monkeypatch, files: int, processes: str) -> None:
+    monkeypatch.setenv("NUMTX_PROCESSES", processes)
+    tests = Path(__file__).parent
+    (tmp_path / "conftest.py").write_text(
+        f"import sys; sys.path.insert(0, {str(tests)!r})\nimport pytest, parallel\n"
+        "@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_runtestloop(session): return parallel.run(session)\n"
+        "def pytest_addoption(parser): parser.addoption('--benchmark', action='store_true')\n"
+    )
+    for number in range(files):
+        (tmp_path / f"test_{number}.py").write_text(FILE.format(wrong=7 if number == 0 else -1))
+    run = python("-m", "pytest", "-p", "no:cacheprovider", str(tmp_path), cwd=tmp_path)
+    assert run.returncode == 1
+    assert f"1 failed, {30 * files - 1} passed" in run.stdout
+    assert run.stdout.count("FAILED test_0.py::test_some[7]") == 1
+
+
+def test_a_process_that_breaks_off_is_no_pass(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("NUMTX_PROCESSES", "2")
+    tests = Path(__file__).parent
+    (tmp_path / "conftest.py").write_text(
+        f"import os, sys; sys.path.insert(0, {str(tests)!r})\nimport pytest, parallel\n"
+        "FIRST = os.getpid()\n"
+        "@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_runtestloop(session): return parallel.run(session)\n"
+        "def pytest_runtest_setup(item):\n    if os.getpid() != FIRST: os._exit(3)\n"
+        "def pytest_addoption(parser): parser.addoption('--benchmark', action='store_true')\n"
+    )
+    for number in range(9):
+        (tmp_path / f"test_{number}.py").write_text(FILE.format(wrong=-1))
+    run = python("-m", "pytest", "-p", "no:cacheprovider", str(tmp_path), cwd=tmp_path)
+    assert run.returncode == 2 and "process 1 of the tests broke off" in run.stdout

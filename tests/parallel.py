@@ -140,7 +140,9 @@ def _tell(session: pytest.Session, said: Any) -> bool:
     if said is None:
         return True
     if isinstance(said, int):
-        raise session.Interrupted(f"process {said} of the tests broke off; NUMTX_PROCESSES=1 runs one")
+        raise session.Interrupted(
+            f"process {said} of the tests broke off; NUMTX_PROCESSES=1 runs one"
+        )
     config = session.config
     report = config.hook.pytest_report_from_serializable(config=config, data=said)
     if report.when == "setup":

@@ -29,8 +29,13 @@ def add(commands: Any) -> None:
         ("prompt", 4, "tokens of the prompt in the table of the two phases"),
     ):  # fmt: skip
         parser.add_argument(
-            f"--{name}", type=whole(1), default=default, metavar="N", help=f"{what} ({default})"
-        )
+            f"--{name}", type=whole(1, MOST.get(name)), default=default, metavar="N",
+            help=f"{what} ({default})",
+        )  # fmt: skip
+
+
+# The run that is counted is made, once without a cache: longer ones would take minutes.
+MOST = {"tokens": 500, "prompt": 4000}
 
 
 def run(args: argparse.Namespace) -> int:

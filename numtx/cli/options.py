@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from ..render.stage_grid import Style
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A converter for whole numbers of at least `least`."""
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A converter for whole numbers of at least `least`, and of at most `most`."""
+    span = f"from {least} up" if most is None else f"from {least} to {most}"
 
     def convert(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} up")
+        if number < least or (most is not None and number > most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {span}")
         return number
 
     return convert

@@ -82,6 +82,11 @@ def _memory(args: argparse.Namespace) -> tuple[str, str]:
     from ..render.pictures import memory_text
     from ..render.pictures_svg import memory_svg
 
+    if args.heads % args.groups:
+        raise UsageError(
+            f"--heads {args.heads} is not a multiple of --groups {args.groups}: every group of "
+            "query heads has one key/value head"
+        )
     curves = memory_curves(
         layers=args.layers, heads=args.heads, width=args.head_width, groups=args.groups,
         rank=args.rank, rotary=args.rotary, size=args.bytes,

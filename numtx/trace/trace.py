@@ -66,6 +66,9 @@ class Trace:
         """The gradient at a stage, or of `parameters/NAME`."""
         if not self.gradients:
             raise StageError(f"gradient of {name!r}: {self.without_gradients}")
+        value = self.values.get(name)
+        if value is not None and value.dtype.kind != "f":
+            raise StageError(f"{name!r} is {value.dtype}: what is no real number has no gradient")
         if name not in self.gradients:
             raise StageError(
                 f"no gradient of {name!r} in this trace; {nearest(name, self.gradients)}"

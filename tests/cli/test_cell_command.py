@@ -205,3 +205,8 @@ def test_a_file_without_gradients_says_how_to_make_one_that_has(capsys, tmp_path
     assert "a generation, which has no gradients" in said
     with pytest.raises(StageError, match="a generation, which has no gradients"):
         trace.grad("prefill.logits")
+
+
+def test_what_is_no_real_number_has_no_gradient(capsys):
+    assert main(["cell", "weather", "encoder.0.self_attention.mask[0,0]", "--gradient"]) == 2
+    assert "mask' is bool: what is no real number has no gradient" in capsys.readouterr().err

@@ -197,3 +197,10 @@ def test_generate_and_train_follow_one_recipe(run, monkeypatch, name):
         assert run(command, name)[0] == 2
     assert asked[0] == asked[1]
     assert asked[0][1:] == ((0.0003, 50) if name == "memory" else (0.003, 1000))
+
+
+def test_a_cost_that_would_take_minutes_is_refused(capsys):
+    for option, most in (("--tokens", 500), ("--prompt", 4000)):
+        with pytest.raises(SystemExit):
+            main(["cost", option, str(most + 1)])
+        assert f"is not a whole number from 1 to {most}" in capsys.readouterr().err

@@ -181,6 +181,7 @@ def test_the_command(tmp_path, capsys):
     for args, message in (
         (("cached-step", "--svg", "x.svg"), "cached-step is for the terminal"),
         (("cache-memory", "cat"), "cache-memory shows no example"),
+        (("cache-memory", "--heads", "7", "--groups", "3"), "--heads 7 is not a multiple"),
         (("causal-mask", "weather"), "weather is no decoder alone"),
         (("causal-mask", "--svg", str(tmp_path / "no" / "x.svg")), "does not exist"),
     ):

@@ -120,14 +120,15 @@ def _distance(r: Rows) -> Operand:
     """minus the slope of the head times the distance of query and key: slope 2^(-8h/n) for the
     first n heads, n a power of two, then every other one of 2n slopes"""
     row, head, query, key = r.index
-    away = r.at(0, (row, query)) - r.at(1, (row, key))
+    here, there = r.at(0, (row, query)), r.at(1, (row, key))
+    p, q = r.plain(here), r.plain(there)
+    size = r.constant(abs(p - q), lambda: f"abs({p} - {q})", here, there)
     n = 1
     while 2 * n <= r.attributes["heads"]:
         n *= 2
     of_first, of_others = -8 * (head + 1) / n, -4 * (2 * (head - n) + 1) / n
     power = r.plain(choose(head < n, of_first, of_others))
     slope = r.constant(2.0**power, lambda: f"2**{power:g}")
-    size = choose(r.plain(away) < 0, lambda: -away, lambda: away)
     return -(size * slope)
 
 

@@ -90,12 +90,13 @@ function operationsOf(data, array, place, { plan, starts }) {
 
     distance(r) {
       const [batch, head, query, key] = r.index;
-      const away = at(r, 0, [batch, query]).minus(at(r, 1, [batch, key]));
+      const [here, there] = [at(r, 0, [batch, query]), at(r, 1, [batch, key])];
+      const [p, q] = [here.value, there.value];
+      const size = constant(Math.abs(p - q), `abs(${p} - ${q})`, [here, there]);
       let n = 1;
       while (2 * n <= r.attributes.heads) n *= 2;
       const power = head < n ? (-8 * (head + 1)) / n : (-4 * (2 * (head - n) + 1)) / n;
       const slope = constant(2 ** power, `2^${power}`);
-      const size = choose(away.value < 0, () => away.negative(), () => away);
       return size.times(slope).negative();
     },
 

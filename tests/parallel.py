@@ -7,6 +7,7 @@ is pytest itself: it runs tests too, and tells the reports of the others as if t
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import multiprocessing
 import os
@@ -37,6 +38,9 @@ def processes(session: pytest.Session) -> int:
 
 def run(session: pytest.Session) -> bool | None:
     """`pytest_runtestloop`, or None: the usual loop is to do it."""
+    gc.collect()
+    gc.freeze()  # what was collected stays: there is no need to go through it again and again
+    gc.set_threshold(20_000, 20, 50)
     count = processes(session)
     if count < 2 or session.testsfailed:
         return None

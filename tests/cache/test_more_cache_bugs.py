@@ -109,6 +109,6 @@ BUGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("bug", some(12, __name__, BUGS))
+@pytest.mark.parametrize("bug", some(8, __name__, BUGS))
 def test_the_machine_finds(bug, monkeypatch):
     find(monkeypatch, *BUGS[bug])

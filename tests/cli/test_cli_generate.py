@@ -118,7 +118,7 @@ def test_the_trace_of_a_generation(run, trained, tmp_path):
         (("generate", "cat", "--max-new-tokens", "-1"), "is not a whole number from 0 up"),
         (("generate", "cat", "--parameters", "no.npz"), "no.npz"),
         (("generate", "cat", "--max-new-tokens", "9"), "position 5 lies past the learned"),
-        (("cost", "--tokens", "0"), "is not a whole number from 1 up"),
+        (("cost", "--tokens", "0"), "is not a whole number from 1 to 500"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(run, args, message):

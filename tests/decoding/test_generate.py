@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from samples import some
 
 from numtx.batch import Batch
 from numtx.cache import Cache
@@ -86,10 +87,12 @@ def lively(config, pairs):
     raise AssertionError("no seed will do")
 
 
-@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary", None], ids=str)
+@pytest.mark.parametrize(
+    "positions", some(2, __name__, ["sinusoidal", "learned", "rotary", "None"])
+)
 @pytest.mark.parametrize("kind", ["decoder-only", "encoder-decoder"])
 def test_every_path_gives_the_tokens_of_the_plain_loop(kind, positions):
-    config = model(kind, positions)
+    config = model(kind, None if positions == "None" else positions)
     pairs = list(zip(ROWS, SOURCES, strict=True))
     parameters, eos, other = lively(config, pairs)
     for ends in (set(), {eos}, {eos, other}):

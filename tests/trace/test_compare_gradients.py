@@ -37,7 +37,7 @@ def rms(x: np.ndarray) -> float:
 
 
 KNOWN = list(LIST)
-MODELS = some(4, __name__, KNOWN)
+MODELS = some(3, __name__, KNOWN)
 TRACES = {model: traced(model) for model in KNOWN}
 
 

@@ -14,7 +14,7 @@ from numtx.testing.strategies import parameters_of
 from numtx.trace.trace import Trace, record
 from numtx.trace.verify import verify
 
-MODELS = some(5, __name__, always=["weather"])
+MODELS = some(3, __name__, always=["weather"])
 
 
 def run(name: str, dtype: str = "float64", padding: str = "left", **options: object) -> Trace:

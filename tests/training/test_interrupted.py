@@ -40,7 +40,7 @@ def undisturbed():
     return train(Run(config, parameters, RECIPE), batch, STEPS), batch
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.heavy)])
 def test_killed_at_random_moments(kills, tmp_path):
     expected, batch = undisturbed()
     generator = random.Random(7)

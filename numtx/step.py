@@ -59,12 +59,13 @@ def step(
     Raises `CacheError` for a cache that is full, or of another model or batch, besides what
     `forward` raises.
     """
+    at = Place(parameters, tap)
     if cache is None:
         check_parameters(config, parameters)
-        return _step(config, parameters, batch, None, encoded, phase, every_position, tap)
+        return _step(config, at, batch, None, encoded, phase, every_position)
     cache.check(config, parameters)
     try:
-        outputs = _step(config, parameters, batch, cache, encoded, phase, every_position, tap)
+        outputs = _step(config, at, batch, cache, encoded, phase, every_position)
         cache.commit()
     except BaseException:
         cache.rollback()
@@ -74,22 +75,21 @@ def step(
 
 def _step(
     config: Config,
-    parameters: Mapping[str, Array],
+    at: Place,
     batch: Batch,
     cache: Cache | None,
     encoded: Encoded | None,
     phase: str,
     every_position: bool,
-    tap: Tap,
 ) -> StepOutputs:
     source, given = check_step(config, batch, None if cache is None else cache.lengths)
     if cache is not None:
         cache.reserve(given.ids.shape[1])
     if source is not None:
-        at = Place(parameters, tap)
         output, stack = stack_forward(config, "encoder", at, source, None, None, False)
         encoded = Encoded(output, stack.valid)
-    at = Place(parameters, tap.at(phase) if phase else tap)
+    if phase:  # before the names of stages; parameters have none
+        at = Place(at.parameters, at.tap.at(phase))
     memory = _step_memory(config, given, encoded, cache)
     hidden, _ = stack_forward(config, "decoder", at, given, memory, cache, False)
     if not every_position:

@@ -16,6 +16,7 @@ from numtx.testing import NumtxSubject
 from numtx.testing.models import MODELS
 from numtx.testing.second_copy import second_copy
 from numtx.testing.trial import BROKEN, LAWS, PASSED, attempt
+from numtx.testing.zoo import BUGS
 from numtx.trace.compare import Side, compare
 from numtx.trace.trace import record
 
@@ -87,25 +88,23 @@ def test_it_is_refused_over_latents():
         Config(**{**FIELDS, "key_value_heads": None, "key_value_latent": 3})
 
 
-KIND, NORM = "attention.multi_head", 'at.norm({}, config, "{}", centred={})'
-BACK = 'dqueries = at.norm_backward(dqueries, query_norm, "query_norm")'
-PLANTED = {
-    "the keys are not normed": (
-        'keys = at("normed_keys", keys)', 'keys = at("normed_keys", keys) / key_norm.inverse'),
-    "the gain of the queries for the keys": (
-        NORM.format("keys", "key_norm", False), NORM.format("keys", "query_norm", False)),
-    "a mean taken away": (
-        NORM.format("queries", "query_norm", False), NORM.format("queries", "query_norm", True)),
-    "the queries' gradient passes by": (BACK, BACK.removeprefix("dqueries = ")),
-    "the gains' gradients swapped": ('key_norm, "key_norm")', 'key_norm, "query_norm")'),
-}  # fmt: skip
+OF_THE_ZOO = (
+    "the keys are not normed", "the queries' norm takes a mean away",
+    "the gradient passes the queries' norm by",
+)  # fmt: skip
+PLANTED = {bug.name: (bug.module, bug.old, bug.new) for bug in BUGS if bug.name in OF_THE_ZOO}
+KIND, NORM = "attention.multi_head", 'at.norm(keys, config, "{}", centred=False)'
+PLANTED["the gain of the queries for the keys"] = (
+    KIND, NORM.format("key_norm"), NORM.format("query_norm"),
+)  # fmt: skip
+PLANTED["the gains' gradients swapped"] = (KIND, 'key_norm, "key_norm")', 'key_norm, "query_norm")')
 
 
 @pytest.mark.parametrize("bug", PLANTED)
 def test_planted_bugs_are_found(bug):
     """By the oracle; the last by a parameter that has no gradient."""
     p = random_parameters(Config(**FIELDS))
-    with second_copy([(KIND, *PLANTED[bug])]) as copy:
+    with second_copy([PLANTED[bug]]) as copy:
         config, batch = copy.module("config").Config(**FIELDS), copy.module("batch").Batch(**BATCH)
         try:
             trace = copy.module("trace.trace").record(config, p, batch)
@@ -117,7 +116,7 @@ def test_planted_bugs_are_found(bug):
 
 @pytest.mark.parametrize("bug", [None, "the keys are not normed"])
 def test_the_law_of_lengths(bug):
-    with second_copy([(KIND, *PLANTED[bug])] if bug else []) as copy:
+    with second_copy([PLANTED[bug]] if bug else []) as copy:
         config = copy.module("config").Config(**FIELDS)
         subject = NumtxSubject(config, random_parameters(config))
         assert attempt(LAWS["V6"], subject, examples=5).status == (BROKEN if bug else PASSED)

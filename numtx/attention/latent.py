@@ -217,7 +217,7 @@ def absorbed(
         keys = at("full_keys", np.concatenate((latent, rotated_key), -1))
     mixed, _ = attend_forward(
         queries, keys[:, None], latent[:, None],
-        mask, config.latent_scale, at.tap, "latent_context", bias,
+        mask, config.latent_scale, at.tap, bias=bias, name="latent_context",
     )  # fmt: skip
     up = at["w_uv"].reshape(-1, config.heads, config.d_v)
     return at("context", mixed @ up.transpose(1, 0, 2))

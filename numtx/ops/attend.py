@@ -41,8 +41,9 @@ def attend_forward(
     mask: Mask,
     scale: float,
     tap: Tap,
-    name: str = "context",
+    *,
     bias: Array | None = None,
+    name: str = "context",
 ) -> tuple[Array, AttendContext]:
     """context = softmax(queries·keys^T * scale + bias, masked)·values    -> [B, H, T, c]
 

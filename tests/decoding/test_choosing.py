@@ -6,6 +6,7 @@ import importlib
 import itertools
 
 import decoding_checks as checks
+import filter_checks
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,9 +30,9 @@ def get(name):
 
 
 CHECKS = (
-    checks.order_of_filters,
-    checks.frequencies,
-    checks.edges_of_a_draw,
+    filter_checks.order_of_filters,
+    filter_checks.frequencies,
+    filter_checks.edges_of_a_draw,
     checks.given_texts,
     checks.sampling_alone_and_in_a_batch,
     checks.cold_sampling_is_greedy,
@@ -63,29 +64,29 @@ def some_logits(draw):
 
 @given(some_logits(), st.integers(1, 15))
 def test_top_k_keeps_exactly_so_many(logits, k):
-    checks.top_k_law(get, logits, k)
+    filter_checks.top_k_law(get, logits, k)
 
 
 @given(some_logits(), st.floats(0, 1, exclude_min=True))
 def test_top_p_keeps_the_smallest_set_that_reaches_p(logits, p):
-    checks.top_p_law(get, logits, p)
+    filter_checks.top_p_law(get, logits, p)
 
 
 @given(some_logits(), st.floats(0, 1))
 def test_min_p_keeps_a_share_of_the_largest(logits, p):
-    checks.min_p_law(get, logits, p if p > 1e-300 else 0.0)
+    filter_checks.min_p_law(get, logits, p if p > 1e-300 else 0.0)
 
 
 @given(some_logits(), st.floats(0, 1e6))
 def test_temperature_keeps_the_order(logits, temperature):
-    checks.temperature_law(get, logits, temperature)
+    filter_checks.temperature_law(get, logits, temperature)
 
 
 @given(some_logits(), st.floats(1, 100), st.data())
 def test_a_penalty_never_raises_a_seen_token(logits, penalty, data):
     token = st.integers(0, logits.shape[1] - 1)
     rows = data.draw(st.lists(st.lists(token, max_size=6), min_size=3, max_size=3))
-    checks.penalty_law(get, logits, rows, penalty)
+    filter_checks.penalty_law(get, logits, rows, penalty)
 
 
 @given(
@@ -112,14 +113,14 @@ def test_filters_together_leave_a_distribution_to_draw_from(logits, filters, see
 
 
 def test_filters_left_alone_change_nothing():
-    logits = checks.drawn(0)
+    logits = filter_checks.drawn(0)
     assert Filters()(logits, [[1], [2], [3]]) is logits
     assert [step.name for step in Filters().steps(logits, [])] == ["logits"]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_types_are_kept_and_input_is_not_written_to(dtype):
-    logits = checks.drawn(0).astype(dtype)
+    logits = filter_checks.drawn(0).astype(dtype)
     before = logits.copy()
     filters = Filters(repetition_penalty=2.0, temperature=0.5, top_k=9, top_p=0.9, min_p=0.01)
     for step in filters.steps(logits, [[1], [2], [3]]):

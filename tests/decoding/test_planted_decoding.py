@@ -1,6 +1,7 @@
 """Bugs planted in filters, sampling and beam search: each is caught, and by what."""
 
 import decoding_checks as checks
+import filter_checks
 import pytest
 
 from numtx.testing.second_copy import second_copy
@@ -11,7 +12,7 @@ PROBABILITY, GENERATE = "decoding.probability", "decoding.generate"
 BUGS = [
     # filters
     ("the penalty raises negative logits", FILTERS,
-     "np.where(old > 0, old / penalty, old * penalty)", "old / penalty", checks.penalty),
+     "np.where(old > 0, old / penalty, old * penalty)", "old / penalty", filter_checks.penalty),
     ("the penalty counts a token as often as it was seen", FILTERS,
      "    result = logits.copy()\n", "    result = logits.copy()\n"
      "    rows = [[t for t in row for _ in (0,)] for row in rows]\n"
@@ -19,59 +20,62 @@ BUGS = [
      "        for t in seen[1:]:\n"
      "            old = result[row, t]\n"
      "            result[row, t] = old / penalty if old > 0 else old * penalty\n"
-     "    logits = result.copy()\n", checks.penalty),
+     "    logits = result.copy()\n", filter_checks.penalty),
     ("the penalty falls on all rows", FILTERS,
-     "result[row, tokens] = np.where", "result[:, tokens] = np.where", checks.penalty),
+     "result[row, tokens] = np.where", "result[:, tokens] = np.where", filter_checks.penalty),
     ("the penalty writes into the logits", FILTERS,
-     "result = logits.copy()", "result = logits", checks.order_of_filters),
+     "result = logits.copy()", "result = logits", filter_checks.order_of_filters),
     ("temperature multiplies", FILTERS,
-     "scaled = logits / temperature", "scaled = logits * temperature", checks.temperature),
+     "scaled = logits / temperature", "scaled = logits * temperature", filter_checks.temperature),
     ("temperature 0 divides", FILTERS,
-     "if logits.dtype.type(temperature) == 0:", "if False:", checks.temperature),
-    ("a cold temperature overflows", FILTERS, "if lost.any():", "if False:", checks.temperature),
+     "if logits.dtype.type(temperature) == 0:", "if False:", filter_checks.temperature),
+    ("a cold temperature overflows", FILTERS, "if lost.any():", "if False:",
+     filter_checks.temperature),
     ("top-k keeps all that tie with the last", FILTERS,
      "return _keep(logits, _descending(logits)[:, :k])",
      "return np.where(logits >= -np.sort(-logits, -1)[:, k - 1 : k], logits, -np.inf)",
-     checks.top_k),
+     filter_checks.top_k),
     ("top-k breaks ties from the back", FILTERS,
      'np.argsort(-logits, -1, kind="stable")', "np.argsort(logits, -1, kind='stable')[:, ::-1]",
-     checks.top_k),
+     filter_checks.top_k),
     ("top-k one too few", FILTERS, "(logits)[:, :k])", "(logits)[:, : max(1, k - 1)])",
-     checks.top_k),
+     filter_checks.top_k),
     ("top-p drops the token that crosses", FILTERS,
      "np.cumsum(probabilities[:, :-1], -1, out=before[:, 1:])",
-     "np.cumsum(probabilities, -1, out=before)", checks.top_p),
-    ("top-p may be empty", FILTERS, "before < p)", "before + probabilities <= p)", checks.top_p),
+     "np.cumsum(probabilities, -1, out=before)", filter_checks.top_p),
+    ("top-p may be empty", FILTERS, "before < p)", "before + probabilities <= p)",
+     filter_checks.top_p),
     ("top-p keeps the least probable", FILTERS,
      "    order = _descending(logits)\n    probabilities",
-     "    order = _descending(-logits)\n    probabilities", checks.top_p),
+     "    order = _descending(-logits)\n    probabilities", filter_checks.top_p),
     ("top-p keeps one too many", FILTERS, "before < p)", "before - probabilities < p)",
-     checks.top_p),
+     filter_checks.top_p),
     ("min-p of 1 instead of the largest", FILTERS,
-     "np.maximum.reduce(logits, -1, keepdims=True) + math.log(p)", "math.log(p)", checks.min_p),
-    ("min-p in place of its logarithm", FILTERS, "+ math.log(p)", "- p", checks.min_p),
+     "np.maximum.reduce(logits, -1, keepdims=True) + math.log(p)", "math.log(p)",
+     filter_checks.min_p),
+    ("min-p in place of its logarithm", FILTERS, "+ math.log(p)", "- p", filter_checks.min_p),
     ("temperature after top-p", FILTERS,
      "        if self.temperature != 1.0:\n            logits = temper(logits, self.temperature)\n"
      '            add("temperature", self.temperature, logits)\n'
      "        if self.top_k is not None:\n", "        if self.top_k is not None:\n",
-     checks.order_of_filters),
+     filter_checks.order_of_filters),
     ("a filter works on the raw logits", FILTERS,
      "logits = keep_min_p(logits, self.min_p)", "logits = keep_min_p(found[0].logits, self.min_p)",
-     checks.order_of_filters),
+     filter_checks.order_of_filters),
     # sampling
     ("the filters are not used", SAMPLE,
      "draw(probabilities_of(filters(logits, rows)), np.array(draws))",
-     "draw(probabilities_of(logits), np.array(draws))", checks.frequencies),
+     "draw(probabilities_of(logits), np.array(draws))", filter_checks.frequencies),
     ("one generator for all rows", SAMPLE,
      "np.random.default_rng([one, len(row)]).random()",
-     "np.random.default_rng([seeds[0], len(row)]).random()", checks.frequencies),
-    ("the same draw at every step", SAMPLE, "[one, len(row)]", "[one]", checks.frequencies),
+     "np.random.default_rng([seeds[0], len(row)]).random()", filter_checks.frequencies),
+    ("the same draw at every step", SAMPLE, "[one, len(row)]", "[one]", filter_checks.frequencies),
     ("a draw that is not uniform", SAMPLE, "len(row)]).random()", "len(row)]).random() ** 1.1",
-     checks.frequencies),
+     filter_checks.frequencies),
     ("draws that depend on the batch", SAMPLE, "[one, len(row)]", "[one, len(row), len(rows)]",
      checks.sampling_alone_and_in_a_batch),
     ("the border belongs to the token before", SAMPLE,
-     "np.argmax(total > uniform", "np.argmax(total >= uniform", checks.edges_of_a_draw),
+     "np.argmax(total > uniform", "np.argmax(total >= uniform", filter_checks.edges_of_a_draw),
     # a given text
     ("the product begins a place too late", PROBABILITY,
      "logits[len(before) - 1 :]", "logits[len(before) :]", checks.given_texts),

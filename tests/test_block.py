@@ -9,7 +9,7 @@ from samples import assert_close, central_difference, random_parameters
 
 from numtx import Config, Recorder
 from numtx.attention import AttentionInputs
-from numtx.block import Stack, block_backward, block_forward
+from numtx.block import Stack, Sublayer, block_backward, block_forward, leave, leave_backward
 from numtx.masks import allowed
 from numtx.ops.norm import norm_forward
 from numtx.place import Place
@@ -96,3 +96,28 @@ def test_a_block_without_a_memory_has_no_cross_attention():
     assert not [name for name in recorder.values if name.startswith("cross")]
     dx, dmemory = block_backward(D, context, at)
     assert dx.shape == y.shape and dmemory is None
+
+
+@pytest.mark.parametrize("place", ["post", "pre"])
+def test_several_outputs_leave_by_one_residual(place):
+    """As of sublayers that stand side by side: y = norm(x + f + g), and each gets all of dy."""
+    c = config(norm_place=place)
+    p = random_parameters(c, 2)
+    at = Place(p, prefix=f"{PLACE}feed_forward.")
+    f, g = (np.random.default_rng(seed).standard_normal(X.shape) for seed in (5, 6))
+
+    def left(x: Any, f: Any, g: Any) -> Any:
+        return leave(c, "decoder.feed_forward", at, x, f, g)
+
+    y, after = left(X, f, g)
+    gain, bias = (p[f"{PLACE}feed_forward.norm.{n}"] for n in ("gain", "bias"))
+    right = X + f + g
+    assert_close(y, norm_forward(right, gain, bias, 1e-5, True)[0] if place == "post" else right)
+    doutput, dskip = leave_backward(D, Sublayer(None, None, after), at)
+    for k, found in enumerate((dskip, doutput, doutput)):
+        given = [X, f, g]
+
+        def loss(a: Any, k: int = k, given: Any = given) -> float:
+            return float((left(*given[:k], a, *given[k + 1 :])[0] * D).sum())
+
+        assert_close(found, central_difference(loss, given[k]), 1e-7)

@@ -27,14 +27,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from .check.explain import explain, explain_gradient, find_cells
 from .errors import LessonError
-from .render.cell_text import Names, cell_text
-from .render.grid import Grid, display_width, grid_text
-from .render.numbers import cell
-from .render.stage_grid import Style
 from .shapes import Array
-from .trace.explain import explain, explain_gradient, find_cells
-from .trace.text import select, trace_text
+from .show.cell_text import Names, cell_text
+from .show.grid import Grid, display_width, grid_text
+from .show.numbers import cell
+from .show.stage_grid import Style
+from .show.trace_text import select, trace_text
 from .trace.trace import Trace
 
 WIDTH = 88

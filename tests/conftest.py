@@ -63,7 +63,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         from samples import DRAW
 
         terminalreporter.write_line(f"models that dear tests take: drawn by NUMTX_DRAW={DRAW}")
-    from numtx.testing.exactness import row_independence
+    from numtx.laws.exactness import row_independence
 
     if row_independence.cache_info().currsize and row_independence().note:  # some test asked
         terminalreporter.write_line(row_independence().note)

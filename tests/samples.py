@@ -19,7 +19,7 @@ from numtx import Config
 from numtx.batch import count_positions
 from numtx.parameters import parameter_shapes
 from numtx.stages.leaf import Leaf
-from numtx.testing.models import MODELS
+from numtx.subjects.models import MODELS
 
 WEATHER: dict[str, Any] = {
     "width": 4, "encoder_layers": 2, "decoder_layers": 2, "hidden": 16, "vocabulary": 10,

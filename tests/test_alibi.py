@@ -9,14 +9,14 @@ import pytest
 from samples import assert_close, config_of, random_parameters
 
 from numtx import Batch, Cache, Config, forward
+from numtx.compare.compare import Side, compare
 from numtx.ops.alibi import distance_bias, slopes
 from numtx.step import step
+from numtx.subjects.models import MODELS
 from numtx.testing import NumtxSubject
-from numtx.testing.models import MODELS
 from numtx.testing.second_copy import second_copy
 from numtx.testing.trial import BROKEN, LAWS, PASSED, attempt
 from numtx.testing.zoo import BUGS
-from numtx.trace.compare import Side, compare
 from numtx.trace.trace import record
 
 NAMES = [name for name, model in MODELS.items() if model.config().positions == "alibi"]
@@ -119,7 +119,7 @@ def test_planted_bugs_are_found_by_the_oracle(bug):
     with second_copy([PLANTED[bug]]) as copy:
         config, batch = copy.module("config").Config(**FIELDS), copy.module("batch").Batch(**BATCH)
         trace = copy.module("trace.trace").record(config, p, batch)
-        assert not copy.module("trace.verify").verify(trace).ok
+        assert not copy.module("check.verify").verify(trace).ok
 
 
 @pytest.mark.parametrize("bug", [None, *OF_THE_LAW])

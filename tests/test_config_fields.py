@@ -24,7 +24,7 @@ from numtx.config_fields import (
     whole,
 )
 from numtx.errors import ConfigError
-from numtx.testing.strategies import configurations
+from numtx.laws.strategies import configurations
 
 FIELDS = fields_of(Config)
 SMALL = {"model": "decoder-only", "width": 6, "hidden": 5, "vocabulary": 11, "decoder_layers": 1}

@@ -21,7 +21,7 @@ from numtx.costs import (
     total_without_cache,
 )
 from numtx.parameters import initialise
-from numtx.testing.models import MODELS
+from numtx.subjects.models import MODELS
 
 
 def decoder(**fields):

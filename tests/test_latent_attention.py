@@ -12,17 +12,17 @@ from samples import assert_close
 from numtx import Batch, Cache, Config, Recorder, forward
 from numtx.attention import AttentionInputs, token_streams
 from numtx.attention.latent import latent_attention_forward
+from numtx.check.gradcheck import check_model, check_stages, with_gradient
+from numtx.check.verify import verify
 from numtx.masks import Mask, allowed
 from numtx.ops.positions import rotation
 from numtx.parameters import parameter_shapes
 from numtx.place import Place
 from numtx.step import step
+from numtx.subjects.models import parameters_of
 from numtx.tap import NO_TAP
 from numtx.testing.second_copy import second_copy
-from numtx.testing.strategies import parameters_of
-from numtx.trace.gradcheck import check_model, check_stages, with_gradient
 from numtx.trace.trace import record
-from numtx.trace.verify import verify
 
 FIELDS: dict[str, Any] = {
     "model": "decoder-only", "width": 8, "decoder_layers": 2, "heads": 3, "key_width": 6,
@@ -205,4 +205,4 @@ def test_planted_bugs_are_found(bug):
         config = copy.module("config").Config(**fields)
         batch = copy.module("batch").Batch(**data)
         trace = copy.module("trace.trace").record(config, own, batch)
-        assert not copy.module("trace.verify").verify(trace).ok
+        assert not copy.module("check.verify").verify(trace).ok

@@ -8,7 +8,7 @@ import pytest
 from numtx.errors import LessonError
 from numtx.examples.registry import load_example
 from numtx.lessons import Lesson, wrapped
-from numtx.render.grid import display_width
+from numtx.show.grid import display_width
 
 
 def lesson(lang: str) -> Lesson:

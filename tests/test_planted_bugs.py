@@ -53,7 +53,7 @@ class Bench:
     @property
     def wrong(self) -> list[Any]:
         if not hasattr(self, "_wrong"):
-            self._wrong = self.copy.module("trace.verify").verify(self.trace).wrong
+            self._wrong = self.copy.module("check.verify").verify(self.trace).wrong
         return self._wrong
 
 

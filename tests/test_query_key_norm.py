@@ -10,14 +10,14 @@ import pytest
 from samples import assert_close, config_of, random_parameters
 
 from numtx import Batch, Cache, Config, forward
+from numtx.compare.compare import Side, compare
 from numtx.errors import ConfigError
 from numtx.step import step
+from numtx.subjects.models import MODELS
 from numtx.testing import NumtxSubject
-from numtx.testing.models import MODELS
 from numtx.testing.second_copy import second_copy
 from numtx.testing.trial import BROKEN, LAWS, PASSED, attempt
 from numtx.testing.zoo import BUGS
-from numtx.trace.compare import Side, compare
 from numtx.trace.trace import record
 
 NAMES = [name for name, model in MODELS.items() if model.config().query_key_norm]
@@ -111,7 +111,7 @@ def test_planted_bugs_are_found(bug):
         except KeyError as error:
             assert "key_norm.gain" in str(error)
             return
-        assert not copy.module("trace.verify").verify(trace).ok
+        assert not copy.module("check.verify").verify(trace).ok
 
 
 @pytest.mark.parametrize("bug", [None, "the keys are not normed"])

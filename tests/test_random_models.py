@@ -14,10 +14,10 @@ from mechanisms import MECHANISMS, mechanisms
 from samples import some
 
 from numtx import Batch, Config, backward, forward, initialise
+from numtx.check.verify import verify
 from numtx.config import MODELS
 from numtx.config_fields import Choice, fields_of
-from numtx.parameters import parameter_shapes
-from numtx.testing.strategies import (
+from numtx.laws.strategies import (
     LENGTHS,
     ROWS,
     batches,
@@ -26,8 +26,8 @@ from numtx.testing.strategies import (
     parameters_of,
     seeds,
 )
+from numtx.parameters import parameter_shapes
 from numtx.trace.trace import Trace, record
-from numtx.trace.verify import verify
 
 H = 1e-5
 MOST = 100  # models tried until no ReLU has its kink where differences are taken

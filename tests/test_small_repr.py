@@ -16,13 +16,13 @@ from samples import VARIANTS, ragged_batch, random_parameters
 import numtx
 from numtx import Batch, Config
 from numtx.cache import Cache
+from numtx.check.explain import explain
+from numtx.check.gradcheck import check_model
+from numtx.compare.compare import compare, read_side
 from numtx.costs import count_generation
 from numtx.small_repr import brief, small_repr
 from numtx.step import step
-from numtx.trace.compare import compare, read_side
-from numtx.trace.explain import explain
 from numtx.trace.files import save_trace
-from numtx.trace.gradcheck import check_model
 from numtx.trace.what_if import changes
 from numtx.training.greedy import answers, rows
 from numtx.training.loop import train

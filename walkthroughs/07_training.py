@@ -4,7 +4,7 @@ import numpy as np
 
 from numtx import Batch, NumtxError, load_example
 from numtx.lessons import Lesson
-from numtx.render.curve import curve_text
+from numtx.show.curve import curve_text
 from numtx.training.flow import updates
 from numtx.training.greedy import answers
 from numtx.training.loop import train

@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from numtx import load_example
+from numtx.compare.compare import Side, compare, read_side
 from numtx.lessons import Lesson
-from numtx.trace.compare import Side, compare, read_side
 
 lesson = Lesson(
     zh="我自己写的注意力，结果不对。错在哪一步，错成了什么？",

@@ -13,8 +13,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from ..arithmetic.cells import Single
 from ..small_repr import small_repr
-from .cells import Single
 
 NO_BREAK = "\u00a0"
 

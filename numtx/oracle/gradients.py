@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arithmetic.derivatives import Share as Flow
+from ..arithmetic.derivatives import forward
 from ..shapes import Array, parse
 from ..stages.graph import Stage
-from .derivatives import Share as Flow
-from .derivatives import forward
 from .oracle import Oracle, index_of
 
 Flat = Callable[[str], Array]  # the recorded gradient at a stage, flat; 0 where it is pinned

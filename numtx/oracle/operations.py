@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .number import (
+from ..arithmetic.number import (
     Operand,
     Value,
     choose,
@@ -29,7 +29,7 @@ from .number import (
     written,
     written_as,
 )
-from .number import apply as function
+from ..arithmetic.number import apply as function
 from .rows import Rows
 
 

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arithmetic.cells import Cell, Cells, Read
+from ..arithmetic.contraction import Contraction
+from ..arithmetic.derivatives import Share, backward, order
+from ..arithmetic.number import Number, lift
 from ..errors import StageError
 from ..shapes import Array
 from ..small_repr import small_repr
 from ..stages.graph import Graph, Stage
-from .cells import Cell, Cells, Read
-from .contraction import Contraction
-from .derivatives import Share, backward, order
-from .number import Number, lift
 from .operations import OPERATIONS, Operation
 from .rows import Rows
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .cells import Cells
-from .contraction import Contraction
-from .number import EXACT, Leaf, Number, Operand, Value
+from ..arithmetic.cells import Cells
+from ..arithmetic.contraction import Contraction
+from ..arithmetic.number import EXACT, Leaf, Number, Operand, Value
 
 if TYPE_CHECKING:
     from ..stages.graph import Stage

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..arithmetic.number import Number
 from ..stages.graph import Stage
 from .explanation import Entry, Expression, Many, Part, Step, shown_index
-from .number import Number
 from .oracle import Oracle
 
 _TIGHT = {"+": 1, "-": 1, "sum": 1, "*": 2, "/": 2, "neg": 2}  # how firmly a form holds together

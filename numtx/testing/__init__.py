@@ -19,16 +19,16 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .laws import LawBroken as LawBroken
+    from ..laws.law import LawBroken as LawBroken
+    from ..subjects.own import NumtxSubject as NumtxSubject
+    from ..subjects.subject import HasEdits as HasEdits
+    from ..subjects.subject import HasLogits as HasLogits
+    from ..subjects.subject import HasSteps as HasSteps
+    from ..subjects.subject import Memory as Memory
+    from ..subjects.subject import Subject as Subject
+    from ..subjects.subject import subject as subject
     from .machine import machine_of as machine_of
     from .machine import run_machine as run_machine
-    from .numtx_subject import NumtxSubject as NumtxSubject
-    from .subjects import HasEdits as HasEdits
-    from .subjects import HasLogits as HasLogits
-    from .subjects import HasSteps as HasSteps
-    from .subjects import Memory as Memory
-    from .subjects import Subject as Subject
-    from .subjects import subject as subject
     from .trial import LAWS as LAWS
     from .trial import LawSuite as LawSuite
     from .trial import Report as Report
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
     from .trial import check as check
 
 _HOMES = {
-    "LAWS": "trial",
-    "HasEdits": "subjects",
-    "HasLogits": "subjects",
-    "HasSteps": "subjects",
-    "LawBroken": "laws",
-    "LawSuite": "trial",
-    "Memory": "subjects",
-    "NumtxSubject": "numtx_subject",
-    "Report": "trial",
-    "Result": "trial",
-    "Subject": "subjects",
-    "check": "trial",
-    "machine_of": "machine",
-    "run_machine": "machine",
-    "subject": "subjects",
+    "LAWS": ".trial",
+    "HasEdits": "..subjects.subject",
+    "HasLogits": "..subjects.subject",
+    "HasSteps": "..subjects.subject",
+    "LawBroken": "..laws.law",
+    "LawSuite": ".trial",
+    "Memory": "..subjects.subject",
+    "NumtxSubject": "..subjects.own",
+    "Report": ".trial",
+    "Result": ".trial",
+    "Subject": "..subjects.subject",
+    "check": ".trial",
+    "machine_of": ".machine",
+    "run_machine": ".machine",
+    "subject": "..subjects.subject",
 }
-_NEED_HYPOTHESIS = ("trial", "laws", "machine")
+_NEED_HYPOTHESIS = (".trial", "..laws.law", ".machine")
 
 __all__ = list(_HOMES)
 
@@ -62,7 +62,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if _HOMES[name] in _NEED_HYPOTHESIS:
         need_hypothesis()
-    found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    found = getattr(importlib.import_module(_HOMES[name], __name__), name)
     globals()[name] = found
     return found
 

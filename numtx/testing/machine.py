@@ -23,9 +23,9 @@ from hypothesis.stateful import (
 )
 
 from ..errors import SubjectError
-from .bench import Bench, kinds_of, largest_of
-from .strategies import Action
-from .subjects import FORK, REORDER, RESET, STEP, TRUNCATE, Subject
+from ..laws.bench import Bench, kinds_of, largest_of
+from ..laws.strategies import Action
+from ..subjects.subject import FORK, REORDER, RESET, STEP, TRUNCATE, Subject
 
 _caches, _seeds = st.integers(0, 2), st.integers(0, 2**16)
 

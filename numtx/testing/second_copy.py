@@ -43,7 +43,7 @@ Transform = Callable[[str, str], str]
 
 
 class SecondCopy:
-    """The copy: `copy.module("trace.verify")` is its module of that name, loaded when asked."""
+    """The copy: `copy.module("check.verify")` is its module of that name, loaded when asked."""
 
     def __init__(self, name: str) -> None:
         self.name = name

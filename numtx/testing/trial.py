@@ -16,21 +16,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 
+from .. import laws as _laws  # noqa: F401 (both enter their laws into the table)
+from .. import own_laws as _own_laws  # noqa: F401
+from ..laws.exactness import row_independence
+from ..laws.law import LAWS, Draw, Law, LawBroken, law_of
 from ..small_repr import small_repr
-from . import (  # noqa: F401 (each enters its laws into the table)
-    laws_cache,
-    laws_choosing,
-    laws_loss,
-    laws_mask,
-    laws_numbers,
-    laws_numtx,
-    laws_rows,
-    laws_variants,
-)
-from .calls import Call, CallFailed, first_calls, watched
-from .exactness import row_independence
-from .laws import LAWS, Draw, Law, LawBroken, law_of
-from .subjects import CAPABILITIES, LOGITS, Subject, subject
+from ..subjects.calls import Call, CallFailed, first_calls, watched
+from ..subjects.subject import CAPABILITIES, LOGITS, Subject, subject
 
 __all__ = ["LAWS", "LawBroken", "LawSuite", "Report", "Result", "attempt", "check", "law_names"]
 

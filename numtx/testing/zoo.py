@@ -13,12 +13,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import NamedTuple
 
+from ..laws.law import LAWS
 from ..small_repr import small_repr
-from .laws import LAWS
-from .models import MODELS, STORAGES
-from .numtx_subject import NumtxSubject, own_parameters
-from .second_copy import SecondCopy, Substitution, second_copy
-from .subjects import (
+from ..subjects.models import MODELS, STORAGES
+from ..subjects.own import NumtxSubject, own_parameters
+from ..subjects.subject import (
     FORK,
     LENGTHS,
     LOGITS,
@@ -31,6 +30,7 @@ from .subjects import (
     STEP_MASK,
     TRUNCATE,
 )
+from .second_copy import SecondCopy, Substitution, second_copy
 from .trial import BROKEN, ERROR, attempt, law_names
 from .zoo_bugs import ATTENTION_BUGS, MASK_BUGS, POSITION_BUGS, Bug
 from .zoo_cache_bugs import CACHE_BUGS

@@ -20,7 +20,7 @@ from ..stages.resolve import resolve
 from ..tap import Pin, Recorder
 
 if TYPE_CHECKING:
-    from .verify import Report
+    from ..check.verify import Report
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,13 +113,13 @@ class Trace:
         )
 
     def _repr_html_(self) -> str:
-        from .text import trace_html  # a notebook asks; nothing else needs it
+        from ..show.trace_text import trace_html  # a notebook asks; nothing else needs it
 
         return trace_html(self)
 
     def verify(self, budget: int | None = 1_000_000, seed: int = 0) -> Report:
         """The check of every stage and gradient by the oracle, see `verify.verify`."""
-        from .verify import verify  # the check reads traces
+        from ..check.verify import verify  # the check reads traces
 
         return verify(self, budget, seed)
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..render.grid import Grid, clean, grid_text
-from ..render.headings import say
-from ..render.numbers import cell, decimals_for, shape_text
 from ..shapes import Array
+from ..show.grid import Grid, clean, grid_text
+from ..show.headings import say
+from ..show.numbers import cell, decimals_for, shape_text
 from ..stages.catalogue import Text
 from ..vocabulary import Vocabulary
 from .demonstrations import Depth, Exposure, Score

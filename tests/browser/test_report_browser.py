@@ -18,10 +18,10 @@ from numtx import load_example
 from numtx.batch import Batch
 from numtx.config import Config
 from numtx.decoding import record_generation
-from numtx.render.report import Heading
-from numtx.render.stage_grid import Style
+from numtx.page.page import Heading
+from numtx.page.report import trace_report
+from numtx.show.stage_grid import Style
 from numtx.stages.catalogue import Text
-from numtx.trace.report import trace_report
 from numtx.trace.trace import Trace, record
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -384,7 +384,7 @@ def test_arrays_that_are_not_in_the_page(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     """A value that is not there; and a gradient that comes from cells that are not there."""
-    monkeypatch.setattr("numtx.trace.report.EMBEDDED", 100)
+    monkeypatch.setattr("numtx.page.report.EMBEDDED", 100)
     trace = variant("decoder, rotary, grouped, gated")
     path = tmp_path / "page.html"
     path.write_text(trace_report(trace, HEADING, stages=["loss"]), encoding="utf-8")

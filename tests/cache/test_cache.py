@@ -12,10 +12,10 @@ from samples import config_of, one, random_parameters
 from numtx.batch import Batch
 from numtx.cache import Cache
 from numtx.errors import BatchError, CacheError, ConfigError, MaskError, NumtxError
+from numtx.laws import exactness
 from numtx.model import forward
 from numtx.step import Encoded, step
 from numtx.tap import Recorder
-from numtx.testing import exactness
 
 ROWS = 2
 CONFIG = config_of(one(lambda c: len(c.sides) == 2 and 1 < c.kv_heads < c.heads))

@@ -11,7 +11,7 @@ from samples import GENERATING, MODELS, config_of, random_parameters, some
 
 from numtx.cache import Cache
 from numtx.step import step
-from numtx.testing.models import STORAGES
+from numtx.subjects.models import STORAGES
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-10}
 ROWS, LENGTH, SOURCE = 2, 6, 5

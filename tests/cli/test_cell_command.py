@@ -10,7 +10,7 @@ import pytest
 from numtx import Batch, load_example, load_trace
 from numtx.cli import main
 from numtx.errors import StageError
-from numtx.render.grid import display_width
+from numtx.show.grid import display_width
 from numtx.trace.files import save_trace
 
 SCORES = "decoder.0.self_attention.scores[4,1]"

@@ -9,7 +9,7 @@ from children import python, shell
 
 from numtx import __version__
 from numtx.cli import main
-from numtx.render.grid import display_width
+from numtx.show.grid import display_width
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:

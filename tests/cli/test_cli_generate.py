@@ -7,13 +7,13 @@ import re
 import numpy as np
 import pytest
 
+from numtx.check.verify import verify
 from numtx.cli import main
 from numtx.costs import total_with_cache, total_without_cache
 from numtx.errors import UsageError
 from numtx.examples.registry import load_example
 from numtx.parameters_file import save_parameters
 from numtx.trace.files import load_trace
-from numtx.trace.verify import verify
 from numtx.training.loop import train
 from numtx.training.run import Run
 

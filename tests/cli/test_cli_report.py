@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from numtx.cli import main
-from numtx.cli import trace as command
+from numtx.commands import trace as command
 
 
 def test_html(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from numtx import Batch, Config, forward, load_parameters, load_trace
 from numtx.cli import main
 from numtx.config_fields import fields_of
 from numtx.examples.registry import EXAMPLES
-from numtx.render.grid import display_width
+from numtx.show.grid import display_width
 
 CONFIG = {
     "model": "decoder-only", "width": 6, "decoder_layers": 1, "heads": 2, "hidden": 5,

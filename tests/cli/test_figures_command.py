@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from numtx.cli import main
-from numtx.cli.figures import EXPECTED
 from numtx.examples.ledger.ledger import ROWS
-from numtx.render.grid import display_width
-from numtx.render.wrap import wrap
+from numtx.show.grid import display_width
+from numtx.show.wrap import wrap
+from numtx.verdicts.figures import EXPECTED
 
 
 def test_json_is_a_list_of_rows(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from numtx.cli import main
-from numtx.testing.numtx_subject import every_kind
+from numtx.subjects.own import every_kind
 
 MODULE = """
 import numpy as np

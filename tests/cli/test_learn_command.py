@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from children import python
 
-from numtx.cli import learn, main
+from numtx.cli import main
+from numtx.commands import learn
 
 LESSON = """
 from numtx.lessons import Lesson

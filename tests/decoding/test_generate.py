@@ -10,6 +10,7 @@ from samples import some
 
 from numtx.batch import Batch
 from numtx.cache import Cache
+from numtx.check.verify import verify
 from numtx.config import Config
 from numtx.decoding import generate, record_generation, stream
 from numtx.errors import CacheError, DecodingError, NumtxError
@@ -17,7 +18,6 @@ from numtx.model import forward
 from numtx.parameters import initialise
 from numtx.tap import Recorder
 from numtx.trace.files import load_trace, save_trace
-from numtx.trace.verify import verify
 
 VOCABULARY = 11
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from numtx import load_example
+from numtx.check.verify import verify
 from numtx.errors import ExampleError
 from numtx.examples.registry import EXAMPLES, SENTENCES, example_for_text
 from numtx.ops.loss import IGNORED
-from numtx.trace.verify import verify
 
 SMALL = [name for name in EXAMPLES if name != "memory"]  # width 512 takes the oracle minutes
 

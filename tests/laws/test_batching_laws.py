@@ -8,7 +8,7 @@ import pytest
 from law_runs import TWO_STACKS, close, every_model, logits, padded_run, prefixes, run
 from samples import among, config_of, ragged_batch, random_parameters
 
-from numtx.testing.exactness import same
+from numtx.laws.exactness import same
 
 both_stacks = pytest.mark.parametrize("name", TWO_STACKS)
 ROOM = 2  # more columns than a row needs

@@ -22,11 +22,11 @@ from samples import config_of, ragged_batch, random_parameters, some
 from numtx import Config
 from numtx.attention import AttentionInputs
 from numtx.attention.multi_head import attention_backward, attention_forward
+from numtx.laws.exactness import same
 from numtx.masks import allowed, from_additive, inverted, to_additive
 from numtx.ops.attend import mask_forward
 from numtx.ops.softmax import softmax_backward, softmax_forward
 from numtx.place import Place
-from numtx.testing.exactness import same
 from numtx.trace.trace import Trace
 
 

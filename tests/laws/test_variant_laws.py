@@ -10,7 +10,7 @@ from law_runs import attentions, close, every_model, logits, padded_run, run
 from samples import among, config_of, ragged_batch, random_parameters
 
 from numtx import Config
-from numtx.testing.laws_variants import heads_taken
+from numtx.own_laws.variants import heads_taken
 
 
 def mixes_heads(config: Config) -> bool:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from numtx.batch import Batch
+from numtx.check.verify import verify
 from numtx.config import Config
 from numtx.parameters import initialise
 from numtx.stages.resolve import resolve
 from numtx.trace.trace import record
-from numtx.trace.verify import verify
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

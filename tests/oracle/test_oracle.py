@@ -9,7 +9,7 @@ import pytest
 from samples import config_of, ragged_batch, random_parameters, some
 
 from numtx import Batch
-from numtx.oracle.cells import Cells
+from numtx.arithmetic.cells import Cells
 from numtx.oracle.oracle import Oracle
 from numtx.trace.trace import record
 

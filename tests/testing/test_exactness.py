@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from plain_models import Plain
 
-from numtx.testing import check, exactness, laws, trial
-from numtx.testing.exactness import RowIndependence, probe, row_independence, same
+from numtx.laws import exactness, law
+from numtx.laws.exactness import RowIndependence, probe, row_independence, same
+from numtx.testing import check, trial
 
 
 def row_by_row(x, w):
@@ -72,7 +73,7 @@ class Rounding(Plain):
 
 def test_where_rows_are_mixed_exact_laws_are_asked_within_the_tolerance_and_it_is_said(monkeypatch):
     for contents in (True, False):
-        for module in (laws, trial):
+        for module in (law, trial):
             machine = RowIndependence(contents, contents)
             monkeypatch.setattr(module, "row_independence", lambda machine=machine: machine)
         report = check(Rounding(), ["K1", "K3"], examples=20)

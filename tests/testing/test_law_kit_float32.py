@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from samples import some
 
+from numtx.subjects.models import MODELS
+from numtx.subjects.own import own_parameters
 from numtx.testing import NumtxSubject
-from numtx.testing.models import MODELS
-from numtx.testing.numtx_subject import own_parameters
 from numtx.testing.trial import BROKEN, ERROR, LAWS, attempt, law_names
 
 

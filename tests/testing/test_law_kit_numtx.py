@@ -7,9 +7,9 @@ from children import python
 from hypothesis import settings
 from samples import some
 
+from numtx.subjects.models import MODELS
+from numtx.subjects.own import every_kind
 from numtx.testing import NumtxSubject, check, run_machine
-from numtx.testing.models import MODELS
-from numtx.testing.numtx_subject import every_kind
 from numtx.testing.trial import BROKEN, LAWS, PASSED, Report, attempt, law_names
 
 KINDS = list(every_kind())
@@ -57,7 +57,7 @@ def test_a_kind_keeps_every_law_at_length(subject):
 def alone(law: str, kinds: str) -> tuple[int, str]:
     """`numtx laws --law` in a process of its own: no other module has been loaded before it."""
     code = (
-        "import sys; from numtx.testing import numtx_subject as own; from numtx.cli import main\n"
+        "import sys; from numtx.subjects import own; from numtx.cli import main\n"
         f"kinds = list(own.every_kind()); own.every_kind = lambda: {kinds}\n"
         "sys.exit(main(['laws', '--law', sys.argv[1]]))"
     )

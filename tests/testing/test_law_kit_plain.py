@@ -8,8 +8,8 @@ from plain_models import Masked, Plain, Stepping, V, Windowed, function
 from samples import some
 
 from numtx.errors import SubjectError
+from numtx.laws.law import LawBroken
 from numtx.testing import check, run_machine, subject
-from numtx.testing.laws import LawBroken
 
 MASK_LAWS = {"K6", "B1-mask", "B3", "B4-mask"}
 STEP_LAWS = {"K2", "C1", "C8"}

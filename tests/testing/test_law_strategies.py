@@ -12,7 +12,7 @@ from samples import some
 from numtx.batch import Batch, check_batch
 from numtx.config import MODELS, POSITIONS, Config
 from numtx.config_fields import AnyOf, fields_of
-from numtx.testing.strategies import (
+from numtx.laws.strategies import (
     attention_masks,
     batches,
     cache_scripts,

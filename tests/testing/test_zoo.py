@@ -10,7 +10,7 @@ import pytest
 from samples import DRAW
 
 from numtx.errors import SubstitutionError
-from numtx.testing.models import MODELS
+from numtx.subjects.models import MODELS
 from numtx.testing.second_copy import _read
 from numtx.testing.trial import LAWS, law_names
 from numtx.testing.zoo import (

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from numtx import Pin, load_example, load_trace
+from numtx.check.verify import verify
 from numtx.errors import TraceError
 from numtx.trace.files import save_trace
-from numtx.trace.verify import verify
 
 
 def test_the_file_opens_with_plain_numpy_and_holds_what_it_should(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..show.stage_grid import Style
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A converter for whole numbers of at least `least`, and of at most `most`."""
+    span = f"from {least} up" if most is None else f"from {least} to {most}"
+
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least or (most is not None and number > most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {span}")
+        return number
+
+    return convert
+
+
+def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None] = ()) -> None:
+    """Raise before any work where a file could not be written, would be written twice, or is
+    what the run reads."""
+    from ..files import target
+
+    seen = {str(Path(p).resolve()): f"{p} is read" for p in inputs if p is not None and p != "-"}
+    for path in outputs:
+        if path is None or path == "-":
+            continue
+        goal = target(path)
+        if goal.straight:  # a pipe takes both
+            continue
+        place = str(goal.place)
+        if place in seen:
+            raise UsageError(f"{path} would be overwritten: {seen[place]} by the same command")
+        seen[place] = f"{path} is written"
+
+
+def add_style(parser: argparse.ArgumentParser) -> None:
+    """Options of how to print."""
+    group = parser.add_argument_group("printing")
+    group.add_argument(
+        "--precision", type=whole(0), default=2, metavar="N", help="decimals (default 2)"
+    )
+    group.add_argument(
+        "--lang", choices=("zh", "en", "both"), default="both", help="language of titles"
+    )
+    group.add_argument(
+        "--width", type=whole(20), metavar="N", help="columns (default: the terminal's, or 80)"
+    )
+    group.add_argument("--full", action="store_true", help="print large arrays whole")
+    group.add_argument("--row", type=whole(0), metavar="N", help="one row of a batch only")
+    group.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto", help="colour"
+    )
+
+
+def style_of(args: argparse.Namespace) -> Style:
+    """The options of `add_style` as a style."""
+    from ..show.paint import Painter
+    from ..show.stage_grid import Style
+
+    if args.precision > 17:
+        raise UsageError(f"--precision {args.precision}: a float64 has 17 digits at most")
+    return Style(
+        precision=args.precision,
+        lang=args.lang,
+        width=args.width or terminal_width(),
+        full=args.full,
+        row=args.row,
+        painter=Painter(use_color(args.color)),
+    )
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 80 when piped."""
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+
+
+def use_color(choice: str) -> bool:
+    """Whether to colour: by choice, and by default on a terminal unless NO_COLOR is set."""
+    if choice == "auto":
+        return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return choice == "always"

@@ -1,0 +1,1 @@
+"""What one run can be held against: the oracle, finite differences, tolerances of its terms."""

@@ -1,0 +1,89 @@
+"""The command line: one file a subcommand; input and output happen here and nowhere below.
+
+Exit codes: 0; 1 where a comparison, a check or a law fails; 2 usage or bad input; 130 on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .errors import NumtxError
+
+# In the order in which --help lists them, and the room of each. Each module has `add` and `run`,
+# and loads NumPy only in `run`.
+COMMANDS = {
+    "trace": "commands",
+    "cell": "commands",
+    "compare": "verdicts",
+    "verify": "verdicts",
+    "stages": "commands",
+    "init": "commands",
+    "train": "commands",
+    "gradcheck": "verdicts",
+    "generate": "commands",
+    "cost": "commands",
+    "figures": "verdicts",
+    "learn": "commands",
+    "picture": "commands",
+    "laws": "verdicts",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    from . import __version__
+
+    top = Parser(
+        prog="numtx",
+        description="A Transformer in pure NumPy that can be read, printed, checked and compared.",
+    )
+    top.add_argument("--version", action="version", version=f"numtx {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    for name, room in COMMANDS.items():
+        importlib.import_module(f".{room}.{name}", __package__).add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    if sys.stdout is None or sys.stderr is None:  # closed by the shell: nobody listens
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # Chinese on a terminal that says it is ASCII
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    args = argparse.Namespace()
+    try:
+        top = parser()
+        args = top.parse_args(argv)
+        if args.command is None:
+            top.print_help(sys.stderr)
+            return 2
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except NumtxError as error:
+        print(f"numtx: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(getattr(args, "code", 0))  # a verdict stands, whoever listens
+    except OSError as error:  # a full disk, say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"numtx: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("numtx: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,1 @@
+"""Subcommands that run a model and print it, one file each."""

@@ -1,0 +1,83 @@
+"""`numtx cell`: the arithmetic of one cell with its numbers."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from ..arguments.options import add_style, style_of, whole
+from ..arguments.source import add_source, example_of
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..trace.trace import Trace
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "cell",
+        help="explain one cell: its arithmetic with the numbers",
+        description="Write out the arithmetic of one cell, such as "
+        "'decoder.0.self_attention.scores[4,1]', of an example, a model of your own or a trace "
+        "file. Leading axes of size one may be left out; NAME[pinned] takes every pinned cell; "
+        "parameters/NAME[i,j] is a parameter. Options stand after the cell.",
+    )
+    parser.set_defaults(run=run)
+    add_source(parser)
+    parser.add_argument(
+        "cell", nargs="?", metavar="CELL", help="the cell (with one argument: of weather)"
+    )
+    parser.add_argument(
+        "--depth", type=whole(1), default=1, metavar="N", help="follow back N stages (default 1)"
+    )
+    parser.add_argument(
+        "--gradient", action="store_true",
+        help="the gradient: the sum over its consumers of gradient times partial derivative",
+    )  # fmt: skip
+    parser.add_argument(
+        "--limit", type=whole(1), default=60, metavar="N",
+        help="explain at most N cells (default 60)",
+    )  # fmt: skip
+    add_style(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..check.explain import explain, explain_gradient, find_cells
+    from ..show.cell_text import Names, cell_text
+    from ..show.stage_text import rounding_rule
+
+    style = style_of(args)
+    trace = trace_of(args)
+    shapes = {name: array.shape for name, array in trace.arrays.items()}
+    names = Names(trace.graph, shapes, trace.tokens, trace.vocabulary)
+    how = explain_gradient if args.gradient else explain
+    addresses = find_cells(trace, args.cell)
+    for k, address in enumerate(addresses[: args.limit]):
+        explained = how(trace, address.name, address.cell, args.depth, args.limit)
+        for number, block in enumerate(cell_text(explained, names, style)):
+            print(("\n" if k or number else "") + block)
+    if len(addresses) > args.limit:
+        print(f"\n{len(addresses) - args.limit} more cells; --limit shows them")
+    if not style.full:
+        digits = rounding_rule(style.precision + 2, trace.config.dtype).partition(";")[0]
+        print(f"\n{digits}; --full: every digit and term")
+    return 0
+
+
+def trace_of(args: argparse.Namespace) -> Trace:
+    """The run that a cell is of: a trace file, or what the options of `add_source` name."""
+    if args.cell is None:  # one argument only: the cell
+        args.cell, args.example = args.example, None
+    if args.cell is None:
+        raise UsageError("which cell? for example: numtx cell weather 'logits[4,1]'")
+    if args.example is not None and args.example.endswith(".npz"):
+        from ..trace.files import load_trace
+
+        trace = load_trace(args.example)
+        if args.gradient and not trace.gradients:
+            raise UsageError(f"{args.example}: {trace.without_gradients}")
+        return trace
+    example = example_of(args)
+    if args.gradient and example.batch.labels is None:
+        raise UsageError("--gradient needs a loss: give --labels")
+    return example.trace(gradients=args.gradient)

@@ -1,0 +1,276 @@
+"""`numtx generate`: go on with a text, step by step."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from ..arguments.choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
+from ..arguments.options import add_style, style_of, whole
+from ..arguments.source import add_example, named_example
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..batch import Batch
+    from ..decoding.generate import Generation, Step
+    from ..examples.example import Example
+    from ..shapes import Array
+    from ..trace.trace import Trace
+    from ..vocabulary import Vocabulary
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "generate",
+        help="go on with a text: prefill, decode, and what each step computed and read",
+        description="Go on with a text: the whole prompt first (prefill), then one token at a "
+        "time (decode), with a cache of keys and values or without one.",
+    )
+    parser.set_defaults(run=run)
+    add_example(parser, "cat")
+    parser.add_argument(
+        "--prompt", metavar="TEXT",
+        help="the beginning of the text; for an encoder-decoder the text to be read "
+        "(default: the example's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-new-tokens", type=whole(0), metavar="N", help="default: as long as the example"
+    )
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="TOKEN",
+        help="a token that ends the text (repeatable); <eos> does anyhow",
+    )  # fmt: skip
+    parser.add_argument(
+        "--parameters", metavar="FILE", help="trained parameters; without, the example is trained"
+    )
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, metavar="N", help="of parameters and draws (default 0)"
+    )
+    parser.add_argument("--no-cache", action="store_true", help="compute everything at every step")
+    parser.add_argument("--chunk", type=whole(1), metavar="N", help="prefill by so many tokens")
+    parser.add_argument(
+        "--trace", action="store_true",
+        help="print every stage of every step; with filters or beams: how each token was chosen",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stage", action="append", metavar="GLOB",
+        help="with --trace: only stages that match, such as 'decode.*.weights' (repeatable)",
+    )  # fmt: skip
+    parser.add_argument("--npz", metavar="FILE", help="write the trace to a file")
+    add_choosing(parser)
+    add_style(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..decoding.text import filters_text
+    from ..files import target
+    from ..show.headings import say
+    from ..show.trace_text import select, trace_text
+    from ..trace.files import save_trace
+
+    style = style_of(args)
+    if args.stage and not args.trace:
+        raise UsageError("--stage chooses what --trace prints; add --trace")
+    if args.npz is not None:
+        target(args.npz)  # what cannot be written is said before the work
+    strategy, filters = strategy_of(args), filters_of(args)
+    example = named_example(args, "cat")
+    vocabulary = example.vocabulary
+    if "decoder" not in example.config.sides or vocabulary is None:
+        raise UsageError(f"{example.name} has no decoder, so it writes no text; try cat")
+    stop = vocabulary.encode([*args.stop, *(t for t in ("<eos>",) if t in vocabulary)])
+    prompt, longest = _prompt(args, example)
+    longest = longest if args.max_new_tokens is None else args.max_new_tokens
+    if args.parameters is None and not example.is_trained:
+        _rehearse(args, example, prompt, longest, stop)
+    print(f"numtx generate {example.name}: {say(example.title, style.lang)}")
+    parameters = _parameters(args, example)
+    if strategy == "beam":
+        print(f"\n{search(args, example, parameters, prompt, longest, stop)}")
+        return 0
+    how = describe(strategy, filters, args.seed)
+    if how:
+        print(how)
+    generation, trace = _generate(args, example, parameters, prompt, longest, stop)
+    print(f"\n{_report(example, generation, vocabulary, not args.no_cache)}")
+    if args.trace and how:
+        print(f"\n{filters_text(generation, filters, vocabulary.tokens, style.width)}")
+    if args.stage or (args.trace and not how):
+        for block in trace_text(trace, style, select(trace.graph, args.stage)):
+            print(f"\n{block}")
+    if args.npz is not None:
+        save_trace(trace, args.npz)
+        print(f"\nwritten: {args.npz}")
+    return 0
+
+
+def _generate(
+    args: argparse.Namespace,
+    example: Example,
+    parameters: Mapping[str, Array],
+    prompt: Batch,
+    longest: int,
+    stop: Sequence[int],
+) -> tuple[Generation, Trace]:
+    from ..decoding.record import record_generation
+
+    assert example.vocabulary is not None
+    return record_generation(
+        example.config, parameters, prompt,
+        max_new_tokens=longest, choose=choose_of(strategy_of(args), filters_of(args), args.seed),
+        stop=stop, use_cache=not args.no_cache, chunk=args.chunk,
+        source_tokens=_source_tokens(example, prompt), vocabulary=example.vocabulary.tokens,
+    )  # fmt: skip
+
+
+def _rehearse(
+    args: argparse.Namespace, example: Example, prompt: Batch, longest: int, stop: Sequence[int]
+) -> None:
+    """Generate once as the parameters are drawn: what an option is checked by comes before the
+    training, not after it."""
+    import numpy as np
+
+    from ..show.trace_text import select
+
+    config = example.config
+    if stop and config.position_limit is not None:  # a trained model may stop before the limit
+        ids = prompt.ids if prompt.decoder_ids is None else prompt.decoder_ids
+        longest = min(longest, max(1, config.position_limit - np.shape(ids)[1] + 1))
+    if strategy_of(args) == "beam":
+        search(args, example, example.parameters, prompt, longest, ())
+        return
+    _, trace = _generate(args, example, example.parameters, prompt, longest, ())
+    select(trace.graph, args.stage)
+
+
+def _prompt(args: argparse.Namespace, example: Example) -> tuple[Batch, int]:
+    """What to go on from, and for how many tokens by default."""
+    import numpy as np
+
+    from ..batch import Batch
+    from ..sequences import pad
+    from ..training.greedy import rows
+
+    found = rows(example.config, example.batch)
+    prompts = [row.prompt for row in found]
+    length = max(len(row.prompt) + len(row.targets) for row in found)
+    if example.config.model != "encoder-decoder":
+        if args.prompt is not None:
+            assert example.vocabulary is not None
+            prompts = [example.vocabulary.encode(_tokens(args.prompt, example.vocabulary))]
+        ids, mask = pad(prompts, side="left")
+        return Batch(ids, mask=mask), max(1, length - ids.shape[1])
+    ids, mask = pad(prompts, side="left")
+    source, source_mask = example.batch.ids, example.batch.mask
+    if args.prompt is not None:
+        vocabulary = example.vocabularies["encoder"]
+        tokens = _tokens(args.prompt, vocabulary)
+        last = vocabulary.token(int(np.asarray(source)[0, -1]))
+        if last == "<eos>" and tokens[-1] != last:  # as the example's source ends
+            tokens.append(last)
+        source, source_mask, ids, mask = [vocabulary.encode(tokens)], None, ids[:1], mask[:1]
+    return Batch(source, ids, mask=source_mask, decoder_mask=mask), max(1, length - ids.shape[1])
+
+
+def _tokens(text: str, vocabulary: Vocabulary) -> list[str]:
+    """A text cut at its spaces; a piece that is no token, into characters."""
+    pieces = text.split()
+    if not pieces:
+        raise UsageError("--prompt is empty; give at least one token")
+    return [t for piece in pieces for t in ([piece] if piece in vocabulary else piece)]
+
+
+def _source_tokens(example: Example, prompt: Batch) -> list[list[str]] | None:
+    import numpy as np
+
+    if example.config.model != "encoder-decoder":
+        return None
+    return example.vocabularies["encoder"].names(np.asarray(prompt.ids).tolist())
+
+
+def _parameters(args: argparse.Namespace, example: Example) -> Any:
+    if args.parameters is not None:
+        from ..parameters_file import load_parameters
+
+        print(f"parameters are those of {args.parameters}")
+        return load_parameters(args.parameters, example.config)
+    if example.is_trained:
+        return example.parameters
+    from ..training.loop import train
+    from ..training.recipe import default_steps
+    from ..training.run import Run
+
+    steps = default_steps(example.config)
+    training = Run(example.config, example.parameters)
+    train(training, example.batch, steps)
+    print(
+        f"trained here first: {steps} steps, loss {training.losses[0]:.4f} -> "
+        f"{training.losses[-1]:.4f} (--parameters FILE takes trained ones)"
+    )
+    return training.parameters
+
+
+def _report(example: Example, generation: Generation, vocabulary: Vocabulary, cached: bool) -> str:
+    """A line for each step, and the text."""
+    from tabulate import tabulate
+
+    config = example.config
+    lines = []
+    for step in generation.steps:
+        total, new = step.read + step.computed, step.computed
+        width = config.kv_heads * config.d_k
+        weights = f"{step.attention[0]}x{step.attention[1]}"
+        keys = f"{step.read}x{width} + {new}x{width} -> {total}x{width}" if cached else "-"
+        again = str(step.recomputed)
+        lines.append(
+            [step.phase, str(new), str(step.read), keys, weights, again, *_chosen(step, vocabulary)]
+        )
+    heads = [
+        "step",
+        "computed",
+        "read",
+        "K in the cache (V alike)",
+        "weights",
+        "again",
+        "next",
+        "p",
+    ]
+    table = tabulate(
+        lines, headers=heads, tablefmt="plain", disable_numparse=True,
+        colalign=["left", "right", "right", "left", "right", "right", "left", "right"],
+    )  # fmt: skip
+    notes = [
+        "computed: tokens whose queries, keys and values this step computed; read: tokens whose "
+        "keys\nand values came from the cache; again: tokens computed that an earlier step had "
+        "computed too",
+    ]
+    twice = sum(step.recomputed for step in generation.steps)
+    if not cached and twice:
+        # Document 000: at "<SOS> The cat" the keys and values of <SOS> and The are known already.
+        notes.append(
+            f"without a cache {twice} tokens' keys and values were computed again in each of "
+            f"{config.decoder_layers} layers: {2 * twice * config.decoder_layers} rows"
+        )
+    texts = []
+    for before, after in zip(generation.prompt, generation.new, strict=True):
+        texts.append(f"prompt: {' '.join(vocabulary.decode(before))}")
+        texts.append(f"output: {' '.join(vocabulary.decode(after))}")
+    return "\n\n".join([table, *notes, "\n".join(texts)])
+
+
+def _chosen(step: Step, vocabulary: Vocabulary) -> tuple[str, str]:
+    """The next token of each row and its probability."""
+    import numpy as np
+
+    from ..decoding.filters import probabilities_of
+
+    if step.tokens is None:
+        return "", ""
+    odds = probabilities_of(step.logits)[np.arange(len(step.tokens)), step.tokens]
+    shown = [
+        (vocabulary.token(int(token)), f"{p:.2f}") if real else (".", ".")
+        for token, p, real in zip(step.tokens, odds, step.counts, strict=True)
+    ]
+    return " | ".join(token for token, _ in shown), " | ".join(p for _, p in shown)

@@ -1,0 +1,52 @@
+"""`numtx init`: seeded parameters for a configuration, to fill or to start from."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..arguments.options import check_outputs, whole
+from ..arguments.source import read_config
+from ..errors import UsageError
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "init",
+        help="write seeded parameters for a configuration of your own",
+        description="Write seeded parameters for a configuration to a file (.npz), under the "
+        "names that a file from another framework should use. --fields lists the fields of a "
+        "configuration; --list the names and shapes of its parameters.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--config", metavar="FILE", help="the configuration (JSON; - for stdin)")
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
+    parser.add_argument("--out", metavar="FILE", help="the file to write")
+    parser.add_argument("--list", action="store_true", help="list names and shapes")
+    parser.add_argument("--fields", action="store_true", help="list the fields of a configuration")
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..config import Config
+    from ..config_fields import values_of
+    from ..parameters import count_parameters, initialise, named_shapes
+    from ..parameters_file import save_parameters
+    from ..show.numbers import shape_text
+
+    if args.fields:
+        print(f"{Config.__doc__}\n\nDefaults, and what is taken:\n{values_of(Config)}")
+        return 0
+    if args.config is None:
+        raise UsageError("--config is missing: a file of JSON (--fields lists its fields)")
+    check_outputs((args.out,), (args.config,))
+    config = read_config(args.config)
+    if args.list:
+        for name, shape in named_shapes(config):
+            print(f"{name:48}{shape_text(shape)}")
+        print(f"{count_parameters(config):,} numbers")
+    if args.out is not None:
+        save_parameters(args.out, initialise(config, args.seed))
+        print(f"written: {args.out}   {count_parameters(config):,} numbers, seed {args.seed}")
+    elif not args.list:
+        raise UsageError("--out is missing: the file to write (or --list)")
+    return 0

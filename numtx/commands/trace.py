@@ -1,0 +1,144 @@
+"""`numtx trace`: run a model and print every stage."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..arguments.options import add_style, check_outputs, style_of
+from ..arguments.source import add_source, example_of
+from ..arguments.what_if import add_set, changes_text, trace_with
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..examples.example import Example
+    from ..show.stage_grid import Style
+    from ..trace.trace import Trace
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "trace",
+        help="print a run stage by stage: values, and gradients with --gradients",
+        description="Run an example, a sentence or a model of your own, and print every stage, "
+        "from the token ids to the loss.",
+    )
+    parser.set_defaults(run=run)
+    add_source(parser)
+    parser.add_argument(
+        "--stage", action="append", metavar="GLOB",
+        help="only stages that match, such as 'decoder.0.self_attention.*' (repeatable)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gradients", action="store_true", help="each stage's gradient too (needs labels)"
+    )
+    parser.add_argument("--npz", metavar="FILE", help="write the trace to a file for NumPy")
+    parser.add_argument("--json", metavar="FILE", help="write it as JSON (-: standard output)")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write it as one page for a browser, with the arithmetic"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print no stages")
+    add_set(parser)
+    add_style(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..show.json_text import write_json
+    from ..show.trace_text import select, trace_text
+    from ..trace.files import save_trace
+
+    style = style_of(args)
+    check_outputs((args.npz, args.json, args.html), (args.config, args.parameters))
+    example = example_of(args)
+    if args.gradients and example.batch.labels is None:
+        raise UsageError("--gradients needs a loss: give --labels")
+    # Somebody's own model may be large: its backward pass runs only when asked for.
+    trace = example.trace(gradients=args.gradients or args.config is None)
+    changed = None
+    if args.set:
+        changed, trace = trace, trace_with(args.set, example, trace)
+    stages = select(trace.graph, args.stage)
+    if args.npz is not None:
+        save_trace(trace, args.npz)
+    if args.html is not None:
+        write_html(example, trace, style, stages, args.html)
+    if args.json == "-":
+        write_json(trace, sys.stdout, stages)
+        return 0
+    if args.json is not None:
+        write_json(trace, args.json, stages)
+    print(header(example, trace, style))
+    if changed is not None:
+        print()
+        for line in changes_text(changed, trace):
+            print(line)
+    if not args.quiet:
+        _warn_if_large(trace, stages, style)
+        for block in trace_text(trace, style, stages, args.gradients):
+            print()
+            print(block)
+    for path in (args.npz, args.json, args.html):
+        if path is not None:
+            print(f"\nwritten: {path}")
+    return 0
+
+
+def header(example: Example, trace: Trace, style: Style) -> str:
+    """What is run, what the document gives, and what was chosen."""
+    from ..show.headings import say
+    from ..show.stage_text import rounding_rule
+    from ..stages.catalogue import Text
+
+    lang = style.lang
+    place = f"document {example.source}" if example.source.isdigit() else example.source
+    lines = [style.painter.bold(f"{example.name}: {say(example.title, lang)}   ({place})")]
+    for heading, texts in (
+        (Text("文中给出:", "given by the document:"), example.given),
+        (Text("自行设定:", "chosen here:"), example.chosen),
+    ):
+        if texts:
+            lines.append(say(heading, lang))
+            lines.extend(f"  - {say(text, lang)}" for text in texts)
+    lines.append(rounding_rule(style.precision, trace.config.dtype, lang))
+    if trace.pins:
+        held = Text("* = 固定为该值，不计算", "* = held at this value, not computed")
+        lines.append(say(held, lang))
+    return "\n".join(lines)
+
+
+def write_html(example: Example, trace: Trace, style: Style, stages: list[str], path: str) -> None:
+    """Write the report for a browser, with what the header says above it."""
+    from ..files import write_text
+    from ..page.page import Heading
+    from ..page.report import trace_report
+    from ..stages.catalogue import Text
+
+    zh, en = example.title
+    notes = [
+        (Text("文中给出", "given by the document"), example.given),
+        (Text("自行设定", "chosen here"), example.chosen),
+    ]
+    heading = Heading(Text(f"{example.name}：{zh}", f"{example.name}: {en}"), notes)
+    numbers = sum(array.size for array in (*trace.arrays.values(), *trace.gradients.values()))
+    if style.full and numbers > LARGE:
+        print(
+            f"numtx: {numbers:,} numbers make a page of about {numbers * 60 / 1e6:,.0f} MB; "
+            "without --full large arrays are summaries",
+            file=sys.stderr,
+        )
+    write_text(path, trace_report(trace, heading, style, stages))
+
+
+LARGE = 2_000_000  # numbers; printing so many takes about a minute
+
+
+def _warn_if_large(trace: Trace, stages: list[str], style: Style) -> None:
+    """Say beforehand what printing everything will take."""
+    numbers = sum(trace[name].size for name in stages if name in trace)
+    if style.full and numbers > LARGE:
+        print(
+            f"numtx: {numbers:,} numbers, about {numbers * 8 / 1e6:,.0f} MB of text and "
+            f"{numbers / LARGE:.0f} minutes; Ctrl-C stops, --stage takes a part",
+            file=sys.stderr,
+        )

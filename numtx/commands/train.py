@@ -1,0 +1,225 @@
+"""`numtx train`: train an example and see it learn."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..arguments.options import terminal_width, whole
+from ..arguments.source import add_example, named_example
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..examples.example import Example
+    from ..training.recipe import Recipe
+    from ..training.run import Progress, Run
+
+DEMONSTRATIONS = ("exposure", "peeking", "depth", "flow")
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train an example: loss curve, final loss, greedy output against its target",
+        description="Train an example until it can say its sentence, and show how it learns.",
+    )
+    parser.set_defaults(run=run)
+    add_example(parser, "weather")
+    parser.add_argument(
+        "--steps", type=whole(1), metavar="N",
+        help="steps from the start (default 1000; 50 for a wide model such as memory's)",
+    )  # fmt: skip
+    parser.add_argument("--optimizer", choices=("sgd", "adamw"), help="default adamw")
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="X",
+        help="default 0.003 (adamw; 0.0003 for a wide model) or 0.001 (sgd); with --warmup the "
+        "highest rate",
+    )  # fmt: skip
+    parser.add_argument("--clip", type=float, metavar="X", help="longest gradient left as it is")
+    parser.add_argument(
+        "--warmup", type=whole(0), metavar="N",
+        help="steps of growing rate, then decay with the square root of the step; without "
+        "--learning-rate the schedule of the original paper",
+    )  # fmt: skip
+    parser.add_argument(
+        "--label-smoothing", type=float, metavar="X", help="share of the target for all words"
+    )
+    parser.add_argument("--seed", type=whole(0), metavar="N", help="default 0")
+    parser.add_argument("--save", metavar="FILE", help="write the run to a file as it goes")
+    parser.add_argument("--resume", metavar="FILE", help="go on with a run from a file")
+    parser.add_argument(
+        "--demo", choices=DEMONSTRATIONS,
+        help="instead: what the documents say of training, measured",
+    )  # fmt: skip
+    parser.add_argument(
+        "--lang", choices=("zh", "en", "both"), default="both", help="language of titles"
+    )
+    parser.add_argument(
+        "--width", type=whole(20), metavar="N", help="columns (default: the terminal's, or 80)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from ..files import target
+    from ..show.curve import curve_text
+    from ..show.headings import say
+    from ..training.greedy import answers
+    from ..training.loop import train
+    from ..training.recipe import default_steps
+    from ..training.text import answers_text
+
+    example = named_example(args, "weather")
+    width = args.width or terminal_width()
+    if args.save is not None:
+        target(args.save)  # what cannot be written is said before the work
+    if args.demo:
+        for name in ("save", "resume"):
+            if getattr(args, name) is not None:
+                raise UsageError(f"--{name} with --demo, which keeps no run; drop it")
+        return _demonstrate(args, example, width)
+    training = _resumed(args, example) if args.resume is not None else _fresh(args, example)
+    print(f"numtx train {example.name}: {say(example.title, args.lang)}")
+    print(_describe(training))
+    steps = args.steps or max(default_steps(training.config), training.step)
+    if steps < training.step:
+        raise UsageError(f"--steps {steps}: the run has already taken {training.step}")
+    show = _progress(steps) if sys.stderr.isatty() else None
+    train(training, example.batch, steps, on_step=show, save=args.save)
+    if show is not None:
+        print(file=sys.stderr)
+    print(f"\nloss against steps\n{curve_text(training.losses, width)}\n")
+    if training.losses:
+        print(f"loss {training.losses[0]:.6f} -> {training.losses[-1]:.6f} at step {training.step}")
+    with np.errstate(over="ignore", invalid="ignore"):  # the loss above has said it already
+        vocabulary = example.vocabulary
+        assert vocabulary is not None  # every example names its tokens
+        ends = [number for number, token in enumerate(vocabulary) if token == "<eos>"]
+        found = answers(training.config, training.parameters, example.batch, *ends)
+    print(f"\n{answers_text(found, vocabulary, width)}")
+    wrong = sum(answer.given != answer.wanted for answer in found)
+    print("greedy output = target" if not wrong else "greedy output differs from the target")
+    if args.save is not None:
+        print(f"written: {args.save}")
+    return 0
+
+
+def _fresh(args: argparse.Namespace, example: Example) -> Run:
+    import dataclasses
+
+    from ..training.run import Run
+
+    config = example.config
+    if args.label_smoothing is not None:
+        config = dataclasses.replace(config, label_smoothing=args.label_smoothing)
+    return Run(config, example.parameters, _recipe(args))
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    from ..training.recipe import Recipe
+
+    return Recipe(
+        optimiser=args.optimizer or "adamw",
+        learning_rate=args.learning_rate,
+        warmup=args.warmup or 0,
+        clip=args.clip,
+        seed=args.seed or 0,
+    )
+
+
+def _resumed(args: argparse.Namespace, example: Example) -> Run:
+    """The run of a file; its own recipe holds, so none of it may be given again."""
+    import dataclasses
+
+    from ..training.checkpoint import load_run
+
+    for name in ("optimizer", "learning_rate", "clip", "warmup", "label_smoothing", "seed"):
+        if getattr(args, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} with --resume: the file says how the run goes on; drop it")
+    training = load_run(args.resume)
+    own = dataclasses.replace(
+        example.config, label_smoothing=training.config.label_smoothing
+    )  # the one field that this command may change
+    if training.config != own:
+        raise UsageError(f"--resume {args.resume}: the run is not of example {example.name!r}")
+    return training
+
+
+def _describe(training: Run) -> str:
+    recipe, config = training.recipe, training.config
+    parts = [
+        f"{training.weights.size} parameters", recipe.optimiser,
+        f"rate {recipe.rate(recipe.warmup or 1, config):g}", f"seed {recipe.seed}",
+    ]  # fmt: skip
+    if recipe.warmup:
+        parts.append(f"warmup {recipe.warmup}")
+    if recipe.clip is not None:
+        parts.append(f"clip {recipe.clip:g}")
+    if config.label_smoothing:
+        parts.append(f"label smoothing {config.label_smoothing:g}")
+    if training.step:
+        parts.append(f"resumed at step {training.step}")
+    return ", ".join(parts)
+
+
+def _progress(steps: int) -> Callable[[Progress], None]:
+    """Writes the state of the run over itself, a hundred times in all."""
+    every = max(1, steps // 100)
+
+    def show(progress: Progress) -> None:
+        if progress.step % every == 0 or progress.step == steps:
+            text = f"\rstep {progress.step}/{steps}  loss {progress.loss:.6f}"
+            print(f"{text:<50}", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _demonstrate(args: argparse.Namespace, example: Example, width: int) -> int:
+    from ..training import demonstrations, peeking, text
+
+    config, parameters, batch = example.config, example.parameters, example.batch
+    recipe = _recipe(args)
+    if args.demo == "flow":
+        print(_flow(args, example, width))
+    elif args.demo == "exposure":
+        print(text.exposure_text(
+            demonstrations.exposure_bias(config, parameters, batch, recipe=recipe),
+            args.lang, width,
+        ))  # fmt: skip
+    elif args.demo == "depth":
+        print(text.depth_text(
+            demonstrations.gradient_depth(config, batch, steps=args.steps or 100, recipe=recipe),
+            args.steps or 100, args.lang, width,
+        ))  # fmt: skip
+    else:
+        from ..show.headings import say
+
+        steps = args.steps or 600
+        task = peeking.own_task(config, parameters, batch)
+        print(say(text.PEEKING, args.lang))
+        title = f"\n{example.name}: one sentence, which can be learnt by heart"
+        table = peeking.peeking(task, steps, recipe)
+        print(text.peeking_text(table, title, example.vocabulary, width=width))
+        task = peeking.counting_task(recipe.seed)
+        title = "\ncounting with surprises, which cannot be learnt by heart"
+        table = peeking.peeking(task, steps, recipe)
+        print(text.peeking_text(table, title, None, task.best, width))
+    return 0
+
+
+def _flow(args: argparse.Namespace, example: Example, width: int) -> str:
+    """Document 003's act five, for the example's own parameters."""
+    from ..training.flow import gradient_flow, shown_matrices, updates
+    from ..training.recipe import RATES
+    from ..training.text import flow_text, update_text
+
+    trace = example.trace()
+    rate = args.learning_rate or RATES["sgd"]
+    gradients = {name: trace.grad(f"parameters/{name}") for name in trace.parameters}
+    steps = updates(trace.parameters, gradients, shown_matrices(trace.config), rate)
+    shown = [update_text(step, rate, args.lang, width) for step in steps]
+    return "\n\n".join([flow_text(gradient_flow(trace), args.lang, width), *shown])

@@ -1,0 +1,1 @@
+"""Two runs side by side: the first difference, and the known mistake that explains it."""

@@ -1,0 +1,200 @@
+"""A law: what it says, what it asks of a subject, and how it reports that it is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..errors import SubjectError, nearest
+from ..shapes import Array
+from ..subjects.logits import on_one_line
+from ..subjects.subject import LOGITS, NUMTX, SHORT, Subject
+from .exactness import row_independence
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+seeds = st.integers(0, 2**16)
+
+
+class LawBroken(AssertionError):  # noqa: N818 (a law is broken; that is its name)
+    """A law that does not hold: the example, the positions that differ, expected and got."""
+
+    def __init__(
+        self,
+        what: str,
+        example: dict[str, Any],
+        where: Sequence[tuple[int, ...]] | None = None,
+        expected: object = None,
+        got: object = None,
+    ) -> None:
+        super().__init__(what)
+        self.what, self.example, self.where = what, example, list(where or [])
+        self.expected, self.got = expected, got
+        self.law: Law | None = None
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.law is not None:
+            lines = [f"{self.law.name} broken: {self.law.statement}", f"  {self.what}"]
+        for name, value in self.example.items():
+            lines.append(f"  {name}: {on_one_line(value)}")
+        if self.where:
+            shown = "  ".join(f"[{','.join(map(str, place))}]" for place in self.where[:8])
+            more = f"  and {len(self.where) - 8} more" if len(self.where) > 8 else ""
+            lines.append(f"  positions that differ [row,token]: {shown}{more}")
+        if self.expected is not None or self.got is not None:
+            lines += [
+                f"  expected: {on_one_line(self.expected)}",
+                f"  got:      {on_one_line(self.got)}",
+            ]
+        return "\n".join(lines)
+
+
+class Law(NamedTuple):
+    """A property that every right model has.
+
+    name       such as K1
+    statement  what holds, precisely (statement_zh: the same in Chinese)
+    exact      asked bit for bit of numtx; of others, too, where `everywhere`
+    needs      the capabilities that it uses
+    run        tries one drawn example: True where it exercised the law, False where there was
+               nothing to see; raises `LawBroken`
+    cost       an example counts for so many
+    """
+
+    name: str
+    statement: str
+    statement_zh: str
+    exact: bool
+    everywhere: bool
+    needs: frozenset[str]
+    run: Callable[[Any, Draw], bool]
+    cost: int = 1
+
+
+LAWS: dict[str, Law] = {}
+
+
+def law(
+    name: str,
+    statement: str,
+    zh: str,
+    *needs: str,
+    exact: bool = False,
+    everywhere: bool = False,
+    cost: int = 1,
+) -> Callable[[Callable[[Any, Draw], bool]], Callable[[Any, Draw], bool]]:
+    """Enter a function into the table of laws."""
+
+    def enter(run: Callable[[Any, Draw], bool]) -> Callable[[Any, Draw], bool]:
+        assert name not in LAWS
+        needed = frozenset(needs or (LOGITS,))
+        LAWS[name] = Law(name, statement, zh, exact, everywhere, needed, run, cost)
+        return run
+
+    return enter
+
+
+def law_of(name: str) -> Law:
+    """A law by its name."""
+    if name not in LAWS:
+        raise SubjectError(f"law {name!r} does not exist; {nearest(name, LAWS)}")
+    return LAWS[name]
+
+
+# What the laws compare with.
+
+
+def tolerance_of(subject: Subject, like: Array) -> float:
+    """How far two results of one computation may lie apart, relative to their largest number."""
+    if subject.tolerance is not None:
+        return subject.tolerance
+    eps = float(np.finfo(like.dtype).eps) if like.dtype.kind == "f" else 1e-16
+    return 1e-10 if eps < 1e-12 else 1e-4 if eps < 1e-5 else 3e-2
+
+
+def rounding(like: Array, count: float, size: float = 1.0) -> float:
+    """So many roundings of a number of this size, in the type of an array."""
+    return count * float(np.finfo(like.dtype).eps) * max(1.0, size)
+
+
+def expect(
+    subject: Subject,
+    what: str,
+    expected: Array,
+    got: Array,
+    example: dict[str, Any],
+    *,
+    exact: bool = False,
+    real: Array | None = None,
+) -> None:
+    """Raise `LawBroken` unless two results are equal: bit for bit, or within the tolerance.
+
+    exact          bit for bit, of a subject and on a machine that can be
+    expected, got  [B, T, ...]; `got` may hold the last tokens only
+    real           [B, T], the tokens whose results count
+    """
+    count = got.shape[1] if got.ndim > 1 else 0
+    if count and count < expected.shape[1]:
+        expected = expected[:, -count:]
+        real = None if real is None else real[:, -count:]
+    if expected.shape != got.shape:
+        raise LawBroken(f"{what}: the shapes differ", example, None, expected.shape, got.shape)
+    if exact and subject.exact and row_independence().contents:
+        wrong = expected != got  # NaN is never right
+        limit = 0.0
+    else:
+        finite = np.abs(expected[np.isfinite(expected)])
+        floor = 1.0 if NUMTX in subject.capabilities else 1e-30  # numtx is tried at unit gain
+        scale = max(float(finite.max(initial=0.0)), floor)
+        limit = tolerance_of(subject, got) * scale
+        with np.errstate(invalid="ignore"):
+            wrong = ~((np.abs(expected - got) <= limit) | (expected == got))
+    if real is not None:
+        wrong &= real.reshape(real.shape + (1,) * (wrong.ndim - real.ndim))
+    if not wrong.any():
+        return
+    places = sorted({tuple(int(i) for i in place[:2]) for place in np.argwhere(wrong)})
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(np.where(wrong, expected - got, 0.0))
+    size = float(difference.max()) if np.isfinite(difference).all() else float("nan")
+    told = f"{what} (largest difference {size:.3g}, allowed {limit:.3g})"
+    first = places[0]
+    raise LawBroken(told, example, places, expected[first], got[first])
+
+
+def expect_true(holds: Any, what: str, example: dict[str, Any], got: object = None) -> None:
+    """Raise `LawBroken` unless a condition holds."""
+    if not holds:
+        raise LawBroken(what, example, None, None if got is None else "see above", got)
+
+
+def moved(before: Array, after: Array, roundings: float = 4.0) -> Array:
+    """[B, T], whether a result moved by more than so many roundings."""
+    eps = float(np.finfo(before.dtype).eps) if before.dtype.kind == "f" else 0.0
+    scale = float(np.abs(before).max(initial=0.0))
+    found: Array = np.abs(after - before).max(-1) > roundings * eps * scale
+    return found
+
+
+# What the laws draw.
+
+
+def draw_ids(subject: Subject, draw: Draw, least: int = 1, rows: int | None = None) -> Array:
+    """Random token ids [B, T]; Hypothesis draws the sizes and the seed."""
+    count = draw(st.integers(1, 3)) if rows is None else rows
+    lengths = st.integers(least, max(least, subject.longest))
+    if subject.longest > 2 * SHORT:  # short ones are quicker to try, and show most
+        lengths = st.integers(least, max(least, SHORT)) | lengths
+    length = draw(lengths)
+    generator = np.random.default_rng(draw(seeds))
+    return generator.integers(0, subject.vocabulary_size, (count, length))
+
+
+def other_ids(subject: Subject, draw: Draw, ids: Array) -> Array:
+    """For every id another one."""
+    steps = np.random.default_rng(draw(seeds)).integers(1, subject.vocabulary_size, ids.shape)
+    other: Array = (ids + steps) % subject.vocabulary_size
+    return other

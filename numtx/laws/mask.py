@@ -1,0 +1,229 @@
+"""K1 to K5: who sees whom, asked of nothing but ids and logits. K6: what padding hides."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..shapes import Array
+from ..subjects.subject import LOGITS, MASK, MEMORY, STEP, Memory, Subject
+from .law import Draw, LawBroken, draw_ids, expect, law, moved, other_ids
+from .strategies import padding_masks
+
+
+@law(
+    "K1",
+    "tokens after t never move outputs at or before t",
+    "t 之后的词元不影响 t 及之前的输出",
+    LOGITS,
+    exact=True,
+    everywhere=True,
+)
+def later_tokens(subject: Subject, draw: Draw) -> bool:
+    if not subject.causal:
+        return False
+    ids = draw_ids(subject, draw, 2)
+    t = draw(st.integers(0, ids.shape[1] - 2))
+    other = ids.copy()
+    other[:, t + 1 :] = other_ids(subject, draw, ids)[:, t + 1 :]
+    example = {"ids": ids, "other": other, "t": t}
+    before, after = subject.logits(ids)[:, : t + 1], subject.logits(other)[:, : t + 1]
+    expect(subject, "a later token moved an output", before, after, example, exact=True)
+    return True
+
+
+@law(
+    "K2",
+    "in a chunk appended to a warm cache, tokens after t never move outputs at or before t",
+    "追加到已有缓存的一段中, t 之后的词元不影响 t 及之前的输出",
+    STEP,
+    exact=True,
+)
+def later_tokens_of_a_chunk(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, 3)
+    warm = draw(st.integers(1, ids.shape[1] - 2))
+    t = draw(st.integers(warm, ids.shape[1] - 2))
+    other = ids.copy()
+    other[:, t + 1 :] = other_ids(subject, draw, ids)[:, t + 1 :]
+    found = []
+    for tokens in (ids, other):
+        _, state = subject.step(tokens[:, :warm])
+        found.append(subject.step(tokens[:, warm:], state)[0])
+    if found[0].shape[1] < ids.shape[1] - warm:
+        return False  # logits of the last token only
+    example = {"ids": ids, "other": other, "tokens in the cache": warm, "t": t}
+    before, after = (logits[:, : t + 1 - warm] for logits in found)
+    expect(subject, "a later token moved an output", before, after, example, exact=True)
+    return True
+
+
+@law(
+    "K3",
+    "a prefix alone gives what it gives within the whole: f(x[:t]) = f(x)[:t]",
+    "单独的前缀与整体中的前缀结果相同",
+    LOGITS,
+)
+def prefix(subject: Subject, draw: Draw) -> bool:
+    if not subject.causal:
+        return False
+    ids = draw_ids(subject, draw, 2)
+    t = draw(st.integers(1, ids.shape[1] - 1))
+    whole, part = subject.logits(ids)[:, :t], subject.logits(ids[:, :t])
+    expect(subject, "the prefix alone differs", whole, part, {"ids": ids, "t": t})
+    return True
+
+
+def _is_seen(subject: Subject, query: int, key: int) -> bool:
+    far = min((n for n in (subject.reach, subject.visible) if n is not None), default=None)
+    near = far is None or abs(query - key) <= far
+    return near and (key <= query or not subject.causal)
+
+
+@law(
+    "K4",
+    "every token within reach moves the output",
+    "可达范围内的每个词元都影响输出",
+    LOGITS,
+)
+def liveness(subject: Subject, draw: Draw) -> bool:
+    """Of several other tokens one must move it: a single one may, rarely, change nothing."""
+    ids = draw_ids(subject, draw, 1)
+    key = draw(st.integers(0, ids.shape[1] - 1))
+    before = subject.logits(ids)
+    alive = np.zeros(ids.shape, bool)
+    seen = np.array([_is_seen(subject, query, key) for query in range(ids.shape[1])])
+    other = other_ids(subject, draw, ids)[:, key]
+    for change in range(3):
+        changed = ids.copy()
+        changed[:, key] = (other + change) % subject.vocabulary_size
+        alive |= moved(before, subject.logits(changed))
+        if alive[:, seen].all():
+            return True
+    places = [(int(b), int(q)) for b, q in np.argwhere(~alive & seen)]
+    raise LawBroken(
+        f"another token at {key} moved nothing at {len(places)} places that it reaches",
+        {"ids": ids, "token": key}, places, "a change", "none",
+    )  # fmt: skip
+
+
+@law(
+    "K5",
+    "with a window w and L layers nothing beyond L(w-1) has an effect, and something at exactly "
+    "that distance has",
+    "窗口 w, L 层: 距离超过 L(w-1) 无影响, 恰为该距离有影响",
+    LOGITS,
+    exact=True,
+    everywhere=True,
+)
+def window(subject: Subject, draw: Draw) -> bool:
+    reach = subject.reach
+    if reach is None or reach + 2 > subject.longest:
+        return False
+    ids = draw_ids(subject, draw, reach + 2)
+    key = draw(st.integers(0, ids.shape[1] - reach - 2))
+    before = subject.logits(ids)
+    other = ids.copy()
+    other[:, key] = other_ids(subject, draw, ids)[:, key]
+    after = subject.logits(other)
+    example = {"ids": ids, "other": other, "reach": reach}
+    far = slice(key + reach + 1, None)
+    what = f"token {key} has an effect beyond its reach of {reach}"
+    expect(subject, what, before[:, far], after[:, far], example, exact=True)
+    if not subject.causal and key > 0:
+        mirrored = ids.shape[1] - 1
+        other = ids.copy()
+        other[:, mirrored] = other_ids(subject, draw, ids)[:, mirrored]
+        near = slice(0, mirrored - reach)
+        what = f"token {mirrored} has an effect beyond its reach of {reach}"
+        found = subject.logits(other)[:, near]
+        expect(subject, what, before[:, near], found, example, exact=True)
+    seen = subject.visible is None or reach <= subject.visible
+    if seen and not moved(before, after)[:, key + reach].any():
+        raise LawBroken(
+            f"token {key} has no effect at exactly its reach, {reach} places on", example
+        )
+    return True
+
+
+@law(
+    "K6",
+    "ids under padding change nothing at real tokens",
+    "填充处的 id 不影响真实词元",
+    MASK,
+    exact=True,
+    everywhere=True,
+)
+def ids_under_padding(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, 2)
+    mask = draw(padding_masks(*ids.shape))
+    if mask.all():
+        return False
+    other = np.where(mask, ids, other_ids(subject, draw, ids))
+    before, after = subject.logits(ids, mask), subject.logits(other, mask)
+    example = {"ids": ids, "other": other, "mask": mask}
+    what = "what stands under padding moved a real token"
+    expect(subject, what, before, after, example, exact=True, real=mask)
+    return True
+
+
+@law(
+    "K6-memory",
+    "ids under the padding of the memory change nothing",
+    "编码器填充处的 id 不影响输出",
+    MEMORY,
+    exact=True,
+    everywhere=True,
+)
+def ids_under_the_padding_of_the_memory(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, 1)
+    memory, other = _two_memories(subject, draw, len(ids))
+    mask = draw(padding_masks(*memory.ids.shape))
+    if mask.all():
+        return False
+    changed = np.where(mask, memory.ids, other.ids)
+    before = subject.logits(ids, memory=Memory(memory.ids, mask))
+    after = subject.logits(ids, memory=Memory(changed, mask))
+    example = {"ids": ids, "memory": memory.ids, "other": changed, "memory's mask": mask}
+    what = "what stands under the memory's padding moved an output"
+    expect(subject, what, before, after, example, exact=True)
+    return True
+
+
+@law(
+    "B5",
+    "the memory's padding does not matter, and every token of the memory does",
+    "编码器填充无影响, 而每个真实词元都有影响",
+    MEMORY,
+)
+def memory_padding(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, 1)
+    memory, other = _two_memories(subject, draw, len(ids))
+    length, room = memory.ids.shape[1], draw(st.integers(1, 3))
+    long = np.concatenate([memory.ids, memory.ids[:, :1].repeat(room, 1)], 1)
+    mask = np.ones(long.shape, bool)
+    mask[:, length:] = False
+    if draw(st.booleans()):
+        long, mask = np.roll(long, room, 1), np.roll(mask, room, 1)
+    before = subject.logits(ids, memory=memory)
+    padded = subject.logits(ids, memory=Memory(long, mask))
+    example = {"ids": ids, "memory": memory.ids, "memory's mask": mask}
+    expect(subject, "the memory's padding moved an output", before, padded, example)
+    for key in range(length):
+        changed = memory.ids.copy()
+        changed[:, key] = other.ids[:, key]
+        after = subject.logits(ids, memory=Memory(changed, memory.mask))
+        dead = ~moved(before, after)
+        if dead.any():
+            places = [(int(b), int(q)) for b, q in np.argwhere(dead)]
+            what = f"token {key} of the memory moved nothing"
+            raise LawBroken(what, example, places, "a change", "none")
+    return True
+
+
+def _two_memories(subject: Subject, draw: Draw, rows: int) -> tuple[Memory, Memory]:
+    """Two memories that differ in every token."""
+    memory = subject.new_memory(rows, draw(st.integers(2, 4)), draw(st.integers(0, 2**16)))
+    assert memory is not None
+    lowest = memory.ids.copy()
+    other: Array = np.where(lowest > 0, lowest - 1, lowest + 1)
+    return memory, Memory(other, memory.mask)

@@ -1,0 +1,149 @@
+"""B1 to B4: rows and padding. P3: order. R1: the same call again."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..subjects.subject import LOGITS, MASK, Subject
+from .law import Draw, LawBroken, draw_ids, expect, law, moved, other_ids
+from .strategies import padding_masks
+
+
+@law(
+    "R1",
+    "the same call again gives the same logits, whatever was called between",
+    "同样的调用得到同样的结果, 中间的调用无影响",
+    LOGITS,
+    exact=True,
+)
+def again(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw)
+    first = subject.logits(ids)
+    subject.logits(draw_ids(subject, draw))
+    example = {"ids": ids}
+    second = subject.logits(ids)
+    expect(subject, "a second call differs (dropout?)", first, second, example, exact=True)
+    return True
+
+
+@law(
+    "B1",
+    "other rows do not matter",
+    "其他行无影响",
+    LOGITS,
+    exact=True,
+)
+def other_rows(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, rows=draw(st.integers(2, 3)))
+    row = draw(st.integers(0, len(ids) - 1))
+    other = other_ids(subject, draw, ids)
+    other[row] = ids[row]
+    before, after = subject.logits(ids)[[row]], subject.logits(other)[[row]]
+    example = {"ids": ids, "other": other, "row": row}
+    expect(subject, f"other rows moved row {row}", before, after, example, exact=True)
+    return True
+
+
+@law(
+    "B1-mask",
+    "the padding of other rows does not matter",
+    "其他行的填充无影响",
+    MASK,
+    exact=True,
+)
+def padding_of_other_rows(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, 2, rows=draw(st.integers(2, 3)))
+    first, second = draw(padding_masks(*ids.shape)), draw(padding_masks(*ids.shape))
+    row = draw(st.integers(0, len(ids) - 1))
+    second[row] = first[row]
+    if (first == second).all():
+        return False
+    before, after = subject.logits(ids, first)[[row]], subject.logits(ids, second)[[row]]
+    example = {"ids": ids, "mask": first, "other mask": second, "row": row}
+    what = f"the padding of other rows moved row {row}"
+    expect(subject, what, before, after, example, exact=True, real=first[[row]])
+    return True
+
+
+@law("B2", "permuting rows permutes the outputs", "行的次序改变, 输出随之改变", LOGITS)
+def order_of_rows(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, rows=draw(st.integers(2, 3)))
+    order = np.array(draw(st.permutations(range(len(ids)))))
+    if (order == np.arange(len(ids))).all():
+        return False
+    before, after = subject.logits(ids)[order], subject.logits(ids[order])
+    expect(subject, "the outputs did not follow", before, after, {"ids": ids, "order": order})
+    return True
+
+
+@law(
+    "B3",
+    "left or right padding gives what no padding gives, the model deriving its own positions",
+    "左填充或右填充与无填充相同, 位置由模型自行推出",
+    MASK,
+)
+def padding(subject: Subject, draw: Draw) -> bool:
+    most = subject.longest - 2
+    if most < 1:
+        return False
+    ids = draw_ids(subject, draw)[:, :most]
+    room, left = draw(st.integers(1, 2)), draw(st.booleans())
+    wide = np.zeros((len(ids), ids.shape[1] + room), ids.dtype)
+    mask = np.zeros(wide.shape, bool)
+    place = slice(room, None) if left else slice(0, ids.shape[1])
+    wide[:, place], mask[:, place] = ids, True
+    short, long = subject.logits(ids), subject.logits(wide, mask)[:, place]
+    example = {"ids": ids, "padded": wide, "mask": mask}
+    where = "left" if left else "right"
+    expect(subject, f"padding on the {where} changed the outputs", short, long, example)
+    return True
+
+
+@law("B4", "a row alone gives what it gives in the batch", "单独一行与在批中相同", LOGITS)
+def row_alone(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, rows=draw(st.integers(2, 3)))
+    row = draw(st.integers(0, len(ids) - 1))
+    together, alone = subject.logits(ids)[[row]], subject.logits(ids[[row]])
+    example = {"ids": ids, "row": row}
+    expect(subject, f"row {row} alone differs", together, alone, example)
+    return True
+
+
+@law(
+    "B4-mask",
+    "a padded row alone gives what it gives in the batch",
+    "有填充的一行单独与在批中相同",
+    MASK,
+)
+def padded_row_alone(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, 2, rows=draw(st.integers(2, 3)))
+    mask = draw(padding_masks(*ids.shape))
+    row = draw(st.integers(0, len(ids) - 1))
+    together = subject.logits(ids, mask)[[row]]
+    alone = subject.logits(ids[[row]], mask[[row]])
+    example = {"ids": ids, "mask": mask, "row": row}
+    expect(subject, f"row {row} alone differs", together, alone, example, real=mask[[row]])
+    return not mask[row].all()
+
+
+@law(
+    "P3",
+    "swapping two different past tokens changes the output",
+    "交换两个不同的过去词元会改变输出",
+    LOGITS,
+)
+def order_of_tokens(subject: Subject, draw: Draw) -> bool:
+    """Two tokens next to one another, next to the last: both within any window's reach."""
+    if not subject.ordered or subject.longest < 3 or subject.reach in (0, 1):
+        return False
+    ids = draw_ids(subject, draw, 3)
+    ids[:, -2] = (ids[:, -3] + 1 + draw(st.integers(0, 100)) % 7) % subject.vocabulary_size
+    if (ids[:, -2] == ids[:, -3]).any():
+        return False
+    other = ids.copy()
+    other[:, [-3, -2]] = ids[:, [-2, -3]]
+    before, after = subject.logits(ids)[:, -1:], subject.logits(other)[:, -1:]
+    if not moved(before, after, 256.0).all():
+        raise LawBroken("the order of two tokens changed nothing", {"ids": ids, "other": other})
+    return True

@@ -1,0 +1,355 @@
+"""S1 to S4, K6 to K8, G1, G2, T1: what the numbers of a trace must be."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..laws.law import (
+    Draw,
+    LawBroken,
+    draw_ids,
+    expect,
+    expect_true,
+    law,
+    rounding,
+    seeds,
+    tolerance_of,
+)  # fmt: skip
+from ..laws.strategies import attention_masks, padding_masks
+from ..shapes import Array
+from ..subjects.own import NumtxSubject
+from ..subjects.subject import NUMTX
+
+IGNORED = -100
+H = 1e-5
+
+
+def labelled(
+    subject: NumtxSubject, draw: Draw, padded: bool = True
+) -> tuple[Any, dict[str, Any], Array, Array]:
+    """A batch with labels, some ignored; the example in words, its mask and its labels."""
+    ids = draw_ids(subject, draw, 2, draw(st.integers(2, 3)))
+    mask = draw(padding_masks(*ids.shape)) if padded else np.ones(ids.shape, bool)
+    generator = np.random.default_rng(draw(seeds))
+    labels = generator.integers(0, subject.vocabulary_size, ids.shape)
+    if draw(st.booleans()):
+        labels[~mask] = IGNORED
+    labels[generator.random(ids.shape) < 0.2] = IGNORED
+    labels[0, np.flatnonzero(mask[0])[0]] = 1
+    memory = subject.new_memory(len(ids), 4, draw(seeds))
+    if memory is not None:
+        memory = memory._replace(mask=draw(padding_masks(len(ids), 4)))
+    batch = subject.batch(ids, mask, memory, labels)
+    return batch, {"ids": ids, "mask": mask, "labels": labels}, mask, labels
+
+
+def attentions(trace: Any) -> list[str]:
+    return [name.removesuffix(".weights") for name in trace if name.endswith(".weights")]
+
+
+@law(
+    "S1",
+    "softmax rows sum to 1, are finite up to 1e300, and a shift changes nothing",
+    "softmax 每行和为 1, 数值有限, 平移不变",
+    NUMTX,
+)
+def softmax_rows(subject: NumtxSubject, draw: Draw) -> bool:
+    ops = subject.module("ops.softmax")
+    size = draw(st.sampled_from([1.0, 1e2, 1e4, 1e300]))
+    generator = np.random.default_rng(draw(seeds))
+    scores = size * generator.uniform(-1.0, 1.0, (2, 3, draw(st.integers(1, 6))))
+    weights, logs = ops.softmax_forward(scores), ops.log_softmax_forward(scores)
+    example = {"scores": scores}
+    expect_true(np.isfinite(weights).all(), "weights are not finite", example, weights)
+    expect_true(np.isfinite(logs).all(), "log-probabilities are not finite", example, logs)
+    expect(subject, "rows do not sum to 1", np.ones(scores.shape[:2]), weights.sum(-1), example)
+    shift = draw(st.sampled_from([-1e4, -3.0, 1e4]))
+    if size <= 1e4:
+        again = ops.softmax_forward(scores + shift)
+        expect(subject, f"a shift by {shift} changed the weights", weights, again, example)
+        expect(subject, "exp of log_softmax is not softmax", weights, np.exp(logs), example)
+    return True
+
+
+@law(
+    "S2",
+    "in a run valid rows of weights sum to 1 and masked weights are exactly 0",
+    "有效行的权重和为 1, 被遮蔽的权重恰为 0",
+    NUMTX,
+)
+def weights_of_a_run(subject: NumtxSubject, draw: Draw) -> bool:
+    batch, example, _, _ = labelled(subject, draw)
+    trace = subject.record(batch, gradients=False)
+    for place in attentions(trace):
+        weights, seen = trace[f"{place}.weights"], trace[f"{place}.mask"]
+        where = {**example, "stage": f"{place}.weights"}
+        sums = np.where(seen.any(-1), weights.sum(-1), 1.0)
+        expect(subject, "a row does not sum to 1", np.ones_like(sums), sums, where)
+        expect_true((weights[~seen] == 0.0).all(), "a masked weight is not 0", where)
+        expect_true((weights[seen] > 0.0).all(), "a weight is 0 that is not masked", where)
+    return True
+
+
+@law(
+    "S3",
+    "every stage and every gradient is what an independent loop over single numbers gives",
+    "每个阶段与梯度等于逐数循环的独立结果",
+    NUMTX,
+    cost=25,
+)
+def oracle(subject: NumtxSubject, draw: Draw) -> bool:
+    batch, example, _, _ = labelled(subject, draw)
+    report = subject.module("check.verify").verify(subject.record(batch))
+    wrong = [str(finding) for finding in report.findings if not finding.ok]
+    if wrong:
+        raise LawBroken(wrong[0], {**example, "stages that differ": len(wrong)})
+    return True
+
+
+@law(
+    "S4",
+    "context lies within min and max of the attended values",
+    "上下文处于所关注值的最小与最大之间",
+    NUMTX,
+)
+def context(subject: NumtxSubject, draw: Draw) -> bool:
+    batch, example, _, _ = labelled(subject, draw)
+    trace = subject.record(batch, gradients=False)
+    group = subject.config.heads // subject.config.kv_heads
+    for place in attentions(trace):
+        values = trace[f"{place}.values"].repeat(group, 1)[:, :, None]
+        seen, found = trace[f"{place}.mask"][..., None], trace[f"{place}.context"]
+        room = rounding(found, 16.0 * values.shape[-2], float(np.abs(values).max()))
+        least = np.where(seen, values, np.inf).min(-2) - room
+        largest = np.where(seen, values, -np.inf).max(-2) + room
+        inside = (found >= least) & (found <= largest) | ~seen.any(-2)
+        where = {**example, "stage": f"{place}.context"}
+        expect_true(inside.all(), "context lies outside the attended values", where)
+    return True
+
+
+@law(
+    "K7",
+    "a query with no key to attend to has weights and context exactly 0, its queries and scores "
+    "have gradient 0, other rows are untouched, and there is no NaN",
+    "没有可关注键的查询: 权重与上下文恰为 0, 梯度为 0, 其他行不受影响, 且无 NaN",
+    NUMTX,
+    exact=True,
+)
+def blind_rows(subject: NumtxSubject, draw: Draw) -> bool:
+    """The operation by itself, with any mask, then a run that is padded on the left."""
+    attend, tap = subject.module("ops.attend"), subject.module("tap")
+    masks = subject.module("masks")
+    rows, heads, queries, keys = 2, 2, 3, 4
+    seen = draw(attention_masks(rows, queries, keys))[:, None].repeat(heads, 1)
+    blind = ~seen.any(-1)
+    mask = masks.Mask(seen, masks.live_keys(seen))
+    generator = np.random.default_rng(draw(seeds))
+    q, k, v = (generator.standard_normal((rows, heads, n, 5)) for n in (queries, keys, keys))
+    dcontext = generator.standard_normal(q.shape)
+    whole = np.ones_like(seen)
+    for one_tap in (tap.NO_TAP, tap.Recorder()):
+        got, kept = attend.attend_forward(q, k, v, mask, 0.4, one_tap)
+        dq, dk, dv = attend.attend_backward(dcontext, kept, one_tap)
+        example = {"mask": seen[:, 0], "tap": one_tap is not tap.NO_TAP}
+        for name, array in (("context", got), ("dqueries", dq), ("dkeys", dk), ("dvalues", dv)):
+            expect_true(np.isfinite(array).all(), f"{name} is not finite", example, array)
+        expect_true((got[blind] == 0.0).all(), "context of a blind row is not 0", example)
+        expect_true((dq[blind] == 0.0).all(), "a blind row's query has a gradient", example)
+        other, _ = attend.attend_forward(q, k, v, masks.Mask(whole, None), 0.4, tap.NO_TAP)
+        full = seen.all(-1)
+        same = np.allclose(got[full], other[full], rtol=0.0, atol=1e-12)
+        expect_true(same, "rows that see every key changed", example)
+    batch, example, _, _ = labelled(subject, draw)
+    trace = subject.record(batch)
+    for name, array in (*trace.values.items(), *trace.gradients.items()):
+        expect_true(not np.isnan(array).any(), f"NaN in {name}", example)
+    for place in attentions(trace):
+        blind = ~trace[f"{place}.mask"].any(-1)
+        for leaf in ("weights", "context"):
+            zero = (trace[f"{place}.{leaf}"][blind] == 0.0).all()
+            expect_true(zero, f"{place}.{leaf} of a blind row is not 0", example)
+        for leaf in ("queries", "scores"):
+            zero = (trace.grad(f"{place}.{leaf}")[blind] == 0.0).all()
+            expect_true(zero, f"{place}.{leaf} of a blind row has a gradient", example)
+    return True
+
+
+@law(
+    "K6-junk",
+    "content of 1e200, NaN and inf under padding changes no real output and no gradient",
+    "填充处的 1e200, NaN, inf 不影响真实输出与梯度",
+    NUMTX,
+    exact=True,
+)
+def junk(subject: NumtxSubject, draw: Draw) -> bool:
+    """The padding token's own embedding is junk; no real token is that one."""
+    if subject.config.tied_output:
+        return False
+    batch, example, mask, labels = labelled(subject, draw)
+    if mask.all():
+        return False
+    pad = subject.vocabulary_size - 1
+    content = draw(st.sampled_from([1e200, 1e30, np.nan, -np.inf]))
+    shared = subject.config.shared_embedding
+    name = "embedding" if shared else f"{subject.side}.embedding"
+    ids = np.where(mask, example["ids"] % pad, pad)
+    labels = np.where(mask, labels, IGNORED)
+    batch = subject.batch(ids, mask, None, labels)
+    if shared and subject.two_stacks and (np.asarray(batch.ids) == pad).any():
+        return False
+    broken = dict(subject.parameters)
+    broken[name] = broken[name].copy()
+    broken[name][pad] = content
+    first, second = subject.record(batch), subject.with_(broken).record(batch)
+    example = {"ids": ids, "mask": mask, "embedding of the padding": content}
+    before, after = first["logits"], second["logits"]
+    expect(subject, "junk moved a real token", before, after, example, exact=True, real=mask)
+    for own in subject.parameters:
+        before, after = (t.grad(f"parameters/{own}").reshape(1, -1) for t in (first, second))
+        expect(subject, f"junk moved the gradient of {own}", before, after, example, exact=True)
+    return True
+
+
+@law(
+    "K8",
+    "a boolean mask is the same as the additive one",
+    "布尔掩码等于加性掩码",
+    NUMTX,
+    exact=True,
+)
+def additive(subject: NumtxSubject, draw: Draw) -> bool:
+    masks, attend = subject.module("masks"), subject.module("ops.attend")
+    softmax = subject.module("ops.softmax").softmax_forward
+    seen = draw(attention_masks(2, 3, 4))
+    scores = np.random.default_rng(draw(seeds)).standard_normal(seen.shape)
+    example = {"mask": seen}
+    added = scores + masks.to_additive(seen)
+    expect(subject, "masked scores differ", added, attend.mask_forward(scores, seen), example)
+    before, after = softmax(added), softmax(attend.mask_forward(scores, seen))
+    expect(subject, "weights differ", before, after, example, exact=True)
+    back = masks.from_additive(masks.to_additive(seen))
+    expect_true((back == seen).all(), "there and back is another mask", example, back)
+    turned = masks.inverted(seen)
+    expect_true((turned == ~seen).all(), "inverted is not the other polarity", example, turned)
+    return not seen.all()
+
+
+@law(
+    "T1",
+    "a run that nobody looks at gives what the recorded run gives, forward and backward",
+    "不记录的运行与记录的运行结果相同",
+    NUMTX,
+)
+def unrecorded(subject: NumtxSubject, draw: Draw) -> bool:
+    batch, example, mask, _ = labelled(subject, draw)
+    model, trace = subject.module("model"), subject.record(batch)
+    outputs, kept = model.forward(subject.config, subject.parameters, batch)
+    expect(subject, "logits differ", trace["logits"], outputs.logits, example, real=mask)
+    for name, got in model.backward(kept).items():
+        expected = trace.grad(f"parameters/{name}").reshape(1, -1)
+        expect(subject, f"gradient of {name} differs", expected, got.reshape(1, -1), example)
+    return True
+
+
+@law(
+    "G1",
+    "every gradient is the slope of the loss, along random directions",
+    "梯度等于损失沿随机方向的斜率",
+    NUMTX,
+    cost=5,
+)
+def slopes(subject: NumtxSubject, draw: Draw) -> bool:
+    batch, example, _, _ = labelled(subject, draw)
+    own = subject.parameters
+    factor = 0.7
+    gradients = subject.record(batch, cotangent=factor).gradients
+    # A difference over a step of H needs float64, whatever the type of the gradients.
+    model, own = subject.module("model"), {n: a.astype(np.float64) for n, a in own.items()}
+    fine = subject.with_(own, dtype="float64").config
+    limit = max(1e-7, tolerance_of(subject, next(iter(subject.parameters.values()))))
+    generator = np.random.default_rng(draw(seeds))
+    for name, tensor in own.items():
+        along = generator.standard_normal(tensor.shape)
+        along /= math.sqrt(float((along * along).sum()))  # a step of length H, whatever the size
+        ends = [
+            float(model.forward(fine, {**own, name: tensor + side * H * along}, batch)[0].loss)
+            for side in (1.0, -1.0)
+        ]
+        slope = factor * (ends[0] - ends[1]) / (2.0 * H)
+        got = float((gradients[f"parameters/{name}"] * along).sum())
+        if not abs(slope - got) <= limit * max(1.0, abs(slope)):
+            raise LawBroken(f"gradient of {name}", example, None, slope, got)
+    return True
+
+
+@law(
+    "G2",
+    "gradients to keys and values that no query attends to are exactly 0, and to masked scores",
+    "无人关注的键与值, 以及被遮蔽的分数, 梯度恰为 0",
+    NUMTX,
+)
+def dead_keys(subject: NumtxSubject, draw: Draw) -> bool:
+    batch, example, _, _ = labelled(subject, draw)
+    trace = subject.record(batch)
+    hidden = 0
+    for place in attentions(trace):
+        seen = trace[f"{place}.mask"]
+        dead = ~seen.any((1, 2))
+        hidden += int((~seen).sum())
+        for leaf in ("keys", "values"):
+            gradient = trace.grad(f"{place}.{leaf}").swapaxes(1, 2)
+            what = f"{place}.{leaf} has a gradient where nobody looks"
+            expect_true((gradient[dead] == 0.0).all(), what, example)
+        for leaf in ("scores", "masked_scores"):
+            zero = (trace.grad(f"{place}.{leaf}")[~seen] == 0.0).all()
+            expect_true(zero, f"{place}.{leaf} has a gradient where it is masked", example)
+    return hidden > 0
+
+
+@law(
+    "T2",
+    "attention in blocks, for many scores, gives what it gives in one piece; content of 1e200, NaN "
+    "and inf at keys that no query sees has no effect, forward and backward",
+    "分块注意力与整体相同; 无人关注的键处的 1e200, NaN, inf 正反向都无影响",
+    NUMTX,
+)
+def in_blocks(subject: NumtxSubject, draw: Draw) -> bool:
+    attend, masks = subject.module("ops.attend"), subject.module("masks")
+    tap = subject.module("tap")
+    rows, queries, keys = 2, draw(st.integers(1, 5)), draw(st.integers(2, 6))
+    seen = draw(attention_masks(rows, queries, keys))
+    hidden = draw(st.lists(st.integers(0, keys - 1), max_size=2))
+    seen[:, :, hidden] = False
+    seen = seen[:, None].repeat(4, 1)
+    mask = masks.Mask(seen, masks.live_keys(seen))
+    generator = np.random.default_rng(draw(seeds))
+    q = generator.standard_normal((rows, 4, queries, 6))
+    k, v = (generator.standard_normal((rows, 2, keys, 6)) for _ in "kv")
+    dcontext = generator.standard_normal(q.shape)
+    content = draw(st.sampled_from([0.0, 1e200, np.nan, np.inf]))
+    dead = ~seen.any((1, 2))
+    found = []
+    kept, block = (attend.__dict__[name] for name in ("KEPT", "BLOCK"))
+    for one_tap, limit, inside in (
+        (tap.Recorder(), kept, 0.0), (tap.Recorder(), kept, content),
+        (tap.NO_TAP, kept, content), (tap.NO_TAP, 0, content),
+    ):  # fmt: skip
+        keys_in, values_in = (np.where(dead[:, None, :, None], inside, a) for a in (k, v))
+        attend.__dict__.update(KEPT=limit, BLOCK=2)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # products with the junk
+                out, saved = attend.attend_forward(q, keys_in, values_in, mask, 0.4, one_tap)
+                found.append((out, *attend.attend_backward(dcontext, saved, one_tap)))
+        finally:
+            attend.__dict__.update(KEPT=kept, BLOCK=block)
+    example = {"mask": seen[:, 0], "junk": content}
+    ways = ("recorded, with junk", "in one piece", "in blocks")
+    for way, results in zip(ways, found[1:], strict=True):
+        for name, expected, got in zip(("out", "dq", "dk", "dv"), found[0], results, strict=True):
+            expect(subject, f"{name} {way} differs", expected, got, example)
+    return True

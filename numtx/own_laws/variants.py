@@ -1,0 +1,365 @@
+"""V1 to V4, P1 to P5, W2, W4: what must come to the same, and what positions may change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law, seeds, tolerance_of
+from ..laws.strategies import padding_masks
+from ..shapes import Array
+from ..subjects.own import MEMORY_LENGTH, NumtxSubject, own_parameters
+from ..subjects.subject import NUMTX
+from .numbers import labelled
+
+
+def heads_taken(
+    config: Any, name: str, array: Array, query_heads: list[int], key_heads: list[int]
+) -> Array:
+    """A parameter with its heads in another order, or taken more than once."""
+    leaf = name.rpartition(".")[2]
+    if leaf in ("w_q", "b_q", "w_uq", "w_uk"):  # with latents every head has keys of its own
+        width, order, axis = config.d_k, query_heads, -1
+    elif leaf == "w_qr":
+        width, order, axis = config.rotated, query_heads, -1
+    elif leaf == "w_uv":
+        width, order, axis = config.d_v, query_heads, -1
+    elif leaf in ("w_k", "b_k"):
+        width, order, axis = config.d_k, key_heads, -1
+    elif leaf in ("w_v", "b_v"):
+        width, order, axis = config.d_v, key_heads, -1
+    elif leaf == "w_o":
+        width, order, axis = config.d_v, query_heads, 0
+    else:
+        return array
+    return np.take(array, [head * width + i for head in order for i in range(width)], axis)
+
+
+@law(
+    "V1",
+    "permuting heads together with their weights changes nothing",
+    "头与其权重一同置换, 结果不变",
+    NUMTX,
+)
+def order_of_heads(subject: NumtxSubject, draw: Draw) -> bool:
+    config = subject.config
+    for side in config.sides:
+        for name in config.sublayers(side):
+            if name != "feed_forward" and not config.has_output_projection(f"{side}.{name}"):
+                return False  # the heads stand side by side as they are
+    if config.positions == "alibi":
+        return False  # a head's slope goes by its place
+    group = config.heads // config.kv_heads
+    key_heads = draw(st.permutations(range(config.kv_heads)))
+    inner = draw(st.permutations(range(group)))
+    query_heads = [key * group + i for key in key_heads for i in inner]
+    moved = {
+        name: heads_taken(config, name, array, query_heads, list(key_heads))
+        for name, array in subject.parameters.items()
+    }
+    ids = draw_ids(subject, draw)
+    before, after = subject.logits(ids), subject.with_(moved).logits(ids)
+    example = {"ids": ids, "heads": query_heads}
+    expect(subject, "the order of heads matters", before, after, example)
+    return query_heads != sorted(query_heads)
+
+
+@law(
+    "V2",
+    "grouped heads are heads with repeated keys and values, forward and backward",
+    "分组查询等于重复键值的多头, 正向与反向皆然",
+    NUMTX,
+)
+def grouped(subject: NumtxSubject, draw: Draw) -> bool:
+    config = subject.config
+    heads, groups = config.heads, config.kv_heads
+    repeated = [head // (heads // groups) for head in range(heads)]
+    wide = {
+        name: heads_taken(config, name, array, list(range(heads)), repeated)
+        for name, array in subject.parameters.items()
+    }
+    batch, example, _, _ = labelled(subject, draw)
+    first = subject.record(batch)
+    second = subject.with_(wide, key_value_heads=heads).record(batch)
+    expect(subject, "logits differ", second["logits"], first["logits"], example)
+    for name, array in subject.parameters.items():
+        gradient = second.grad(f"parameters/{name}")
+        if name.rpartition(".")[2] in ("w_k", "b_k", "w_v", "b_v"):
+            shape = (*array.shape[:-1], groups, heads // groups, gradient.shape[-1] // heads)
+            gradient = gradient.reshape(shape).sum(-2).reshape(array.shape)
+        got = first.grad(f"parameters/{name}")
+        expect(subject, f"gradient of {name}", gradient[None], got[None], example)
+    return bool(groups < heads)
+
+
+@law(
+    "V3",
+    "attention over latents is attention with the keys and values that they expand to, with the "
+    "latent cache too",
+    "潜在向量注意力等于展开后的普通注意力, 用潜在缓存时亦然",
+    NUMTX,
+)
+def latents(subject: NumtxSubject, draw: Draw) -> bool:
+    """Without rotated parts: these have no counterpart in ordinary attention."""
+    if subject.config.key_value_latent is None:
+        return False
+    if subject.config.rotated:
+        turned = ("w_qr", "w_kr")
+        kept = {n: a for n, a in subject.parameters.items() if not n.endswith(turned)}
+        subject = subject.with_(kept, positions=None, rotary_width=None)
+    ordinary = subject.with_(key_value_latent=None, query_latent=None)
+    own, expanded = subject.parameters, {}
+    for name, shape in subject.module("parameters").parameter_shapes(ordinary.config).items():
+        place = name.rpartition(".")[0]
+        if name in own:
+            expanded[name] = own[name]
+        elif name.endswith(("w_k", "w_v")):
+            expanded[name] = own[f"{place}.w_dkv"] @ own[f"{place}.w_u{name[-1]}"]
+        elif name.endswith("w_q"):
+            expanded[name] = own[f"{place}.w_dq"] @ own[f"{place}.w_uq"]
+        else:
+            expanded[name] = np.zeros(shape, ordinary.config.dtype)
+    ids = draw_ids(subject, draw)
+    expected = ordinary.with_(expanded).logits(ids)
+    expect(subject, "the expanded one differs", expected, subject.logits(ids), {"ids": ids})
+    if subject.causal:
+        got, _ = subject.step(ids)
+        expect(subject, "the cached one differs", expected, got, {"ids": ids})
+    return True
+
+
+@law(
+    "V4",
+    "a window at least as long as the sequence is no window",
+    "窗口不短于序列时等于无窗口",
+    NUMTX,
+)
+def long_window(subject: NumtxSubject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw)
+    longest = max(ids.shape[1], MEMORY_LENGTH if subject.two_stacks else 0)
+    window = longest + draw(st.integers(0, 3))
+    whole, wide = subject.with_(window=None), subject.with_(window=window)
+    example = {"ids": ids, "window": window}
+    expect(subject, "the window matters", whole.logits(ids), wide.logits(ids), example)
+    return True
+
+
+@law(
+    "V5",
+    "the score scale is 1 / sqrt(d_k) where none is written out",
+    "未写明缩放时即为 1 / sqrt(d_k)",
+    NUMTX,
+)
+def scale(subject: NumtxSubject, draw: Draw) -> bool:
+    if subject.config.key_value_latent is not None:
+        return False
+    ids = draw_ids(subject, draw)
+    default = subject.with_(score_scale=None)
+    explicit = subject.with_(score_scale=1.0 / math.sqrt(subject.config.d_k))
+    expect(subject, "logits differ", explicit.logits(ids), default.logits(ids), {"ids": ids})
+    return True
+
+
+@law(
+    "V6",
+    "normed queries and keys of a head have one length: what multiplies their projection is lost",
+    "归一化后的查询与键长度固定: 投影乘以任何正数, 结果不变",
+    NUMTX,
+)
+def normed(subject: NumtxSubject, draw: Draw) -> bool:
+    """Every head by a factor of its own, queries apart from keys; with epsilon 0."""
+    if subject.config.query_key_norm is None:
+        return False
+    subject = subject.with_(epsilon=0.0)
+    config, scaled = subject.config, dict(subject.parameters)
+    factors: dict[str, list[float]] = {}
+    for name, array in subject.parameters.items():
+        place, _, leaf = name.rpartition(".")
+        if leaf not in ("w_q", "b_q", "w_k", "b_k"):
+            continue
+        key = f"{place} {leaf[-1]}"
+        heads = config.heads if leaf[-1] == "q" else config.kv_heads
+        if key not in factors:
+            factors[key] = [draw(st.sampled_from([0.25, 0.5, 3.0, 8.0])) for _ in range(heads)]
+        scaled[name] = (array * np.repeat(factors[key], config.d_k)).astype(array.dtype)
+    ids = draw_ids(subject, draw)
+    before, after = subject.logits(ids), subject.with_(scaled).logits(ids)
+    expect(subject, "the length matters", before, after, {"ids": ids, "factors": factors})
+    return True
+
+
+@law(
+    "P1",
+    "rotary, alibi: shifting all positions changes no logit, by 4096 and more either (P2)",
+    "旋转位置与线性偏置: 整体平移不改变结果, 平移 4096 以上亦然",
+    NUMTX,
+)
+def shifted(subject: NumtxSubject, draw: Draw) -> bool:
+    if subject.config.positions not in ("rotary", "alibi"):
+        return False
+    ids = draw_ids(subject, draw, 2)
+    shift = draw(st.sampled_from([1, 7, 4096, 100_000]))
+    mask = draw(padding_masks(*ids.shape))
+    counted = np.maximum(np.cumsum(mask, 1) - 1, 0)
+    found = [
+        subject.module("model")
+        .forward(
+            subject.config, subject.parameters, subject.batch(ids, mask, positions=counted + add)
+        )[0]
+        .logits[mask]
+        for add in (0, shift)
+    ]
+    example = {"ids": ids, "mask": mask, "shift": shift}
+    worst, size = float(np.abs(found[0] - found[1]).max()), float(np.abs(found[0]).max())
+    # Angles are float64 whatever the type, and off by roundings of the position.
+    limit = tolerance_of(subject, found[0]) * max(1.0, size) + 1e-12 * shift
+    expect_true(worst <= limit, "the shift is noticed", example, worst)
+    return True
+
+
+@law(
+    "P6",
+    "alibi: what is added to a score falls by one slope a token of distance, and the slopes of the "
+    "heads are powers of one number",
+    "线性偏置: 距离每加一, 分数减去该头的斜率; 各头斜率是同一个数的幂",
+    NUMTX,
+)
+def slopes(subject: NumtxSubject, draw: Draw) -> bool:
+    """Of the first 2^k heads; those beyond stand between them: their squares are slopes too."""
+    if subject.config.positions != "alibi":
+        return False
+    batch, example, mask, _ = labelled(subject, draw)
+    trace = subject.record(batch)
+    where = np.cumsum(mask, 1)
+    away = np.abs(where[:, None, :, None] - where[:, None, None, :])
+    pairs = mask[:, None, :, None] & mask[:, None, None, :]
+    heads = subject.config.heads
+    n = 1 << (heads.bit_length() - 1)
+    power = [2.0 * h for h in range(1, n + 1)] + [2.0 * h + 1 for h in range(heads - n)]
+    slope = 2.0 ** (-4.0 / n * np.array(power))[:, None, None]
+    for name in trace.graph.stages:
+        if name.startswith(subject.side) and name.endswith("self_attention.biased_scores"):
+            scores = trace[name.replace("biased_scores", "scores")]
+            right = np.where(pairs, scores - slope * away, 0.0)
+            expect(subject, name, right, np.where(pairs, trace[name], 0.0), example)
+    return bool(away[np.broadcast_to(pairs, away.shape)].any())
+
+
+@law(
+    "P4",
+    "a rotation keeps lengths, and products at equal positions; position 0 is no rotation; its "
+    "backward is the rotation back",
+    "旋转保持长度与同位置内积, 位置 0 不旋转, 反向为逆旋转",
+    NUMTX,
+)
+def rotations(subject: NumtxSubject, draw: Draw) -> bool:
+    ops = subject.module("ops.positions")
+    layout = draw(st.sampled_from(["half", "interleaved"]))
+    width = draw(st.sampled_from([2, 4, 6]))
+    generator = np.random.default_rng(draw(seeds))
+    places = generator.integers(1, 5000, (2, 5))
+    turn = ops.rotation(places, width, 10000.0, layout, "float64")
+    q, k = generator.standard_normal((2, 2, 3, 5, 6))
+    new_q, new_k = ops.rotate_forward(q, turn), ops.rotate_forward(k, turn)
+    example = {"positions": places, "layout": layout, "rotated width": width}
+    for what, old, new in (
+        ("lengths", np.vecdot(q, q), np.vecdot(new_q, new_q)),
+        ("products", np.vecdot(q, k), np.vecdot(new_q, new_k)),
+        ("what is not rotated", q[..., width:], new_q[..., width:]),
+        ("there and back", q, ops.rotate_backward(new_q, turn)),
+        (
+            "position 0",
+            q,
+            ops.rotate_forward(q, ops.rotation(0 * places, width, 1e4, layout, "float64")),
+        ),
+    ):
+        expect(subject, f"{what} changed", old, new, example)
+    first = layout == "half"
+    partner = width // 2 if first else 1
+    angle = places[0, 0]  # the first pair turns by the position itself
+    a, b = q[0, 0, 0, 0], q[0, 0, 0, partner]
+    expected = np.array([a * np.cos(angle) - b * np.sin(angle)])
+    expect(subject, "the first pair's angle", expected, new_q[0, 0, 0, :1], example)
+    return True
+
+
+@law(
+    "P5",
+    "a position past a learned table raises",
+    "超出可学习位置表时报错",
+    NUMTX,
+)
+def past_the_table(subject: NumtxSubject, draw: Draw) -> bool:
+    limit = subject.config.position_limit
+    if limit is None:
+        return False
+    ids = np.random.default_rng(draw(seeds)).integers(0, 11, (1, limit + 1))
+    subject.logits(ids[:, :limit])
+    try:
+        subject.logits(ids)
+    except subject.module("errors").NumtxError:
+        return True
+    raise LawBroken("there was no error", {"tokens": limit + 1, "rows of the table": limit})
+
+
+@law(
+    "W2",
+    "permuting the vocabulary permutes the logits",
+    "词表置换, logits 随之置换",
+    NUMTX,
+)
+def order_of_words(subject: NumtxSubject, draw: Draw) -> bool:
+    if subject.two_stacks and subject.config.shared_embedding:
+        return False
+    order = np.random.default_rng(draw(seeds)).permutation(subject.vocabulary_size)
+    place = np.argsort(order)
+    moved = {
+        name: array[order]
+        if name == f"{subject.side}.embedding"
+        else array[..., order]
+        if name.startswith("output.")
+        else array
+        for name, array in subject.parameters.items()
+    }
+    ids = draw_ids(subject, draw)
+    before, after = subject.logits(ids)[..., order], subject.with_(moved).logits(place[ids])
+    expect(subject, "the logits did not follow", before, after, {"ids": ids, "order": order})
+    return True
+
+
+@law(
+    "W4",
+    "a float32 model stays float32 through every stage and every gradient",
+    "float32 模型的每个阶段与梯度都保持 float32",
+    NUMTX,
+)
+def types(subject: NumtxSubject, draw: Draw) -> bool:
+    config = subject.with_(dtype="float32").config
+    small = NumtxSubject(config, own_parameters(config), subject.name)
+    batch, example, _, _ = labelled(small, draw)
+    model, trace = small.module("model"), small.record(batch)
+    outputs, kept = model.forward(config, small.parameters, batch)
+    found = [
+        *trace.values.items(), *trace.gradients.items(), ("logits", outputs.logits),
+        *_floats(kept, "context"), *model.backward(kept).items(),
+    ]  # fmt: skip
+    wrong = [name for name, a in found if a.dtype.kind == "f" and a.dtype != np.float32]
+    expect_true(not wrong, "not float32", example, wrong)
+    return True
+
+
+def _floats(value: Any, name: str) -> Iterator[tuple[str, Array]]:
+    """Every array inside a nested context."""
+    if isinstance(value, np.ndarray):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _floats(inner, f"{name}[{key!r}]")
+    elif isinstance(value, tuple | list):
+        fields = getattr(value, "_fields", range(len(value)))
+        for key, inner in zip(fields, value, strict=True):
+            yield from _floats(inner, f"{name}.{key}")

@@ -1,1 +1,0 @@
-"""From plain data to text, HTML and pictures. Nothing here computes a stage."""

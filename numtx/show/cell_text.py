@@ -1,0 +1,173 @@
+"""The arithmetic of a cell as text."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from ..arithmetic.cells import Single
+from ..oracle.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
+from ..stages.graph import Graph
+from .grid import clean
+from .headings import leaf_name, say
+from .numbers import fixed
+from .stage_grid import Style
+
+MOST = 12  # terms of a sum that are written out without --full
+_COMPONENTS = {"k": "component", "c": "component", "d": "component", "f": "unit"}
+
+
+class Names(NamedTuple):
+    """What the numbers of an index stand for."""
+
+    graph: Graph
+    shapes: Mapping[str, Sequence[int]]
+    tokens: Mapping[str, Sequence[Sequence[str]]]
+    vocabulary: Sequence[str] | None
+
+    def address(self, name: str, index: Sequence[int], short: bool = False) -> str:
+        """`decoder.0.self_attention.scores[4,1]`, or `scores[4,1]`"""
+        return (leaf_name(name) if short else name) + shown_index(self.shapes[name], index)
+
+    def label(self, name: str, index: Sequence[int]) -> str:
+        """`query 4 气, key 1 今`: the tokens, heads and words that an index names."""
+        if name not in self.graph:
+            return ""
+        stage = self.graph[name]
+        row = index[0] if index and stage.axes[0] == "b" else 0
+        cross = len(stage.sides) > 1
+        parts = []
+        for axis, length, i in zip(stage.axes, self.shapes[name], index, strict=True):
+            if axis in stage.sides:
+                what = {"t": "query ", "s": "key "}[axis] if cross else ""
+                parts.append(f"{what}{i} {self.token(stage.sides[axis], row, i)}".rstrip())
+            elif axis == "v":
+                named = self.vocabulary is not None and len(self.vocabulary) == length
+                word = clean(self.vocabulary[i]) if named and self.vocabulary else ""
+                parts.append(f"word {i} {word}".rstrip())
+            elif axis in _COMPONENTS:
+                parts.append(f"{_COMPONENTS[axis]} {i}")
+            elif length > 1:
+                what = {"b": "row", "h": "head", "g": "key/value head"}.get(axis, "component")
+                parts.append(f"{what} {i}")
+        return ", ".join(parts)
+
+    def token(self, side: str, row: int, i: int) -> str:
+        """The name of a token; of the last column for a stage that has only that."""
+        rows = self.tokens.get(side)
+        return "" if rows is None else clean(rows[row][i])
+
+
+def cell_text(explanation: Explanation, names: Names, style: Style) -> Iterator[str]:
+    """Blocks: the cell with the lines that lead to it, then what those are made from."""
+    return _blocks(explanation, names, style, top=True)
+
+
+def _blocks(
+    explanation: Explanation, names: Names, style: Style, top: bool = False
+) -> Iterator[str]:
+    lines = [style.painter.bold(_head(explanation, names))]
+    if top and explanation.name in names.graph:
+        title = say(names.graph[explanation.name].leaf.title, style.lang)
+        lines.append(f"  {title}   {explanation.formula}")
+    chain = _chain(explanation)
+    lefts = [step.left for part in chain for step in part.steps]
+    lefts += [_own(part, names) for part in chain]
+    left = max(map(len, lefts))
+    for part in chain:
+        lines += _steps(part, names, style, left)
+    if explanation.pinned:
+        lines.append("  held at this value by a pin; the arithmetic above is what it replaces")
+    if explanation.kind == "value":
+        lines += _rounding(chain, style)
+    yield "\n".join(lines)
+    for part in chain:
+        for source in part.sources:
+            if not source.inline:
+                yield from _blocks(source, names, style)
+
+
+def _head(explanation: Explanation, names: Names) -> str:
+    where = names.address(explanation.name, explanation.cell)
+    if explanation.kind == "gradient":
+        where = f"d loss / d {where}"
+    parts = [where, names.label(explanation.name, explanation.cell)]
+    value = exact(explanation.value)
+    return "   ".join(part for part in parts if part) + f"   = {value}"
+
+
+def _chain(explanation: Explanation) -> list[Explanation]:
+    """The cells that are printed with a cell, the first computed first."""
+    found = [explanation]
+    while found[0].sources and found[0].sources[0].inline:
+        found.insert(0, found[0].sources[0])
+    return found
+
+
+def _own(part: Explanation, names: Names) -> str:
+    """What stands left of the equals sign: `scores[4,1]`, or `d scores[4,1]`."""
+    address = names.address(part.name, part.cell, short=True)
+    return f"d {address}" if part.kind == "gradient" else address
+
+
+def _steps(part: Explanation, names: Names, style: Style, left: int) -> Iterator[str]:
+    most = sys.maxsize if style.full else MOST
+    own = _own(part, names)
+    for step in part.steps:
+        head = f"  {(step.left or own):<{left}}"
+        sides = [step.symbols] if step.symbols else []
+        forms = [written(form, lambda x: _number(x, style), most) for form in step.forms]
+        for text in [*forms, _number(step.value, style)]:
+            if text != (sides[-1] if sides else None):
+                sides.append(text)
+        if sum(map(len, sides)) + 3 * len(sides) + len(head) <= style.width:
+            sides = [" = ".join(sides)]
+        for k, side in enumerate(sides):
+            indent = (head if k == 0 else " " * len(head)) + " = "
+            lines = textwrap.wrap(
+                side, max(style.width, len(indent) + 20), initial_indent=indent,
+                subsequent_indent=" " * len(indent) + "  ", break_long_words=False,
+                break_on_hyphens=False,
+            )  # fmt: skip
+            yield from (line.replace(NO_BREAK, " ") for line in lines)
+    for note in part.notes:
+        yield f"  {own}: {note}"
+
+
+def _number(x: Single, style: Style) -> str:
+    """Two decimals more than a table shows, or three digits of what is smaller; all with --full."""
+    if style.full or not isinstance(x, float):
+        return exact(x)
+    decimals = style.precision + 2
+    if x and abs(x) < 10.0 ** (2 - decimals):
+        return f"{x:.{max(decimals - 2, 1)}e}"
+    return fixed(x, decimals)
+
+
+def _rounding(chain: Sequence[Explanation], style: Style) -> Iterator[str]:
+    """What a reader gets who calculates with the rounded numbers of the tables."""
+    known: dict[Single, Single] = {}
+
+    def rounded(x: Single) -> str:
+        return exact(known.get(x, round(x, style.precision)) if isinstance(x, float) else x)
+
+    got: Single = 0.0
+    for part in chain:
+        if not part.steps:
+            return
+        try:
+            got = evaluate(part.steps, rounded)[-1][0]
+        except (ArithmeticError, ValueError):  # rounding has made a divisor 0
+            return
+        known[part.value] = got
+    value = chain[-1].value
+    if isinstance(value, float) and not isinstance(got, bool):
+        shown, table = fixed(float(got), style.precision), fixed(value, style.precision)
+        if shown != table:
+            yield from textwrap.wrap(
+                f"(from the {style.precision}-decimal tables one gets {shown}; the table rounds "
+                f"the exact {value:.{style.precision + 4}f} to {table})",
+                max(style.width, 40), initial_indent="  ", subsequent_indent="   ",
+            )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Subcommands that end in a verdict and its exit code, one file each."""

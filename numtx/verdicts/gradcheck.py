@@ -1,0 +1,96 @@
+"""`numtx gradcheck`: gradients beside central differences."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from ..arguments.options import whole
+from ..arguments.source import add_source, example_of
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..check.gradcheck import GradientReport
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "gradcheck",
+        help="check gradients by central differences: a model, a stage or an operation",
+        description="Compare the gradient of every parameter (or stage, or operation) with "
+        "central differences in float64. Exit code 1 where one is wrong.",
+    )
+    parser.set_defaults(run=run)
+    add_source(parser)
+    parser.add_argument(
+        "--stage", action="append", metavar="GLOB",
+        help="stages that match, in place of the parameters (repeatable)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--operation", metavar="NAME", help="one of numtx's operations, or all; no model is run"
+    )
+    parser.add_argument(
+        "--samples", type=whole(0), default=20, metavar="N",
+        help="cells tried of each array, beside a random direction (default 20; 0: every cell)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    samples = args.samples or None
+    if args.operation is not None:
+        return _report(_check_operations(args, samples))
+    from ..check.gradcheck import check_model, check_stages, with_gradient
+    from ..show.trace_text import select
+
+    example = example_of(args)
+    model = example.config, example.parameters, example.batch
+    if args.stage is None:
+        return _report(check_model(*model, samples=samples, seed=args.seed))
+    from ..stages.resolve import resolve
+
+    matching = select(resolve(example.config, labels=example.batch.labels is not None), args.stage)
+    known = set(with_gradient(*model))
+    stages = [name for name in matching if name in known]
+    if not stages:
+        raise UsageError(f"--stage {args.stage[0]!r}: no stage that matches has a gradient")
+    return _report(check_stages(*model, stages, samples=samples, seed=args.seed))
+
+
+def _check_operations(args: argparse.Namespace, samples: int | None) -> GradientReport:
+    from ..check.gradcheck import GradientReport
+    from ..check.operations import check_own_operation, operations
+
+    for name in ("example", "text", "config", "stage", "parameters"):
+        if getattr(args, name) is not None:
+            raise UsageError(f"--operation runs no model; leave out {name}")
+    names = list(operations()) if args.operation == "all" else [args.operation]
+    return GradientReport(
+        [
+            comparison._replace(name=f"{name}.{comparison.name}")
+            for name in names
+            for comparison in check_own_operation(name, samples=samples, seed=args.seed).comparisons
+        ]
+    )
+
+
+def _report(report: GradientReport) -> int:
+    """One line an array, then the verdict."""
+    width = max(len(comparison.name) for comparison in report.comparisons)
+    print("error: the largest difference, in units of the tolerance\n")
+    print(f"{'array':<{width}}  {'cells':>6}  {'error':>9}")
+    for comparison in report.comparisons:
+        verdict = "" if comparison.ok else "  WRONG"
+        print(
+            f"{comparison.name:<{width}}  {comparison.cells:>6}  {comparison.worst:>9.2g}{verdict}"
+        )
+    print()
+    if report.kinks:
+        print(
+            f"{report.kinks} inputs of relu lie so near to 0, where it has no slope, that the "
+            "differences may be off; another --seed moves them"
+        )
+    if report.ok:
+        print(f"ok: {len(report.comparisons)} arrays")
+        return 0
+    print(f"wrong: {report.worst}")
+    return 1

@@ -1,0 +1,231 @@
+"""`numtx laws`: property tests for masks and caches, of numtx or of any model."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ..arguments.options import whole
+from ..errors import FileError, UsageError
+
+if TYPE_CHECKING:
+    from ..testing.trial import Report, Result
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "laws",
+        help="property tests for masks and caches: numtx, or a model of your own",
+        description="Try laws on a model: what every right mask, cache and batch does. Exit code "
+        "1 where one is broken, or a call of the model raises. What the model cannot do is "
+        "skipped, and what no example exercised is vacuous; neither is a pass.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "model", nargs="?", metavar="MODULE:OBJECT",
+        help="a callable ids -> logits with a vocabulary_size, or a subject, in a module or in a "
+        "file (path/to/file.py:OBJECT); without one the "
+        "laws run on numtx itself, over all kinds of models",
+    )  # fmt: skip
+    parser.add_argument(
+        "--vocabulary", type=whole(2), metavar="N", help="the object's vocabulary_size"
+    )
+    parser.add_argument("--law", action="append", metavar="NAME", help="only this law (repeatable)")
+    parser.add_argument("--list", action="store_true", help="print the laws and run none")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, metavar="N", help="seed of the examples (default 0)"
+    )
+    parser.add_argument(
+        "--examples", type=whole(1), metavar="N",
+        help="examples of each law (default 50; on numtx itself 4 for each kind of model)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--known-failures", metavar="FILE",
+        help="names of laws that may be broken, one a line; # begins a comment",
+    )  # fmt: skip
+    parser.add_argument(
+        "--zoo", action="store_true",
+        help="plant bugs in numtx, one after the other, and print which laws catch which",
+    )  # fmt: skip
+    parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..testing import need_hypothesis
+
+    need_hypothesis()
+    from ..files import target, write_text
+    from ..laws.law import law_of
+    from ..testing.trial import law_names
+
+    for name in args.law or ():
+        law_of(name)
+    if args.list:
+        for name in law_names():
+            law = law_of(name)
+            print(f"{name:<10} {'E' if law.exact else 'T'}  {law.statement}")
+            print(f"{'':<13} {law.statement_zh}  [{', '.join(sorted(law.needs))}]")
+        return 0
+    if args.json is not None:
+        target(args.json)  # what cannot be written is said before the work
+    if args.zoo:
+        return _zoo(args)
+    known = _known(args.known_failures)
+    report = _numtx(args) if args.model is None else _own(args)
+    broken = {result.law.name for result in report.broken}
+    args.code = 1 if broken - known or report.errors else 0
+    if args.json is not None:
+        write_text(args.json, report.to_json() + "\n")
+    print(report.table(known))
+    _tell(report, known)
+    return int(args.code)
+
+
+def _numtx(args: argparse.Namespace) -> Report:
+    from ..subjects.own import every_kind
+    from ..testing.trial import Report, check
+
+    subjects = list(every_kind())
+    results: list[Result] = []
+    notes: dict[str, None] = {}
+    with Progress() as progress:
+        for number, one in enumerate(subjects):
+            where = f"{number + 1}/{len(subjects)} {one.name}"
+            report = check(
+                one, args.law, seed=args.seed, examples=args.examples or 4,
+                progress=progress.after(where),
+            )  # fmt: skip
+            results += report.results
+            notes |= dict.fromkeys(report.notes)
+    return Report(results, tuple(notes))
+
+
+def _own(args: argparse.Namespace) -> Report:
+    from ..testing.trial import check
+
+    model = load(args.model)
+    options = {} if args.vocabulary is None else {"vocabulary_size": args.vocabulary}
+    with Progress() as progress:
+        return check(
+            model, args.law, seed=args.seed, examples=args.examples or 50,
+            progress=progress.after(args.model), **options,
+        )  # fmt: skip
+
+
+def _zoo(args: argparse.Namespace) -> int:
+    from ..files import write_text
+    from ..testing.zoo import kill_matrix
+
+    if args.model is not None or args.known_failures is not None:
+        raise UsageError("--zoo plants bugs in numtx; leave out MODULE:OBJECT and --known-failures")
+    with Progress() as progress:
+        matrix = kill_matrix(
+            args.law, seed=args.seed, examples=args.examples or 4, progress=progress.after("zoo")
+        )
+    print(matrix.text())
+    if args.json is not None:
+        write_text(args.json, matrix.to_json() + "\n")
+    return 0 if matrix.ok else 1
+
+
+def _tell(report: Report, known: frozenset[str]) -> None:
+    """Each law that is broken or in error with its example, and what is to be said of known
+    failures; an error is none of these."""
+    from ..testing.trial import BROKEN, ERROR
+
+    found = {result.law.name for result in report.broken}
+    tried = {result.law.name for result in report.results}
+    for name in sorted(known & tried - found):
+        print(f"{name} is a known failure and is not broken now; take it out of the file")
+    if found & known:
+        print(f"* known failures: {', '.join(sorted(found & known))}")
+    shown: set[tuple[str, str]] = set()
+    for result in report.results:
+        one = (result.law.name, result.status)
+        excused = result.status == BROKEN and result.law.name in known
+        if result.status in (BROKEN, ERROR) and one not in shown and not excused:
+            shown.add(one)
+            print(f"\n{result.subject}: {result.why}")
+
+
+def _known(path: str | None) -> frozenset[str]:
+    from ..laws.law import law_of
+
+    if path is None:
+        return frozenset()
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{path} cannot be read: {error}") from None
+    names = {line.partition("#")[0].strip() for line in lines} - {""}
+    return frozenset(law_of(name).name for name in names)
+
+
+def load(text: str) -> Any:
+    """The object that MODULE:OBJECT or FILE.py:OBJECT names; modules of the working directory,
+    or of the file's own, come first."""
+    module, _, name = text.rpartition(":")
+    if not module or not name:
+        raise UsageError(
+            f"{text!r} is not MODULE:OBJECT, such as my_model:logits or ./my_model.py:logits"
+        )
+    path = Path(module)
+    if path.suffix == ".py" or len(path.parts) > 1:
+        if path.suffix != ".py" or not path.is_file():
+            raise UsageError(f"{module}: no such file of Python; give FILE.py:OBJECT")
+        folder, to_import = path.resolve().parent, path.stem
+    else:
+        folder, to_import = Path.cwd(), module
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        found: Any = _import(to_import, path if path.suffix == ".py" else None)
+    except (Exception, SystemExit) as error:  # whatever the module does when it is loaded
+        told = " ".join(str(error).split())
+        raise UsageError(
+            f"module {module!r} cannot be loaded: {type(error).__name__}: {told}"
+        ) from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"module {module!r} has no {name!r}")
+        found = getattr(found, part)
+    return found
+
+
+def _import(name: str, path: Path | None) -> ModuleType:
+    """A module by its name, or from a file of whatever name."""
+    if path is None:
+        return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # a file that ends in .py
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as dataclasses and pickles of the file need it
+    spec.loader.exec_module(module)
+    return module
+
+
+class Progress:
+    """One line on a terminal's standard error, written over and cleared at the end."""
+
+    def __enter__(self) -> Progress:
+        self.on = sys.stderr.isatty()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.on:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def after(self, where: str) -> Callable[[str], None]:
+        """Shows a text after what stands before all of them."""
+
+        def show(text: str) -> None:
+            if self.on:
+                print(f"\r\x1b[K{where}: {text}"[:110], end="", file=sys.stderr, flush=True)
+
+        return show

@@ -1,0 +1,244 @@
+"""The oracle against the recorded run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from samples import WEATHER, config_of, ragged_batch, random_parameters, some, weather_batch
+
+from numtx import Batch, Config, NumtxError, Pin
+from numtx.check.verify import verify
+from numtx.errors import StageError
+from numtx.subjects.models import parameters_of
+from numtx.trace.trace import Trace, record
+
+MODELS = some(3, __name__, always=["weather"])
+
+
+def run(name: str, dtype: str = "float64", padding: str = "left", **options: object) -> Trace:
+    config = config_of(name, dtype=dtype)
+    fields = weather_batch() if name == "weather" else ragged_batch(config, 4, padding)
+    return record(config, random_parameters(config, 3), Batch(**fields), **options)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_stage_and_gradient_is_recomputed(name, dtype):
+    trace = run(name, dtype)
+    report = verify(trace, budget=None)
+    assert report.ok, "\n".join(map(str, report.wrong))
+    values = [f.name for f in report.findings if f.kind == "value"]
+    gradients = {f.name for f in report.findings if f.kind == "gradient"}
+    assert values == list(trace.values)
+    # Every gradient but that of the loss itself, which is given.
+    assert gradients == set(trace.gradients) - {"loss"}
+    assert all(f.cells == trace[f.name].size for f in report.findings if f.kind == "value")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_catalogue_and_stages_are_equal_both_ways(name):
+    trace = run(name)
+    assert list(trace.values) == [stage.name for stage in trace.graph]
+    lengths = {side: trace[f"{side}.tokens"].shape[1] for side in trace.config.sides}
+    rows = 1 if name == "weather" else 2
+    for stage in trace.graph:
+        assert trace.graph.shape(stage.name, rows, lengths) == trace[stage.name].shape, stage.name
+    floats = {n for n in trace if trace[n].dtype.kind == "f"} - {"probabilities"}
+    parameters = {f"parameters/{n}" for n in trace.parameters}
+    assert set(trace.gradients) == floats | parameters
+    for stage in floats:
+        assert trace.grad(stage).shape == trace[stage].shape
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_type_is_kept_through_every_stage(name):
+    trace = run(name, "float32")
+    for stage in trace:
+        assert trace[stage].dtype in (np.float32, np.int64, np.bool_), stage
+    assert {array.dtype for array in trace.gradients.values()} == {np.dtype(np.float32)}
+
+
+def test_the_first_encoder_stages_of_the_design():
+    names = list(run("weather"))
+    assert names[:5] == [
+        f"encoder.{x}" for x in ["tokens", "embedding", "positions", "input", "mask"]
+    ]
+    attention = (
+        "queries keys values products scores mask masked_scores weights context output residual "
+        "norm"
+    )
+    assert names[5:17] == [f"encoder.0.self_attention.{x}" for x in attention.split()]
+    feed = "hidden activation output residual norm"
+    assert names[17:22] == [f"encoder.0.feed_forward.{x}" for x in feed.split()]
+    assert names[-6:] == [
+        "labels", "logits", "log_probabilities", "probabilities", "loss.per_token", "loss",
+    ]  # fmt: skip
+
+
+def tampered(trace: Trace, field: str, name: str, cell: tuple[int, ...], by: float) -> Trace:
+    arrays = dict(getattr(trace, field))
+    array = arrays[name].copy()
+    array[cell] = array[cell] + by if array.dtype.kind == "f" else ~array[cell]
+    arrays[name] = array
+    return dataclasses.replace(trace, **{field: arrays})
+
+
+WEATHER_TRACE = run("weather")
+
+
+FLOATS = [n for n in WEATHER_TRACE if WEATHER_TRACE[n].dtype.kind != "i"]
+
+
+@pytest.mark.parametrize("name", some(12, __name__, FLOATS))
+def test_a_changed_cell_is_found_and_named(name):
+    if name.endswith(("coder.mask",)):
+        return  # given from outside: nothing to recompute
+    value = WEATHER_TRACE[name]
+    cell = tuple(size - 1 for size in value.shape)
+    changed = tampered(WEATHER_TRACE, "values", name, cell, 1e-9)
+    first = next(f for f in verify(changed).wrong if f.kind == "value")
+    assert (first.name, first.cell) == (name, cell)
+    assert f"value of {name}[{','.join(map(str, cell))}]" in str(first)
+    assert "\n" not in str(first)
+
+
+@pytest.mark.parametrize("name", ["logits", "decoder.1.cross_attention.keys", "encoder.embedding",
+                                  "parameters/embedding", "parameters/output.w",
+                                  "encoder.0.self_attention.scores"])  # fmt: skip
+def test_a_changed_gradient_is_found_and_named(name):
+    cell = (0,) * WEATHER_TRACE.grad(name).ndim
+    changed = tampered(WEATHER_TRACE, "gradients", name, cell, 1e-9)
+    wrong = {(f.name, f.kind): f for f in verify(changed).wrong}
+    assert wrong[name, "gradient"].cell == cell
+    assert wrong[name, "gradient"].got == pytest.approx(WEATHER_TRACE.grad(name)[cell] + 1e-9)
+
+
+def test_nan_where_a_number_belongs_is_wrong():
+    changed = tampered(WEATHER_TRACE, "values", "logits", (0, 2, 3), np.nan)
+    wrong = verify(changed).wrong
+    assert wrong[0].name == "logits" and wrong[0].worst == np.inf
+
+
+def test_a_trace_with_pins_is_recomputed_around_them():
+    name = "decoder.0.self_attention.weights"
+    value = WEATHER_TRACE[name]
+    where = np.zeros(value.shape, bool)
+    where[..., 2, :] = True
+    trace = run("weather", pins={name: Pin(where, np.full(value.shape, 0.25))})
+    assert (trace[name][..., 2, :] == 0.25).all()
+    assert (trace[name][..., 1, :] == value[..., 1, :]).all()
+    assert verify(trace).ok
+    assert list(trace.pins) == [name]
+    assert trace.grad(name)[where].any()
+    assert not trace.grad("decoder.0.self_attention.masked_scores")[..., 2, :].any()
+
+
+@pytest.mark.parametrize("name", ["encoder.mask", "decoder.mask"])
+def test_a_pinned_mask_reaches_every_attention_that_reads_it(name):
+    mask = np.ones((1, 7), bool)
+    mask[0, 1] = False
+    trace = run("weather", pins={name: mask})
+    assert verify(trace).ok, "\n".join(map(str, verify(trace).wrong))
+
+
+def test_a_pinned_attention_mask():
+    name = "encoder.1.self_attention.mask"
+    mask = np.eye(7, dtype=bool)
+    mask[3] = False  # a query that may attend to nothing
+    trace = run("weather", pins={name: mask})
+    assert verify(trace).ok, "\n".join(map(str, verify(trace).wrong))
+    assert not trace["encoder.1.self_attention.weights"][..., 3, :].any()
+    assert not trace["encoder.1.self_attention.context"][..., 3, :].any()
+    assert not trace.grad("encoder.1.self_attention.scores")[..., 3, :].any()
+
+
+@pytest.mark.parametrize("name", ["encoder.tokens", "labels"])
+def test_pinned_ids(name):
+    trace = run("weather", pins={name: np.array([[1, 2, 3, 4, 5, 6, 7]])})
+    assert verify(trace).ok, "\n".join(map(str, verify(trace).wrong))
+
+
+def test_a_run_without_labels_or_gradients():
+    config = Config(**WEATHER)
+    fields = weather_batch()
+    del fields["labels"]
+    trace = record(config, random_parameters(config, 3), Batch(**fields))
+    assert not trace.gradients and "loss" not in trace
+    assert list(trace.values) == [stage.name for stage in trace.graph]
+    assert verify(trace).ok
+    cotangent = np.random.default_rng(0).standard_normal((1, 7, 10))
+    trace = record(config, random_parameters(config, 3), Batch(**fields), cotangent=cotangent)
+    assert verify(trace).ok and (trace.grad("logits") == cotangent).all()
+
+
+def test_errors_of_a_trace():
+    with pytest.raises(StageError, match=r"stage 'logit' is not in this trace; did you mean"):
+        WEATHER_TRACE["logit"]
+    with pytest.raises(NumtxError, match="no gradient of 'probabilities'"):
+        WEATHER_TRACE.grad("probabilities")
+    with pytest.raises(StageError, match=r"'no\.such' does not exist"):
+        WEATHER_TRACE.graph["no.such"]
+
+
+def test_a_large_trace_is_sampled():
+    trace = run("encoder-decoder")
+    whole = verify(trace)
+    part = verify(trace, budget=20_000, seed=1)
+    assert whole.share == 1.0 and 0.0 < part.share < 0.9 and part.ok
+    assert [f.name for f in part.findings if f.kind == "value"] == list(trace.values)
+    assert all(3 <= f.cells <= f.of or f.cells == f.of for f in part.findings if f.kind == "value")
+    assert {f.name for f in part.findings if f.kind == "gradient"} <= set(trace.gradients)
+    assert verify(trace, budget=20_000, seed=1) == part
+    assert verify(trace, budget=None) == whole == trace.verify()
+
+
+def test_what_is_too_large_for_the_budget_is_named():
+    report = verify(run("encoder-decoder"), budget=60)
+    assert report.ok and any(name.startswith("grad/") for name in report.skipped)
+
+
+@pytest.mark.parametrize("kind", ["value", "gradient"])
+@pytest.mark.parametrize("budget", [None, 20_000])
+def test_a_tampered_cell_is_found_and_named(kind, budget):
+    """Sampled or not, the largest cell is always looked at."""
+    trace = run("encoder-decoder")
+    name = "decoder.1.self_attention.queries"
+    array = trace[name] if kind == "value" else trace.grad(name)
+    index = tuple(int(i) for i in np.unravel_index(np.abs(array).argmax(), array.shape))
+    wrong = array.copy()
+    wrong[index] *= 1.0 + 1e-9
+    field = "values" if kind == "value" else "gradients"
+    tampered = dataclasses.replace(trace, **{field: {**getattr(trace, field), name: wrong}})
+    report = verify(tampered, budget=budget)
+    assert not report.ok
+    found = next(f for f in report.wrong if f.name == name and f.kind == kind)
+    assert found.cell == index and found.got == wrong[index]
+    assert f"{kind} of {name}[{','.join(map(str, index))}]: expected " in str(found)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sampled_gradients_agree_with_the_whole_check(name):
+    """Two ways to a gradient: passed on by every cell, and gathered by one."""
+    report = verify(run(name), budget=60_000)
+    assert report.ok, "\n".join(map(str, report.wrong))
+
+
+def test_the_roundings_of_a_long_row_do_not_add_up():
+    """A gradient that reaches a cell by hundreds of ways, almost all of them alike."""
+    config = config_of("decoder, many words")
+    ids = [[261, 195, 156], [82, 94, 12], [23, 5, 53]]
+    labels = [[1, 25, 83], [-100, -100, 274], [239, 298, -100]]
+    report = verify(record(config, parameters_of(config, 7), Batch(ids, labels=labels)), None)
+    assert report.ok, "\n".join(map(str, report.wrong))
+
+
+def test_an_array_without_its_inputs_is_skipped():
+    trace = run("weather")
+    values = {n: a for n, a in trace.values.items() if n != "decoder.0.self_attention.keys"}
+    report = verify(dataclasses.replace(trace, values=values))
+    place = "decoder.0.self_attention"
+    assert report.ok, "\n".join(map(str, report.wrong))
+    assert report.skipped[0] == f"{place}.products"
+    assert f"grad/{place}.queries" in report.skipped and "grad/logits" not in report.skipped

@@ -1,0 +1,356 @@
+"""The list of models is complete, and would say so if it were not."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samples import all_leaves
+
+from numtx import Config
+from numtx.config_fields import Choice, Flag, Places, fields_of
+from numtx.oracle.operations import OPERATIONS
+from numtx.stages.leaf import Leaf
+from numtx.stages.resolve import resolve
+from numtx.subjects.models import MODELS, STORAGES, Model
+
+PART = "some"
+FIELDS = fields_of(Config)
+CHOICES = {n: f.kind.values for n, f in FIELDS.items() if isinstance(f.kind, Choice)}
+PLACES = {n: f.kind.known for n, f in FIELDS.items() if isinstance(f.kind, Places)}
+FLAGS = {n for n, f in FIELDS.items() if isinstance(f.kind, Flag)}
+PHASES = ("prefill", "decode.0", "decode.1")
+Label = tuple[str, ...]  # what occurs in a model, in words
+
+
+# What a configuration may say, from where its fields are declared.
+
+
+def values_of(field: str) -> tuple[str, ...]:
+    """The values of a field as the list has to have them: every one of a closed choice; each place
+    in a part of the places and out of one; of a number its absence, its default and another."""
+    if field in CHOICES:
+        return tuple(map(str, CHOICES[field]))
+    if field in PLACES:
+        parts = [f"{PART}, {how} {n}" for n in PLACES[field] for how in ("with", "without")]
+        return ("True", "False", *parts)
+    if field in FLAGS:
+        return "True", "False"
+    if FIELDS[field].needed:
+        return ("given",)
+    return str(FIELDS[field].default), "another"
+
+
+def is_there(config: Config, place: str) -> bool:
+    """Whether a model has a sublayer, or a projection that could have a bias."""
+    if "attention" in place or "feed_forward" in place:
+        side, sublayer = place.split(".")
+        return side in config.sides and sublayer in config.sublayers(side)
+    needs = {"b_gate": config.gated, "norm.bias": config.norm == "layer"}
+    return needs.get(place, True)
+
+
+def value_in(config: Config, field: str) -> set[str]:
+    """Which of them a model has; what has no effect in it does not count."""
+    value = getattr(config, field)
+    if field in PLACES and not isinstance(value, bool):
+        there = [name for name in PLACES[field] if is_there(config, name)]
+        return {f"{PART}, {'with' if name in value else 'without'} {name}" for name in there}
+    if field in INERT and INERT[field](config):
+        return set()
+    if field in CHOICES or field in PLACES or field in FLAGS:
+        return {str(value)}
+    if FIELDS[field].needed:
+        return {"given"}
+    return {str(value) if value == FIELDS[field].default else "another"}
+
+
+# Where a field says nothing.
+INERT: dict[str, Callable[[Config], bool]] = {
+    "norm_place": lambda c: c.norm is None or c.norm_at is False,
+    "norm_at": lambda c: c.norm is None,
+    "epsilon": lambda c: c.norm is None or c.norm_at is False,
+    "causal": lambda c: "decoder" not in c.sides,
+    "position_base": lambda c: c.positions not in ("sinusoidal", "rotary"),
+    "position_offset": lambda c: c.positions != "learned",
+    "rotary_layout": lambda c: c.rotated < 4,  # of a width of two both layouts are one
+    "rotary_width": lambda c: c.positions != "rotary",
+}
+
+
+# The mechanisms whose pairs matter, each with the values that a model has of it.
+
+
+def kind_of(config: Config) -> str:
+    if config.key_value_latent is not None:
+        return "latent" if config.query_latent is None else "latents"
+    if config.kv_heads == config.heads:
+        return "multi-head"
+    return "multi-query" if config.kv_heads == 1 else "grouped"
+
+
+def places_of(config: Config) -> str:
+    return f"rotary {config.rotary_layout}" if config.rotated else str(config.positions)
+
+
+Aspect = Callable[[Model, Config], Iterable[str]]
+KINDS = ("multi-head", "grouped", "multi-query", "latent", "latents")
+POSITIONS = tuple(
+    place
+    for value in CHOICES["positions"]
+    for place in (
+        [f"rotary {layout}" for layout in CHOICES["rotary_layout"]]
+        if value == "rotary"
+        else [str(value)]
+    )
+)
+YES_NO = ("yes", "no")
+
+
+def yes(holds: Callable[[Config], bool], where: Callable[[Config], bool] = bool) -> Any:
+    """An aspect that a model has or has not; `where`: it says something."""
+    return YES_NO, lambda m, c: ["yes" if holds(c) else "no"] if where(c) else []
+
+
+def in_attention(config: Config, what: Callable[[str], bool]) -> bool:
+    return all(what(f"{side}.self_attention") for side in config.sides)
+
+
+ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
+    "model": (tuple(map(str, CHOICES["model"])), lambda m, c: [c.model]),
+    "kind": (KINDS, lambda m, c: [kind_of(c)]),
+    "positions": (POSITIONS, lambda m, c: [places_of(c)]),
+    "storage": (tuple(STORAGES), lambda m, c: m.storages),
+    "norm": (tuple(map(str, CHOICES["norm"])), lambda m, c: [str(c.norm)]),
+    "norm_place": (("post", "pre"), lambda m, c: [c.norm_place] if c.norm else []),
+    "activation": (tuple(map(str, CHOICES["activation"])), lambda m, c: [c.activation]),
+    "dtype": (tuple(map(str, CHOICES["dtype"])), lambda m, c: [c.dtype]),
+    "window": yes(lambda c: c.window is not None),
+    "causal": yes(lambda c: c.causal, lambda c: "decoder" in c.sides),
+    "rotated": yes(lambda c: c.rotated > 0),
+    "a part is rotated": yes(
+        lambda c: c.rotated != c.d_k, lambda c: c.rotated > 0 and c.key_value_latent is None
+    ),
+    "latent": yes(lambda c: c.key_value_latent is not None),
+    "normed queries": yes(
+        lambda c: c.query_key_norm is not None, lambda c: c.key_value_latent is None
+    ),
+    "score scale": yes(lambda c: c.score_scale is not None),
+    "bias of the keys": yes(lambda c: c.has_bias("b_k")),
+    "bias of the output": yes(lambda c: c.has_bias("output.b")),
+    "projection": yes(lambda c: in_attention(c, c.has_output_projection)),
+    "residual": yes(lambda c: in_attention(c, c.has_residual)),
+    "own width of values": yes(lambda c: c.d_v != c.d_k),
+    "own vocabulary of the source": yes(
+        lambda c: not c.shared_embedding, lambda c: len(c.sides) == 2
+    ),
+    "tied": yes(lambda c: c.tied_output),
+    "gated": yes(lambda c: c.gated),
+    "embedding norm": yes(lambda c: c.embedding_norm),
+    "embedding scale": yes(lambda c: c.embedding_scale != 1.0),
+    "output scale": yes(lambda c: c.output_scale != 1.0),
+    "segments": yes(lambda c: c.segments > 0),
+    "offset": yes(lambda c: c.position_offset > 0, lambda c: c.positions == "learned"),
+    "smoothing": yes(lambda c: c.label_smoothing > 0),
+}
+
+PAIRS: dict[tuple[str, str], str] = {
+    ("kind", "positions"): "what is rotated, and whether it is cached, each kind decides",
+    ("kind", "model"): "cross-attention beside it, a mask that is causal or not",
+    ("kind", "storage"): "each kind has its own streams",
+    ("kind", "bias of the keys"): "a bias is as wide as the groups; latents have it further on",
+    ("kind", "own width of values"): "heads are merged by d_v, and scaled by d_k",
+    ("model", "positions"): "each stack counts its own; a memory is not rotated",
+    ("positions", "storage"): "positions go on from what the cache holds",
+    ("window", "storage"): "a ring forgets what a window hides, the others hide it only",
+    ("window", "causal"): "the two masks meet, or the window reaches one way only",
+    ("normed queries", "rotated"): "the norm stands before the rotation",
+    ("normed queries", "model"): "a memory's keys are normed once, its queries in every step",
+    ("normed queries", "storage"): "keys are kept as they are after the norm",
+    ("normed queries", "kind"): "a gain serves every head, and every group",
+    ("latent", "score scale"): "the default counts the rotated part too",
+    ("rotated", "score scale"): "the same",
+    ("latent", "projection"): "values are made per head, then merged",
+    ("rotated", "dtype"): "angles are computed in float64",
+    ("latent", "dtype"): "factors must not widen float32",
+    ("storage", "dtype"): "streams are stored as they come",
+    ("norm", "norm_place"): "a stack ends in a norm of its own, or does not",
+    ("norm", "embedding norm"): "the norm of the input is of the same kind",
+    ("norm_place", "residual"): "what a residual adds stands before or after the norm",
+    ("activation", "gated"): "the gate goes through the activation, and the other does not",
+    ("tied", "own vocabulary of the source"): "one table has up to three uses, all with gradients",
+    ("tied", "output scale"): "the scale is on the way to the shared table",
+    ("tied", "embedding scale"): "a table is scaled where it is read, not where it is multiplied",
+    ("tied", "bias of the output"): "the bias stays where the matrix goes",
+    ("segments", "storage"): "generated tokens have a segment too",
+    ("offset", "storage"): "an offset is added to what the cache counts",
+    ("output scale", "storage"): "only the last position is scaled in a step",
+    ("smoothing", "output scale"): "the loss spreads over all logits",
+}
+# What no configuration can have, and what the pair has no need of.
+IMPOSSIBLE = {
+    ("norm", "None", "norm_place", "post"), ("norm", "None", "norm_place", "pre"),
+    ("norm", "None", "embedding norm", "yes"),
+    *(("normed queries", has, "kind", kind) for has in YES_NO for kind in ("latent", "latents")),
+    ("window", "no", "storage", "ring"), ("dtype", "float32", "storage", "ring"),
+}  # fmt: skip
+NEEDLESS = {
+    ("kind", "latents", "positions", "alibi"),
+    ("storage", "contiguous", "dtype", "float32"), ("storage", "ring", "dtype", "float32"),
+    ("segments", "yes", "storage", "contiguous"), ("segments", "yes", "storage", "ring"),
+    ("offset", "yes", "storage", "paged"),
+    ("output scale", "yes", "storage", "ring"),
+    ("window", "no", "causal", "no"),
+}  # fmt: skip
+
+LARGE: dict[str, Callable[[Model, Config], bool]] = {
+    "deep": lambda m, c: max(c.encoder_layers, c.decoder_layers) >= 4,
+    "deep, cached": lambda m, c: c.decoder_layers >= 3 and bool(m.storages),
+    "more words than a byte counts": lambda m, c: c.vocabulary > 256,
+    "more tokens than a panel has columns": lambda m, c: m.length > 32,
+    "far positions": lambda m, c: m.first >= 1000 and c.positions == "rotary",
+    "row longer than its window twice": lambda m, c: m.length > 2 * (c.window or m.length),
+    **{
+        f"{layout}, four or more rotated": lambda m, c, layout=layout: (
+            c.rotated >= 4 and c.rotary_layout == layout
+        )
+        for layout in CHOICES["rotary_layout"]
+    },
+    "interleaved, latent, four or more rotated": lambda m, c: (
+        c.rotated >= 4 and c.rotary_layout == "interleaved" and c.key_value_latent is not None
+    ),
+}
+
+
+def stages(model: Model, config: Config) -> dict[str, list[Any]]:
+    """The stages of a run of the whole model, and of a generation where it has a cache."""
+    found = {"whole": list(resolve(config, labels=True))}
+    if model.storages:
+        found["generation"] = list(resolve(config, phases=PHASES))
+    return found
+
+
+def identity(leaf: Leaf) -> tuple[Any, ...]:
+    """What no two leaves share, and the wiring never replaces."""
+    return leaf.name, leaf.operation, leaf.title, leaf.why, leaf.formula
+
+
+LEAVES = {identity(leaf): name for name, leaf in all_leaves().items()}
+
+
+def wanted() -> set[Label]:
+    """All that has to occur."""
+    found: set[Label] = {("field", f, value) for f in FIELDS for value in values_of(f)}
+    found |= {("operation", name) for name in OPERATIONS}
+    found |= {("leaf", name) for name in LEAVES.values()}
+    found |= {("phase", kind, phase) for kind in KINDS for phase in ("whole", "generation")}
+    found |= {("large", name) for name in LARGE}
+    for a, b in PAIRS:
+        for pair in itertools.product(ASPECTS[a][0], ASPECTS[b][0]):
+            label = (a, pair[0], b, pair[1])
+            if label not in IMPOSSIBLE | NEEDLESS:
+                found.add(label)
+    return found
+
+
+def occurring(model: Model) -> set[Label]:
+    """What of it a model has."""
+    config = model.config()
+    found: set[Label] = {("field", f, value) for f in FIELDS for value in value_in(config, f)}
+    for phase, graph in stages(model, config).items():
+        found |= {("operation", stage.operation) for stage in graph}
+        found |= {("leaf", LEAVES[identity(stage.leaf)]) for stage in graph}
+        found.add(("phase", kind_of(config), phase))
+    found |= {("large", name) for name, holds in LARGE.items() if holds(model, config)}
+    for a, b in PAIRS:
+        has = [list(ASPECTS[name][1](model, config)) for name in (a, b)]
+        found |= {(a, x, b, y) for x, y in itertools.product(*has)}
+    return found
+
+
+OCCURRING = {name: occurring(model) for name, model in MODELS.items()}
+
+
+def missing(names: Iterable[str]) -> set[Label]:
+    return wanted().difference(*(OCCURRING[name] for name in names))
+
+
+def test_every_value_operation_kind_phase_and_pair_occurs():
+    assert missing(MODELS) == set()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_model_is_there_for_nothing(name):
+    """And so the test above fails for each that is taken away."""
+    assert missing(other for other in MODELS if other != name)
+
+
+def test_what_no_model_has_is_missed():
+    for label in wanted():
+        assert label in missing(name for name, found in OCCURRING.items() if label not in found)
+
+
+def test_nothing_is_called_impossible_or_needless_that_occurs():
+    everything = set().union(*OCCURRING.values())
+    assert everything & (IMPOSSIBLE | NEEDLESS) == set()
+    assert set(INERT) <= set(FIELDS)
+
+
+def test_the_list_is_small():
+    assert len(MODELS) <= 40
+    configs = [model.config() for model in MODELS.values()]
+    assert len(set(configs)) == len(configs)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_all_sizes_of_a_model_differ(name):
+    config = MODELS[name].config()
+    own = {
+        "width": config.width, "hidden": config.hidden, "vocabulary": config.vocabulary,
+        "source_vocabulary": config.source_vocabulary, "d_k": config.d_k,
+        "d_v": None if config.value_width is None else config.d_v,
+        "heads": config.heads,
+        "groups": None if config.kv_heads in (1, config.heads) else config.kv_heads,
+        "key_value_latent": config.key_value_latent, "query_latent": config.query_latent,
+    }  # fmt: skip
+    sizes = [size for size in own.values() if size is not None]
+    assert len(set(sizes)) == len(sizes), own
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_tried_with_storage_where_it_can_be(name):
+    model = MODELS[name]
+    config = model.config()
+    assert bool(model.storages) == ("decoder" in config.sides and config.causal)
+    assert len(set(model.storages)) == len(model.storages)
+    if config.position_limit is not None:
+        assert model.first + model.length <= config.position_limit
+
+
+def models_in(path: Path) -> int:
+    """How many models a file writes out with their sizes."""
+    found = 0
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: set[object] = set()
+        if isinstance(node, ast.Call):
+            names = {keyword.arg for keyword in node.keywords}
+        elif isinstance(node, ast.Dict):
+            names = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        found += {"width", "vocabulary"} <= names
+    return found
+
+
+def test_no_other_file_writes_out_a_list_of_models():
+    """A few of its own are examples; as many as there are kinds of attention are a list."""
+    root = Path(__file__).parents[2]
+    counts = {
+        path.relative_to(root).as_posix(): models_in(path)
+        for folder in ("numtx", "tests")
+        for path in (root / folder).rglob("*.py")
+        if path.parent.name != "comparison"  # those of others, each as it is
+    }
+    assert [name for name, n in counts.items() if n >= len(KINDS)] == ["numtx/subjects/models.py"]

@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from samples import assert_close, config_of, random_parameters
+from zoo.registry import BUGS
 
 from numtx import Batch, Cache, Config, forward
 from numtx.compare.compare import Side, compare
 from numtx.ops.alibi import distance_bias, slopes
 from numtx.step import step
 from numtx.subjects.models import MODELS
-from numtx.testing import NumtxSubject
 from numtx.testing.second_copy import second_copy
-from numtx.testing.trial import BROKEN, LAWS, PASSED, attempt
-from numtx.testing.zoo import BUGS
 from numtx.trace.trace import record
 
 NAMES = [name for name, model in MODELS.items() if model.config().positions == "alibi"]
@@ -120,14 +118,6 @@ def test_planted_bugs_are_found_by_the_oracle(bug):
         config, batch = copy.module("config").Config(**FIELDS), copy.module("batch").Batch(**BATCH)
         trace = copy.module("trace.trace").record(config, p, batch)
         assert not copy.module("check.verify").verify(trace).ok
-
-
-@pytest.mark.parametrize("bug", [None, *OF_THE_LAW])
-def test_the_law_of_slopes(bug):
-    with second_copy([PLANTED[bug]] if bug else []) as copy:
-        config = copy.module("config").Config(**FIELDS)
-        subject = NumtxSubject(config, random_parameters(config))
-        assert attempt(LAWS["P6"], subject, examples=10).status == (BROKEN if bug else PASSED)
 
 
 def wrong_bias(kind: str) -> Any:

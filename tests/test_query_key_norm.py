@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from samples import assert_close, config_of, random_parameters
+from zoo.registry import BUGS
 
 from numtx import Batch, Cache, Config, forward
 from numtx.compare.compare import Side, compare
 from numtx.errors import ConfigError
 from numtx.step import step
 from numtx.subjects.models import MODELS
-from numtx.testing import NumtxSubject
 from numtx.testing.second_copy import second_copy
-from numtx.testing.trial import BROKEN, LAWS, PASSED, attempt
-from numtx.testing.zoo import BUGS
 from numtx.trace.trace import record
 
 NAMES = [name for name, model in MODELS.items() if model.config().query_key_norm]
@@ -112,14 +110,6 @@ def test_planted_bugs_are_found(bug):
             assert "key_norm.gain" in str(error)
             return
         assert not copy.module("check.verify").verify(trace).ok
-
-
-@pytest.mark.parametrize("bug", [None, "the keys are not normed"])
-def test_the_law_of_lengths(bug):
-    with second_copy([PLANTED[bug]] if bug else []) as copy:
-        config = copy.module("config").Config(**FIELDS)
-        subject = NumtxSubject(config, random_parameters(config))
-        assert attempt(LAWS["V6"], subject, examples=5).status == (BROKEN if bug else PASSED)
 
 
 def rms(x: Any, axis: Any = -1) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .zoo_bugs import Bug
+from .bug import Bug
 
 CACHE_BUGS = (
     Bug("cross-attention's mask forgotten in decode", "step",

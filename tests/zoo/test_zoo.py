@@ -9,21 +9,14 @@ from collections import Counter
 import pytest
 from samples import DRAW
 
-from numtx.errors import SubstitutionError
 from numtx.subjects.models import MODELS
-from numtx.testing.second_copy import _read
 from numtx.testing.trial import LAWS, law_names
-from numtx.testing.zoo import (
-    BUGS,
-    LADDER,
-    STAYS,
-    TRIED,
-    Bug,
-    Kills,
-    Matrix,
-    kill_matrix,
-    kills_of,
-)
+
+from .bug import Bug
+from .laws import TRIED, needs
+from .matrix import LADDER, STAYS, Kills, Matrix, kill_matrix
+from .planting import PlantingError, file_of, planted
+from .registry import BUGS
 
 FEW = {
     "causal mask off by one: the next token is seen": "K1",
@@ -106,6 +99,11 @@ PAIRS = {
 }
 
 
+def kills_of(bug, laws, examples=4):
+    """The laws that speak for a bug (for none: of numtx as it is), each with its message."""
+    return planted([bug.change] if bug else [], "zoo.laws:speaking", laws, 0, examples)
+
+
 def test_every_law_has_a_bug_to_catch():
     assert set(PAIRS) | set(STAYS) == set(LAWS)
 
@@ -119,7 +117,7 @@ def test_a_law_catches_its_bug(law):
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_bug_stands_in_one_place_and_the_change_is_python(bug):
-    source = _read(bug.module)
+    source = file_of(bug.module).read_text(encoding="utf-8")
     assert source.count(bug.old) == 1, f"{bug.module}: {bug.old!r}"
     changed = source.replace(bug.old, bug.new)
     assert changed != source
@@ -152,18 +150,18 @@ def test_a_planted_bug_is_caught_by_its_law(name):
 
 def test_a_change_that_fits_nowhere_is_an_error_and_no_kill():
     gone = Bug("gone", "masks", "no such text", "pass")
-    with pytest.raises(SubstitutionError, match="occurs 0 times"):
+    with pytest.raises(PlantingError, match="occurs 0 times"):
         kills_of(gone, ["K1"])
 
 
-def test_the_copy_without_a_bug_breaks_no_law():
+def test_without_a_bug_no_law_is_broken():
     """Of a drawn part of the laws; the heavy test below asks all of them."""
     laws = random.Random(f"{DRAW} {__name__}").sample(law_names(), len(LAWS) // 3)
     assert kills_of(None, laws, examples=1) == {}
 
 
 def bug(name, equivalent=""):
-    return Bug(name, "masks", "a", "b", equivalent)
+    return Bug(name, "masks", "a", "b", equivalent=equivalent)
 
 
 def test_what_a_matrix_says():
@@ -175,6 +173,7 @@ def test_what_a_matrix_says():
             Kills(bug("fourth", "nothing differs"), {}),
             Kills(bug("fifth", "wrongly said"), {"S3": "why"}),
         ],
+        needs(),
         ["K1", "C1", "S3"],
     )
     assert [one.name for one in matrix.survivors] == ["third"]

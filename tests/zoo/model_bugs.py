@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .zoo_bugs import Bug
+from .bug import Bug
 
 _PICKED = "picked = np.take_along_axis(log_probabilities, safe[..., None], -1)[..., 0]"
 

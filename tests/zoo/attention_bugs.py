@@ -6,21 +6,7 @@ what the real bug is. (Those of caches and generation stand in `zoo_cache_bugs`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Bug(NamedTuple):
-    """A bug that people really write, as a change of one place in the source.
-
-    equivalent  why nothing can tell the change from the original, in a line; "" where it can
-    """
-
-    name: str
-    module: str
-    old: str
-    new: str
-    equivalent: str = ""
-
+from .bug import Bug
 
 _COPY_MASK = "np.copyto(weights, -np.inf, where=~mask)"
 _SEEN = "seen = valid[:, None, None, :]"
@@ -75,7 +61,7 @@ MASK_BUGS = (
         "return np.where(mask, dmasked, 0.0)", "return dmasked + 1e-3 * ~mask"),
     Bug("masking has no backward of its own", "ops.attend",
         "return np.where(mask, dmasked, 0.0)", "return dmasked",
-        "dmasked is weights * (...), and masked weights are exactly 0 already"),
+        equivalent="dmasked is weights * (...), and masked weights are exactly 0 already"),
     Bug("fast way: mask polarity flipped", "ops.attend", _COPY_MASK,
         "np.copyto(weights, -np.inf, where=mask)"),
     Bug("fast way: finite minus infinity", "ops.attend", _COPY_MASK,

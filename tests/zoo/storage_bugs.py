@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .zoo_bugs import Bug
+from .bug import Bug
 
 STORAGE_BUGS = (
     Bug("a ring evicts before its old tokens were read", "cache.ring",

@@ -214,10 +214,11 @@ def _parameters(args: argparse.Namespace, example: Example) -> Any:
 
 def _report(example: Example, generation: Generation, vocabulary: Vocabulary, cached: bool) -> str:
     """A line for each step, and the text."""
-    from tabulate import tabulate
+    from ..show.grid import table_text
 
     config = example.config
-    lines = []
+    heads = "step", "computed", "read", "K in the cache (V alike)", "weights", "again", "next", "p"
+    lines: list[Sequence[str]] = [heads]
     for step in generation.steps:
         total, new = step.read + step.computed, step.computed
         width = config.kv_heads * config.d_k
@@ -227,20 +228,6 @@ def _report(example: Example, generation: Generation, vocabulary: Vocabulary, ca
         lines.append(
             [step.phase, str(new), str(step.read), keys, weights, again, *_chosen(step, vocabulary)]
         )
-    heads = [
-        "step",
-        "computed",
-        "read",
-        "K in the cache (V alike)",
-        "weights",
-        "again",
-        "next",
-        "p",
-    ]
-    table = tabulate(
-        lines, headers=heads, tablefmt="plain", disable_numparse=True,
-        colalign=["left", "right", "right", "left", "right", "right", "left", "right"],
-    )  # fmt: skip
     notes = [
         "computed: tokens whose queries, keys and values this step computed; read: tokens whose "
         "keys\nand values came from the cache; again: tokens computed that an earlier step had "
@@ -257,7 +244,7 @@ def _report(example: Example, generation: Generation, vocabulary: Vocabulary, ca
     for before, after in zip(generation.prompt, generation.new, strict=True):
         texts.append(f"prompt: {' '.join(vocabulary.decode(before))}")
         texts.append(f"output: {' '.join(vocabulary.decode(after))}")
-    return "\n\n".join([table, *notes, "\n".join(texts)])
+    return "\n\n".join([table_text(lines, "lrrlrrlr"), *notes, "\n".join(texts)])
 
 
 def _chosen(step: Step, vocabulary: Vocabulary) -> tuple[str, str]:

@@ -33,7 +33,7 @@ from .show.cell_text import Names, cell_text
 from .show.grid import Grid, grid_text
 from .show.numbers import cell
 from .show.stage_grid import Style
-from .show.trace_text import select, trace_text
+from .show.trace_text import trace_text
 from .show.wrap import wrap
 from .trace.trace import Trace
 
@@ -82,7 +82,7 @@ class Lesson:
         row  of the batch, where only one is to be seen
         """
         style = Style(precision=precision, lang=self.lang, width=WIDTH, row=row)
-        for block in trace_text(trace, style, select(trace.graph, list(stages)), gradients):
+        for block in trace_text(trace, style, trace.graph.select(list(stages)), gradients):
             print("\n" + block)
 
     def explain(self, trace: Trace, cell: str, *, gradient: bool = False, depth: int = 1) -> None:

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from ..decoding.text import filters_text
     from ..files import target
     from ..show.headings import say
-    from ..show.trace_text import select, trace_text
+    from ..show.trace_text import trace_text
     from ..trace.files import save_trace
 
     style = style_of(args)
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.trace and how:
         print(f"\n{filters_text(generation, filters, vocabulary.tokens, style.width)}")
     if args.stage or (args.trace and not how):
-        for block in trace_text(trace, style, select(trace.graph, args.stage)):
+        for block in trace_text(trace, style, trace.graph.select(args.stage)):
             print(f"\n{block}")
     if args.npz is not None:
         save_trace(trace, args.npz)
@@ -132,8 +132,6 @@ def _rehearse(
     training, not after it."""
     import numpy as np
 
-    from ..show.trace_text import select
-
     config = example.config
     if stop and config.position_limit is not None:  # a trained model may stop before the limit
         ids = prompt.ids if prompt.decoder_ids is None else prompt.decoder_ids
@@ -142,7 +140,7 @@ def _rehearse(
         search(args, example, example.parameters, prompt, longest, ())
         return
     _, trace = _generate(args, example, example.parameters, prompt, longest, ())
-    select(trace.graph, args.stage)
+    trace.graph.select(args.stage)
 
 
 def _prompt(args: argparse.Namespace, example: Example) -> tuple[Batch, int]:

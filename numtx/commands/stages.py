@@ -27,13 +27,12 @@ def run(args: argparse.Namespace) -> int:
     from ..show.grid import table_text
     from ..show.headings import say
     from ..show.numbers import shape_text
-    from ..show.trace_text import select
 
     style = style_of(args)
     trace = example_of(args).trace(gradients=False)
     rows = [["", "stage", "shape", "formula", "title"]]
     numbers = {name: i + 1 for i, name in enumerate(trace.graph.stages)}
-    for name in select(trace.graph, args.stage):
+    for name in trace.graph.select(args.stage):
         stage = trace.graph[name]
         title = say(stage.leaf.title, style.lang)
         shape = shape_text(trace[name].shape)

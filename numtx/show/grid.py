@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..shapes import Array
-
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")  # takes no room on a terminal
 
 
@@ -93,20 +91,9 @@ def _aligned(rows: Sequence[Sequence[str]], align: str) -> list[str]:
     return text.split("\n")
 
 
-def corners(length: int, most: int) -> tuple[list[int], int | None]:
-    """Which of `length` rows to show when at most `most` fit, and after which shown one the
-    gap is (None: all are shown)."""
+def corners(length: int, most: int) -> list[int | None]:
+    """Which of `length` rows to show when at most `most` fit; None is the gap between them."""
     if length <= most:
-        return list(range(length)), None
+        return list(range(length))
     half = most // 2
-    return [*range(half), *range(length - half, length)], half - 1
-
-
-def matrices(array: Array) -> list[tuple[tuple[int, ...], Array]]:
-    """The last two axes of an array, for every cell of the axes before them."""
-    if array.ndim <= 2:
-        return [((), array)]
-    found: list[tuple[tuple[int, ...], Array]] = []
-    for i, part in enumerate(array):
-        found.extend(((i, *rest), matrix) for rest, matrix in matrices(part))
-    return found
+    return [*range(half), None, *range(length - half, length)]

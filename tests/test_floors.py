@@ -48,7 +48,7 @@ FLOORS = [
     {"cli", "__main__", "__version__"},
 ]
 # A trace can be asked for its check and for its page in a notebook; both stand above it.
-FACES = {"trace.trace": {"check.verify", "show.trace_text"}}
+FACES = {"trace.trace": {"check.verify", "show.trace_html"}}
 KIT = {"laws", "own_laws", "testing"}  # what draws examples
 RUNTIME = {"numpy", "tabulate", "wcwidth"}
 

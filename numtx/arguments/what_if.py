@@ -33,7 +33,8 @@ def trace_with(settings: list[str], example: Example, before: Trace) -> Trace:
 
 def changes_text(before: Trace, after: Trace) -> Iterator[str]:
     """A table of what changed: values and gradients, stage by stage."""
-    from ..show.compare_text import amount, table
+    from ..show.compare_text import amount
+    from ..show.grid import table_text
     from ..trace.what_if import changes
 
     found = changes(before, after)
@@ -56,6 +57,6 @@ def changes_text(before: Trace, after: Trace) -> Iterator[str]:
             ]  # fmt: skip
         rows.append(row)
     yield "what changed (* = held):"
-    yield table(rows, ["left"] + ["right"] * (len(head) - 1))
+    yield table_text(rows, "l" + "r" * (len(head) - 1), "  ")
     if "loss" in before and "loss" in after:
         yield f"loss: {before['loss'].item():.6g} before, {after['loss'].item():.6g} now"

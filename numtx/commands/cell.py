@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..check.explain import explain, explain_gradient, find_cells
     from ..show.cell_text import Names, cell_text
-    from ..show.stage_text import rounding_rule
+    from ..show.trace_text import rounding_rule
 
     style = style_of(args)
     trace = trace_of(args)

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from ..decoding.text import filters_text
     from ..files import target
     from ..show.headings import say
-    from ..show.trace_text import select, trace_text
+    from ..show.trace_text import trace_text
     from ..trace.files import save_trace
 
     style = style_of(args)
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.trace and how:
         print(f"\n{filters_text(generation, filters, vocabulary.tokens, style.width)}")
     if args.stage or (args.trace and not how):
-        for block in trace_text(trace, style, select(trace.graph, args.stage)):
+        for block in trace_text(trace, style, trace.graph.select(args.stage)):
             print(f"\n{block}")
     if args.npz is not None:
         save_trace(trace, args.npz)
@@ -132,8 +132,6 @@ def _rehearse(
     training, not after it."""
     import numpy as np
 
-    from ..show.trace_text import select
-
     config = example.config
     if stop and config.position_limit is not None:  # a trained model may stop before the limit
         ids = prompt.ids if prompt.decoder_ids is None else prompt.decoder_ids
@@ -142,7 +140,7 @@ def _rehearse(
         search(args, example, example.parameters, prompt, longest, ())
         return
     _, trace = _generate(args, example, example.parameters, prompt, longest, ())
-    select(trace.graph, args.stage)
+    trace.graph.select(args.stage)
 
 
 def _prompt(args: argparse.Namespace, example: Example) -> tuple[Batch, int]:
@@ -214,10 +212,11 @@ def _parameters(args: argparse.Namespace, example: Example) -> Any:
 
 def _report(example: Example, generation: Generation, vocabulary: Vocabulary, cached: bool) -> str:
     """A line for each step, and the text."""
-    from tabulate import tabulate
+    from ..show.grid import table_text
 
     config = example.config
-    lines = []
+    heads = "step", "computed", "read", "K in the cache (V alike)", "weights", "again", "next", "p"
+    lines: list[Sequence[str]] = [heads]
     for step in generation.steps:
         total, new = step.read + step.computed, step.computed
         width = config.kv_heads * config.d_k
@@ -227,20 +226,6 @@ def _report(example: Example, generation: Generation, vocabulary: Vocabulary, ca
         lines.append(
             [step.phase, str(new), str(step.read), keys, weights, again, *_chosen(step, vocabulary)]
         )
-    heads = [
-        "step",
-        "computed",
-        "read",
-        "K in the cache (V alike)",
-        "weights",
-        "again",
-        "next",
-        "p",
-    ]
-    table = tabulate(
-        lines, headers=heads, tablefmt="plain", disable_numparse=True,
-        colalign=["left", "right", "right", "left", "right", "right", "left", "right"],
-    )  # fmt: skip
     notes = [
         "computed: tokens whose queries, keys and values this step computed; read: tokens whose "
         "keys\nand values came from the cache; again: tokens computed that an earlier step had "
@@ -257,7 +242,7 @@ def _report(example: Example, generation: Generation, vocabulary: Vocabulary, ca
     for before, after in zip(generation.prompt, generation.new, strict=True):
         texts.append(f"prompt: {' '.join(vocabulary.decode(before))}")
         texts.append(f"output: {' '.join(vocabulary.decode(after))}")
-    return "\n\n".join([table, *notes, "\n".join(texts)])
+    return "\n\n".join([table_text(lines, "lrrlrrlr"), *notes, "\n".join(texts)])
 
 
 def _chosen(step: Step, vocabulary: Vocabulary) -> tuple[str, str]:

@@ -80,11 +80,6 @@ class Generation:
     new: list[list[int]]
     steps: list[Step]
 
-    def padded(self, pad: int = 0) -> Array:
-        """[B, longest], the new tokens with padding after the end of each row."""
-        longest = max((len(row) for row in self.new), default=0)
-        return np.array([row + [pad] * (longest - len(row)) for row in self.new], np.int64)
-
 
 def generate(
     config: Config,
@@ -116,36 +111,6 @@ def generate(
     Raises `DecodingError` for an option that cannot be taken and for logits that are not
     finite, besides what `step` raises.
     """
-    given = decoder_input(config, prompt, cache)  # before the cache goes on
-    steps = list(
-        stream(
-            config, parameters, prompt, max_new_tokens=max_new_tokens, eos=eos, stop=stop, pad=pad,
-            use_cache=use_cache, cache=cache, chunk=chunk, choose=choose, tap=tap,
-        )
-    )  # fmt: skip
-    before = _rows(given.ids, given.valid)
-    new: list[list[int]] = [[] for _ in before]
-    for one in steps:
-        _extend(new, one.tokens, one.counts)
-    return Generation(before, new, steps)
-
-
-def stream(
-    config: Config,
-    parameters: Mapping[str, Array],
-    prompt: Batch,
-    *,
-    max_new_tokens: int,
-    eos: int | None = None,
-    stop: Sequence[int] = (),
-    pad: int = 0,
-    use_cache: bool = True,
-    cache: Cache | None = None,
-    chunk: int | None = None,
-    choose: Choose = greedy,
-    tap: Tap = NO_TAP,
-) -> Iterator[Step]:
-    """The steps of `generate` one by one, as they come. Input is checked before the first."""
     check_whole("max_new_tokens", max_new_tokens, 0)
     for name, token in (("pad", pad), ("eos", eos), *(("stop", token) for token in stop)):
         if token is not None:
@@ -160,7 +125,11 @@ def stream(
         cache = Cache(config, parameters, len(given.ids))
     ends = set(stop) if eos is None else {eos, *stop}
     plan = _Plan(config, parameters, prompt, given, cache, chunk, tap)
-    return _steps(plan, max_new_tokens, ends, pad, choose)
+    prompts = [row[real].tolist() for row, real in zip(given.ids, given.valid, strict=True)]
+    rows = [list(row) for row in prompts]
+    steps = list(_steps(plan, rows, max_new_tokens, ends, pad, choose))
+    new = [row[len(before) :] for row, before in zip(rows, prompts, strict=True)]
+    return Generation(prompts, new, steps)
 
 
 class _Plan:
@@ -223,9 +192,10 @@ class _Plan:
 
 
 def _steps(
-    plan: _Plan, max_new_tokens: int, ends: set[int], pad: int, choose: Choose
-) -> Iterator[Step]:
-    rows = _rows(plan.ids, plan.valid)
+    plan: _Plan, rows: list[list[int]], max_new_tokens: int, ends: set[int], pad: int,
+    choose: Choose,
+) -> Iterator[Step]:  # fmt: skip
+    """The steps one by one; the tokens of each are added to the rows."""
     going = np.ones(len(rows), bool)
     tokens = np.full(len(rows), pad)
     for number in range(max_new_tokens):
@@ -239,7 +209,9 @@ def _steps(
         # What a row computes after its end is nobody's business, whatever it may be.
         logits = np.where(going[:, None], one.logits, one.logits.dtype.type(0))
         tokens = np.where(going, choose(logits, rows), pad)
-        _extend(rows, tokens, going)
+        for row, token, goes_on in zip(rows, tokens.tolist(), going.tolist(), strict=True):
+            if goes_on:
+                row.append(token)
         yield one._replace(tokens=tokens, counts=going)
         going = going & ~np.isin(tokens, list(ends))
         if not going.any():
@@ -272,15 +244,3 @@ def decoder_input(config: Config, prompt: Batch, cache: Cache | None) -> SideInp
             f"{prefix}mask: row {empty[0]} has no real token to go on from; drop the row"
         )
     return given
-
-
-def _rows(ids: Array, valid: Array) -> list[list[int]]:
-    return [row[real].tolist() for row, real in zip(ids, valid, strict=True)]
-
-
-def _extend(rows: list[list[int]], tokens: Array | None, counts: Array) -> None:
-    if tokens is None:
-        return
-    for row, token, is_real in zip(rows, tokens.tolist(), counts.tolist(), strict=True):
-        if is_real:
-            row.append(token)

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..show.grid import Grid, clean, grid_text
+from ..show.grid import Grid, clean, grid_text, table_text
 from ..show.numbers import MASKED, fixed
-from ..show.table import table_text
 from .beam import BeamSearch, BeamStep
 from .filters import Filtered, Filters
 from .generate import Generation, Step

@@ -1,19 +1,8 @@
-"""Differences as text; the sentences around them stand with the command."""
+"""Differences as text: two numbers beside each other, and how far they are apart."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
-
-def table(rows: Sequence[Sequence[str]], align: Sequence[str]) -> str:
-    """Rows with a heading, aligned, two spaces between the columns."""
-    from tabulate import tabulate
-
-    text: str = tabulate(
-        rows[1:], headers=rows[0], tablefmt="plain", disable_numparse=True, colalign=align
-    )
-    return "\n".join("  " + line.rstrip() for line in text.split("\n"))
 
 
 def number(x: float | int | bool) -> str:

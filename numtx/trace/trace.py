@@ -113,7 +113,7 @@ class Trace:
         )
 
     def _repr_html_(self) -> str:
-        from ..show.trace_text import trace_html  # a notebook asks; nothing else needs it
+        from ..show.trace_html import trace_html  # a notebook asks; nothing else needs it
 
         return trace_html(self)
 

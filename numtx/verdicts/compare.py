@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
 def report(found: Comparison, first: Side, second: Side, full: bool, cells: int) -> Iterator[str]:
     """The comparison in lines."""
     from ..compare.compare import with_hint
-    from ..show.compare_text import amount, table
+    from ..show.compare_text import amount
+    from ..show.grid import table_text
 
     for name, (a, b) in found.config.items():
         yield f"configuration: {name} is {a!r} in {first.name}, {b!r} in {second.name}"
@@ -68,7 +69,7 @@ def report(found: Comparison, first: Side, second: Side, full: bool, cells: int)
         yield f"{len(wrong)} parameters differ; what follows may follow from that"
         rows = [["parameter", "cells", "largest difference", ""]]
         rows += [[d.name, f"{d.differing} of {d.cells}", amount(d.largest), d.note] for d in wrong]
-        yield table(rows, ["left", "right", "right", "left"])
+        yield table_text(rows, "lrrl", "  ")
     if found.first is None:
         share = f"{found.compared} of {found.of}" if found.compared < found.of else f"{found.of}"
         if not wrong:
@@ -92,7 +93,8 @@ def report(found: Comparison, first: Side, second: Side, full: bool, cells: int)
 def _first(found: Comparison, worst: Difference, first: Side, most: int) -> Iterator[str]:
     """The first stage that differs, its cells, and its cause."""
     from ..show.cell_text import Names
-    from ..show.compare_text import amount, number, table
+    from ..show.compare_text import amount, number
+    from ..show.grid import table_text
 
     before = [d.name for d in found.values if d.equal]
     yield f"first difference: {worst.name}" + (f"   ({worst.note})" if worst.note else "")
@@ -121,7 +123,7 @@ def _first(found: Comparison, worst: Difference, first: Side, most: int) -> Iter
              "nan" if math.isnan(apart) else amount(apart)]
         )  # fmt: skip
     if len(rows) > 1:
-        yield table(rows, ["left", "left", "right", "right", "right"])
+        yield table_text(rows, "llrrr", "  ")
     if worst.name.startswith("grad/"):
         yield f"cause: {_cause_of_gradient(found)}"
     elif first.trace is None:
@@ -144,7 +146,8 @@ def _cause_of_gradient(found: Comparison) -> str:
 
 
 def _growth(found: Comparison, full: bool) -> Iterator[str]:
-    from ..show.compare_text import amount, table
+    from ..show.compare_text import amount
+    from ..show.grid import table_text
 
     everything = [*found.values, *found.gradients]
     start = next(i for i, d in enumerate(everything) if not d.equal)
@@ -155,7 +158,7 @@ def _growth(found: Comparison, full: bool) -> Iterator[str]:
         for d in shown
     ]
     yield "from there on:" if not full else "all stages:"
-    yield table(rows, ["left", "right", "right", "right", "left"])
+    yield table_text(rows, "lrrrl", "  ")
     if not full and len(everything) - start > ROWS:
         yield f"  and {len(everything) - start - ROWS} more; --full lists all"
 

@@ -138,8 +138,8 @@ BUGS = [
      "[*search.prompt, *one.tokens]", "[*one.tokens]", checks.one_beam_is_greedy),
     # generate
     ("padding is seen by the penalty", GENERATE,
-     "[row[real].tolist() for row, real in zip(ids, valid, strict=True)]",
-     "[row.tolist() for row in ids]", checks.padding_is_not_seen),
+     "[row[real].tolist() for row, real in zip(given.ids, given.valid, strict=True)]",
+     "[row.tolist() for row in given.ids]", checks.padding_is_not_seen),
 ]  # fmt: skip
 
 # By what a check says, or by what the code itself refuses; never by source that is broken.

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from html import escape
 
-from ..shapes import Array
-from ..stages.graph import Stage
+from ..trace.trace import Trace
 from .grid import Grid
-from .headings import say, shape_arithmetic
+from .headings import say
 from .numbers import cell, summary
-from .stage_grid import Marks, StageGrids
+from .stage_grid import StageGrids, Style
+from .walk import Shown, walk
 
 
-def stage_html(
-    number: int,
-    stage: Stage,
-    array: Array,
-    marks: Marks,
-    shapes: Mapping[str, Sequence[int]],
-    grids: StageGrids,
-) -> str:
+def trace_html(trace: Trace, style: Style | None = None) -> str:
+    """The trace as HTML that folds."""
+    grids = StageGrids(trace.tokens, trace.vocabulary, style or Style())
+    return "\n".join(_stage(shown, grids) for shown in walk(trace, grids.style))
+
+
+def _stage(shown: Shown, grids: StageGrids) -> str:
     """One stage as a section that folds."""
-    style = grids.style
-    head = f"[{number}] {stage.name}"
+    style, stage, array = grids.style, shown.stage, shown.value
+    head = f"[{shown.number}] {stage.name}"
     about = [say(stage.leaf.title, style.lang), stage.formula]
     if array.ndim:
-        about.append(shape_arithmetic(stage, shapes))
+        about.append(shown.shape)
         body = "" if grids.fits(array) else f"<p><code>{escape(summary(array))}</code></p>"
-        for title, grid in grids.grids(stage, array, style.precision, marks):
+        for panel in grids.panels(stage, array, style.precision, shown.marks):
+            title, grid = panel.grid(style.full)
             body += (f"<p>{escape(title)}</p>" if title else "") + _table(grid)
     else:
         body = f"<p><code>{cell(array.item(), max(style.precision, 4))}</code></p>"

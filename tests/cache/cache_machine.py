@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from cache_runs import batch_of, uncached
+from cache_runs import StopsAt, batch_of, uncached
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from samples import random_parameters
@@ -79,7 +79,7 @@ def machine_of(
     capacity = math.inf if ring else room
     parameters = random_parameters(config)
     has_source = len(config.sides) == 2
-    last = "decoder", str(config.decoder_layers - 1), "feed_forward"
+    last = f"decoder.{config.decoder_layers - 1}.feed_forward.hidden"
 
     def new_source(generator: np.random.Generator, rows: int) -> Any:
         ids = generator.integers(0, config.vocabulary_of("encoder"), (rows, SOURCE))
@@ -151,31 +151,13 @@ def machine_of(
             class StopError(Exception):
                 pass
 
-            class Tap:
-                active = True
-
-                def __init__(self, *place: str) -> None:
-                    self.place = place
-
-                def __call__(self, name: str, value: Any) -> Any:
-                    if name == "hidden" and self.place[-3:] == last:
-                        raise StopError
-                    return value
-
-                def grad(self, name: str, gradient: Any) -> Any:
-                    return gradient
-
-                def at(self, scope: str) -> Any:
-                    return Tap(*self.place, scope)
-
             ids = generator.integers(0, config.vocabulary, (rows, 2))
             source = (None, None)
             if has_source and not live.source:
                 source = new_source(generator, rows)
             try:
-                step(
-                    config, parameters, batch_of(config, ids, None, *source), live.cache, tap=Tap()
-                )
+                batch, tap = batch_of(config, ids, None, *source), StopsAt(last, StopError)
+                step(config, parameters, batch, live.cache, tap=tap)
             except (StopError, CacheError):
                 return
             raise AssertionError("the call should have failed")

@@ -24,7 +24,7 @@ def text(columns=LENGTH, seed=0):
 
 
 def windowed(name=DECODER, window=WINDOW):
-    config = config_of(name, window=window)
+    config = config_of(name, window=window, decoder_layers=3)
     return config, random_parameters(config)
 
 
@@ -103,6 +103,23 @@ def test_truncation_within_what_is_held_and_past_it(capacity):
         whole = np.concatenate((ids[:, :kept], other), 1)
         expected = uncached(config, parameters, Batch(whole))[:, kept:]
         np.testing.assert_allclose(got, expected, rtol=0.0, atol=1e-10)
+
+
+def test_rows_that_are_cut_unevenly_go_on_each_from_its_own_end():
+    config, parameters = windowed()
+    ids, more = text(), text(3, 5)
+    for kept in ([7, 9], [9, 6], [8, 7], [6, 9]):
+        ring = ring_of(config, parameters, 7)
+        step(config, parameters, Batch(ids), ring)
+        ring.truncate(kept)
+        assert ring.lengths.tolist() == kept
+        got = in_chunks(config, parameters, Batch(more), (1, 2), ring)
+        for row, length in enumerate(kept):
+            whole = np.concatenate((ids[row, :length], more[row]))[None]
+            expected = uncached(config, parameters, Batch(whole))[0, length:]
+            np.testing.assert_allclose(got[row], expected, rtol=0.0, atol=1e-10)
+            held = ring.positions[row, ring.valid[row]]
+            assert held.tolist() == list(range(length + 3))[-len(held) :] and len(held) >= WINDOW
 
 
 def test_a_ring_is_never_full_and_does_not_grow():

@@ -107,19 +107,26 @@ def test_truncation_within_what_is_held_and_past_it(capacity):
 
 def test_rows_that_are_cut_unevenly_go_on_each_from_its_own_end():
     config, parameters = windowed()
-    ids, more = text(), text(3, 5)
-    for kept in ([7, 9], [9, 6], [8, 7], [6, 9]):
+    ids = text()
+    for kept in ([7, 9], [9, 7], [8, 7], [0, 8]):
         ring = ring_of(config, parameters, 7)
         step(config, parameters, Batch(ids), ring)
-        ring.truncate(kept)
-        assert ring.lengths.tolist() == kept
-        got = in_chunks(config, parameters, Batch(more), (1, 2), ring)
-        for row, length in enumerate(kept):
-            whole = np.concatenate((ids[row, :length], more[row]))[None]
-            expected = uncached(config, parameters, Batch(whole))[0, length:]
-            np.testing.assert_allclose(got[row], expected, rtol=0.0, atol=1e-10)
-            held = ring.positions[row, ring.valid[row]]
-            assert held.tolist() == list(range(length + 3))[-len(held) :] and len(held) >= WINDOW
+        for seed in (5, 6):  # what is still held of the tokens before is looked at again
+            more = text(3, seed)
+            ring.truncate(kept)
+            assert ring.lengths.tolist() == kept
+            got = in_chunks(config, parameters, Batch(more), (1, 2), ring)
+            for row, length in enumerate(kept):
+                whole = np.concatenate((ids[row, :length], more[row]))[None]
+                expected = uncached(config, parameters, Batch(whole))[0, length:]
+                np.testing.assert_allclose(got[row], expected, rtol=0.0, atol=1e-10)
+                held = ring.positions[row, ring.valid[row]].tolist()
+                assert held == list(range(length + 3))[-len(held) :]
+    for row, kept in enumerate(([4, 9], [9, 4])):  # whichever has lost what it would look at
+        with pytest.raises(CacheError, match=f"row {row} cut to 4 tokens needs token 1"):
+            full = ring_of(config, parameters, 7)
+            step(config, parameters, Batch(ids), full)
+            full.truncate(kept)
 
 
 def test_a_ring_is_never_full_and_does_not_grow():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -11,12 +12,13 @@ from filter_checks import VOCABULARY, softmax
 # Models.
 
 
-def model(get, kind="decoder-only", seed=2, vocabulary=VOCABULARY, gain=1.0):
+def model(get, kind="decoder-only", seed=2, vocabulary=VOCABULARY, gain=1.0, segments=0):
     """A small lively model and its parameters."""
     both = kind == "encoder-decoder"
     config = get("config").Config(
         model=kind, width=8, heads=2, key_value_heads=1, hidden=10, vocabulary=vocabulary,
         decoder_layers=2, encoder_layers=1 if both else 0, positions="rotary",
+        segments=segments,
     )  # fmt: skip
     generator = np.random.default_rng(seed)
     parameters = {
@@ -95,6 +97,28 @@ def given_texts(get):
             np.testing.assert_allclose(found.per_token[row].sum(), expected, atol=1e-10)
             assert len(found.per_token[row]) == len(tokens[row])
             assert (found.per_token[row] <= 0).all()  # so a running sum never rises
+    config, parameters = model(get, "encoder-decoder", segments=2)
+    both = get("batch").Batch
+    for padding in (0, 3):  # a source padded on the left, and on the right, is as one without
+        mask = np.ones((3, 4), bool)
+        mask[1:, padding] = False
+        segments, places = np.array([[0, 1, 1, 0]] * 3), np.array([[4, 2, 3, 7]] * 3)
+        batch = prompt(get, config)
+        batch = dataclasses.replace(batch, mask=mask, segments=segments, positions=places)
+        found = probability(config, parameters, batch, [[2, 0, 1], [4, 4], [3]])
+        for row, tokens in enumerate([[2, 0, 1], [4, 4], [3]]):
+            real = mask[row]
+            ids = [[*ROWS[row], *tokens]]
+            alone = both(
+                [np.array(SOURCES[row])[real]], ids, segments=[segments[row, real]],
+                positions=[places[row, real]],
+            )  # fmt: skip
+            logits = get("model").forward(config, parameters, alone)[0].logits[0]
+            shares = softmax(logits[len(ROWS[row]) - 1 :])
+            expected = [
+                math.log(share[token]) for share, token in zip(shares, tokens, strict=False)
+            ]
+            np.testing.assert_allclose(found.per_token[row], expected, atol=1e-10)
     config, parameters = model(get)
     texts = list(itertools.product(range(VOCABULARY), repeat=2))
     batch = get("batch").Batch([[1, 3]] * len(texts))
@@ -222,7 +246,7 @@ def enough_beams_are_exhaustive(get):
         np.testing.assert_allclose(total, 1.0, atol=1e-10)
 
 
-def reference_search(get, config, parameters, one, beams, longest, end, length_penalty):
+def reference_search(get, config, parameters, one, beams, longest, ends, length_penalty):
     """Beam search written again, slowly: no cache, no stopping before the limit.
 
     To the end of the limit nothing can be missed; stopping early must find the same best text.
@@ -239,7 +263,7 @@ def reference_search(get, config, parameters, one, beams, longest, end, length_p
             ),
             key=lambda candidate: -candidate[1],
         )
-        over = [c[0][-1] == end or step == longest - 1 for c in candidates]
+        over = [c[0][-1] in ends or step == longest - 1 for c in candidates]
         finished += [c for c, is_over in zip(candidates[:beams], over, strict=False) if is_over]
         running = [c for c, is_over in zip(candidates, over, strict=True) if not is_over][:beams]
     return sorted(finished, key=lambda c: -c[1] / len(c[0]) ** length_penalty)[:beams]
@@ -252,11 +276,44 @@ def stopping_loses_nothing(get):
         config, parameters = model(get, seed=seed, vocabulary=4, gain=2.0)
         one = prompt(get, config, [[1]])
         for length_penalty in (1.0, 0.0, -1.0):
-            expected = reference_search(get, config, parameters, one, 2, 5, 2, length_penalty)
+            expected = reference_search(get, config, parameters, one, 2, 5, {2}, length_penalty)
             found = search(get, config, parameters, one, num_beams=2, length_penalty=length_penalty)
             assert [h.tokens for h in found.hypotheses[0]] == [text for text, _ in expected]
             stopped_early += len(found.steps) < 5
     assert stopped_early
+
+
+def stop_tokens_do_not_crowd_out(get):
+    """However many stop tokens there are, and all of them more probable than any other word, as
+    many texts go on as there are beams; eos and stop tokens are alike."""
+    vocabulary, stop = 7, [3, 4, 5]
+    config, parameters = model(get, vocabulary=vocabulary)
+    parameters["output.b"] = np.where(np.isin(np.arange(vocabulary), [2, *stop]), 6.0, 0.0)
+    one = prompt(get, config, [[1]])
+    for beams in (2, 3):
+        options = {"max_new_tokens": 3, "num_beams": beams, "stop": stop, "length_penalty": 9.0}
+        found = search(get, config, parameters, one, **options)
+        for step, texts in zip(found.steps[:2], (1, beams), strict=True):
+            fates = [candidate.fate for candidate in step.candidates[0]]
+            assert fates.count("running") == min(beams, texts * (vocabulary - 4))
+            assert fates.count("ended") == beams
+        expected = reference_search(get, config, parameters, one, beams, 3, {2, *stop}, 9.0)
+        assert [h.tokens for h in found.hypotheses[0]] == [text for text, _ in expected]
+        again = search(get, config, parameters, one, **{**options, "eos": 4, "stop": [5, 2, 3]})
+        assert again.hypotheses == found.hypotheses
+
+
+def equal_beams_go_on_in_order(get):
+    """Where every word is as probable as any other: the older text first, then the smaller id."""
+    config, parameters = model(get)
+    parameters["output.w"] = np.zeros_like(parameters["output.w"])
+    parameters["output.b"] = np.zeros_like(parameters["output.b"])
+    found = search(get, config, parameters, prompt(get, config, [[1, 3]]), eos=None)
+    for number, step in enumerate(found.steps, 1):
+        before = (0,) * (number - 1)
+        assert [c.tokens for c in step.candidates[0]][:3] == [(*before, n) for n in range(3)]
+    assert found.new == [[0] * 5]
+    assert [h.tokens[-1] for h in found.hypotheses[0]] == [0, 1, 2]
 
 
 def a_long_text_may_still_win(get):

@@ -60,6 +60,33 @@ def top_p_law(get, logits, p):
     unchanged(filtered, logits)
 
 
+def exact_boundaries(get):
+    """What reaches a limit exactly. Of 2^n equal logits each has the probability 2^-n exactly;
+    of logits that differ by log(p), one has exactly p times the probability of the other."""
+    f = get("decoding.filters")
+
+    def kept(filtered):
+        return np.flatnonzero(np.isfinite(filtered[0])).tolist()
+
+    for dtype, tokens in itertools.product((np.float32, np.float64), (2, 4, 8)):
+        logits = np.full((1, tokens + 1), 1.5, dtype)
+        logits[0, 1] = -np.inf  # ruled out already
+        order = [0, *range(2, tokens + 1)]
+        for k in range(1, tokens + 1):
+            p = k / tokens
+            assert kept(f.keep_top_p(logits, p)) == order[:k]
+            assert kept(f.keep_top_p(logits, np.nextafter(p, 0.0))) == order[:k]
+            beyond = min(np.nextafter(p, 1.0), 1.0)
+            assert kept(f.keep_top_p(logits, beyond)) == order[: k + 1]
+            assert kept(f.keep_top_k(logits, k)) == order[:k]
+        assert kept(f.keep_min_p(logits, 1.0)) == order
+        assert kept(f.temper(logits, 0.0)) == [0]
+        assert get("decoding.generate").greedy(logits, [[]]).tolist() == [0]
+    gap = math.log(0.25)
+    steps = np.array([[gap, 0.0, np.nextafter(gap, -9.0), np.nextafter(gap, 0.0)]])
+    assert kept(f.keep_min_p(steps, 0.25)) == [0, 1, 3]
+
+
 def min_p_law(get, logits, p):
     """Kept: at least p times as probable as the most probable one."""
     filtered = get("decoding.filters").keep_min_p(logits, p)

@@ -166,6 +166,6 @@ DECODING_BUGS = (
     Bug("the penalty does not know the prompt", "decoding.beam", "[*search.prompt, *one.tokens]",
         "[*one.tokens]", checks="one_beam_is_greedy"),
     Bug("padding is seen by the penalty", "decoding.generate",
-        "[row[real].tolist() for row, real in zip(ids, valid, strict=True)]",
-        "[row.tolist() for row in ids]", checks="padding_is_not_seen"),
+        "[row[real].tolist() for row, real in zip(given.ids, given.valid, strict=True)]",
+        "[row.tolist() for row in given.ids]", checks="padding_is_not_seen"),
 )  # fmt: skip

@@ -227,7 +227,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except PlantingError as error:
-        print(error, file=sys.stderr)
+        print(f"numtx: {str(error).splitlines()[-1]}", file=sys.stderr)
         return 2
     finally:
         tell.end()

@@ -147,6 +147,25 @@ def test_what_a_matrix_says():
     assert rows["shares"][0] == {"known": "ids -> logits", "killed": 1, "of": 3}
 
 
+MATRIX = """
+from zoo.matrix import Progress, kill_matrix
+from zoo.planting import load_libraries
+from zoo.registry import BUGS
+
+load_libraries()
+found = kill_matrix(["K1", "K3", "D1"], BUGS[:3], progress=Progress())
+print([sorted(kill.by) for kill in found.kills], found.laws)
+"""
+
+
+def test_a_matrix_of_a_few():
+    run = python("-c", MATRIX, env=environment(TESTS), check=True)
+    assert run.stdout == "[['K1', 'K3'], [], []] ['K1', 'K3', 'D1']\n"
+    *_, last = told = run.stderr.splitlines()
+    assert told[0] == "what each law runs: model 1/10" and last == "3/3 bugs, 0 s left"
+    assert len(told) == len(TRIED) + 3 and all(" left" in line for line in told[-3:])
+
+
 @pytest.mark.heavy
 def test_every_bug_is_caught_and_every_law_catches_one():
     run = python("-m", "zoo", env=environment(TESTS), check=True, capture_output=True, text=True)

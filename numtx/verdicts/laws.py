@@ -139,7 +139,11 @@ def _zoo(args: argparse.Namespace) -> int:
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
     ) as zoo:
-        told, _ = zoo.communicate()
+        try:
+            told, _ = zoo.communicate()
+        except KeyboardInterrupt:
+            zoo.terminate()
+            raise
     if zoo.returncode:  # it said why
         return zoo.returncode
     matrix = json.loads(told)

@@ -7,16 +7,17 @@ proven equivalent or a gap in the laws. Nothing here imports numtx.
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import select
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .bug import Bug
-from .planting import Child, PlantingError, load_libraries
-from .registry import BUGS
+from .planting import Child, PlantingError, file_of, load_libraries
+from .registry import OF_LAWS
 
 # What may be known of a model, from the least to the most: each adds to what stands before it.
 LADDER: tuple[tuple[str, frozenset[str]], ...] = (
@@ -67,8 +68,17 @@ class Matrix(NamedTuple):
         return [kill for kill in self.kills if kill.by and kill.bug.equivalent]
 
     @property
+    def silent(self) -> list[str]:
+        """Laws that did not speak for a bug for which they must."""
+        return [
+            f"{law}: {kill.bug.name}"
+            for kill in self.kills
+            for law in kill.bug.laws.split() if law in self.laws and law not in kill.by
+        ]  # fmt: skip
+
+    @property
     def ok(self) -> bool:
-        return not (self.survivors or self.idle or self.disproven)
+        return not (self.survivors or self.silent or self.idle or self.disproven)
 
     def shares(self) -> list[tuple[str, int, int]]:
         """(what may be known, bugs killed with that alone, bugs that can be killed)"""
@@ -105,6 +115,8 @@ class Matrix(NamedTuple):
         lines += ["", f"survivors: {', '.join(bug.name for bug in self.survivors) or 'none'}"]
         if self.idle:
             lines.append(f"laws that catch nothing: {', '.join(self.idle)}")
+        if self.silent:
+            lines.append(f"laws that should have spoken: {', '.join(self.silent)}")
         for kill in self.disproven:
             lines.append(f"not equivalent: {kill.bug.name}, caught by {', '.join(kill.by)}")
         return "\n".join(lines)
@@ -124,7 +136,7 @@ class Matrix(NamedTuple):
 
 def kill_matrix(
     laws: Iterable[str] | None = None,
-    bugs: Sequence[Bug] = BUGS,
+    bugs: Sequence[Bug] = OF_LAWS,
     *,
     seed: int = 0,
     examples: int = 4,
@@ -134,23 +146,67 @@ def kill_matrix(
     """Plant each bug by itself and try the laws, so many bugs at a time."""
     needs = Child((), "zoo.laws:needs").answer()
     names = list(needs) if laws is None else list(laws)
-    start, waiting = time.monotonic(), list(reversed(bugs))
-    running: dict[Child, Bug] = {}
-    found: dict[str, Kills] = {}
+    models = range(Child((), "zoo.laws:models").answer())
+    known = in_children(
+        [((), "zoo.laws:reached", number, names, seed, examples) for number in models],
+        workers, lambda done: progress(f"what each law runs: model {done}/{len(models)}"),
+    )  # fmt: skip
+    start = time.monotonic()
+
+    def tell(done: int) -> None:
+        left = (time.monotonic() - start) / done * (len(bugs) - done)
+        progress(f"{done}/{len(bugs)} bugs, {_minutes(left)} left")
+
+    work = [([bug.change], "zoo.laws:speaking", _plan(bug, known), seed, examples) for bug in bugs]
+    found = in_children(work, workers, tell)
+    return Matrix([Kills(*pair) for pair in zip(bugs, found, strict=True)], needs, names)
+
+
+def in_children(
+    work: Sequence[tuple[Any, ...]], workers: int, progress: Callable[[int], None]
+) -> list[Any]:
+    """The answers of children, of whom so many run at a time."""
+    waiting = list(enumerate(work))[::-1]
+    running: dict[Child, int] = {}
+    found: dict[int, Any] = {}
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                bug = waiting.pop()
-                running[Child([bug.change], "zoo.laws:speaking", names, seed, examples)] = bug
+                number, arguments = waiting.pop()
+                running[Child(*arguments)] = number
             for child in select.select(list(running), [], [])[0]:
-                bug = running.pop(child)
-                found[bug.name] = Kills(bug, child.answer())
-                left = (time.monotonic() - start) / len(found) * (len(bugs) - len(found))
-                progress(f"{len(found)}/{len(bugs)} {bug.name}; {_minutes(left)} left")
+                found[running.pop(child)] = child.answer()
+                progress(len(found))
     finally:
         for child in running:
             child.end()
-    return Matrix([found[bug.name] for bug in bugs], needs, names)
+    return [found[number] for number in range(len(work))]
+
+
+def _plan(
+    bug: Bug, known: Sequence[Sequence[tuple[str, list[str]]]]
+) -> list[tuple[int, list[str]]]:
+    """The models, and of each the laws that run the function that a bug stands in."""
+    where = function_of(bug)
+    return [
+        (number, [law for law, places in laws if where is None or where in places])
+        for number, laws in enumerate(known)
+    ]
+
+
+def function_of(bug: Bug) -> str | None:
+    """The innermost function around all of a change, as `file:line`; None outside of them."""
+    file = file_of(bug.module)
+    source = file.read_text(encoding="utf-8")
+    first = source[: source.index(bug.old)].count("\n") + 1
+    last = first + bug.old.rstrip("\n").count("\n")
+    around = [
+        min([node.lineno, *(one.lineno for one in node.decorator_list)])
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+        and node.body[0].lineno <= first and last <= (node.end_lineno or 0)
+    ]  # fmt: skip
+    return f"{file}:{max(around)}" if around else None
 
 
 def _minutes(seconds: float) -> str:
@@ -171,7 +227,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except PlantingError as error:
-        print(error, file=sys.stderr)
+        print(f"numtx: {str(error).splitlines()[-1]}", file=sys.stderr)
         return 2
     finally:
         tell.end()

@@ -28,10 +28,8 @@ from typing import Any
 TESTS = Path(__file__).resolve().parent.parent
 HOME = TESTS.parent / "numtx"
 # Where the checks stand that a child may be asked to run.
-PATHS = [
-    str(place)
-    for place in (TESTS, TESTS.parent, *(TESTS / n for n in ("cache", "decoding", "training")))
-]
+FOLDERS = ("", "cache", "decoding", "training", "benchmarks")
+PATHS = [str(TESTS.parent), *(str(TESTS / name) for name in FOLDERS)]
 
 Change = tuple[str, str, str]
 Transform = Callable[[str, str], str]
@@ -181,11 +179,12 @@ def planted(changes: Iterable[Sequence[str]], work: str, *arguments: Any) -> Any
 
 
 @cache
-def _server(process: int) -> subprocess.Popen[str]:
+def _server(process: int) -> subprocess.Popen[Any]:
     """The one that forks for this process (of which a fork has to start its own)."""
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "zoo.planting"], env=environment, text=True,
+    from children import environment, start  # who imports numtx
+
+    server = start(
+        "-m", "zoo.planting", env=environment(TESTS, OMP_NUM_THREADS="1"), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
 

@@ -181,7 +181,7 @@ PLANTED = {
     "the scale forgets the rotated part": (
         "keys, values, mask, config.latent_scale", "keys, values, mask, config.scale"),
     "the rotated key is not rotated": (
-        "turned_key = rotate_forward(turned_key[:, None], rotation)[:, 0]", "pass"),
+        "rotated_key = rotate_forward(rotated_key[:, None], rotation)[:, 0]", "pass"),
     "one head's gradient of the shared key": (
         "np.add.reduce(dkeys[..., width:], 1)", "dkeys[:, 0, :, width:]"),
     "the latent's gradient by the values alone": (
@@ -191,7 +191,7 @@ PLANTED = {
     "the rotated queries' path forgotten": (
         "dx = dx if dasking is None else dasking + dx", "pass"),
     "the gradient not rotated back": (
-        "dturned_queries = rotate_backward(dturned_queries, rotation)", "pass"),
+        "drotated_queries = rotate_backward(drotated_queries, rotation)", "pass"),
 }  # fmt: skip
 
 

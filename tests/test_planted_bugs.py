@@ -277,8 +277,8 @@ BUGS = [
         'dkeys, dvalues = at.grad("values", dvalues), at.grad("keys", dkeys)',
         "oracle_gradient finite_differences"),
     Bug("gradient of queries and keys swapped", "attention.multi_head",
-        "dqueries, dkeys, dvalues = attend_backward(dcontext, look, at.tap)",
-        "dqueries, dkeys, dvalues = attend_backward(dcontext, look, at.tap)\n"
+        "dqueries, dkeys, dvalues = attend_backward(dcontext, attended, at.tap)",
+        "dqueries, dkeys, dvalues = attend_backward(dcontext, attended, at.tap)\n"
         "    if dqueries.shape == dkeys.shape:\n        dqueries, dkeys = dkeys, dqueries",
         "oracle_gradient finite_differences"),
     Bug("softmax over the queries", "ops.softmax",

@@ -41,11 +41,11 @@ STORAGE_BUGS = (
     Bug("latents: the shared key's gradient from one head only", "attention.latent",
         "np.add.reduce(dkeys[..., width:], 1)", "dkeys[:, 0, :, width:]"),
     Bug("latents: gradient through the values only", "attention.latent",
-        "return dqueries, dkey_latent + dvalue_latent, dturned",
-        "return dqueries, dvalue_latent, dturned"),
+        "return dqueries, dkey_latent + dvalue_latent, drotated",
+        "return dqueries, dvalue_latent, drotated"),
     Bug("latents: the shared key is not rotated", "attention.latent",
-        "turned_key = rotate_forward(turned_key[:, None], rotation)[:, 0]",
-        "turned_key = turned_key.copy()"),
+        "rotated_key = rotate_forward(rotated_key[:, None], rotation)[:, 0]",
+        "rotated_key = rotated_key.copy()"),
 )  # fmt: skip
 
 CHOOSING_BUGS = (

@@ -86,8 +86,9 @@ BUGS = {
         "latent", (latent, "absorbed"), "config.latent_scale", "config.scale"),
     "keys cached before their rotation": (
         "latent", (latent, "latent_attention_forward"),
-        "turned_key = rotate_forward(turned_key[:, None], rotation)[:, 0]",
-        "turned_key = turned_key if store else rotate_forward(turned_key[:, None], rotation)[:, 0]",
+        "rotated_key = rotate_forward(rotated_key[:, None], rotation)[:, 0]",
+        "rotated_key = rotated_key if store else "
+        "rotate_forward(rotated_key[:, None], rotation)[:, 0]",
     ),
     "heads taken apart the wrong way": (
         "latent", (latent, "absorbed"),

@@ -18,7 +18,7 @@ from numtx import Batch
 from numtx.check.explain import explain
 from numtx.compare.at import recompute
 from numtx.compare.causes import CAUSES
-from numtx.compare.diagnose import Patient, error_of
+from numtx.compare.diagnose import Case, error_of
 from numtx.decoding import record_generation
 from numtx.trace.trace import Trace, record
 
@@ -85,12 +85,12 @@ def test_every_cause_says_something_somewhere():
         trace = run(name)
         for stage in trace.graph:
             for k in sorted(silent):
-                if stage.operation == "given" or not CAUSES[k].befalls(stage):
+                if stage.operation == "given" or not CAUSES[k].applies_to(stage):
                     continue
-                patient = Patient(trace.graph, stage, dict(trace.values), trace.arrays, 1e-10)
+                case = Case(trace.graph, stage, dict(trace.values), trace.arrays, 1e-10)
                 with np.errstate(all="ignore"):
                     try:
-                        forms = list(CAUSES[k].candidates(patient.at(stage, {})))
+                        forms = list(CAUSES[k].candidates(case.at(stage, {})))
                     except (ValueError, IndexError, KeyError):
                         continue
                     if any(error_of(array, trace[stage.name]) > 1e-9 for _, array in forms):

@@ -33,8 +33,8 @@ def trace_with(settings: list[str], example: Example, before: Trace) -> Trace:
 
 def changes_text(before: Trace, after: Trace) -> Iterator[str]:
     """A table of what changed: values and gradients, stage by stage."""
-    from ..show.compare_text import amount
     from ..show.grid import table_text
+    from ..show.numbers import amount
     from ..trace.what_if import changes
 
     found = changes(before, after)

@@ -48,8 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     style = style_of(args)
     trace = trace_of(args)
-    shapes = {name: array.shape for name, array in trace.arrays.items()}
-    names = Names(trace.graph, shapes, trace.tokens, trace.vocabulary)
+    names = Names(trace)
     how = explain_gradient if args.gradient else explain
     addresses = find_cells(trace, args.cell)
     for k, address in enumerate(addresses[: args.limit]):

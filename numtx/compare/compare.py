@@ -25,7 +25,7 @@ from ..stages.graph import Graph, Stage
 from ..trace.files import open_trace
 from ..trace.trace import Trace
 from .at import layered
-from .diagnose import Found, Patient, diagnose
+from .diagnose import Case, Found, diagnose
 from .fit import Fitted, fit
 
 # Relative to the sum of absolute terms of a cell (or to its array's root mean square, where
@@ -242,8 +242,8 @@ class _Comparing:
         if self.graph is None or self.first.trace is None or name not in self.fitted:
             return []
         tolerance = self.tolerance_of(self.first.arrays[name], self.second.arrays[name])
-        patient = Patient(self.graph, self.graph[name], self.own(), self.first.arrays, tolerance)
-        return diagnose(patient)
+        case = Case(self.graph, self.graph[name], self.own(), self.first.arrays, tolerance)
+        return diagnose(case)
 
     def own(self) -> LazyArrays:
         """The arrays of the second side that were compared, in the first side's shapes, and the

@@ -52,7 +52,7 @@ class Rows:
         length = self.shape(operand)[-1]
         return [self.at(operand, (*self.index, i)) for i in range(length)]
 
-    def look(self, name: str, index: Sequence[Any]) -> Value:
+    def value_at(self, name: str, index: Sequence[Any]) -> Value:
         """What stands somewhere, without being remembered."""
         cells = self.oracle.cells(name)
         return cells.value(_within(cells.offset(index), cells))

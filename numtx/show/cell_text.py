@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 from ..arithmetic.cells import Single
 from ..oracle.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
-from ..stages.graph import Graph
+from ..trace.trace import Trace
 from .grid import clean
 from .headings import leaf_name, say
 from .numbers import fixed
@@ -19,13 +18,12 @@ MOST = 12  # terms of a sum that are written out without --full
 _COMPONENTS = {"k": "component", "c": "component", "d": "component", "f": "unit"}
 
 
-class Names(NamedTuple):
-    """What the numbers of an index stand for."""
+class Names:
+    """What the numbers of an index stand for in a trace."""
 
-    graph: Graph
-    shapes: Mapping[str, Sequence[int]]
-    tokens: Mapping[str, Sequence[Sequence[str]]]
-    vocabulary: Sequence[str] | None
+    def __init__(self, trace: Trace) -> None:
+        self.graph, self.tokens, self.vocabulary = trace.graph, trace.tokens, trace.vocabulary
+        self.shapes = {name: array.shape for name, array in trace.arrays.items()}
 
     def address(self, name: str, index: Sequence[int], short: bool = False) -> str:
         """`decoder.0.self_attention.scores[4,1]`, or `scores[4,1]`"""

@@ -33,10 +33,8 @@ def curve_text(values: Sequence[float], width: int = 72, height: int = 10) -> st
     levels = [high - span * i / (height - 1) if height > 1 else high for i in range(height)]
     labels = [f"{math.exp(level) if logarithmic else level:.4g}" for level in levels]
     lines = plot({"*": rows}, labels, margin)
-    first, last = "1", str(len(values))
-    gap = max(1, columns - len(first) - len(last))
-    lines.append(" " * (margin + 1) + first + (" " * gap + last if len(values) > 1 else ""))
-    return "\n".join(lines)
+    last = f" {len(values)!s:>{columns - 2}}" if len(values) > 1 else ""
+    return "\n".join([*lines, " " * (margin + 1) + "1" + last])
 
 
 def plot(curves: Mapping[str, Sequence[int]], labels: Sequence[str], margin: int) -> list[str]:

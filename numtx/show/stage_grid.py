@@ -86,15 +86,12 @@ class Panel(NamedTuple):
             ["..." if i is None or j is None else self.text(i, j) for j in columns] for i in rows
         ]
         notes = ["" if i is None or self.note is None else self.note(i) for i in rows]
-        labels = ["..." if i is None else self.rows[i] for i in rows]
-        if self.line:
-            labels = [self.title.en]
-        if self.foot:
-            cells.append(list(self.foot))
-            labels.append("")
         heads = ["..." if j is None else self.columns[j] for j in columns]
-        title = "" if self.line else self.title.en
-        return title, Grid(labels, heads, cells, () if self.note is None else notes)
+        if self.line:
+            lines = [*cells, self.foot] if self.foot else cells
+            return "", Grid([self.title.en, ""][: len(lines)], heads, lines)
+        labels = ["..." if i is None else self.rows[i] for i in rows]
+        return self.title.en, Grid(labels, heads, cells, () if self.note is None else notes)
 
 
 class StageGrids:
@@ -192,10 +189,9 @@ class StageGrids:
                 return "| sum 0  sees nothing"
             return f"| sum {cell(total, decimals)}  max {columns[int(np.argmax(matrix[i]))]}"
 
-        has_notes = stage.leaf.name in ("weights", "probabilities")
         # A mask hides where it is False, but its own cells are written as 0.
         mask = matrix if stage.operation == "allowed" else marks.mask
-        notes = note if has_notes else None
+        notes = note if stage.leaf.name in ("weights", "probabilities") else None
         return Panel((), _NO_TITLE, matrix, rows, columns, text, notes, mask)
 
     def cell(self, stage: Stage, matrix: Array, i: int, j: int, decimals: int, marks: Marks) -> str:

@@ -23,7 +23,7 @@ def wrap(
     first, rest  what the first line begins with, and the others
     """
     lines, line, begun = [], first, False
-    for piece in _PIECE.findall(text):
+    for piece in filter(None, _PIECE.findall(text)):
         if begun and display_width(line + piece.rstrip(_SPACE)) > width:
             lines.append(line.rstrip(_SPACE))
             line, begun = rest, False

@@ -20,7 +20,7 @@ from ..stages.resolve import resolve
 from ..tap import Pin, Recorder
 
 if TYPE_CHECKING:
-    from ..check.verify import Report
+    from ..check.verify import Verification
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,7 +117,7 @@ class Trace:
 
         return trace_html(self)
 
-    def verify(self, budget: int | None = 1_000_000, seed: int = 0) -> Report:
+    def verify(self, budget: int | None = 1_000_000, seed: int = 0) -> Verification:
         """The check of every stage and gradient by the oracle, see `verify.verify`."""
         from ..check.verify import verify  # the check reads traces
 

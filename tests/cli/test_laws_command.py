@@ -6,8 +6,8 @@ import json
 import sys
 
 import pytest
+import terminal
 
-from numtx.cli import main
 from numtx.subjects.own import every_kind
 from numtx.verdicts import laws
 
@@ -55,9 +55,7 @@ def module(tmp_path, monkeypatch):
 
 
 def run(capsys, *args):
-    code = main(["laws", *args])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+    return terminal.run(capsys, "laws", *args)
 
 
 def test_a_right_model(module, capsys):

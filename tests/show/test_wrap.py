@@ -26,6 +26,7 @@ def test_lines_break_at_spaces_and_between_chinese_characters() -> None:
         "the row of", "今天天气很好", "is 0.123456",
     ]  # fmt: skip
     assert wrap("0.12345678901234567890 1", 8) == ["0.12345678901234567890", "1"]
+    assert wrap("1 0.12345678901234567890", 8) == ["1", "0.12345678901234567890"]
     assert wrap("one two three four five", 9, most=2) == ["one two", "three ..."]
     assert wrap("", 10) == [""]
 

@@ -173,14 +173,14 @@ class Model:
             out[f"{place}.norm"] = y
         return y
 
-    def stack(self, side: str, ids: Any, valid: Any, memory: Any) -> Any:
+    def stack(self, side: str, ids: Any, valid: Any, given: Any, memory: Any) -> Any:
         c, out = self.c, self.out
         table = self.p.get(f"{side}.embedding", self.p.get("embedding"))
         x = table[ids]
         out[f"{side}.tokens"], out[f"{side}.embedding"] = ids, x
         if not self.wrong("embedding scale missing"):
             x = x * c.embedding_scale
-        positions = np.maximum(np.cumsum(valid, 1) - 1, 0)
+        positions = np.maximum(np.cumsum(valid, 1) - 1, 0) if given is None else given
         if self.wrong("positions over padding"):
             positions = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
         if c.positions == "sinusoidal":
@@ -224,7 +224,7 @@ class Model:
             prefix = "decoder_" if side == "decoder" and len(c.sides) == 2 else ""
             ids = np.array(batch[f"{prefix}ids"])
             valid = np.array(batch.get(f"{prefix}mask", np.ones(ids.shape, bool)))
-            x = self.stack(side, ids, valid, memory)
+            x = self.stack(side, ids, valid, batch.get(f"{prefix}positions"), memory)
             memory = (x, valid)
         if c.output_scale != 1.0:
             x = x * c.output_scale
@@ -244,6 +244,8 @@ class Model:
         rows, columns = np.nonzero(counted)
         losses = np.zeros(labels.shape)
         losses[rows, columns] = -logs[rows, columns, labels[rows, columns]]
+        losses[rows, columns] *= 1 - c.label_smoothing
+        losses[rows, columns] -= c.label_smoothing * logs[rows, columns].mean(-1)
         out["loss.per_token"] = losses
         count = losses.size if self.wrong("mean over all") else counted.sum()
         out["loss"] = losses.sum() / (1 if self.wrong("sum for mean") else count)

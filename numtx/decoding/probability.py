@@ -64,9 +64,6 @@ def _row(config: Config, prompt: Batch, row: int, ids: list[list[int]]) -> Batch
     """One row of the prompt, with other tokens for the decoder."""
     if config.model != "encoder-decoder":
         return Batch(ids)
-    one = slice(row, row + 1)
-    mask = None if prompt.mask is None else np.asarray(prompt.mask)[one]
-    return replace(
-        prompt, ids=np.asarray(prompt.ids)[one], mask=mask, decoder_ids=ids, decoder_mask=None,
-        labels=None,
-    )  # fmt: skip
+    source = {name: getattr(prompt, name) for name in ("ids", "mask", "positions", "segments")}
+    one = {n: None if a is None else np.asarray(a)[row : row + 1] for n, a in source.items()}
+    return replace(prompt, **one, decoder_ids=ids, decoder_mask=None, labels=None)

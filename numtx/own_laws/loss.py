@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
+from ..errors import NumtxError
 from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law, rounding
-from ..subjects.own import NumtxSubject, own_parameters
+from ..subjects.models import parameters_of
+from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
 from .numbers import IGNORED, labelled
 
@@ -22,7 +24,7 @@ ROUNDINGS = 4096.0  # that two runs of a whole model on other shapes may lie apa
 )
 def shared(subject: NumtxSubject, draw: Draw) -> bool:
     """A tied output beside an output of its own with the same numbers."""
-    tied = subject.with_(own_parameters(subject.with_(tied_output=True).config), tied_output=True)
+    tied = subject.with_(parameters_of(subject.with_(tied_output=True).config), tied_output=True)
     free = subject.with_(tied_output=False)
     name = "embedding" if tied.config.shared_embedding else f"{tied.side}.embedding"
     untied = {**tied.parameters, "output.w": tied.parameters[name].T.copy()}
@@ -115,7 +117,7 @@ def nothing_to_learn(subject: NumtxSubject, draw: Draw) -> bool:
     ids = draw_ids(subject, draw)
     try:
         trace = subject.record(subject.batch(ids, labels=np.full_like(ids, IGNORED)))
-    except subject.module("errors").NumtxError:
+    except NumtxError:
         return True
     raise LawBroken("there was no error", {"ids": ids}, None, "an error", float(trace["loss"]))
 

@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from .. import masks, model, tap
+from ..batch import Batch
+from ..check.verify import verify
+from ..config import Config
 from ..laws.law import (
     Draw,
     LawBroken,
@@ -20,6 +24,8 @@ from ..laws.law import (
     tolerance_of,
 )  # fmt: skip
 from ..laws.strategies import attention_masks, padding_masks
+from ..ops import attend
+from ..ops.softmax import log_softmax_forward, softmax_forward
 from ..shapes import Array
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
@@ -30,7 +36,7 @@ H = 1e-5
 
 def labelled(
     subject: NumtxSubject, draw: Draw, padded: bool = True
-) -> tuple[Any, dict[str, Any], Array, Array]:
+) -> tuple[Batch, dict[str, Any], Array, Array]:
     """A batch with labels, some ignored; the example in words, its mask and its labels."""
     ids = draw_ids(subject, draw, 2, draw(st.integers(2, 3)))
     mask = draw(padding_masks(*ids.shape)) if padded else np.ones(ids.shape, bool)
@@ -58,18 +64,17 @@ def attentions(trace: Any) -> list[str]:
     NUMTX,
 )
 def softmax_rows(subject: NumtxSubject, draw: Draw) -> bool:
-    ops = subject.module("ops.softmax")
     size = draw(st.sampled_from([1.0, 1e2, 1e4, 1e300]))
     generator = np.random.default_rng(draw(seeds))
     scores = size * generator.uniform(-1.0, 1.0, (2, 3, draw(st.integers(1, 6))))
-    weights, logs = ops.softmax_forward(scores), ops.log_softmax_forward(scores)
+    weights, logs = softmax_forward(scores), log_softmax_forward(scores)
     example = {"scores": scores}
     expect_true(np.isfinite(weights).all(), "weights are not finite", example, weights)
     expect_true(np.isfinite(logs).all(), "log-probabilities are not finite", example, logs)
     expect(subject, "rows do not sum to 1", np.ones(scores.shape[:2]), weights.sum(-1), example)
     shift = draw(st.sampled_from([-1e4, -3.0, 1e4]))
     if size <= 1e4:
-        again = ops.softmax_forward(scores + shift)
+        again = softmax_forward(scores + shift)
         expect(subject, f"a shift by {shift} changed the weights", weights, again, example)
         expect(subject, "exp of log_softmax is not softmax", weights, np.exp(logs), example)
     return True
@@ -103,7 +108,7 @@ def weights_of_a_run(subject: NumtxSubject, draw: Draw) -> bool:
 )
 def oracle(subject: NumtxSubject, draw: Draw) -> bool:
     batch, example, _, _ = labelled(subject, draw)
-    report = subject.module("check.verify").verify(subject.record(batch))
+    report = verify(subject.record(batch))
     wrong = [str(finding) for finding in report.findings if not finding.ok]
     if wrong:
         raise LawBroken(wrong[0], {**example, "stages that differ": len(wrong)})
@@ -142,8 +147,6 @@ def context(subject: NumtxSubject, draw: Draw) -> bool:
 )
 def blind_rows(subject: NumtxSubject, draw: Draw) -> bool:
     """The operation by itself, with any mask, then a run that is padded on the left."""
-    attend, tap = subject.module("ops.attend"), subject.module("tap")
-    masks = subject.module("masks")
     rows, heads, queries, keys = 2, 2, 3, 4
     seen = draw(attention_masks(rows, queries, keys))[:, None].repeat(heads, 1)
     blind = ~seen.any(-1)
@@ -223,14 +226,12 @@ def junk(subject: NumtxSubject, draw: Draw) -> bool:
     exact=True,
 )
 def additive(subject: NumtxSubject, draw: Draw) -> bool:
-    masks, attend = subject.module("masks"), subject.module("ops.attend")
-    softmax = subject.module("ops.softmax").softmax_forward
     seen = draw(attention_masks(2, 3, 4))
     scores = np.random.default_rng(draw(seeds)).standard_normal(seen.shape)
     example = {"mask": seen}
     added = scores + masks.to_additive(seen)
     expect(subject, "masked scores differ", added, attend.mask_forward(scores, seen), example)
-    before, after = softmax(added), softmax(attend.mask_forward(scores, seen))
+    before, after = softmax_forward(added), softmax_forward(attend.mask_forward(scores, seen))
     expect(subject, "weights differ", before, after, example, exact=True)
     back = masks.from_additive(masks.to_additive(seen))
     expect_true((back == seen).all(), "there and back is another mask", example, back)
@@ -247,7 +248,7 @@ def additive(subject: NumtxSubject, draw: Draw) -> bool:
 )
 def unrecorded(subject: NumtxSubject, draw: Draw) -> bool:
     batch, example, mask, _ = labelled(subject, draw)
-    model, trace = subject.module("model"), subject.record(batch)
+    trace = subject.record(batch)
     outputs, kept = model.forward(subject.config, subject.parameters, batch)
     expect(subject, "logits differ", trace["logits"], outputs.logits, example, real=mask)
     for name, got in model.backward(kept).items():
@@ -269,7 +270,7 @@ def slopes(subject: NumtxSubject, draw: Draw) -> bool:
     factor = 0.7
     gradients = subject.record(batch, cotangent=factor).gradients
     # A difference over a step of H needs float64, whatever the type of the gradients.
-    model, own = subject.module("model"), {n: a.astype(np.float64) for n, a in own.items()}
+    own = {n: a.astype(np.float64) for n, a in own.items()}
     fine = subject.with_(own, dtype="float64").config
     limit = max(1e-7, tolerance_of(subject, next(iter(subject.parameters.values()))))
     generator = np.random.default_rng(draw(seeds))
@@ -277,14 +278,19 @@ def slopes(subject: NumtxSubject, draw: Draw) -> bool:
         along = generator.standard_normal(tensor.shape)
         along /= math.sqrt(float((along * along).sum()))  # a step of length H, whatever the size
         ends = [
-            float(model.forward(fine, {**own, name: tensor + side * H * along}, batch)[0].loss)
-            for side in (1.0, -1.0)
+            _loss(fine, {**own, name: tensor + side * H * along}, batch) for side in (1.0, -1.0)
         ]
         slope = factor * (ends[0] - ends[1]) / (2.0 * H)
         got = float((gradients[f"parameters/{name}"] * along).sum())
         if not abs(slope - got) <= limit * max(1.0, abs(slope)):
             raise LawBroken(f"gradient of {name}", example, None, slope, got)
     return True
+
+
+def _loss(config: Config, parameters: dict[str, Array], batch: Batch) -> float:
+    loss = model.forward(config, parameters, batch)[0].loss
+    assert loss is not None  # there are labels
+    return float(loss)
 
 
 @law(
@@ -319,8 +325,6 @@ def dead_keys(subject: NumtxSubject, draw: Draw) -> bool:
     NUMTX,
 )
 def in_blocks(subject: NumtxSubject, draw: Draw) -> bool:
-    attend, masks = subject.module("ops.attend"), subject.module("masks")
-    tap = subject.module("tap")
     rows, queries, keys = 2, draw(st.integers(1, 5)), draw(st.integers(2, 6))
     seen = draw(attention_masks(rows, queries, keys))
     hidden = draw(st.lists(st.integers(0, keys - 1), max_size=2))

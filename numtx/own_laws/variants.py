@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from .. import model
+from ..errors import NumtxError
 from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law, seeds, tolerance_of
 from ..laws.strategies import padding_masks
+from ..ops.positions import rotate_backward, rotate_forward, rotation
+from ..parameters import parameter_shapes
 from ..shapes import Array
-from ..subjects.own import MEMORY_LENGTH, NumtxSubject, own_parameters
+from ..subjects.models import parameters_of
+from ..subjects.own import MEMORY_LENGTH, NumtxSubject
 from ..subjects.subject import NUMTX
 from .numbers import labelled
 
@@ -113,7 +118,7 @@ def latents(subject: NumtxSubject, draw: Draw) -> bool:
         subject = subject.with_(kept, positions=None, rotary_width=None)
     ordinary = subject.with_(key_value_latent=None, query_latent=None)
     own, expanded = subject.parameters, {}
-    for name, shape in subject.module("parameters").parameter_shapes(ordinary.config).items():
+    for name, shape in parameter_shapes(ordinary.config).items():
         place = name.rpartition(".")[0]
         if name in own:
             expanded[name] = own[name]
@@ -206,11 +211,9 @@ def shifted(subject: NumtxSubject, draw: Draw) -> bool:
     mask = draw(padding_masks(*ids.shape))
     counted = np.maximum(np.cumsum(mask, 1) - 1, 0)
     found = [
-        subject.module("model")
-        .forward(
+        model.forward(
             subject.config, subject.parameters, subject.batch(ids, mask, positions=counted + add)
-        )[0]
-        .logits[mask]
+        )[0].logits[mask]
         for add in (0, shift)
     ]
     example = {"ids": ids, "mask": mask, "shift": shift}
@@ -257,24 +260,23 @@ def slopes(subject: NumtxSubject, draw: Draw) -> bool:
     NUMTX,
 )
 def rotations(subject: NumtxSubject, draw: Draw) -> bool:
-    ops = subject.module("ops.positions")
     layout = draw(st.sampled_from(["half", "interleaved"]))
     width = draw(st.sampled_from([2, 4, 6]))
     generator = np.random.default_rng(draw(seeds))
     places = generator.integers(1, 5000, (2, 5))
-    turn = ops.rotation(places, width, 10000.0, layout, "float64")
+    turn = rotation(places, width, 10000.0, layout, "float64")
     q, k = generator.standard_normal((2, 2, 3, 5, 6))
-    new_q, new_k = ops.rotate_forward(q, turn), ops.rotate_forward(k, turn)
+    new_q, new_k = rotate_forward(q, turn), rotate_forward(k, turn)
     example = {"positions": places, "layout": layout, "rotated width": width}
     for what, old, new in (
         ("lengths", np.vecdot(q, q), np.vecdot(new_q, new_q)),
         ("products", np.vecdot(q, k), np.vecdot(new_q, new_k)),
         ("what is not rotated", q[..., width:], new_q[..., width:]),
-        ("there and back", q, ops.rotate_backward(new_q, turn)),
+        ("there and back", q, rotate_backward(new_q, turn)),
         (
             "position 0",
             q,
-            ops.rotate_forward(q, ops.rotation(0 * places, width, 1e4, layout, "float64")),
+            rotate_forward(q, rotation(0 * places, width, 1e4, layout, "float64")),
         ),
     ):
         expect(subject, f"{what} changed", old, new, example)
@@ -301,7 +303,7 @@ def past_the_table(subject: NumtxSubject, draw: Draw) -> bool:
     subject.logits(ids[:, :limit])
     try:
         subject.logits(ids)
-    except subject.module("errors").NumtxError:
+    except NumtxError:
         return True
     raise LawBroken("there was no error", {"tokens": limit + 1, "rows of the table": limit})
 
@@ -339,9 +341,9 @@ def order_of_words(subject: NumtxSubject, draw: Draw) -> bool:
 )
 def types(subject: NumtxSubject, draw: Draw) -> bool:
     config = subject.with_(dtype="float32").config
-    small = NumtxSubject(config, own_parameters(config), subject.name)
+    small = NumtxSubject(config, parameters_of(config), subject.name)
     batch, example, _, _ = labelled(small, draw)
-    model, trace = small.module("model"), small.record(batch)
+    trace = small.record(batch)
     outputs, kept = model.forward(config, small.parameters, batch)
     found = [
         *trace.values.items(), *trace.gradients.items(), ("logits", outputs.logits),

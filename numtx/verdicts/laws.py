@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +54,7 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--zoo", action="store_true",
-        help="plant bugs in numtx, one after the other, and print which laws catch which",
+        help="plant bugs in numtx and print which laws catch which; in a checkout",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
 
@@ -119,19 +122,35 @@ def _own(args: argparse.Namespace) -> Report:
 
 
 def _zoo(args: argparse.Namespace) -> int:
+    """The matrix of bugs and laws, by the registry that stands in a checkout beside the package."""
     from ..files import write_text
-    from ..testing.zoo import kill_matrix
 
     if args.model is not None or args.known_failures is not None:
         raise UsageError("--zoo plants bugs in numtx; leave out MODULE:OBJECT and --known-failures")
-    with Progress() as progress:
-        matrix = kill_matrix(
-            args.law, seed=args.seed, examples=args.examples or 4, progress=progress.after("zoo")
+    tests = Path(__file__).resolve().parents[2] / "tests"
+    if not (tests / "zoo" / "matrix.py").is_file():
+        raise UsageError(
+            "--zoo needs the planted bugs of a checkout (tests/zoo); there are none here"
         )
-    print(matrix.text())
+    command = [sys.executable, "-P", "-m", "zoo", "--seed", str(args.seed)]
+    command += ["--examples", str(args.examples or 4)]
+    command += [part for name in args.law or () for part in ("--law", name)]
+    paths = os.pathsep.join(filter(None, (str(tests), os.environ.get("PYTHONPATH"))))
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+    ) as zoo:
+        try:
+            told, _ = zoo.communicate()
+        except KeyboardInterrupt:
+            zoo.terminate()
+            raise
+    if zoo.returncode:  # it said why
+        return zoo.returncode
+    matrix = json.loads(told)
+    print(matrix["text"])
     if args.json is not None:
-        write_text(args.json, matrix.to_json() + "\n")
-    return 0 if matrix.ok else 1
+        write_text(args.json, matrix["json"] + "\n")
+    return 0 if matrix["ok"] else 1
 
 
 def _tell(report: Report, known: frozenset[str]) -> None:

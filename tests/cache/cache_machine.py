@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from cache_runs import batch_of, uncached
+from cache_runs import StopsAt, batch_of, uncached
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from samples import random_parameters
@@ -69,26 +69,6 @@ def is_filled(machine: Any) -> bool:
 
 class StopError(Exception):
     """Raised in the middle of a call."""
-
-
-class StoppingTap:
-    """A tap that stops the call in the feed-forward sublayer of the last layer."""
-
-    active = True
-
-    def __init__(self, layer: int, *place: str) -> None:
-        self.layer, self.place = layer, place
-
-    def __call__(self, name: str, value: Any) -> Any:
-        if name == "hidden" and self.place[-3:] == ("decoder", str(self.layer), "feed_forward"):
-            raise StopError
-        return value
-
-    def grad(self, name: str, gradient: Any) -> Any:
-        return gradient
-
-    def at(self, scope: str) -> Any:
-        return StoppingTap(self.layer, *self.place, scope)
 
 
 class CacheMachine(RuleBasedStateMachine):
@@ -179,8 +159,8 @@ class CacheMachine(RuleBasedStateMachine):
             source = self.new_source(generator, rows)
         try:
             batch = batch_of(self.config, ids, None, *source)
-            tap = StoppingTap(self.config.decoder_layers - 1)
-            step(self.config, self.parameters, batch, live.cache, tap=tap)
+            last = f"decoder.{self.config.decoder_layers - 1}.feed_forward.hidden"
+            step(self.config, self.parameters, batch, live.cache, tap=StopsAt(last, StopError))
         except (StopError, CacheError):
             return
         raise AssertionError("the call should have failed")

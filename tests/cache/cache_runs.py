@@ -53,6 +53,32 @@ def in_chunks(
     return np.concatenate(found, 1)
 
 
+class StopsAt:
+    """A tap that raises an error at one stage, given by the end of its name."""
+
+    active = True
+
+    def __init__(self, stage: str, error: type[BaseException], scope: str = "") -> None:
+        self.stage, self.error, self.scope = stage, error, scope
+
+    def __call__(self, name: str, value: Any) -> Any:
+        if f"{self.scope}{name}".endswith(self.stage):
+            raise self.error
+        return value
+
+    def show(self, name: str, value: Any) -> None:
+        """Nothing is kept."""
+
+    def grad(self, name: str, gradient: Any) -> Any:
+        return gradient
+
+    def at(self, scope: str) -> StopsAt:
+        return StopsAt(self.stage, self.error, f"{self.scope}{scope}.")
+
+    def end(self) -> None:
+        """Nothing was kept."""
+
+
 def compositions(length: int) -> list[tuple[int, ...]]:
     """Every way to cut so many tokens into chunks."""
     found = []

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cache_runs import batch_of, in_chunks, tokens
+from cache_runs import StopsAt, batch_of, in_chunks, tokens
 from samples import config_of, one, random_parameters
 
 from numtx.batch import Batch
@@ -15,13 +15,18 @@ from numtx.errors import BatchError, CacheError, ConfigError, MaskError, NumtxEr
 from numtx.laws import exactness
 from numtx.model import forward
 from numtx.step import Encoded, step
+from numtx.subjects.models import STORAGES
 from numtx.tap import Recorder
 
 ROWS = 2
-CONFIG = config_of(one(lambda c: len(c.sides) == 2 and 1 < c.kv_heads < c.heads))
+# Deeper than the list needs: what goes wrong from the third layer on goes wrong here.
+DEPTH = 5
+CONFIG = config_of(
+    one(lambda c: len(c.sides) == 2 and 1 < c.kv_heads < c.heads), decoder_layers=DEPTH
+)
 WEIGHTS = random_parameters(CONFIG)
 LEARNED = one(lambda c: c.sides == ("decoder",) and c.kv_heads == 1 and c.positions == "learned")
-DECODER = config_of(LEARNED, window=None, position_limit=9)
+DECODER = config_of(LEARNED, window=4, position_limit=9, decoder_layers=DEPTH)
 DECODER_WEIGHTS = random_parameters(DECODER)
 OTHER = random_parameters(DECODER, 6)
 
@@ -34,8 +39,13 @@ def sources(rows=ROWS, seed=1):
     return tokens(CONFIG, rows, 5, seed, "encoder")
 
 
-def warm(columns=3, capacity=None):
-    cache = Cache(DECODER, DECODER_WEIGHTS, ROWS, capacity)
+EACH_STORAGE = pytest.mark.parametrize("storage", STORAGES)
+
+
+def warm(columns=3, capacity=None, storage="contiguous"):
+    if storage == "ring":
+        capacity = 2 * DECODER.window  # so that some tokens can be taken back
+    cache = Cache(DECODER, DECODER_WEIGHTS, ROWS, capacity, **STORAGES[storage])
     step(DECODER, DECODER_WEIGHTS, Batch(some(columns)), cache)
     return cache
 
@@ -64,7 +74,7 @@ def test_length_lengths_positions_validity_and_bytes():
     assert cache.valid.astype(int).tolist() == [[1, 1, 1, 1, 0], [0, 1, 1, 1, 1]]
     assert cache.positions.tolist() == [[0, 1, 2, 3, 3], [0, 0, 1, 2, 3]]
     per_token = CONFIG.kv_heads * (CONFIG.d_k + CONFIG.d_v)
-    assert cache.numbers == 2 * ROWS * (5 + 5) * per_token  # layers, rows, target and source
+    assert cache.numbers == DEPTH * ROWS * (5 + 5) * per_token  # of the target and the source
     assert cache.bytes == 8 * cache.numbers
 
 
@@ -91,10 +101,19 @@ def test_encoded_once_and_handed_to_two_caches():
     np.testing.assert_allclose(without.logits, first.logits, rtol=0.0, atol=1e-10)
 
 
-def test_a_fork_is_independent_bit_for_bit():
-    cache = warm()
+@EACH_STORAGE
+def test_a_fork_is_independent_bit_for_bit(storage):
+    """Either way, in every layer."""
+    cache = warm(storage=storage)
     before = after(cache)
-    fork = cache.fork()
+    step(DECODER, DECODER_WEIGHTS, Batch(some(1, seed=5)), cache)
+    cache.truncate(3)  # with room left, so that nobody has to move before writing
+    fork, other = cache.fork(), cache.fork()
+    for writer in (fork, cache):
+        writer.truncate(1)
+        step(DECODER, DECODER_WEIGHTS, Batch(some(2, seed=6)), writer)
+        assert same(after(other), before)
+    cache, fork = other, other.fork()
     step(DECODER, DECODER_WEIGHTS, Batch(some(4, seed=3)), fork)
     fork.truncate(1)
     step(DECODER, DECODER_WEIGHTS, Batch(some(2, seed=4)), fork)
@@ -102,8 +121,9 @@ def test_a_fork_is_independent_bit_for_bit():
     assert cache.length == 3
 
 
-def test_truncate_is_as_if_never_appended_bit_for_bit():
-    cache = warm(3)
+@EACH_STORAGE
+def test_truncate_is_as_if_never_appended_bit_for_bit(storage):
+    cache = warm(3, storage=storage)
     before = after(cache)
     step(DECODER, DECODER_WEIGHTS, Batch(some(4, seed=3)), cache)
     cache.truncate(3)
@@ -111,10 +131,12 @@ def test_truncate_is_as_if_never_appended_bit_for_bit():
     assert same(after(cache), before)
 
 
-def test_truncate_row_by_row():
-    cache = warm(4)
+@EACH_STORAGE
+def test_truncate_row_by_row(storage):
+    cache = warm(4, storage=storage)
     cache.truncate([1, 3])
     assert cache.lengths.tolist() == [1, 3] and cache.length == 3
+    assert cache.valid.tolist() == [[True, False, False], [True] * 3]
     got = step(DECODER, DECODER_WEIGHTS, Batch(some(1, seed=2)), cache).logits[:, 0]
     for row, length in enumerate((1, 3)):
         ids = np.concatenate((some(4)[row, :length], some(1, seed=2)[row]))[None]
@@ -139,7 +161,7 @@ def test_reorder_gathers_everything_bit_for_bit():
     )  # fmt: skip
     found, expected = after(cache, CONFIG, WEIGHTS), after(other, CONFIG, WEIGHTS)
     cached = [name for name in found if name.endswith(("all_keys", "all_values"))]
-    assert len(cached) == 2 * 2 * 2  # keys and values, of itself and of the source, in two layers
+    assert len(cached) == 2 * 2 * DEPTH  # keys and values, of itself and of the source
     for name in cached:
         own = slice(3) if "self_attention" in name else slice(None)  # without the new token
         assert np.array_equal(found[name][:, :, own], before[name][index][:, :, own]), name
@@ -157,6 +179,102 @@ def test_reset_is_a_new_cache():
     again = in_chunks(CONFIG, WEIGHTS, batch, (2, 1), cache)
     fresh = in_chunks(CONFIG, WEIGHTS, batch, (2, 1), Cache(CONFIG, WEIGHTS, ROWS))
     assert np.array_equal(again, fresh)
+
+
+@pytest.mark.parametrize("storage", ["contiguous", "paged"])
+def test_a_reserve_that_is_refused_changes_nothing(storage):
+    """Of the cache alone, with no step around it that would roll back."""
+    cache = warm(3, 5, storage)
+    before, room = after(cache), cache._storage.allocated
+    with pytest.raises(CacheError, match="3 of 5 columns are taken and 3 more"):
+        cache.reserve(3)
+    assert (cache.length, cache._storage.allocated) == (3, room)
+    with pytest.raises(CacheError, match="append outside a call"):
+        cache.append(0)
+    assert same(after(cache), before)  # a fork is taken, so no call is open
+    cache.reserve(2)
+    cache.rollback()
+    assert same(after(cache), before)
+
+
+@pytest.mark.parametrize("layer", range(DEPTH))
+def test_memory_that_runs_out_on_the_way_changes_nothing(monkeypatch, layer):
+    """While room is made for one layer after the other."""
+    cache = warm(3)
+    before, room, empty, left = after(cache), cache._storage.allocated, np.empty, [2 * layer]
+
+    def full(*arguments, **options):
+        if not left[0]:
+            raise MemoryError
+        left[0] -= 1
+        return empty(*arguments, **options)
+
+    monkeypatch.setattr("numtx.cache.storage.np.empty", full)
+    with pytest.raises(MemoryError):
+        cache.reserve(3)
+    monkeypatch.undo()
+    assert cache._storage.allocated == room and same(after(cache), before)
+
+
+@EACH_STORAGE
+@pytest.mark.parametrize(
+    "place", ["0.self_attention.keys", f"{DEPTH - 1}.feed_forward.output", "logits"]
+)
+def test_ctrl_c_inside_a_step_changes_nothing(storage, place):
+    """Before any layer was written, after some, and after all of them."""
+    cache = warm(3, storage=storage)
+    before = after(cache)
+    tap = StopsAt(place, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        step(DECODER, DECODER_WEIGHTS, Batch(some(2, seed=3)), cache, tap=tap)
+    assert cache.length == 3 and cache.lengths.tolist() == [3, 3]
+    assert same(after(cache), before)
+
+
+def test_ctrl_c_while_the_encoder_is_new_forgets_its_part():
+    cache = Cache(CONFIG, WEIGHTS, ROWS)
+    tap = StopsAt(f"{DEPTH - 1}.cross_attention.output", KeyboardInterrupt)
+    batch = Batch(sources(), some(2))
+    with pytest.raises(KeyboardInterrupt):
+        step(CONFIG, WEIGHTS, batch, cache, tap=tap)
+    assert (cache.length, cache.numbers, cache.source) == (0, 0, None)
+    again = step(CONFIG, WEIGHTS, batch, cache).logits
+    assert np.array_equal(again, step(CONFIG, WEIGHTS, batch, Cache(CONFIG, WEIGHTS, ROWS)).logits)
+    with pytest.raises(BatchError):  # one that has the encoder's part keeps it
+        step(CONFIG, WEIGHTS, Batch(None, some(1) + CONFIG.vocabulary), cache)
+    assert cache.source is not None and len(cache._cross) == DEPTH
+
+
+@EACH_STORAGE
+def test_every_view_is_read_only_or_a_copy(storage):
+    """What a cache hands out: its own account, and every stream of every layer."""
+    cache = warm(3, storage=storage)
+    before = after(cache)
+    for own in (cache.valid, cache.positions, cache.lengths):
+        own[...] = 0
+    assert cache.valid.all() and cache.positions.tolist() == [[0, 1, 2]] * 2
+    assert cache.lengths.tolist() == [3, 3] and same(after(cache), before)
+    cache.reserve(1)
+    widths = {"keys": DECODER.d_k, "values": DECODER.d_v}
+    new = {name: np.zeros((ROWS, 1, 1, width)) for name, width in widths.items()}
+    for layer in range(DEPTH):
+        every = cache.append(layer, **new)
+        assert every.keys() == widths.keys()
+        assert not any(array.flags.writeable for array in every.values())
+    cache.rollback()
+    assert same(after(cache), before)
+
+
+def test_the_encoder_s_part_is_read_only_and_the_caller_s_arrays_are_not_kept():
+    cache = Cache(CONFIG, WEIGHTS, ROWS)
+    valid, streams = np.ones((ROWS, 5), bool), {"keys": np.ones((ROWS, 1, 5, 2))}
+    cache.mark_source(valid)
+    kept = cache.cross(0, **streams)
+    assert not any(array.flags.writeable for array in kept.values())
+    valid[...], streams["keys"][...] = False, 7.0
+    assert cache.source.all() and (cache.cross(0)["keys"] == 1.0).all()
+    cache.source[...] = False
+    assert cache.source.all()
 
 
 def test_overflow_raises_and_changes_nothing():
@@ -196,7 +314,7 @@ def test_what_is_read_cannot_be_written_and_a_trace_does_not_change():
         cache.append(0, **new)["keys"][...] = 0.0
     with pytest.raises(CacheError, match="layer 0 was handed keys, values; each call writes"):
         cache.append(0, **new)
-    with pytest.raises(CacheError, match="1 of 2 layers"):
+    with pytest.raises(CacheError, match=f"1 of {DEPTH} layers"):
         cache.commit()
     for operation in (cache.fork, lambda: cache.truncate(0), lambda: cache.reorder([0])):
         with pytest.raises(CacheError, match="in the middle of a call"):

@@ -18,7 +18,7 @@ from numtx.tap import Recorder
 ROWS, SIZE = 2, 4
 NAME = one(lambda c: c.sides == ("decoder",) and c.kv_heads < c.heads and c.rotated)
 LATENT = one(lambda c: c.sides == ("decoder",) and c.query_latent and c.rotated)
-CONFIG = config_of(NAME, window=None)
+CONFIG = config_of(NAME, window=None, decoder_layers=4)
 OWN = random_parameters(CONFIG)
 PER_TOKEN = CONFIG.decoder_layers * CONFIG.kv_heads * (CONFIG.d_k + CONFIG.d_v)
 
@@ -50,8 +50,14 @@ def run(cache, name, columns, seed, tap=None):
     return step(config, own, batch, cache, **({"tap": tap} if tap else {}))
 
 
-def content(cache, name):
-    """Every stream of every layer, as one more token sees it."""
+def content(cache, name, fork=True):
+    """Every stream of every layer, as one more token sees it, or as it stands in the blocks."""
+    if not fork:
+        return {
+            f"{layer}.{stream}": array[np.array(cache._storage.table)].copy()
+            for layer, arrays in enumerate(cache._storage.pool.arrays)
+            for stream, array in arrays.items()
+        }
     recorder = Recorder()
     fork = cache.fork()
     run(fork, name, 1, 99, recorder)
@@ -169,6 +175,56 @@ def test_a_full_pool_changes_nothing():
     cache.release()
     run(fork, NAME, 1, 1)
     assert pool.used == 4
+
+
+@pytest.mark.parametrize(("blocks", "columns"), [(5, 1), (6, 3), (7, 3)])
+def test_a_refused_reserve_leaves_a_full_pool_as_it_was(blocks, columns):
+    """Of the cache alone: no step around it rolls back. A half block is to be copied in each
+    row, and a new one beside it in each where there are more columns."""
+    pool = BlockPool(CONFIG, SIZE, blocks=blocks)
+    cache = paged(pool, columns=6)
+    fork = cache.fork()
+    tables, before = content_tables(cache, fork), content(cache, NAME, fork=False)
+    with pytest.raises(CacheError, match="pool is full"):
+        fork.reserve(columns)
+    assert content_tables(cache, fork) == tables and (pool.used, pool.free) == (4, blocks - 4)
+    assert {pool.references(block) for row in tables[0] for block in row} == {2}
+    assert same(content(cache, NAME, fork=False), before)
+    assert same(content(fork, NAME, fork=False), before)
+
+
+def test_a_pool_up_to_its_limit_and_not_beyond():
+    pool = BlockPool(CONFIG, SIZE, blocks=5)
+    first = pool.take(3)
+    for arrays in pool.arrays:  # what stands there stays when the pool grows
+        for array in arrays.values():
+            array[first] = 7.0
+    second = pool.take(2)
+    assert sorted(first + second) == list(range(5)) and (pool.used, pool.free) == (5, 0)
+    for arrays in pool.arrays:
+        assert all(len(a) == 5 and (a[first] == 7.0).all() for a in arrays.values())
+    assert pool.take(0) == []
+    with pytest.raises(CacheError, match="5 of 5 blocks are used and 1 more"):
+        pool.take(1)
+    pool.share(second)
+    pool.give_back(second)
+    assert pool.free == 0 and [pool.references(block) for block in second] == [1, 1]
+    pool.give_back(second[:1])
+    assert pool.free == 1 and pool.take(1) == second[:1]
+    assert BlockPool(CONFIG, SIZE).free is None
+
+
+def test_the_last_sharer_of_a_block_writes_into_it():
+    """Nothing is copied for it, whichever of the two was let go."""
+    for keeps_the_fork in (True, False):
+        pool = BlockPool(CONFIG, SIZE, blocks=4)
+        cache = paged(pool, columns=6)
+        fork = cache.fork()
+        kept, gone = (fork, cache) if keeps_the_fork else (cache, fork)
+        tables = content_tables(kept)
+        gone.release()
+        run(kept, NAME, 2, 3)  # there would be no block to copy to
+        assert content_tables(kept) == tables and pool.used == 4
 
 
 def content_tables(*caches):

@@ -24,7 +24,7 @@ def text(columns=LENGTH, seed=0):
 
 
 def windowed(name=DECODER, window=WINDOW):
-    config = config_of(name, window=window)
+    config = config_of(name, window=window, decoder_layers=3)
     return config, random_parameters(config)
 
 
@@ -103,6 +103,30 @@ def test_truncation_within_what_is_held_and_past_it(capacity):
         whole = np.concatenate((ids[:, :kept], other), 1)
         expected = uncached(config, parameters, Batch(whole))[:, kept:]
         np.testing.assert_allclose(got, expected, rtol=0.0, atol=1e-10)
+
+
+def test_rows_that_are_cut_unevenly_go_on_each_from_its_own_end():
+    config, parameters = windowed()
+    ids = text()
+    for kept in ([7, 9], [9, 7], [8, 7], [0, 8]):
+        ring = ring_of(config, parameters, 7)
+        step(config, parameters, Batch(ids), ring)
+        for seed in (5, 6):  # what is still held of the tokens before is looked at again
+            more = text(3, seed)
+            ring.truncate(kept)
+            assert ring.lengths.tolist() == kept
+            got = in_chunks(config, parameters, Batch(more), (1, 2), ring)
+            for row, length in enumerate(kept):
+                whole = np.concatenate((ids[row, :length], more[row]))[None]
+                expected = uncached(config, parameters, Batch(whole))[0, length:]
+                np.testing.assert_allclose(got[row], expected, rtol=0.0, atol=1e-10)
+                held = ring.positions[row, ring.valid[row]].tolist()
+                assert held == list(range(length + 3))[-len(held) :]
+    for row, kept in enumerate(([4, 9], [9, 4])):  # whichever has lost what it would look at
+        with pytest.raises(CacheError, match=f"row {row} cut to 4 tokens needs token 1"):
+            full = ring_of(config, parameters, 7)
+            step(config, parameters, Batch(ids), full)
+            full.truncate(kept)
 
 
 def test_a_ring_is_never_full_and_does_not_grow():

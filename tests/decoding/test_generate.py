@@ -12,7 +12,15 @@ from numtx.batch import Batch
 from numtx.cache import Cache
 from numtx.check.verify import verify
 from numtx.config import Config
-from numtx.decoding import generate, record_generation
+from numtx.decoding import (
+    Filters,
+    beam_search,
+    filtered_greedy,
+    generate,
+    record_generation,
+    sampler,
+    sequence_log_probability,
+)
 from numtx.errors import CacheError, DecodingError, NumtxError
 from numtx.model import forward
 from numtx.parameters import initialise
@@ -51,19 +59,40 @@ def prompt_of(config, rows, sources=None):
     return Batch(ids, mask=mask)
 
 
-def the_plain_loop(config, parameters, row, source, limit, ends):
+def the_plain_loop(config, parameters, row, source, limit, ends, logits=None):
     """Document 003's loop: run everything, take the last position, choose, append, until the
-    end comes or the limit."""
+    end comes or the limit. What each word was chosen by is added to `logits`."""
     generated = list(row)
     while len(generated) - len(row) < limit:
         ids = [generated]
         batch = Batch([source], ids) if config.model == "encoder-decoder" else Batch(ids)
-        logits = forward(config, parameters, batch)[0].logits[0, -1]
-        next_token = int(np.argmax(logits))
+        last = forward(config, parameters, batch)[0].logits[0, -1]
+        next_token = int(np.argmax(last))
         generated.append(next_token)
+        if logits is not None:
+            logits.append(last)
         if next_token in ends:
             break
     return generated[len(row) :]
+
+
+def plain(config, parameters, pairs, limit, ends=()):
+    """For each row the tokens of the plain loop, and the logits that each was chosen by."""
+    found = []
+    for pair in pairs:
+        logits = []
+        found.append((the_plain_loop(config, parameters, *pair, limit, ends, logits), logits))
+    return found
+
+
+def assert_plain(result, expected):
+    """Tokens and logits: equal tokens may hide wrong logits."""
+    choosing = [step for step in result.steps if step.tokens is not None]
+    assert len(result.new) == len(expected)
+    for row, (tokens, logits) in enumerate(expected):
+        assert result.new[row] == tokens
+        got = [step.logits[row] for step in choosing if step.counts[row]]
+        np.testing.assert_allclose(got, logits, rtol=0.0, atol=1e-10)
 
 
 ROWS = [[1], [4, 7, 2], [5, 5]]
@@ -95,29 +124,54 @@ def test_every_path_gives_the_tokens_of_the_plain_loop(kind, positions):
     pairs = list(zip(ROWS, SOURCES, strict=True))
     parameters, eos, other = lively(config, pairs)
     for ends in (set(), {eos}, {eos, other}):
-        expected = [the_plain_loop(config, parameters, *pair, 8, ends) for pair in pairs]
         options = {"max_new_tokens": 8, "stop": sorted(ends)}
-        batch = prompt_of(config, ROWS, SOURCES)
-        assert generate(config, parameters, batch, **options).new == expected
-        assert generate(config, parameters, batch, use_cache=False, **options).new == expected
-        for chunk in (1, 2, 5):
-            assert generate(config, parameters, batch, chunk=chunk, **options).new == expected
-        for row, source, tokens in zip(ROWS, SOURCES, expected, strict=True):
+        batch, expected = (
+            prompt_of(config, ROWS, SOURCES),
+            plain(config, parameters, pairs, 8, ends),
+        )
+        for path in ({}, {"use_cache": False}, {"chunk": 1}, {"chunk": 2}, {"chunk": 5}):
+            assert_plain(generate(config, parameters, batch, **options, **path), expected)
+        for (row, source), one in zip(pairs, expected, strict=True):
             alone = prompt_of(config, [row], [source])
-            assert generate(config, parameters, alone, **options).new == [tokens]
-    assert len({len(tokens) for tokens in expected}) > 1  # rows did end at different steps
+            assert_plain(generate(config, parameters, alone, **options), [one])
+    assert len({len(tokens) for tokens, _ in expected}) > 1  # rows did end at different steps
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 2])
-def test_padding_on_the_right(chunk):
-    config = model("decoder-only", "rotary")
+@pytest.mark.parametrize("storage", ["contiguous", "paged", "ring"])
+@pytest.mark.parametrize("kind", ["decoder-only", "encoder-decoder"])
+def test_rows_that_end_early_keep_the_logits_of_their_last_token(kind, storage, chunk):
+    """Padding on the right: in chunks, a row's last token stands in an earlier chunk."""
+    config = model(kind, "rotary", window=4)
     parameters = weights(config)
-    expected = [the_plain_loop(config, parameters, row, None, 6, set()) for row in ROWS]
-    ids = [[1, 0, 0], [4, 7, 2], [5, 5, 0]]
-    mask = np.array([[1, 0, 0], [1, 1, 1], [1, 1, 0]], bool)
-    got = generate(config, parameters, Batch(ids, mask=mask), max_new_tokens=6, chunk=chunk)
-    assert got.new == expected
-    assert got.prompt == ROWS
+    ids = [[1, 0, 0, 0, 0], [4, 7, 2, 9, 3], [5, 5, 0, 0, 0]]
+    mask = np.arange(5) < np.array([[1], [5], [2]])
+    rows = [row[real].tolist() for row, real in zip(np.array(ids), mask, strict=True)]
+    batch = Batch(ids, mask=mask)
+    if kind == "encoder-decoder":
+        batch = Batch(SOURCES, ids, decoder_mask=mask)
+    cache = Cache(config, parameters, 3, storage=storage)
+    got = generate(config, parameters, batch, max_new_tokens=4, chunk=chunk, cache=cache)
+    assert got.prompt == rows
+    assert_plain(got, plain(config, parameters, list(zip(rows, SOURCES, strict=True)), 4))
+
+
+def test_more_words_than_a_byte_counts():
+    """A token is chosen, and given back to the model, by its whole number."""
+    config = model("decoder-only", vocabulary=700)
+    parameters = weights(config)
+    parameters["output.b"] = np.where(np.arange(700) < 300, -20.0, 0.0)
+    found = generate(config, parameters, prompt_of(config, ROWS), max_new_tokens=4, eos=2)
+    assert_plain(found, plain(config, parameters, [(row, None) for row in ROWS], 4))
+    assert min(token for row in found.new for token in row) >= 300
+    filters = Filters(top_k=3, top_p=0.9, repetition_penalty=1.3)
+    for one in (sampler(filters), filtered_greedy(filters)):
+        drawn = generate(config, parameters, prompt_of(config, ROWS), max_new_tokens=4, choose=one)
+        assert min(token for row in drawn.new for token in row) >= 300
+    beams = beam_search(config, parameters, Batch([[1]]), max_new_tokens=2, num_beams=2)
+    (best, *_), texts = beams.hypotheses[0], [h.tokens for h in beams.hypotheses[0]]
+    total = sequence_log_probability(config, parameters, Batch([[1]]), [best.tokens]).total
+    assert min(map(min, texts)) >= 300 and abs(total[0] - best.log_probability) < 1e-10
 
 
 def test_a_row_that_has_ended_gives_padding_and_the_others_go_on():

@@ -10,6 +10,12 @@ from numtx.ops.positions import rotate_backward, rotate_forward, rotation, sinus
 
 LAYOUTS = pytest.mark.parametrize("layout", ["half", "interleaved"])
 PLACES = np.array([[0, 1, 5], [2, 3, 9]])
+# Near, and so far out that every angle has gone round; an angle p is off by some eps * p.
+NEAR_AND_FAR = pytest.mark.parametrize(
+    ("places", "tolerance"),
+    [(PLACES, 1e-14), (np.array([[1023, 4096, 5003], [65_537, 99_999, 1_000_003]]), 1e-9)],
+    ids=["near", "far"],
+)
 
 
 def draw(*shape: int, seed: int = 0) -> np.ndarray:
@@ -23,21 +29,29 @@ def test_the_table_by_hand():
     assert_close(table[2], [0.909297427, -0.416146837, 0.198669331, 0.980066578], 1e-9)
 
 
-def test_the_table_by_the_formula():
-    table = sinusoidal(PLACES, 6, 10000.0, "float64")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@NEAR_AND_FAR
+def test_the_table_by_the_formula(places, tolerance, dtype):
+    """Angles are taken in float64 whatever the type."""
+    table = sinusoidal(places, 6, 10000.0, dtype)
+    assert table.dtype == dtype
     for b, t, j in np.ndindex(table.shape):
-        angle = PLACES[b, t] / 10000.0 ** ((j - j % 2) / 6.0)
-        assert abs(table[b, t, j] - (math.cos(angle) if j % 2 else math.sin(angle))) < 1e-14
+        angle = places[b, t] / 10000.0 ** ((j - j % 2) / 6.0)
+        expected = math.cos(angle) if j % 2 else math.sin(angle)
+        assert abs(table[b, t, j] - expected) < max(tolerance, float(np.finfo(dtype).eps))
 
 
-def test_angles_are_taken_in_float64():
-    far = np.array([[100_003]])
-    small = sinusoidal(far, 6, 10000.0, "float32")
-    assert small.dtype == np.float32
-    assert_close(small, sinusoidal(far, 6, 10000.0, "float64"), 1e-7)
-    turn = rotation(far, 6, 10000.0, "half", "float32")
-    assert turn.cosine.dtype == turn.sine.dtype == np.float32
-    assert_close(turn.cosine[0, 0, 0, 0], np.asarray(math.cos(100_003)), 1e-7)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@NEAR_AND_FAR
+def test_every_angle_of_a_rotation_by_the_formula(places, tolerance, dtype):
+    turn = rotation(places, 6, 10000.0, "half", dtype)
+    assert turn.cosine.dtype == turn.sine.dtype == dtype
+    assert turn.cosine.shape == turn.sine.shape == (2, 1, 3, 3)
+    room = max(tolerance, float(np.finfo(dtype).eps))
+    for b, t, i in np.ndindex(2, 3, 3):
+        angle = places[b, t] / 10000.0 ** (2 * i / 6.0)
+        assert abs(turn.cosine[b, 0, t, i] - math.cos(angle)) < room
+        assert abs(turn.sine[b, 0, t, i] - math.sin(angle)) < room
 
 
 def test_rotation_by_hand():
@@ -53,16 +67,18 @@ def test_rotation_by_hand():
 
 
 @LAYOUTS
-def test_rotation_by_the_formula(layout):
-    x, width = draw(2, 3, 3, 8), 6
-    y = rotate_forward(x, rotation(PLACES, width, 50.0, layout, "float64"))
+@NEAR_AND_FAR
+@pytest.mark.parametrize("width", [2, 6, 10])
+def test_rotation_by_the_formula(places, tolerance, layout, width):
+    x = draw(2, 3, 3, 11)
+    y = rotate_forward(x, rotation(places, width, 50.0, layout, "float64"))
     assert (y[..., width:] == x[..., width:]).all()
     for b, h, t, i in np.ndindex(2, 3, 3, width // 2):
         one, two = (i, i + width // 2) if layout == "half" else (2 * i, 2 * i + 1)
         turned = complex(*x[b, h, t, [one, two]]) * complex(
-            math.cos(angle := PLACES[b, t] / 50.0 ** (2 * i / width)), math.sin(angle)
+            math.cos(angle := places[b, t] / 50.0 ** (2 * i / width)), math.sin(angle)
         )
-        assert_close(y[b, h, t, [one, two]], [turned.real, turned.imag], 1e-13)
+        assert_close(y[b, h, t, [one, two]], [turned.real, turned.imag], 10 * tolerance)
 
 
 @LAYOUTS

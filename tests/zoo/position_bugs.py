@@ -1,0 +1,53 @@
+"""Planted bugs: positions, rotations, slopes and the batch."""
+
+from __future__ import annotations
+
+from .bug import Bug
+
+POSITION_BUGS = (
+    Bug("token 0 is taken for padding", "batch", "valid = np.ones(ids.shape, bool)",
+        "valid = ids != 0", laws="K4 W2"),
+    Bug("left padding shifts positions", "batch", "count = np.cumsum(valid, 1) - 1",
+        "count = np.cumsum(np.ones_like(valid), 1) - 1", laws="B3"),
+    Bug("positions start at 1 with a mask", "batch", "count = np.cumsum(valid, 1) - 1",
+        "count = np.cumsum(valid, 1)"),
+    Bug("positions taken from the chunk instead of from the cache", "batch",
+        "            positions += before[:, None]", "            pass", laws="C1"),
+    Bug("positions of a padded chunk start anew", "batch", "count += before[:, None]", "pass",
+        laws="C2"),
+    Bug("a cached position leaks into an uncached call", "batch",
+        "        positions += np.arange(ids.shape[1])\n",
+        "        positions += np.arange(ids.shape[1]) + (getattr(_side, 'kept', 0) if before "
+        "is None else 0)\n        _side.kept = 0 if before is None else 1\n", laws="C8"),
+    Bug("a position past the table is let through", "batch", "positions.max() >= limit",
+        "positions.max() > limit", laws="P5"),
+    Bug("all slopes for the heads beyond", "ops.alibi", "range(1, 2 * (heads - n), 2)",
+        "range(1, heads - n + 1)", checks="slopes_oracle", laws="P6"),
+    Bug("farther keys gain", "ops.alibi", "* -distance", "* distance", checks="slopes_oracle",
+        laws="P6"),
+    Bug("rotary halves and interleaved pairs mixed up", "ops.positions",
+        'if self.layout == "half":', 'if self.layout != "half":'),
+    Bug("a rotation that is none: a sign is wrong", "ops.positions",
+        "first * by.cosine - second * by.sine", "first * by.cosine + second * by.sine"),
+    Bug("rotation the other way round", "ops.positions", "np.sin(angles).astype(dtype), layout",
+        "-np.sin(angles).astype(dtype), layout"),
+    Bug("backward rotates on instead of back", "ops.positions", "by._replace(sine=-by.sine)", "by",
+        laws="P4"),
+    Bug("angles in float32", "ops.positions",
+        "angles = positions[:, None, :, None] * _frequencies(width, base)",
+        "angles = (positions[:, None, :, None] * _frequencies(width, base)).astype(np.float32)",
+        laws="P1"),
+    Bug("frequencies with half the exponent", "ops.positions",
+        "base ** (-np.arange(0, width, 2) / width)", "base ** (-np.arange(width // 2) / width)"),
+    Bug("sine and cosine swapped in the table", "ops.positions",
+        "table[..., 0::2] = np.sin(angles)\n    table[..., 1::2] = np.cos(angles)",
+        "table[..., 0::2] = np.cos(angles)\n    table[..., 1::2] = np.sin(angles)",
+        checks="oracle_value hand_values"),
+    Bug("labels that are all ignored are let through", "batch", "if (labels == IGNORED).all():",
+        "if False:", laws="L4"),
+    Bug("a cache of other rows is broadcast", "batch",
+        "if before is not None and len(before) != len(ids):", "if False:"),
+    Bug("position taken from the chunk", "batch",
+        "    count = np.cumsum(valid, 1) - 1\n    if before is not None:",
+        "    count = np.cumsum(valid, 1) - 1\n    if False:", checks="window_machine"),
+)  # fmt: skip

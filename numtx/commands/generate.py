@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 from ..arguments.options import add_style, style_of, whole
 from ..arguments.source import add_example, named_example
 from ..errors import UsageError
+from .choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_style, check_outputs, style_of
 from ..arguments.source import add_source, example_of
-from ..arguments.what_if import add_set, changes_text, trace_with
 from ..errors import UsageError
+from .what_if import add_set, changes_text, trace_with
 
 if TYPE_CHECKING:
     from ..examples.example import Example

@@ -386,6 +386,5 @@ CHECKS = (
     given_texts, sampling_alone_and_in_a_batch, cold_sampling_is_greedy, padding_is_not_seen,
     one_beam_is_greedy, beams_are_sorted_and_scores_recomputed, enough_beams_are_exhaustive,
     stopping_loses_nothing, stop_tokens_do_not_crowd_out, equal_beams_go_on_in_order,
-    a_long_text_may_still_win, beams_alone_and_in_a_batch,
-    the_tree_holds_together,
+    a_long_text_may_still_win, beams_alone_and_in_a_batch, the_tree_holds_together,
 )  # fmt: skip

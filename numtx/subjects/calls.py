@@ -17,9 +17,11 @@ import numpy as np
 from ..errors import SubjectError
 from ..shapes import Array
 from .logits import check_logits, on_one_line
-from .subject import Subject
+from .subject import LOGITS, Subject
 
-METHODS = ("logits", "step", "fork", "truncate", "reorder", "reset", "lengths")
+METHODS = (
+    "logits", "step", "fork", "truncate", "reorder", "reset", "lengths", "attend", "gradients",
+)  # fmt: skip
 _KIT = str(Path(__file__).parent)
 _LIBRARY = str(Path(sysconfig.get_path("stdlib")))
 _SITE = ("site-packages", "dist-packages")
@@ -109,7 +111,8 @@ def watched(subject: Subject, going_on: list[Call]) -> Subject:
 
     own = copy.copy(subject)
     for name in METHODS:
-        setattr(own, name, watch(name))
+        if hasattr(subject, name):
+            setattr(own, name, watch(name))
     return own
 
 
@@ -118,6 +121,9 @@ def first_calls(subject: Subject) -> CallFailed | None:
 
     What they give must be logits [B, T, V] for ids [B, T]: finite floats, of one V.
     """
+    if subject.kind != LOGITS:
+        found_wrong: CallFailed | None = subject.first_call()
+        return found_wrong
     going_on: list[Call] = []
     own = watched(subject, going_on)
     generator = np.random.default_rng(0)

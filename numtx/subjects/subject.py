@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import SubjectError
 from ..shapes import Array
 from .declared import EDITS, arguments_of, checked, declared_on, overlooked
+from .kinds import ATTENTION
 from .logits import as_logits
 
 # Capabilities, from the least to the most.
@@ -104,6 +105,8 @@ class Subject:
     notes            what of the object was not taken, for the report
     """
 
+    kind = LOGITS  # of the laws that are asked of it; see `kinds`
+    wanted = ""  # of another kind: what it takes and gives
     name = "subject"
     vocabulary_size: int
     capabilities: frozenset[str] = frozenset({LOGITS})
@@ -128,6 +131,10 @@ class Subject:
     @longest.setter
     def longest(self, length: int | None) -> None:
         self._longest = length
+
+    def first_call(self) -> Any:
+        """Of another kind: the `CallFailed` of a plain call that fails, or None."""
+        raise NotImplementedError
 
     @property
     def ragged(self) -> bool:
@@ -256,6 +263,8 @@ def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> S
     Raises `SubjectError` for an object that no law can be tried on, and for an option or a
     declaration that is none.
     """
+    if (other := of_another_kind(model, options)) is not None:
+        return other
     options = checked(options)
     if isinstance(model, Subject) or _is_language_model(model):
         found = _ready(model, options)
@@ -269,6 +278,19 @@ def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> S
     for name, value in options.items():
         setattr(found, name, value)
     return found
+
+
+def of_another_kind(model: Any, options: dict[str, Any]) -> Subject | None:
+    """A subject of what is no model of ids: by its `kind`, or by its arguments."""
+    from .attention import attention
+    from .attention_guess import looks_like_one
+
+    if isinstance(model, Subject):
+        return None
+    kind = getattr(model, "kind", None)
+    if kind == ATTENTION or (kind is None and looks_like_one(model)):
+        return attention(model, **options)
+    return None
 
 
 def _ready(model: Any, options: dict[str, Any]) -> Subject:

@@ -19,7 +19,7 @@ from hypothesis.errors import HypothesisException
 from .. import laws as _laws  # noqa: F401 (both enter their laws into the table)
 from .. import own_laws as _own_laws  # noqa: F401
 from ..laws.exactness import row_independence
-from ..laws.law import LAWS, Draw, Law, LawBroken, law_of
+from ..laws.law import KINDS, LAWS, Draw, Law, LawBroken, law_of
 from ..small_repr import small_repr
 from ..subjects.calls import Call, CallFailed, first_calls, watched
 from ..subjects.subject import CAPABILITIES, LOGITS, Subject, subject
@@ -27,7 +27,7 @@ from ..subjects.subject import CAPABILITIES, LOGITS, Subject, subject
 __all__ = ["LAWS", "LawBroken", "LawSuite", "Report", "Result", "attempt", "check", "law_names"]
 
 # The families as they are shown: mask, softmax, variants, positions, cache, batching, ...
-_ORDER = "KSVPCBRLGTDW"
+_ORDER = "KSVPCBRLGTDWA"
 PASSED, BROKEN, ERROR, SKIPPED, VACUOUS = "passed", "broken", "error", "skipped", "vacuous"
 Progress = Callable[[str], None]
 
@@ -121,9 +121,9 @@ class Report(NamedTuple):
         return json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False)
 
 
-def law_names() -> list[str]:
-    """All laws, by family and number."""
-    return sorted(LAWS, key=lambda name: (_ORDER.index(name[0]), _number(name), name))
+def law_names(kind: str = LOGITS) -> list[str]:
+    """All laws of a kind of subjects, by family and number."""
+    return sorted(KINDS[kind], key=lambda name: (_ORDER.index(name[0]), _number(name), name))
 
 
 def _number(name: str) -> int:
@@ -149,8 +149,9 @@ def check(
 
     Raises `SubjectError` for a law that does not exist and an object that is no subject.
     """
-    chosen = [law_of(name) for name in (law_names() if laws is None else laws)]
     own = subject(model, **options)
+    names = law_names(own.kind) if laws is None else laws
+    chosen = [law_of(name, own.kind) for name in names]
     failed = first_calls(own)
     if failed is not None:
         return Report([_failed(own, failed)], notes_of(own))
@@ -175,6 +176,9 @@ def _failed(own: Subject, failed: CallFailed) -> Result:
     wanted = f"a model takes ids [B, T] of int64 and gives logits [B, T, {own.vocabulary_size}]"
     hint = "wrap what takes or gives something else in a function of ids"
     lines = [str(failed), f"  {wanted}; {hint}"]
+    if own.kind != LOGITS:
+        lines = [str(failed), f"  {own.wanted}"]
+        return Result(PLAIN._replace(statement=own.wanted), own.name, ERROR, 0, 1, "\n".join(lines))
     if "ids" in (given := failed.call.given if failed.call else {}):
         length = given["ids"].shape[1]
         if length > 3:
@@ -198,7 +202,8 @@ def attempt(
     law: Law, subject: Subject, *, seed: int = 0, examples: int = 50, shrink: bool = True
 ) -> Result:
     """Try one law on a subject."""
-    missing = [name for name in CAPABILITIES if name in law.needs - subject.capabilities]
+    lacking = law.needs - subject.capabilities
+    missing = sorted(lacking, key=lambda name: (name not in CAPABILITIES, name))
     if missing:
         return Result(law, subject.name, SKIPPED, 0, 0, f"skipped: no {', no '.join(missing)}")
     own = subject

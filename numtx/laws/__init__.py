@@ -1,3 +1,3 @@
-"""Laws for any model, asked of its ids, masks, logits and cache alone; and of operators."""
+"""Laws for any model, asked of its ids, masks, logits and cache alone."""
 
-from . import attention, attention_gradients, attention_terms, cache, mask, rows  # noqa: F401 (of operators)  # noqa: F401 (each enters its laws into the table)
+from . import cache, mask, rows  # noqa: F401 (each enters its laws into the table)

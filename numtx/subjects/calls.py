@@ -22,7 +22,8 @@ from .subject import LOGITS, Subject
 METHODS = (
     "logits", "step", "fork", "truncate", "reorder", "reset", "lengths", "attend", "gradients",
 )  # fmt: skip
-_KIT = str(Path(__file__).parent)
+_ROOMS = ("subjects", "operators", "laws", "operator_laws", "testing")
+_KIT = tuple(str(Path(__file__).parents[1] / room) + os.sep for room in _ROOMS)
 _LIBRARY = str(Path(sysconfig.get_path("stdlib")))
 _SITE = ("site-packages", "dist-packages")
 _FOREIGN = {"numpy", "torch", "hypothesis", "jax"}
@@ -79,7 +80,7 @@ def _line(error: BaseException) -> traceback.FrameSummary | None:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((_KIT, "<"))
+        if not frame.filename.startswith((*_KIT, "<"))
     ]
     own = [frame for frame in frames if not _is_foreign(Path(frame.filename))]
     return own[-1] if own else None

@@ -282,11 +282,16 @@ def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> S
 
 def of_another_kind(model: Any, options: dict[str, Any]) -> Subject | None:
     """A subject of what is no model of ids: by its `kind`, or by its arguments."""
-    from .attention import attention
-    from .attention_guess import looks_like_one
+    from ..operators.attention import attention
+    from ..operators.guess import looks_like_one
 
     if isinstance(model, Subject):
-        return None
+        if model.kind == LOGITS:
+            return None
+        if options:
+            told = f"{model.name} is a subject already; {next(iter(options))} was to be given there"
+            raise SubjectError(told)
+        return model
     kind = getattr(model, "kind", None)
     if kind == ATTENTION or (kind is None and looks_like_one(model)):
         return attention(model, **options)

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 
-from .. import laws as _laws  # noqa: F401 (both enter their laws into the table)
+from .. import laws as _laws  # noqa: F401 (all enter their laws into the table)
+from .. import operator_laws as _operator_laws  # noqa: F401
 from .. import own_laws as _own_laws  # noqa: F401
 from ..laws.exactness import row_independence
 from ..laws.law import KINDS, LAWS, Draw, Law, LawBroken, law_of
@@ -173,12 +174,12 @@ PLAIN = Law(
 
 def _failed(own: Subject, failed: CallFailed) -> Result:
     """The result of a plain call that failed, and what would be right."""
-    wanted = f"a model takes ids [B, T] of int64 and gives logits [B, T, {own.vocabulary_size}]"
-    hint = "wrap what takes or gives something else in a function of ids"
-    lines = [str(failed), f"  {wanted}; {hint}"]
     if own.kind != LOGITS:
         lines = [str(failed), f"  {own.wanted}"]
         return Result(PLAIN._replace(statement=own.wanted), own.name, ERROR, 0, 1, "\n".join(lines))
+    wanted = f"a model takes ids [B, T] of int64 and gives logits [B, T, {own.vocabulary_size}]"
+    hint = "wrap what takes or gives something else in a function of ids"
+    lines = [str(failed), f"  {wanted}; {hint}"]
     if "ids" in (given := failed.call.given if failed.call else {}):
         length = given["ids"].shape[1]
         if length > 3:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from ..subjects.attention import EPS, LOWER, AttentionSubject
+from ..laws.law import Draw, LawBroken, law
+from ..operators.attention import EPS, LOWER, AttentionSubject
 from ..subjects.kinds import (
     ATTENTION,
     CAUSAL,
     GROUPED,
     SCORE_MASK,
 )
-from .attention_calls import (
+from .calls import (
     Asked,
     causally,
     draw_call,
@@ -21,7 +22,6 @@ from .attention_calls import (
     expect_truth,
     generator_of,
 )
-from .law import Draw, LawBroken, law
 
 
 @law(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from ..laws.law import Draw, LawBroken, law
+from ..operators.attention import LOWER, AttentionSubject
+from ..operators.reference import Terms, allowed, gradients
 from ..shapes import Array
-from ..subjects.attention import LOWER, AttentionSubject
-from ..subjects.attention_reference import Terms, allowed, gradients
 from ..subjects.kinds import ATTENTION, CAUSAL, GRADIENTS, GROUPED, SCORE_MASK
-from .attention_calls import Asked, causally, draw_call, generator_of
-from .law import Draw, LawBroken, law
+from .calls import Asked, causally, draw_call, generator_of
 
 
 def _cotangent(asked: Asked) -> Array:

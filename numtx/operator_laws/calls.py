@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from ..laws.law import Draw, LawBroken, seeds
+from ..operators.attention import EPS, LOWER, UPPER, Answer, AttentionSubject, Options, rounded
+from ..operators.reference import Terms, Truth, output_limit, terms_of, truth
 from ..shapes import Array
-from ..subjects.attention import EPS, LOWER, UPPER, Answer, AttentionSubject, Options, rounded
-from ..subjects.attention_reference import Terms, Truth, output_limit, terms_of, truth
-from .law import Draw, LawBroken, seeds
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def expect_near(
         size = float(abs(np.where(wrong, expected - got, 0.0)).max())
     told = f"{what} (largest difference {size:.3g}, allowed {limit:.3g})"
     if expected.ndim == 4 and axes == "row,head,query":
-        told += next((f"; it is what {why} gives" for why in explained(asked, got, limit)), "")
+        causes = " or ".join(explained(asked, got, limit))
+        told += f"; it is what {causes} gives" if causes else ""
     example = {**asked.example, **(also or {}), f"differs at [{axes}]": shown + more}
     first = places[0]
     raise LawBroken(told, example, None, expected[first], got[first])

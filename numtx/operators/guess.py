@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..subjects.declared import arguments_of
 from .attention import AXES, EPS, TAKEN, AttentionSubject
-from .attention_reference import output_limit, terms_of, truth
-from .declared import arguments_of
+from .reference import output_limit, terms_of, truth
 
 # Names in use elsewhere for the arguments that are asked for.
 _NAMES = {

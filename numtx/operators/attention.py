@@ -14,9 +14,9 @@ import numpy as np
 
 from ..errors import SubjectError, nearest
 from ..shapes import Array
-from .calls import Call, CallFailed
-from .declared import MISSING, arguments_of
-from .kinds import (
+from ..subjects.calls import Call, CallFailed
+from ..subjects.declared import MISSING, arguments_of
+from ..subjects.kinds import (
     ATTENTION,
     BIAS,
     CAUSAL,
@@ -30,7 +30,7 @@ from .kinds import (
     SOFTCAP,
     WINDOW,
 )
-from .subject import Subject
+from ..subjects.subject import Subject
 
 AXES = "bhtd"
 LOWER, UPPER = "lower right", "upper left"
@@ -345,7 +345,7 @@ def attention(function: Callable[..., Any], **declared: Any) -> AttentionSubject
 
     Raises `SubjectError` for a declaration that is none, and for what cannot be called.
     """
-    from .attention_guess import guessed
+    from .guess import guessed
 
     name = getattr(function, "__name__", type(function).__name__)
     if not callable(function):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from ..subjects.attention import EPS, LOWER, AttentionSubject
-from ..subjects.attention_reference import truth
+from ..laws.law import Draw, law
+from ..operators.attention import EPS, LOWER, AttentionSubject
+from ..operators.reference import truth
 from ..subjects.kinds import (
     ATTENTION,
     BIAS,
@@ -20,7 +21,7 @@ from ..subjects.kinds import (
     WINDOW,
 )
 from .attention import masked
-from .attention_calls import (
+from .calls import (
     Asked,
     causally,
     draw_call,
@@ -29,7 +30,6 @@ from .attention_calls import (
     expect_truth,
     generator_of,
 )
-from .law import Draw, law
 
 
 @law(

@@ -68,6 +68,7 @@ def terms_of(
 def truth(q: Array, k: Array, v: Array, terms: Terms, dtype: str = "float64") -> Truth:
     """The output; a query that may attend to nothing gives 0, and an lse of -inf."""
     r: Round = (lambda x: x) if dtype == "float64" else (lambda x: rounded(x, dtype))
+    q, k, v = (r(x) for x in (q, k, v))
     k, v = (np.repeat(x, q.shape[1] // x.shape[1], 1) for x in (k, v))
     scores = r(terms.scale * r(np.einsum("bhtd,bhsd->bhts", q, k)))
     terms_of_score = abs(terms.scale) * np.einsum("bhtd,bhsd->bhts", abs(q), abs(k))
@@ -105,6 +106,7 @@ def gradients(
     the cap;  dq = scale dscores k;  dk = scale dscoresᵀ q; a group's dk and dv are sums.
     """
     r: Round = (lambda x: x) if dtype == "float64" else (lambda x: rounded(x, dtype))
+    q, k, v, dout = (r(x) for x in (q, k, v, dout))
     groups = k.shape[1]
     found = truth(q, k, v, terms, dtype)
     keys, values = (np.repeat(x, q.shape[1] // groups, 1) for x in (k, v))

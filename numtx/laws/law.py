@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ..errors import SubjectError, nearest
 from ..shapes import Array
-from ..subjects.kinds import ATTENTION
+from ..subjects.kinds import ATTENTION, CHOOSER
 from ..subjects.logits import on_one_line
 from ..subjects.subject import LOGITS, NUMTX, SHORT, Subject
 from .exactness import row_independence
@@ -76,7 +76,8 @@ class Law(NamedTuple):
 
 
 LAWS: dict[str, Law] = {}  # of models of ids
-KINDS: dict[str, dict[str, Law]] = {LOGITS: LAWS, ATTENTION: {}}  # of all kinds of subjects
+# Of all kinds of subjects.
+KINDS: dict[str, dict[str, Law]] = {LOGITS: LAWS, ATTENTION: {}, CHOOSER: {}}
 
 
 def law(

@@ -21,6 +21,7 @@ from .subject import LOGITS, Subject
 
 METHODS = (
     "logits", "step", "fork", "truncate", "reorder", "reset", "lengths", "attend", "gradients",
+    "filtered", "sample", "search",
 )  # fmt: skip
 _ROOMS = ("subjects", "operators", "laws", "operator_laws", "testing")
 _KIT = tuple(str(Path(__file__).parents[1] / room) + os.sep for room in _ROOMS)

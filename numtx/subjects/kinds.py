@@ -21,3 +21,13 @@ ATTENTION_CAPABILITIES = (
     ATTENTION, CAUSAL, SCORE_MASK, BIAS, WINDOW, SOFTCAP, SINKS, SCALE, SLOPES, GROUPED, LSE,
     GRADIENTS,
 )  # fmt: skip
+
+CHOOSER = "chooser"  # logits -> logits, ids, texts
+TOP_K, TOP_P, MIN_P, TEMPERATURE = "top_k", "top_p", "min_p", "temperature"
+PENALTY = "repetition_penalty"
+NGRAMS = "no_repeat_ngram"
+HELD = "min_new_tokens"
+SAMPLE = "sample"
+BEAM_SEARCH = "beam_search"
+FILTERS = (TOP_K, TOP_P, MIN_P, TEMPERATURE, PENALTY, NGRAMS, HELD)
+CHOOSER_CAPABILITIES = (CHOOSER, *FILTERS, SAMPLE, BEAM_SEARCH)

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import SubjectError
 from ..shapes import Array
 from .declared import EDITS, arguments_of, checked, declared_on, overlooked
-from .kinds import ATTENTION
+from .kinds import ATTENTION, CHOOSER
 from .logits import as_logits
 
 # Capabilities, from the least to the most.
@@ -283,6 +283,7 @@ def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> S
 def of_another_kind(model: Any, options: dict[str, Any]) -> Subject | None:
     """A subject of what is no model of ids: by its `kind`, or by its arguments."""
     from ..operators.attention import attention
+    from ..operators.chooser import chooser
     from ..operators.guess import looks_like_one
 
     if isinstance(model, Subject):
@@ -295,7 +296,7 @@ def of_another_kind(model: Any, options: dict[str, Any]) -> Subject | None:
     kind = getattr(model, "kind", None)
     if kind == ATTENTION or (kind is None and looks_like_one(model)):
         return attention(model, **options)
-    return None
+    return chooser(model, **options) if kind == CHOOSER else None
 
 
 def _ready(model: Any, options: dict[str, Any]) -> Subject:

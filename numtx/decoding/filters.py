@@ -59,7 +59,7 @@ def ban_repeated_ngrams(logits: Array, rows: Sequence[Sequence[int]], size: int)
     check_ngram(size)
     if size == 0:
         return logits
-    result = logits.copy()
+    banned = logits.copy()
     for row, seen in enumerate(rows):
         tokens = list(seen)
         last = tokens[len(tokens) - size + 1 :] if size > 1 else []
@@ -67,12 +67,12 @@ def ban_repeated_ngrams(logits: Array, rows: Sequence[Sequence[int]], size: int)
             continue
         starts = range(len(tokens) - size + 1)
         again = [tokens[i + size - 1] for i in starts if tokens[i : i + size - 1] == last]
-        result[row, again] = -np.inf
-        if again and np.isneginf(result[row]).all():
+        banned[row, again] = -np.inf
+        if again and np.isneginf(banned[row]).all():
             raise DecodingError(
                 f"no_repeat_ngram_size={size} rules out every token of row {row}; take a larger one"
             )
-    return result
+    return banned
 
 
 def rule_out(logits: Array, tokens: Collection[int]) -> Array:
@@ -80,15 +80,15 @@ def rule_out(logits: Array, tokens: Collection[int]) -> Array:
 
     Raises `DecodingError` where a row is left without a token.
     """
-    result = logits.copy()
-    result[:, list(tokens)] = -np.inf
-    empty = np.isneginf(result).all(-1)
+    allowed = logits.copy()
+    allowed[:, list(tokens)] = -np.inf
+    empty = np.isneginf(allowed).all(-1)
     if empty.any():
         raise DecodingError(
             f"min_new_tokens: row {np.flatnonzero(empty)[0]} has no token that does not end it; "
             "take fewer stop tokens"
         )
-    return result
+    return allowed
 
 
 def temper(logits: Array, temperature: float) -> Array:

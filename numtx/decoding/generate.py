@@ -200,9 +200,10 @@ def _steps(
     choose: Choose,
 ) -> Iterator[Step]:  # fmt: skip
     """The steps one by one; the tokens of each are added to the rows."""
+    min_new_tokens, max_new_tokens = lengths
     going = np.ones(len(rows), bool)
     tokens = np.full(len(rows), pad)
-    for number in range(lengths[1]):
+    for number in range(max_new_tokens):
         if number == 0:
             for one, is_last in plan.prefill():
                 if not is_last:
@@ -212,7 +213,7 @@ def _steps(
         _check_finite(one, going)
         # What a row computes after its end is nobody's business, whatever it may be.
         logits = np.where(going[:, None], one.logits, one.logits.dtype.type(0))
-        if ends and number < lengths[0]:
+        if ends and number < min_new_tokens:
             logits = rule_out(logits, ends)
         tokens = np.where(going, choose(logits, rows), pad)
         for row, token, goes_on in zip(rows, tokens.tolist(), going.tolist(), strict=True):

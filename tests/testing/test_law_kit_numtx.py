@@ -15,7 +15,18 @@ from numtx.testing.trial import BROKEN, LAWS, PASSED, Report, attempt, law_names
 KINDS = list(every_kind())
 NAMES = [subject.name for subject in KINDS]
 FIRST = list({subject.config.model: subject for subject in KINDS}.values())  # one of each
-ALIKE = {"S1", "K8", "P4", "T2", "L4", "D1", "D2", "D3", "D4"}  # of operations, whatever the model
+ALIKE = {
+    "S1",
+    "K8",
+    "P4",
+    "T2",
+    "L4",
+    "D1",
+    "D2",
+    "D3",
+    "D4",
+    "D7",
+}  # of operations, whatever the model
 DEAR = [name for name in law_names() if LAWS[name].cost >= 5 or name in ALIKE]
 CHEAP = [name for name in law_names() if name not in DEAR]
 

@@ -39,7 +39,7 @@ FLOORS = [
     {"trace"},
     {"show", "check"},
     {"page", "compare", "training", "decoding", "costs"},
-    {"examples", "subjects", "operators", "lessons"},
+    {"examples", "subjects", "operators", "adapters", "lessons"},
     {"laws"},
     {"own_laws", "operator_laws"},
     {"testing"},

@@ -1,11 +1,11 @@
-"""B1 to B4: rows and padding. P3: order. R1: the same call again."""
+"""B1 to B4: rows and padding. B6: documents in a row. P3: order. R1: the same call again."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from ..subjects.subject import LOGITS, MASK, Subject
+from ..subjects.subject import DOCUMENTS, LOGITS, MASK, Subject
 from .law import (
     Draw,
     LawBroken,
@@ -139,6 +139,30 @@ def padded_row_alone(subject: Subject, draw: Draw) -> bool:
     what, real = f"row {row} alone differs", mask[[row]]
     expect(subject, what, together, by_itself, example, real=real, at=(row, 0))
     return len(ids) > 1 and not mask[row].all()
+
+
+@law(
+    "B6",
+    "a document in a row gives what it gives alone, and sees nothing of the others",
+    "一行中的一篇文档与单独时结果相同, 不见其他文档",
+    DOCUMENTS,
+)
+def documents_in_a_row(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, 2)
+    length = ids.shape[1]
+    cuts = draw(st.lists(st.integers(1, length - 1), min_size=1, max_size=3, unique=True))
+    documents = np.zeros(ids.shape, np.int64)
+    for cut in cuts:
+        documents[:, cut:] += 1
+    row = draw(st.integers(0, len(ids) - 1))
+    together = subject.in_documents(ids, documents)[[row]]
+    for number in range(len(cuts) + 1):
+        part = documents[row] == number
+        by_itself, start = alone(subject, ids[[row]][:, part]), int(np.argmax(part))
+        example = {"ids": ids, "documents": documents, "document": number}
+        what, at = f"document {number} of row {row} alone differs", (row, start)
+        expect(subject, what, together[:, part], by_itself, example, at=at)
+    return True
 
 
 @law(

@@ -199,7 +199,8 @@ def patterned(ids: Array, vocabulary: int, draw: Any) -> Array:
     """
     if ids.shape[1] < 3:
         return ids
-    pattern = draw(st.sampled_from(PATTERNS))
+    turns = PATTERNS if ids.shape[1] <= max(BLOCKS) else (*PATTERNS, "blocks", "blocks")
+    pattern = draw(st.sampled_from(turns))
     if pattern == "random":
         return ids
     generator = np.random.default_rng(draw(seeds))
@@ -221,13 +222,18 @@ def patterned(ids: Array, vocabulary: int, draw: Any) -> Array:
 
 
 def _repeat_a_block(ids: Array, generator: np.random.Generator) -> None:
-    """One block of tokens, at multiples of its size, in every row and twice in some."""
+    """One block of tokens at multiples of its size: first in a row, and further on in others."""
     length = ids.shape[1]
-    size = int(generator.choice([size for size in BLOCKS if size < length]))
+    sizes = [size for size in BLOCKS if 2 * size <= length] or [1]
+    size = sizes[0] if generator.random() < 0.5 else int(generator.choice(sizes))
     block = ids[0, :size].copy()
     starts = range(0, length - size + 1, size)
-    for row in ids:
-        for start in generator.choice(starts, min(2, len(starts)), replace=False):
+    for number, row in enumerate(ids):
+        is_first = number == len(ids) - 1  # the others have left it behind them
+        start = 0 if is_first else int(generator.choice(starts[1:] or starts))
+        row[start : start + size] = block
+        if generator.random() < 0.5:
+            start = int(generator.choice(starts))
             row[start : start + size] = block
 
 
@@ -280,7 +286,7 @@ def chunkings(draw: st.DrawFn, /, length: int) -> tuple[int, ...]:
         lambda cuts: [place + 1 for place, is_cut in enumerate(cuts) if is_cut]
     )
     if length > 8:  # some long chunks too, which even chances never give
-        cuts |= st.lists(st.integers(1, length - 1), min_size=1, max_size=3, unique=True)
+        cuts |= st.lists(st.integers(1, length - 1), max_size=3, unique=True)
     ends = [*sorted(draw(cuts)), length]
     return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
 

@@ -39,7 +39,10 @@ from .report import (
 )
 from .undeclared import SIGHT, Missing, explained, sight, with_options
 
-__all__ = ["LAWS", "LawBroken", "LawSuite", "Report", "Result", "attempt", "check", "law_names"]
+__all__ = [
+    "BROKEN", "ERROR", "LAWS", "PASSED", "ROUNDING", "SKIPPED", "UNDECLARED", "VACUOUS",
+    "LawBroken", "LawSuite", "Report", "Result", "attempt", "check", "law_names",
+]  # fmt: skip
 
 # The families as they are shown: mask, softmax, variants, positions, cache, batching, ...
 _ORDER = "KSVPCBRLGTDWA"

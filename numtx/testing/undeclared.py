@@ -17,11 +17,12 @@ from ..laws.law import Law, moved
 from ..shapes import Array
 from ..subjects.calls import never_truncates, rows_taken
 from ..subjects.subject import MASK, NUMTX, SHORT, STEP, TRUNCATE, Subject, declare
-from .report import BROKEN, ERROR, PASSED, ROUNDING, SKIPPED, UNDECLARED, Result
+from .report import BROKEN, ERROR, PASSED, ROUNDING, SKIPPED, UNDECLARED, VACUOUS, Result
 
 SIGHT = {"K1", "K3", "K4", "K5", "P3"}  # what is said of these depends on who sees whom
 CAUSAL, REACH = ("K1", "K3"), ("K4",)
 TRIES, ROWS = 3, 3
+ALIKE = 0.05  # of what earlier tokens do, that later ones do at least where both are seen
 
 
 class Missing(NamedTuple):
@@ -55,18 +56,20 @@ def with_options(own: Subject, options: dict[str, Any]) -> Subject:
 
 
 def influence(own: Subject, length: int) -> Array:
-    """[T, T], whether another token at a column moves the output at a row."""
+    """[T, T], how far another token at a column moves the output at a row; 0 within rounding."""
     generator = np.random.default_rng(1)
     rows = own.fixed_rows or ROWS
     ids = generator.integers(0, own.vocabulary_size, (rows, length))
     before = own.logits(ids)
-    found = np.zeros((length, length), bool)
+    found = np.zeros((length, length))
     for key in range(length):
         steps = generator.permutation(own.vocabulary_size - 1)[:TRIES] + 1
         for step in steps:
             changed = ids.copy()
             changed[:, key] = (ids[:, key] + step) % own.vocabulary_size
-            found[:, key] |= moved(before, own.logits(changed), ROUNDINGS).any(0)
+            after = own.logits(changed)
+            sizes = np.where(moved(before, after, ROUNDINGS), np.abs(after - before).max(-1), 0.0)
+            found[:, key] = np.maximum(found[:, key], sizes.max(0))
     return found
 
 
@@ -91,10 +94,13 @@ def sight(own: Subject) -> Missing | None:
     return found
 
 
-def _reading(seen: Array, causal: bool, asks_causal: bool, asks_reach: bool) -> Missing | None:
-    """The declaration that says exactly who sees whom."""
-    length = len(seen)
+def _reading(sizes: Array, causal: bool, asks_causal: bool, asks_reach: bool) -> Missing | None:
+    """The declaration that says exactly who sees whom; later tokens as well as earlier ones."""
+    seen, length = sizes > 0.0, len(sizes)
     away = np.arange(length)[:, None] - np.arange(length)
+    later, earlier = (sizes[seen & side] for side in (away < 0, away > 0))
+    if later.size and np.median(later) < ALIKE * np.median(earlier if earlier.size else later):
+        return None  # a leak
     both = asks_causal or not causal  # may it see later ones
     if asks_causal and length > 2 and seen[away < 0].all():
         return Missing({"causal": False}, "every place sees every later one", CAUSAL)
@@ -148,7 +154,7 @@ def _candidates(law: Law, own: Subject, result: Result) -> list[tuple[Missing, t
         rows = rows_taken(own)
         if len(rows) == 1:
             what = f"a cache of {rows[0]} rows passes, and others raise"
-            found.append((Missing({"fixed_rows": rows[0]}, what), holds))
+            found.append((Missing({"fixed_rows": rows[0]}, what), (*holds, VACUOUS)))
     cuts = TRUNCATE in own.capabilities and "truncate(" in result.why
     if result.status == ERROR and cuts and never_truncates(own):
         what = "truncate raises whatever it is asked"

@@ -199,12 +199,8 @@ def beam_search(
         batch = _next_tokens(config, going) if number else replace(prompt, labels=None)
         logits = step(config, parameters, batch, cache, phase=phase, tap=tap).logits[:, 0]
         check_logits(logits)
-        rows = _advance(
-            going,
-            rules.filtered(logits, going, number),
-            rules,
-            is_last=number + 1 == max_new_tokens,
-        )
+        logits = rules.filtered(logits, going, number)
+        rows = _advance(going, logits, rules, is_last=number + 1 == max_new_tokens)
         steps.append(
             BeamStep(phase, len(logits), [[] if s.is_over else s.candidates for s in searches])
         )

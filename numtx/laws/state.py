@@ -20,10 +20,10 @@ def requests(subject: Subject, draw: Draw) -> list[Array]:
     What stands after another beginning is another thing, and so is another id.
     """
     most = subject.far - 3
-    cut = draw(st.sampled_from([one for one in BLOCKS if one <= max(1, most // 2)]))
-    longest = max(cut, min(most, 2 * cut + 3))
-    length = draw(st.just(longest) | st.integers(cut, longest))
     generator, size = np.random.default_rng(draw(seeds)), subject.vocabulary_size
+    cut = int(generator.choice([one for one in BLOCKS if one <= max(1, most // 2)]))
+    longest = max(cut, min(most, 2 * cut + 3))
+    length = longest if generator.random() < 0.5 else int(generator.integers(cut, longest + 1))
     first, second = generator.integers(0, size, (2, length))
     second[cut:] = first[cut:]
     third = first.copy()

@@ -23,4 +23,4 @@ def test_training(check, tmp_path):
 
 
 def test_every_check_is_found():
-    assert len(CHECKS) == 14
+    assert len(CHECKS) == 16

@@ -7,6 +7,7 @@ this file run them on the package itself; `test_planted_training.py` on copies w
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from pathlib import Path
 
@@ -144,6 +145,53 @@ def one_step_is_the_formula(get, folder):
         for name, array in run.parameters.items():
             expected = before[name] - progress.rate * factor * gradients[name]
             np.testing.assert_allclose(array, expected, rtol=1e-12, atol=1e-15)
+
+
+def three_steps_of_adamw_are_the_formula(get, folder):
+    """For every parameter, gradients shortened, decay and moments included."""
+    recipe = {"clip": 0.01, "decay": 0.1, "learning_rate": 0.02}
+    run, batch = new_run(get, recipe)
+    first, second = {}, {}
+    for number in (1, 2, 3):
+        before = {name: array.copy() for name, array in run.parameters.items()}
+        _, context = get("model").forward(run.config, before, batch)
+        gradients = get("model").backward(context)
+        length = math.sqrt(sum(float((g * g).sum()) for g in gradients.values()))
+        assert length > 0.01
+        run.advance([batch])
+        for name, array in run.parameters.items():
+            g = gradients[name] * 0.01 / length
+            first[name] = 0.9 * first.get(name, 0.0) + 0.1 * g
+            second[name] = 0.999 * second.get(name, 0.0) + 0.001 * g * g
+            m, v = first[name] / (1 - 0.9**number), second[name] / (1 - 0.999**number)
+            expected = (1 - 0.02 * 0.1) * before[name] - 0.02 * m / (np.sqrt(v) + 1e-8)
+            np.testing.assert_allclose(array, expected, rtol=1e-9, atol=1e-13, err_msg=name)
+
+
+def a_gradient_that_is_not_finite_stops_it(get, folder):
+    """Under a finite loss, in the first parameter or the last; so does one whose length
+    overflows. Nothing has changed then, and clipping makes none of it good."""
+    module, error = get("training.run"), get("errors").TrainingError
+    right = module.backward
+    for recipe in ({"optimiser": "sgd"}, {"clip": 1.0}, {"optimiser": "sgd", "clip": 1.0}):
+        for wrong, place in itertools.product((math.inf, -math.inf, math.nan, 1e200), (0, -1)):
+            run, batch = new_run(get, recipe)
+            run.advance([batch])
+            before = [array.tobytes() for array in (run.weights, *run.moments.values())]
+
+            def spoilt(context, wrong=wrong, place=place):
+                gradients = right(context)
+                gradients[list(gradients)[place]].flat[place] = wrong
+                return gradients
+
+            module.backward = spoilt
+            try:
+                with pytest.raises(error, match=r"step 2: the loss is \d.*length (inf|nan)"):
+                    run.advance([batch])
+            finally:
+                module.backward = right
+            assert (run.step, len(run.losses)) == (1, 1)
+            assert before == [a.tobytes() for a in (run.weights, *run.moments.values())]
 
 
 def a_rate_of_the_schedule_is_used(get, folder):

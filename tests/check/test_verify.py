@@ -10,11 +10,18 @@ from samples import WEATHER, config_of, ragged_batch, random_parameters, some, w
 
 from numtx import Batch, Config, NumtxError, Pin
 from numtx.check.verify import verify
+from numtx.decoding import record_generation
 from numtx.errors import StageError
+from numtx.subjects.models import MODELS as LIST
 from numtx.subjects.models import parameters_of
 from numtx.trace.trace import Trace, record
 
 MODELS = some(3, __name__, always=["weather"])
+LARGE = [
+    name
+    for name, model in LIST.items()
+    if model.length > 32 or model.fields["vocabulary"] > 256 or model.config().decoder_layers > 3
+]
 
 
 def run(name: str, dtype: str = "float64", padding: str = "left", **options: object) -> Trace:
@@ -330,6 +337,19 @@ def test_a_tampered_cell_is_found_and_named(kind, budget):
 def test_sampled_gradients_agree_with_the_whole_check(name):
     """Two ways to a gradient: passed on by every cell, and gathered by one."""
     report = verify(run(name), budget=60_000)
+    assert report.ok, "\n".join(map(str, report.wrong))
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_models_follow_from_their_inputs_whole_and_step_by_step(name):
+    """Deep, of many words, or of long rows far out, whatever is drawn: sampled."""
+    trace = run(name)
+    report = verify(trace, budget=20_000)
+    assert report.ok, "\n".join(map(str, report.wrong))
+    config = config_of(name)
+    ids = trace["decoder.tokens"][:, :3]
+    steps = record_generation(config, random_parameters(config, 3), Batch(ids), max_new_tokens=3)[1]
+    report = verify(steps, budget=20_000)
     assert report.ok, "\n".join(map(str, report.wrong))
 
 

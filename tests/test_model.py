@@ -7,6 +7,7 @@ import pytest
 from samples import (
     MODELS,
     WEATHER,
+    among,
     assert_close,
     config_of,
     ragged_batch,
@@ -118,6 +119,24 @@ def test_uniform_logits_give_the_logarithm_of_the_vocabulary():
     outputs, context = forward(config, parameters, Batch(**weather_batch()))
     assert_close(outputs.loss, math.log(10.0), 1e-14)
     assert backward(context)["output.w"].any()
+
+
+@pytest.mark.parametrize("name", among(lambda c: c.output_scale != 1.0))
+def test_last_logits_are_the_last_of_all_forwards_and_backwards(name):
+    """Scaled or not; what no logit was made from has no gradient."""
+    config, parameters, fields = setup(name)
+    del fields["labels"]
+    every, all_context = forward(config, parameters, Batch(**fields))
+    last, context = forward(config, parameters, Batch(**fields), last_logits=True)
+    assert_close(last.logits, every.logits[:, -1:], 1e-13)
+    cotangent = np.random.default_rng(0).standard_normal(every.logits.shape)
+    cotangent[:, :-1] = 0.0
+    recorder = Recorder()
+    tapped = forward(config, parameters, Batch(**fields), recorder, last_logits=True)[1]
+    expected = backward(all_context, cotangent)
+    for found in (backward(context, cotangent[:, -1:]), backward(tapped, cotangent[:, -1:])):
+        for key in parameters:
+            assert_close(found[key], expected[key], 1e-12)
 
 
 def test_the_cotangent_scales_every_gradient():

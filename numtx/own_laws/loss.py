@@ -1,4 +1,4 @@
-"""L1 to L5: the loss and the labels that it ignores. G3: parameters that are used twice."""
+"""L1 to L5: the loss and the labels that it ignores."""
 
 from __future__ import annotations
 
@@ -8,33 +8,11 @@ import numpy as np
 
 from ..errors import NumtxError
 from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law, rounding
-from ..subjects.models import parameters_of
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .numbers import IGNORED, labelled
+from .runs import IGNORED, labelled
 
 ROUNDINGS = 4096.0  # that two runs of a whole model on other shapes may lie apart
-
-
-@law(
-    "G3",
-    "a parameter that is used twice sums the gradients of both uses",
-    "被使用两次的参数, 梯度为两条路径之和",
-    NUMTX,
-)
-def shared(subject: NumtxSubject, draw: Draw) -> bool:
-    """A tied output beside an output of its own with the same numbers."""
-    tied = subject.with_(parameters_of(subject.with_(tied_output=True).config), tied_output=True)
-    free = subject.with_(tied_output=False)
-    name = "embedding" if tied.config.shared_embedding else f"{tied.side}.embedding"
-    untied = {**tied.parameters, "output.w": tied.parameters[name].T.copy()}
-    batch, example, _, _ = labelled(subject, draw)
-    first, second = tied.record(batch), free.with_(untied).record(batch)
-    expect(subject, "logits differ", second["logits"], first["logits"], example)
-    paths = second.grad(f"parameters/{name}") + second.grad("parameters/output.w").T
-    got = first.grad(f"parameters/{name}")
-    expect(subject, f"gradient of {name}", paths[None], got[None], example)
-    return True
 
 
 @law(

@@ -1,60 +1,27 @@
-"""S1 to S4, K6 to K8, G1, G2, T1: what the numbers of a trace must be."""
+"""S1 to S4, K7, K8, T1, T2: what the numbers of a trace must be."""
 
 from __future__ import annotations
-
-import math
-from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from .. import masks, model, tap
-from ..batch import Batch
 from ..check.verify import verify
-from ..config import Config
 from ..laws.law import (
     Draw,
     LawBroken,
-    draw_ids,
     expect,
     expect_true,
     law,
     rounding,
     seeds,
-    tolerance_of,
 )  # fmt: skip
-from ..laws.strategies import attention_masks, padding_masks
+from ..laws.strategies import attention_masks
 from ..ops import attend
 from ..ops.softmax import log_softmax_forward, softmax_forward
-from ..shapes import Array
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-
-IGNORED = -100
-H = 1e-5
-
-
-def labelled(
-    subject: NumtxSubject, draw: Draw, padded: bool = True
-) -> tuple[Batch, dict[str, Any], Array, Array]:
-    """A batch with labels, some ignored; the example in words, its mask and its labels."""
-    ids = draw_ids(subject, draw, 2, draw(st.integers(2, 3)))
-    mask = draw(padding_masks(*ids.shape)) if padded else np.ones(ids.shape, bool)
-    generator = np.random.default_rng(draw(seeds))
-    labels = generator.integers(0, subject.vocabulary_size, ids.shape)
-    if draw(st.booleans()):
-        labels[~mask] = IGNORED
-    labels[generator.random(ids.shape) < 0.2] = IGNORED
-    labels[0, np.flatnonzero(mask[0])[0]] = 1
-    memory = subject.new_memory(len(ids), 4, draw(seeds))
-    if memory is not None:
-        memory = memory._replace(mask=draw(padding_masks(len(ids), 4)))
-    batch = subject.batch(ids, mask, memory, labels)
-    return batch, {"ids": ids, "mask": mask, "labels": labels}, mask, labels
-
-
-def attentions(trace: Any) -> list[str]:
-    return [name.removesuffix(".weights") for name in trace if name.endswith(".weights")]
+from .runs import IGNORED, attentions, labelled
 
 
 @law(
@@ -255,66 +222,6 @@ def unrecorded(subject: NumtxSubject, draw: Draw) -> bool:
         expected = trace.grad(f"parameters/{name}").reshape(1, -1)
         expect(subject, f"gradient of {name} differs", expected, got.reshape(1, -1), example)
     return True
-
-
-@law(
-    "G1",
-    "every gradient is the slope of the loss, along random directions",
-    "梯度等于损失沿随机方向的斜率",
-    NUMTX,
-    cost=5,
-)
-def slopes(subject: NumtxSubject, draw: Draw) -> bool:
-    batch, example, _, _ = labelled(subject, draw)
-    own = subject.parameters
-    factor = 0.7
-    gradients = subject.record(batch, cotangent=factor).gradients
-    # A difference over a step of H needs float64, whatever the type of the gradients.
-    own = {n: a.astype(np.float64) for n, a in own.items()}
-    fine = subject.with_(own, dtype="float64").config
-    limit = max(1e-7, tolerance_of(subject, next(iter(subject.parameters.values()))))
-    generator = np.random.default_rng(draw(seeds))
-    for name, tensor in own.items():
-        along = generator.standard_normal(tensor.shape)
-        along /= math.sqrt(float((along * along).sum()))  # a step of length H, whatever the size
-        ends = [
-            _loss(fine, {**own, name: tensor + side * H * along}, batch) for side in (1.0, -1.0)
-        ]
-        slope = factor * (ends[0] - ends[1]) / (2.0 * H)
-        got = float((gradients[f"parameters/{name}"] * along).sum())
-        if not abs(slope - got) <= limit * max(1.0, abs(slope)):
-            raise LawBroken(f"gradient of {name}", example, None, slope, got)
-    return True
-
-
-def _loss(config: Config, parameters: dict[str, Array], batch: Batch) -> float:
-    loss = model.forward(config, parameters, batch)[0].loss
-    assert loss is not None  # there are labels
-    return float(loss)
-
-
-@law(
-    "G2",
-    "gradients to keys and values that no query attends to are exactly 0, and to masked scores",
-    "无人关注的键与值, 以及被遮蔽的分数, 梯度恰为 0",
-    NUMTX,
-)
-def dead_keys(subject: NumtxSubject, draw: Draw) -> bool:
-    batch, example, _, _ = labelled(subject, draw)
-    trace = subject.record(batch)
-    hidden = 0
-    for place in attentions(trace):
-        seen = trace[f"{place}.mask"]
-        dead = ~seen.any((1, 2))
-        hidden += int((~seen).sum())
-        for leaf in ("keys", "values"):
-            gradient = trace.grad(f"{place}.{leaf}").swapaxes(1, 2)
-            what = f"{place}.{leaf} has a gradient where nobody looks"
-            expect_true((gradient[dead] == 0.0).all(), what, example)
-        for leaf in ("scores", "masked_scores"):
-            zero = (trace.grad(f"{place}.{leaf}")[~seen] == 0.0).all()
-            expect_true(zero, f"{place}.{leaf} has a gradient where it is masked", example)
-    return hidden > 0
 
 
 @law(

@@ -1,45 +1,85 @@
-"""P1, P4 to P6: what positions may change."""
+"""P1, P3 to P6: what positions may change."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
 
-from .. import model
+from ..batch import count_positions
 from ..errors import NumtxError
-from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law, seeds, tolerance_of
-from ..laws.strategies import padding_masks
+from ..laws.law import Draw, LawBroken, expect, expect_true, law, moved, rounding, seeds
 from ..ops.positions import rotate_backward, rotate_forward, rotation
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .runs import labelled
+from .runs import labelled, prefixes
 
 
 @law(
     "P1",
-    "rotary, alibi: shifting all positions changes no logit, by 4096 and more either (P2)",
-    "旋转位置与线性偏置: 整体平移不改变结果, 平移 4096 以上亦然",
+    "rotary, alibi: shifting all positions changes no score and no logit, by 4096 and more either "
+    "(P2), to the last digits of a position; where positions are added, a shift is noticed",
+    "旋转位置与线性偏置: 整体平移不改变分数与结果, 平移 4096 以上亦然, 精确到位置的末几位; "
+    "位置为相加时, 平移改变结果",
     NUMTX,
 )
 def shifted(subject: NumtxSubject, draw: Draw) -> bool:
-    if subject.config.positions not in ("rotary", "alibi"):
+    """Of every stack."""
+    kind = subject.config.positions
+    if kind not in ("rotary", "alibi", "sinusoidal"):
         return False
-    ids = draw_ids(subject, draw, 2)
+    batch, example, _, _ = labelled(subject, draw)
     shift = draw(st.sampled_from([1, 7, 4096, 100_000]))
-    mask = draw(padding_masks(*ids.shape))
-    counted = np.maximum(np.cumsum(mask, 1) - 1, 0)
-    found = [
-        model.forward(
-            subject.config, subject.parameters, subject.batch(ids, mask, positions=counted + add)
-        )[0].logits[mask]
-        for add in (0, shift)
-    ]
-    example = {"ids": ids, "mask": mask, "shift": shift}
-    worst, size = float(np.abs(found[0] - found[1]).max()), float(np.abs(found[0]).max())
-    # Angles are float64 whatever the type, and off by roundings of the position.
-    limit = tolerance_of(subject, found[0]) * max(1.0, size) + 1e-12 * shift
-    expect_true(worst <= limit, "the shift is noticed", example, worst)
+    counted = {
+        prefix: count_positions(getattr(batch, f"{prefix}mask")) for prefix in prefixes(subject)
+    }
+    further = {f"{prefix}positions": places + shift for prefix, places in counted.items()}
+    first, second = (
+        subject.record(one, gradients=False) for one in (batch, replace(batch, **further))
+    )
+    example = {**example, "shift": shift}
+    if kind == "sinusoidal":
+        noticed = moved(first["logits"], second["logits"]).any()
+        expect_true(noticed, "the shift is not noticed", example)
+        return True
+    # An angle of p radians is off by eps * p, in float64, and so is what is turned by it.
+    furthest = shift + max(int(places.max()) for places in counted.values())
+    for name in (name for name in first if name.endswith((".scores", "logits"))):
+        size = max(1.0, float(np.abs(first[name]).max()))
+        limit = rounding(first[name], 1024.0, size) + 512.0 * np.finfo(float).eps * furthest * size
+        worst = float(np.abs(first[name] - second[name]).max())
+        expect_true(worst <= limit, f"{name} notices the shift", example, worst)
+    turned = [name for name in first if ".rotated_" in name]
+    alike = any(np.array_equal(first[name], second[name]) for name in turned)
+    expect_true(not alike, "what is rotated did not turn", example)
     return True
+
+
+@law(
+    "P3-none",
+    "one layer without positions does not notice the order of the tokens before the last",
+    "无位置信息的单层不察觉之前词元的次序",
+    NUMTX,
+)
+def unordered(subject: NumtxSubject, draw: Draw) -> bool:
+    if subject.config.positions is not None:
+        return False
+    more = tuple(f"{subject.side}.{n}." for n in range(1, subject.config.layers(subject.side)))
+    own = {name: array for name, array in subject.parameters.items() if not name.startswith(more)}
+    subject = subject.with_(own, window=None, **{f"{subject.side}_layers": 1})
+    batch, example, mask, _ = labelled(subject, draw, padded=False)
+    order = np.array([*draw(st.permutations(range(mask.shape[1] - 1))), mask.shape[1] - 1])
+    last = list(prefixes(subject))[-1]
+    names = [f"{last}ids", f"{last}segments"]
+    other = {name: getattr(batch, name) for name in names if getattr(batch, name) is not None}
+    other = {name: array[:, order] for name, array in other.items()}
+    first, second = (
+        subject.record(one, gradients=False)["logits"][:, -1:]
+        for one in (batch, replace(batch, **other))
+    )
+    expect(subject, "the order is noticed", first, second, {**example, "order": order})
+    return bool((other[names[0]] != getattr(batch, names[0])).any())
 
 
 @law(
@@ -89,15 +129,16 @@ def rotations(subject: NumtxSubject, draw: Draw) -> bool:
     for what, old, new in (
         ("lengths", np.vecdot(q, q), np.vecdot(new_q, new_q)),
         ("products", np.vecdot(q, k), np.vecdot(new_q, new_k)),
-        ("what is not rotated", q[..., width:], new_q[..., width:]),
         ("there and back", q, rotate_backward(new_q, turn)),
-        (
-            "position 0",
-            q,
-            rotate_forward(q, rotation(0 * places, width, 1e4, layout, "float64")),
-        ),
     ):
         expect(subject, f"{what} changed", old, new, example)
+    still = rotate_forward(q, rotation(0 * places, width, 1e4, layout, "float64"))
+    for what, old, new in (
+        ("position 0", q, still),
+        ("what is not rotated", q[..., width:], new_q[..., width:]),
+    ):
+        expect(subject, f"{what} changed", old, new, example, exact=True)
+    expect_true((new_q[..., :width] != q[..., :width]).all(), "nothing turned", example)
     first = layout == "half"
     partner = width // 2 if first else 1
     angle = places[0, 0]  # the first pair turns by the position itself

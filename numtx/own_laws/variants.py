@@ -10,13 +10,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from .. import model
-from ..laws.law import Draw, draw_ids, expect, expect_true, law, seeds
+from ..laws.law import Draw, draw_ids, expect, expect_true, law, moved, seeds
 from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..subjects.models import parameters_of
 from ..subjects.own import MEMORY_LENGTH, NumtxSubject
-from ..subjects.subject import NUMTX
-from .runs import labelled
+from ..subjects.subject import NUMTX, Memory
+from .runs import attentions, labelled
 
 
 def heads_taken(
@@ -43,8 +43,9 @@ def heads_taken(
 
 @law(
     "V1",
-    "permuting heads together with their weights changes nothing",
-    "头与其权重一同置换, 结果不变",
+    "permuting heads together with their parameters changes no logit, and permutes queries, "
+    "weights and gradients",
+    "头与其参数一同置换, 结果不变, 查询, 权重与梯度随之置换",
     NUMTX,
 )
 def order_of_heads(subject: NumtxSubject, draw: Draw) -> bool:
@@ -59,26 +60,41 @@ def order_of_heads(subject: NumtxSubject, draw: Draw) -> bool:
     key_heads = draw(st.permutations(range(config.kv_heads)))
     inner = draw(st.permutations(range(group)))
     query_heads = [key * group + i for key in key_heads for i in inner]
-    moved = {
+    taken = {
         name: heads_taken(config, name, array, query_heads, list(key_heads))
         for name, array in subject.parameters.items()
     }
-    ids = draw_ids(subject, draw)
-    before, after = subject.logits(ids), subject.with_(moved).logits(ids)
-    example = {"ids": ids, "heads": query_heads}
-    expect(subject, "the order of heads matters", before, after, example)
+    batch, example, _, _ = labelled(subject, draw)
+    example = {**example, "heads": query_heads}
+    first, second = subject.record(batch), subject.with_(taken).record(batch)
+    expect(subject, "the order matters", first["logits"], second["logits"], example)
+    for name in (f"{at}.{leaf}" for at in attentions(first) for leaf in ("queries", "weights")):
+        before, after = first[name][:, query_heads], second[name]
+        expect(subject, f"{name} did not follow", before, after, example)
+    for name in subject.parameters:
+        gradient = first.grad(f"parameters/{name}")
+        before = heads_taken(config, name, gradient, query_heads, list(key_heads))
+        after = second.grad(f"parameters/{name}")
+        told = f"gradient of {name} did not follow"
+        expect(subject, told, before[None], after[None], example)
     return query_heads != sorted(query_heads)
 
 
 @law(
     "V2",
-    "grouped heads are heads with repeated keys and values, forward and backward",
-    "分组查询等于重复键值的多头, 正向与反向皆然",
+    "grouped heads are heads with repeated keys and values, forward and backward; as many groups "
+    "as heads are the default, bit for bit",
+    "分组查询等于重复键值的多头, 正向与反向皆然; 组数等于头数即默认, 逐位相同",
     NUMTX,
 )
 def grouped(subject: NumtxSubject, draw: Draw) -> bool:
     config = subject.config
     heads, groups = config.heads, config.kv_heads
+    if groups == heads:
+        ids = draw_ids(subject, draw)
+        before, after = (subject.with_(key_value_heads=n).logits(ids) for n in (None, heads))
+        expect(subject, "not the default", before, after, {"ids": ids}, exact=True)
+        return True
     repeated = [head // (heads // groups) for head in range(heads)]
     wide = {
         name: heads_taken(config, name, array, list(range(heads)), repeated)
@@ -95,7 +111,7 @@ def grouped(subject: NumtxSubject, draw: Draw) -> bool:
             gradient = gradient.reshape(shape).sum(-2).reshape(array.shape)
         got = first.grad(f"parameters/{name}")
         expect(subject, f"gradient of {name}", gradient[None], got[None], example)
-    return bool(groups < heads)
+    return True
 
 
 @law(
@@ -109,10 +125,7 @@ def latents(subject: NumtxSubject, draw: Draw) -> bool:
     """Without rotated parts: these have no counterpart in ordinary attention."""
     if subject.config.key_value_latent is None:
         return False
-    if subject.config.rotated:
-        turned = ("w_qr", "w_kr")
-        kept = {n: a for n, a in subject.parameters.items() if not n.endswith(turned)}
-        subject = subject.with_(kept, positions=None, rotary_width=None)
+    subject = _unrotated(subject)
     ordinary = subject.with_(key_value_latent=None, query_latent=None)
     own, expanded = subject.parameters, {}
     for name, shape in parameter_shapes(ordinary.config).items():
@@ -136,34 +149,51 @@ def latents(subject: NumtxSubject, draw: Draw) -> bool:
 
 @law(
     "V4",
-    "a window at least as long as the sequence is no window",
-    "窗口不短于序列时等于无窗口",
+    "a window at least as long as the sequence is no window, bit for bit, and a window of one "
+    "token is not",
+    "窗口不短于序列时等于无窗口, 逐位相同; 长度为一的窗口则不然",
     NUMTX,
+    exact=True,
 )
 def long_window(subject: NumtxSubject, draw: Draw) -> bool:
     ids = draw_ids(subject, draw)
     longest = max(ids.shape[1], MEMORY_LENGTH if subject.two_stacks else 0)
     window = longest + draw(st.integers(0, 3))
-    whole, wide = subject.with_(window=None), subject.with_(window=window)
     example = {"ids": ids, "window": window}
-    expect(subject, "the window matters", whole.logits(ids), wide.logits(ids), example)
+    whole, wide, short = (subject.with_(window=w).logits(ids) for w in (None, window, 1))
+    expect(subject, "the window matters", whole, wide, example, exact=True)
+    if (ids != ids[:, :1]).any():
+        expect_true(moved(whole, short).any(), "a window of one token does not matter", example)
     return True
 
 
 @law(
     "V5",
-    "the score scale is 1 / sqrt(d_k) where none is written out",
-    "未写明缩放时即为 1 / sqrt(d_k)",
+    "the score scale is 1 / sqrt(d_k) where none is written out, bit for bit; over latents the "
+    "rotated part counts too",
+    "未写明缩放时即为 1 / sqrt(d_k), 逐位相同; 潜在向量注意力还计入旋转部分",
     NUMTX,
+    exact=True,
 )
 def scale(subject: NumtxSubject, draw: Draw) -> bool:
-    if subject.config.key_value_latent is not None:
-        return False
-    ids = draw_ids(subject, draw)
+    """Cross-attention beside latents has no rotated part: there without one."""
+    latent = subject.config.key_value_latent is not None
+    if latent and subject.two_stacks:
+        subject = _unrotated(subject)
+    ids, width = draw_ids(subject, draw), subject.config.d_k + latent * subject.config.rotated
     default = subject.with_(score_scale=None)
-    explicit = subject.with_(score_scale=1.0 / math.sqrt(subject.config.d_k))
-    expect(subject, "logits differ", explicit.logits(ids), default.logits(ids), {"ids": ids})
+    explicit = subject.with_(score_scale=1.0 / math.sqrt(width))
+    before, after = explicit.logits(ids), default.logits(ids)
+    expect(subject, "logits differ", before, after, {"ids": ids}, exact=True)
     return True
+
+
+def _unrotated(subject: NumtxSubject) -> NumtxSubject:
+    """A model with latents without their rotated parts."""
+    if not subject.config.rotated:
+        return subject
+    kept = {n: a for n, a in subject.parameters.items() if not n.endswith(("w_qr", "w_kr"))}
+    return subject.with_(kept, positions=None, rotary_width=None)
 
 
 @law(
@@ -196,25 +226,28 @@ def normed(subject: NumtxSubject, draw: Draw) -> bool:
 
 @law(
     "W2",
-    "permuting the vocabulary permutes the logits",
-    "词表置换, logits 随之置换",
+    "permuting the vocabulary, with the words of both stacks where they have one table, permutes "
+    "the logits",
+    "词表置换 (两侧共用时一同置换), logits 随之置换",
     NUMTX,
 )
 def order_of_words(subject: NumtxSubject, draw: Draw) -> bool:
-    if subject.two_stacks and subject.config.shared_embedding:
-        return False
     order = np.random.default_rng(draw(seeds)).permutation(subject.vocabulary_size)
     place = np.argsort(order)
-    moved = {
+    taken = {
         name: array[order]
-        if name == f"{subject.side}.embedding"
+        if name in ("embedding", f"{subject.side}.embedding")
         else array[..., order]
         if name.startswith("output.")
         else array
         for name, array in subject.parameters.items()
     }
     ids = draw_ids(subject, draw)
-    before, after = subject.logits(ids)[..., order], subject.with_(moved).logits(place[ids])
+    memory = other = subject.new_memory(len(ids), MEMORY_LENGTH, draw(seeds))
+    if memory is not None and subject.config.shared_embedding:
+        other = Memory(place[memory.ids], memory.mask)
+    before = subject.logits(ids, memory=memory)[..., order]
+    after = subject.with_(taken).logits(place[ids], memory=other)
     expect(subject, "the logits did not follow", before, after, {"ids": ids, "order": order})
     return True
 

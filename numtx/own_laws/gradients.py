@@ -81,7 +81,7 @@ def dead_keys(subject: NumtxSubject, draw: Draw) -> bool:
         values = values.repeat(counts.shape[1] // values.shape[1], 1)[:, :, None]
         least, most = (np.where(seen[..., None], values, far) for far in (np.inf, -np.inf))
         several = (least.min(-2) < most.max(-2)).any(-1)
-        for leaf in ("values", "keys", "rotated_keys"):
+        for leaf in ("values", "keys", "rotated_keys", "normed_keys", "full_keys"):
             if f"{place}.{leaf}" not in trace:
                 continue
             gradient = trace.grad(f"{place}.{leaf}").swapaxes(1, 2)

@@ -119,7 +119,7 @@ def alone(law: str, kinds: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("law", some(3, __name__, law_names(), always=["G1"]))
 def test_a_law_alone_passes_on_a_clean_numtx(law):
-    code, out = alone(law, "kinds[::16]")
+    code, out = alone(law, "kinds[:1]")
     assert code == 0, out
 
 

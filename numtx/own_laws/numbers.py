@@ -58,8 +58,9 @@ def softmax_rows(subject: NumtxSubject, draw: Draw) -> bool:
 )
 def weights_of_a_run(subject: NumtxSubject, draw: Draw) -> bool:
     dtype = draw(st.sampled_from(["float64", "float32"]))
-    own = {name: array.astype(dtype) for name, array in subject.parameters.items()}
-    subject = subject.with_(own, dtype=dtype)
+    if dtype != subject.config.dtype:
+        own = {name: array.astype(dtype) for name, array in subject.parameters.items()}
+        subject = subject.with_(own, dtype=dtype)
     batch, example, _, _ = labelled(subject, draw)
     trace = subject.record(batch, gradients=False)
     for place in attentions(trace):

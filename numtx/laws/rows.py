@@ -1,12 +1,12 @@
-"""B1 to B4: rows and padding. P3: order. R1: the same call again."""
+"""B1 to B4: rows and padding, of the memory too. P3: order. R1: the same call again."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from ..subjects.subject import LOGITS, MASK, Subject
-from .law import Draw, LawBroken, draw_ids, expect, law, moved, other_ids
+from ..subjects.subject import LOGITS, MASK, MEMORY, Memory, Subject
+from .law import Draw, LawBroken, draw_ids, expect, law, moved, other_ids, seeds
 from .strategies import padding_masks
 
 
@@ -64,6 +64,35 @@ def padding_of_other_rows(subject: Subject, draw: Draw) -> bool:
     what = f"the padding of other rows moved row {row}"
     expect(subject, what, before, after, example, exact=True, real=first[[row]])
     return True
+
+
+@law(
+    "B1-memory",
+    "the memory of other rows, and its padding, does not matter; its own does",
+    "其他行的编码器输入及其填充无影响, 本行的有影响",
+    MEMORY,
+    exact=True,
+)
+def memory_of_other_rows(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, rows=draw(st.integers(2, 3)))
+    row = draw(st.integers(0, len(ids) - 1))
+    memory, other = (_padded_memory(subject, draw, len(ids)) for _ in range(2))
+    other.ids[row], other.mask[row] = memory.ids[row], memory.mask[row]
+    first, second = (subject.logits(ids, memory=one) for one in (memory, other))
+    example = {"ids": ids, "memory": memory.ids, "memory's mask": memory.mask, "row": row}
+    example |= {"other": other.ids, "other mask": other.mask}
+    what = f"the memory of other rows moved row {row}"
+    expect(subject, what, first[[row]], second[[row]], example, exact=True)
+    differ = ((memory.ids != other.ids) & memory.mask & other.mask).any(1)
+    if differ.any() and not moved(first, second)[differ].any():
+        raise LawBroken("another memory moved no row", example)
+    return bool(differ.any())
+
+
+def _padded_memory(subject: Subject, draw: Draw, rows: int) -> Memory:
+    memory = subject.new_memory(rows, 4, draw(seeds))
+    assert memory is not None
+    return Memory(memory.ids, draw(padding_masks(rows, 4)))
 
 
 @law("B2", "permuting rows permutes the outputs", "行的次序改变, 输出随之改变", LOGITS)
@@ -125,6 +154,27 @@ def padded_row_alone(subject: Subject, draw: Draw) -> bool:
     example = {"ids": ids, "mask": mask, "row": row}
     expect(subject, f"row {row} alone differs", together, alone, example, real=mask[[row]])
     return not mask[row].all()
+
+
+@law(
+    "B4-memory",
+    "a row alone gives what it gives in the batch, with a padded memory",
+    "编码器输入有填充的一行单独与在批中相同",
+    MASK,
+    MEMORY,
+)
+def row_with_memory_alone(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, rows=draw(st.integers(2, 3)))
+    mask = draw(padding_masks(*ids.shape))
+    row = draw(st.integers(0, len(ids) - 1))
+    memory = _padded_memory(subject, draw, len(ids))
+    together = subject.logits(ids, mask, memory)[[row]]
+    one = Memory(memory.ids[[row]], memory.mask[[row]])
+    alone = subject.logits(ids[[row]], mask[[row]], one)
+    example = {"ids": ids, "mask": mask, "memory": memory.ids, "memory's mask": memory.mask}
+    what = f"row {row} alone differs"
+    expect(subject, what, together, alone, {**example, "row": row}, real=mask[[row]])
+    return not memory.mask[row].all()
 
 
 @law(

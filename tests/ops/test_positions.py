@@ -81,6 +81,16 @@ def test_rotation_by_the_formula(places, tolerance, layout, width):
         assert_close(y[b, h, t, [one, two]], [rotated.real, rotated.imag], 10 * tolerance)
 
 
+def test_the_layouts_differ_by_the_order_of_components():
+    x, order = draw(2, 3, 3, 6), [0, 3, 1, 4, 2, 5]  # the pairs of `half` set side by side
+    half, interleaved = (
+        rotation(PLACES, 6, 10000.0, layout, "float64") for layout in ("half", "interleaved")
+    )
+    turned = rotate_forward(x, half)
+    assert (turned[..., order] == rotate_forward(x[..., order], interleaved)).all()
+    assert (turned != rotate_forward(x, interleaved)).any()
+
+
 @LAYOUTS
 def test_rotation_keeps_norms_and_sees_differences_only(layout):
     q, k = draw(1, 2, 1, 8), draw(1, 2, 1, 8, seed=1)

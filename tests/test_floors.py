@@ -39,7 +39,7 @@ FLOORS = [
     {"trace"},
     {"show", "check"},
     {"page", "compare", "training", "decoding", "costs"},
-    {"examples", "subjects", "lessons"},
+    {"examples", "subjects", "adapters", "lessons"},
     {"laws"},
     {"own_laws"},
     {"testing"},

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..errors import SubjectError
 from ..shapes import Array
-from .declared import arguments_of
-from .logits import as_logits
-from .subject import (
+from ..subjects.declared import arguments_of
+from ..subjects.logits import as_logits
+from ..subjects.objects import Past
+from ..subjects.subject import (
     FORK,
     LENGTHS,
     LOGITS,
@@ -26,14 +26,6 @@ from .subject import (
     Subject,
     beyond,
 )
-
-
-class Past(NamedTuple):
-    """The package's cache, and which of its columns hold real tokens."""
-
-    cache: Any
-    mask: Array
-
 
 SLIDING, CHUNKED = "sliding_attention", "chunked_attention"
 VISIBLE = 3  # hops from layer to layer that an effect surely outlasts in float32
@@ -67,29 +59,25 @@ class LanguageModelSubject(Subject):
 
     Positions are counted over the mask, as the package's own generation counts them. Its caches
     cut columns only: what a row loses beyond that is masked. A reach is taken where every layer
-    has a sliding window; layers that see chunks are tried within one chunk.
+    has a sliding window, which counts columns; layers that see chunks are tried within one chunk.
+    A cache that has let go of what a window has passed refuses to be cut.
+
+    cache  dynamic (the package's own choice for the layers), or static
     """
 
     capabilities = frozenset({LOGITS, MASK, STEP, STEP_MASK, FORK, TRUNCATE, REORDER, LENGTHS})
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, cache: str | None = None) -> None:
         config = model.config
         self.model, self.name = model, type(model).__name__
-        if getattr(config, "is_encoder_decoder", False):
-            raise SubjectError(
-                f"{self.name} has an encoder; the adapter takes causal models only: wrap the "
-                "decoder in a function of its ids, with the encoder's input fixed"
-            )
+        self.static = cache == "static"
         config = config.get_text_config() if hasattr(config, "get_text_config") else config
         self.vocabulary_size = int(config.vocab_size)
         self.past = "cache" if "cache" in arguments_of(model) else "past_key_values"
         self.limit = getattr(config, "max_position_embeddings", None)
         widths = _windows(model, config)
         if any(width is not None for width in widths):
-            # A cache of a window has dropped what a truncation may need, and its window counts
-            # columns, so that padding between tokens makes it narrower.
-            self.capabilities = self.capabilities - {TRUNCATE}
-            self.holes = False
+            self.reach_by = "columns"
             self._look(widths, set(_kinds(config)))
 
     def _look(self, widths: list[int | None], kinds: set[str]) -> None:
@@ -102,7 +90,7 @@ class LanguageModelSubject(Subject):
             self.visible = VISIBLE * (min(own) - 1)
             self.longest = beyond(max(own), self.reach)
         else:
-            self.longest = min(SHORT, *own)
+            self.longest = self.far = min(SHORT, *own)
 
     def logits(self, ids: Array, mask: Array | None = None, memory: Memory | None = None) -> Array:
         return self._run(ids, np.ones(ids.shape, bool) if mask is None else mask, None)[0]
@@ -111,7 +99,15 @@ class LanguageModelSubject(Subject):
         self, ids: Array, state: Any = None, mask: Array | None = None, memory: Memory | None = None
     ) -> tuple[Array, Any]:
         new = np.ones(ids.shape, bool) if mask is None else mask
-        return self._run(ids, new, state or Past(None, new[:, :0]), use_cache=True)
+        state = state or Past(None, new[:, :0])
+        if state.cache is None and self.static:
+            state = state._replace(cache=self._static_cache())
+        return self._run(ids, new, state, use_cache=True)
+
+    def _static_cache(self) -> Any:
+        from transformers import StaticCache  # type: ignore[import-not-found]
+
+        return StaticCache(config=self.model.config, max_cache_len=self.far)
 
     def _run(self, ids: Array, new: Array, past: Any, **options: Any) -> tuple[Array, Any]:
         import torch
@@ -132,13 +128,10 @@ class LanguageModelSubject(Subject):
         return Past(copy.deepcopy(state.cache), state.mask)
 
     def truncate(self, state: Past, lengths: Sequence[int]) -> Past:
-        kept = state.mask & (np.cumsum(state.mask, 1) <= np.array(lengths)[:, None])
-        used = np.flatnonzero(kept.any(0))
-        columns = int(used[-1]) + 1 if used.size else 0
+        kept, columns = cut(state.mask, lengths)
         if not columns:  # an emptied cache of the package keeps its rows: begin anew
             return Past(None, kept[:, :0])
-        if columns < state.mask.shape[1]:
-            state.cache.crop(columns - state.mask.shape[1])  # how many to take away
+        crop(state.cache, state.mask.shape[1] - columns)
         return Past(state.cache, kept[:, :columns])
 
     def reorder(self, state: Past, index: Sequence[int]) -> Past:
@@ -151,3 +144,24 @@ class LanguageModelSubject(Subject):
     def lengths(self, state: Past) -> list[int]:
         found: list[int] = state.mask.sum(1).tolist()
         return found
+
+
+def cut(mask: Array, lengths: Sequence[int]) -> tuple[Array, int]:
+    """The mask of so many real tokens of each row, and the columns that hold any of them."""
+    kept: Array = mask & (np.cumsum(mask, 1) <= np.array(lengths)[:, None])
+    used = np.flatnonzero(kept.any(0))
+    return kept, int(used[-1]) + 1 if used.size else 0
+
+
+def crop(cache: Any, columns: int) -> None:
+    """Take the last columns away. Raises `NotImplementedError` where a layer has let them go."""
+    if not columns:
+        return
+    for layer in cache.layers:
+        window = getattr(layer, "sliding_window", None)
+        passed = window is not None and layer.get_seq_length() >= window
+        if passed or not getattr(layer, "is_croppable", True):
+            raise NotImplementedError(
+                f"{type(layer).__name__} cannot be cropped once its window is full"
+            )
+    cache.crop(-columns)

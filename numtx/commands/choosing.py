@@ -26,7 +26,8 @@ def add_choosing(parser: argparse.ArgumentParser) -> None:
     """The options of how a token is chosen."""
     group = parser.add_argument_group(
         "choosing a token",
-        "The filters come in this order: repetition penalty, temperature, top-k, top-p, min-p.",
+        "The filters come in this order: repetition penalty, no repeated n-grams, temperature, "
+        "top-k, top-p, min-p.",
     )
     group.add_argument(
         "--strategy", choices=("greedy", "sample", "beam"),
@@ -35,6 +36,14 @@ def add_choosing(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--repetition-penalty", type=float, default=1.0, metavar="X",
         help="above 1: words seen before become less probable (default 1)",
+    )  # fmt: skip
+    group.add_argument(
+        "--no-repeat-ngram-size", type=int, default=0, metavar="N",
+        help="so many words in a row never come twice (default 0: they may)",
+    )  # fmt: skip
+    group.add_argument(
+        "--min-new-tokens", type=int, default=0, metavar="N",
+        help="no word that ends the text comes before so many (default 0)",
     )  # fmt: skip
     for name, kind, metavar, what in (
         ("temperature", float, "X", "sample: logits / X (default 1; 0: greedy)"),
@@ -71,7 +80,10 @@ def filters_of(args: argparse.Namespace) -> Filters:
     from ..decoding.filters import Filters
 
     given = {name: getattr(args, name) for name in SAMPLE if getattr(args, name) is not None}
-    return Filters(repetition_penalty=args.repetition_penalty, **given)
+    return Filters(
+        repetition_penalty=args.repetition_penalty,
+        no_repeat_ngram_size=args.no_repeat_ngram_size, **given,
+    )  # fmt: skip
 
 
 def choose_of(strategy: str, filters: Filters, seed: int) -> Choose:
@@ -81,12 +93,13 @@ def choose_of(strategy: str, filters: Filters, seed: int) -> Choose:
     return sampler(filters, seed) if strategy == "sample" else filtered_greedy(filters)
 
 
-def describe(strategy: str, filters: Filters, seed: int) -> str:
+def describe(strategy: str, filters: Filters, seed: int, least: int = 0) -> str:
     """One line that says how tokens are chosen; empty for greedy without a filter."""
     set_here = [
         f"{name.replace('_', ' ')} {value:g}"
         for name, value, none in (
             ("repetition_penalty", filters.repetition_penalty, 1.0),
+            ("no_repeat_ngram_size", filters.no_repeat_ngram_size, 0),
             ("temperature", filters.temperature, 1.0),
             ("top_k", filters.top_k, None),
             ("top_p", filters.top_p, 1.0),
@@ -94,6 +107,8 @@ def describe(strategy: str, filters: Filters, seed: int) -> str:
         )
         if value is not None and value != none
     ]
+    if least:
+        set_here.append(f"at least {least} new tokens")
     if strategy == "sample":
         return ", ".join([f"sampling with seed {seed}", *set_here])
     return ", ".join(["greedy", *set_here]) if set_here else ""
@@ -117,6 +132,7 @@ def search(
             raise UsageError(f"{option} with --strategy beam; drop it")
     options: dict[str, Any] = {
         "max_new_tokens": longest, "stop": stop, "repetition_penalty": args.repetition_penalty,
+        "no_repeat_ngram_size": args.no_repeat_ngram_size, "min_new_tokens": args.min_new_tokens,
         "num_beams": BEAMS if args.num_beams is None else args.num_beams,
         "length_penalty": 1.0 if args.length_penalty is None else args.length_penalty,
     }  # fmt: skip
@@ -147,7 +163,7 @@ def _cost(
 
     if len(found.steps) < 2:
         return ""
-    search = {**options, "max_new_tokens": 2}
+    search = {**options, "max_new_tokens": 2, "min_new_tokens": min(2, options["min_new_tokens"])}
     step, many = count_beam_search(example.config, parameters, prompt, **search)[1]
     one = count_generation(example.config, parameters, prompt, max_new_tokens=2)[1].total()
     return (

@@ -64,6 +64,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from ..decoding.checks import check_whole
     from ..decoding.text import filters_text
     from ..files import target
     from ..show.headings import say
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     stop = vocabulary.encode([*args.stop, *(t for t in ("<eos>",) if t in vocabulary)])
     prompt, longest = _prompt(args, example)
     longest = longest if args.max_new_tokens is None else args.max_new_tokens
+    check_whole("min_new_tokens", args.min_new_tokens, 0, longest)
     if args.parameters is None and not example.is_trained:
         _rehearse(args, example, prompt, longest, stop)
     print(f"numtx generate {example.name}: {say(example.title, style.lang)}")
@@ -90,13 +92,14 @@ def run(args: argparse.Namespace) -> int:
     if strategy == "beam":
         print(f"\n{search(args, example, parameters, prompt, longest, stop)}")
         return 0
-    how = describe(strategy, filters, args.seed)
+    how = describe(strategy, filters, args.seed, args.min_new_tokens)
     if how:
         print(how)
     generation, trace = _generate(args, example, parameters, prompt, longest, stop)
     print(f"\n{_report(example, generation, vocabulary, not args.no_cache)}")
+    held = args.min_new_tokens, stop
     if args.trace and how:
-        print(f"\n{filters_text(generation, filters, vocabulary.tokens, style.width)}")
+        print(f"\n{filters_text(generation, filters, vocabulary.tokens, style.width, held)}")
     if args.stage or (args.trace and not how):
         for block in trace_text(trace, style, trace.graph.select(args.stage)):
             print(f"\n{block}")
@@ -119,8 +122,9 @@ def _generate(
     assert example.vocabulary is not None
     return record_generation(
         example.config, parameters, prompt,
-        max_new_tokens=longest, choose=choose_of(strategy_of(args), filters_of(args), args.seed),
-        stop=stop, use_cache=not args.no_cache, chunk=args.chunk,
+        max_new_tokens=longest, min_new_tokens=args.min_new_tokens,
+        choose=choose_of(strategy_of(args), filters_of(args), args.seed), stop=stop,
+        use_cache=not args.no_cache, chunk=args.chunk,
         source_tokens=_source_tokens(example, prompt), vocabulary=example.vocabulary.tokens,
     )  # fmt: skip
 
@@ -136,6 +140,8 @@ def _rehearse(
     if stop and config.position_limit is not None:  # a trained model may stop before the limit
         ids = prompt.ids if prompt.decoder_ids is None else prompt.decoder_ids
         longest = min(longest, max(1, config.position_limit - np.shape(ids)[1] + 1))
+    # Nothing ends this text, so what it may not repeat could use up the vocabulary.
+    args = argparse.Namespace(**{**vars(args), "no_repeat_ngram_size": 0})
     if strategy_of(args) == "beam":
         search(args, example, example.parameters, prompt, longest, ())
         return

@@ -21,6 +21,7 @@ from ..small_repr import small_repr
 from ..step import Encoded, step
 from ..tap import NO_TAP, Tap
 from .checks import check_whole
+from .filters import rule_out
 
 # From logits [B, V] and the tokens of each row so far (prompt and new, no padding) to ids [B].
 Choose: TypeAlias = Callable[[Array, Sequence[Sequence[int]]], Array]
@@ -87,6 +88,7 @@ def generate(
     prompt: Batch,
     *,
     max_new_tokens: int,
+    min_new_tokens: int = 0,
     eos: int | None = None,
     stop: Sequence[int] = (),
     pad: int = 0,
@@ -101,7 +103,8 @@ def generate(
     prompt     the prompt of a decoder-only model; of an encoder-decoder the source in `ids` and
                the beginning of the target in `decoder_ids`, such as <bos>. Rows of different
                lengths are padded on either side and come with their mask
-    eos, stop  tokens that end a row; they are part of what it gives
+    eos, stop  tokens that end a row; they are part of what it gives, and none of them is chosen
+               before `min_new_tokens` tokens
     pad        what a row that has ended is continued with while others go on
     use_cache  False: every step computes all tokens again
     cache      a cache to go on from: the prompt is then what comes after its tokens
@@ -112,6 +115,7 @@ def generate(
     finite, besides what `step` raises.
     """
     check_whole("max_new_tokens", max_new_tokens, 0)
+    check_whole("min_new_tokens", min_new_tokens, 0, max_new_tokens)
     for name, token in (("pad", pad), ("eos", eos), *(("stop", token) for token in stop)):
         if token is not None:
             check_whole(name, token, 0, config.vocabulary - 1)
@@ -127,7 +131,7 @@ def generate(
     plan = _Plan(config, parameters, prompt, given, cache, chunk, tap)
     prompts = [row[real].tolist() for row, real in zip(given.ids, given.valid, strict=True)]
     rows = [list(row) for row in prompts]
-    steps = list(_steps(plan, rows, max_new_tokens, ends, pad, choose))
+    steps = list(_steps(plan, rows, (min_new_tokens, max_new_tokens), ends, pad, choose))
     new = [row[len(before) :] for row, before in zip(rows, prompts, strict=True)]
     return Generation(prompts, new, steps)
 
@@ -192,10 +196,11 @@ class _Plan:
 
 
 def _steps(
-    plan: _Plan, rows: list[list[int]], max_new_tokens: int, ends: set[int], pad: int,
+    plan: _Plan, rows: list[list[int]], lengths: tuple[int, int], ends: set[int], pad: int,
     choose: Choose,
 ) -> Iterator[Step]:  # fmt: skip
     """The steps one by one; the tokens of each are added to the rows."""
+    min_new_tokens, max_new_tokens = lengths
     going = np.ones(len(rows), bool)
     tokens = np.full(len(rows), pad)
     for number in range(max_new_tokens):
@@ -208,6 +213,8 @@ def _steps(
         _check_finite(one, going)
         # What a row computes after its end is nobody's business, whatever it may be.
         logits = np.where(going[:, None], one.logits, one.logits.dtype.type(0))
+        if ends and number < min_new_tokens:
+            logits = rule_out(logits, ends)
         tokens = np.where(going, choose(logits, rows), pad)
         for row, token, goes_on in zip(rows, tokens.tolist(), going.tolist(), strict=True):
             if goes_on:

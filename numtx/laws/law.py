@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ..errors import SubjectError, nearest
 from ..shapes import Array
+from ..subjects.kinds import ATTENTION, CHOOSER
 from ..subjects.logits import on_one_line
 from ..subjects.subject import LOGITS, NUMTX, SHORT, Memory, Subject
 from .exactness import ROUNDINGS, row_independence
@@ -81,7 +82,9 @@ class Law(NamedTuple):
     hidden: Hidden | None = None
 
 
-LAWS: dict[str, Law] = {}
+LAWS: dict[str, Law] = {}  # of models of ids
+# Of all kinds of subjects.
+KINDS: dict[str, dict[str, Law]] = {LOGITS: LAWS, ATTENTION: {}, CHOOSER: {}}
 
 
 def law(
@@ -92,24 +95,29 @@ def law(
     exact: bool = False,
     everywhere: bool = False,
     cost: int = 1,
+    kind: str = LOGITS,
     hidden: Hidden | None = None,
 ) -> Callable[[Callable[[Any, Draw], bool]], Callable[[Any, Draw], bool]]:
     """Enter a function into the table of laws."""
 
     def enter(run: Callable[[Any, Draw], bool]) -> Callable[[Any, Draw], bool]:
-        assert name not in LAWS
         needed = frozenset(needs or (LOGITS,))
-        LAWS[name] = Law(name, statement, zh, exact, everywhere, needed, run, cost, hidden)
+        table = KINDS[kind]
+        assert name not in table
+        table[name] = Law(name, statement, zh, exact, everywhere, needed, run, cost, hidden)
         return run
 
     return enter
 
 
-def law_of(name: str) -> Law:
-    """A law by its name."""
-    if name not in LAWS:
-        raise SubjectError(f"law {name!r} does not exist; {nearest(name, LAWS)}")
-    return LAWS[name]
+def law_of(name: str, kind: str | None = None) -> Law:
+    """A law by its name: of a kind of subjects, or of any."""
+    known = {one: law for table in KINDS.values() for one, law in table.items()}
+    if kind is not None and name in KINDS[kind]:
+        return KINDS[kind][name]
+    if name not in known:
+        raise SubjectError(f"law {name!r} does not exist; {nearest(name, known)}")
+    return known[name]
 
 
 # What the laws compare with.

@@ -1,4 +1,4 @@
-"""D1 to D4, D6: the filters before a choice, and beam search."""
+"""D1 to D4, D6 to D8: the filters before a choice, beam search, and what may not come."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ..decoding import filters
 from ..decoding.beam import beam_search
 from ..decoding.generate import generate
 from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law, seeds, tolerance_of
+from ..operator_laws import choosing
+from ..operators.chooser import chooser
 from ..ops.softmax import softmax_forward
 from ..shapes import Array
 from ..subjects.own import NumtxSubject
@@ -112,6 +114,44 @@ def penalty(subject: NumtxSubject, draw: Draw) -> bool:
         lower = (got[row] <= logits[row]).all()
         expect_true(lower, "the penalty raised a token", example, got[row])
     return bool(size > 1.0)
+
+
+@law(
+    "D7",
+    "no_repeat_ngram_size rules out exactly the tokens that would make a run of so many tokens a "
+    "second time",
+    "no_repeat_ngram_size 恰排除会使某 n 元组再次出现的词元",
+    NUMTX,
+)
+def ngrams(subject: NumtxSubject, draw: Draw) -> bool:
+    return choosing.ngrams(chooser(no_repeat_ngram=filters.ban_repeated_ngrams), draw)
+
+
+@law(
+    "D8",
+    "the first min_new_tokens tokens of a row do not end it, and a row that they would not have "
+    "ended is as it was",
+    "前 min_new_tokens 个新词元不结束一行; 本不会结束的行不变",
+    NUMTX,
+    STEP,
+)
+def held(subject: NumtxSubject, draw: Draw) -> bool:
+    most = 4
+    ids = draw_ids(subject, draw, 1, 2)[:, : max(1, subject.longest - most)]
+    eos, least = draw(st.integers(0, subject.vocabulary_size - 1)), draw(st.integers(1, most))
+    own, options = (subject.config, subject.parameters), {"max_new_tokens": most, "eos": eos}
+    free = generate(*own, subject.batch(ids), **options).new
+    if draw(st.booleans()):  # an end that would come
+        options["eos"] = eos = free[0][0]
+        free = generate(*own, subject.batch(ids), **options).new
+    found = generate(*own, subject.batch(ids), min_new_tokens=least, **options).new
+    example = {"ids": ids, "eos": eos, "min_new_tokens": least}
+    for before, after in zip(free, found, strict=True):
+        early = len(after) < least or eos in after[:least]
+        expect_true(not early, "a row ended before its time", example, after)
+        if eos not in before[:least] and before != after:
+            raise LawBroken("a row was changed", example, None, before, after)
+    return any(eos in row[:least] for row in free)
 
 
 @law(

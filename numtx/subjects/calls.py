@@ -18,10 +18,14 @@ from ..errors import SubjectError
 from ..shapes import Array
 from .logits import check_logits, on_one_line
 from .objects import PastSubject
-from .subject import FORK, NUMTX, STEP, STEP_MASK, Subject
+from .subject import FORK, LOGITS, NUMTX, STEP, STEP_MASK, Subject
 
-METHODS = ("logits", "step", "fork", "truncate", "reorder", "reset", "lengths")
-_KIT = str(Path(__file__).parent)
+METHODS = (
+    "logits", "step", "fork", "truncate", "reorder", "reset", "lengths", "attend", "gradients",
+    "filtered", "sample", "search",
+)  # fmt: skip
+_ROOMS = ("subjects", "operators", "laws", "operator_laws", "adapters", "testing")
+_KIT = tuple(str(Path(__file__).parents[1] / room) + os.sep for room in _ROOMS)
 _LIBRARY = str(Path(sysconfig.get_path("stdlib")))
 _SITE = ("site-packages", "dist-packages")
 _FOREIGN = {"numpy", "torch", "hypothesis", "jax"}
@@ -79,7 +83,7 @@ def _line(error: BaseException) -> traceback.FrameSummary | None:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((_KIT, "<"))
+        if not frame.filename.startswith((*_KIT, "<"))
     ]
     own = [frame for frame in frames if not _is_foreign(Path(frame.filename))]
     return own[-1] if own else None
@@ -111,7 +115,8 @@ def watched(subject: Subject, going_on: list[Call]) -> Subject:
 
     own = copy.copy(subject)
     for name in METHODS:
-        setattr(own, name, watch(name))
+        if hasattr(subject, name):
+            setattr(own, name, watch(name))
     return own
 
 
@@ -124,6 +129,9 @@ def first_calls(subject: Subject) -> CallFailed | None:
 
     What they give must be logits [B, T, V] for ids [B, T]: finite floats, of one V.
     """
+    if subject.kind != LOGITS:
+        wrong: CallFailed | None = subject.first_call()
+        return wrong
     longest, fixed = subject.longest, subject.fixed_rows
     rows = (fixed, fixed) if fixed else (2, 1)
     shapes = ((rows[0], min(3, longest)), (rows[1], min(2, longest)), (rows[1], longest))

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import SubjectError
 from ..shapes import Array
 from .declared import checked, declared_on, overlooked
+from .kinds import ATTENTION, CHOOSER
 
 if TYPE_CHECKING:
     from .objects import ObjectSubject
@@ -117,6 +118,8 @@ class Subject:
     roundings        where differences of a few roundings are counted: (difference, roundings)
     """
 
+    kind = LOGITS  # of the laws that are asked of it; see `kinds`
+    wanted = ""  # of another kind: what it takes and gives
     name = "subject"
     vocabulary_size: int
     capabilities: frozenset[str] = frozenset({LOGITS})
@@ -149,6 +152,10 @@ class Subject:
     @longest.setter
     def longest(self, length: int | None) -> None:
         self._longest = length
+
+    def first_call(self) -> Any:
+        """Of another kind: the `CallFailed` of a plain call that fails, or None."""
+        raise NotImplementedError
 
     @property
     def far(self) -> int:
@@ -228,6 +235,8 @@ def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> S
     Raises `SubjectError` for an object that no law can be tried on, and for an option or a
     declaration that is none.
     """
+    if (other := of_another_kind(model, options)) is not None:
+        return other
     options = checked(options)
     if isinstance(model, Subject) or _is_of_transformers(model):
         found = _ready(model, options)
@@ -240,6 +249,25 @@ def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> S
         found, options = _object(model, vocabulary_size, options)
     declare(found, options)
     return found
+
+
+def of_another_kind(model: Any, options: dict[str, Any]) -> Subject | None:
+    """A subject of what is no model of ids: by its `kind`, or by its arguments."""
+    from ..operators.attention import attention
+    from ..operators.chooser import chooser
+    from ..operators.guess import looks_like_one
+
+    if isinstance(model, Subject):
+        if model.kind == LOGITS:
+            return None
+        if options:
+            told = f"{model.name} is a subject already; {next(iter(options))} was to be given there"
+            raise SubjectError(told)
+        return model
+    kind = getattr(model, "kind", None)
+    if kind == ATTENTION or (kind is None and looks_like_one(model)):
+        return attention(model, **options)
+    return chooser(model, **options) if kind == CHOOSER else None
 
 
 def declare(found: Subject, options: dict[str, Any]) -> None:

@@ -130,7 +130,9 @@ class Report(NamedTuple):
         if of_any:
             words = [GIVES.get(one, one) for one in CAPABILITIES if one in missing]
             names = " ".join(result.law.name for result in of_any)
-            more = "more is asked of a model with"
+            others = sorted(missing - set(CAPABILITIES))  # of another kind than models
+            words += others
+            more = f"more is asked of {'one' if others else 'a model'} with"
             yield f"not asked: {names}; {more} {', '.join(words)} (help: numtx.testing)"
         elif skipped and len(skipped) == len(by_law):
             yield f"not asked: {' '.join(skipped)}, of numtx alone"

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky, HypothesisException
 
 from .. import laws as _laws  # noqa: F401 (both enter their laws into the table)
+from .. import operator_laws as _operator_laws  # noqa: F401
 from .. import own_laws as _own_laws  # noqa: F401
 from ..errors import SubjectError
 from ..laws.hidden import GROWTH, grows
-from ..laws.law import LAWS, Draw, Law, LawBroken, law_of
+from ..laws.law import KINDS, LAWS, Draw, Law, LawBroken, law_of
 from ..subjects.calls import Call, CallFailed, first_calls, settled, watched
 from ..subjects.declared import EDITS
 from ..subjects.subject import CAPABILITIES, LOGITS, NUMTX, Subject, subject
@@ -44,14 +45,14 @@ __all__ = [
 ]  # fmt: skip
 
 # The families as they are shown: mask, softmax, variants, positions, cache, batching, ...
-_ORDER = "KSVPCBRLGTDW"
+_ORDER = "KSVPCBRLGTDWA"
 TWICE = "R1"  # the law that is asked first
 Progress = Callable[[str], None]
 
 
-def law_names() -> list[str]:
-    """All laws, by family and number."""
-    return sorted(LAWS, key=lambda name: (_ORDER.index(name[0]), _number(name), name))
+def law_names(kind: str = LOGITS) -> list[str]:
+    """All laws of a kind of subjects, by family and number."""
+    return sorted(KINDS[kind], key=lambda name: (_ORDER.index(name[0]), _number(name), name))
 
 
 def _number(name: str) -> int:
@@ -77,8 +78,10 @@ def check(
 
     Raises `SubjectError` for a law that does not exist and an object that is no subject.
     """
-    chosen = [law_of(name) for name in (law_names() if laws is None else laws)]
-    trial = Trial(subject(model, **options), seed, examples, shrink)
+    made = subject(model, **options)
+    names = law_names(made.kind) if laws is None else laws
+    chosen = [law_of(name, made.kind) for name in names]
+    trial = Trial(made, seed, examples, shrink)
     own, stopped = trial.own, trial.first({law.name for law in chosen})
     if stopped is not None:
         return Report([stopped], notes_of(own))
@@ -104,7 +107,7 @@ class Trial:
         failed = first_calls(self.own)
         if failed is not None:
             return _failed(self.own, failed)
-        if NUMTX in self.own.capabilities:
+        if NUMTX in self.own.capabilities or self.own.kind != LOGITS:
             return None
         self.own = settled(self.own)
         if LOGITS in self.own.capabilities:
@@ -150,6 +153,9 @@ PLAIN = Law(
 
 def _failed(own: Subject, failed: CallFailed) -> Result:
     """The result of a plain call that failed, and what would be right."""
+    if own.kind != LOGITS:
+        lines = [str(failed), f"  {own.wanted}"]
+        return Result(PLAIN._replace(statement=own.wanted), own.name, ERROR, 0, 1, "\n".join(lines))
     ids = (failed.call.given if failed.call else {}).get("ids")
     raised = not isinstance(failed.error, SubjectError)
     if ids is not None and raised and failed.taken and len(ids) not in failed.taken:
@@ -182,7 +188,8 @@ def attempt(
     law: Law, subject: Subject, *, seed: int = 0, examples: int = 50, shrink: bool = True
 ) -> Result:
     """Try one law on a subject."""
-    missing = [name for name in CAPABILITIES if name in law.needs - subject.capabilities]
+    lacking = law.needs - subject.capabilities
+    missing = sorted(lacking, key=lambda name: (name not in CAPABILITIES, name))
     if missing:
         return Result(law, subject.name, SKIPPED, 0, 0, f"skipped: no {', no '.join(missing)}")
     run = _Run(law, subject)
@@ -299,7 +306,7 @@ class LawSuite:
 
     def test_law(self, law_name: str) -> None:
         trial, stopped = self._begun()
-        result = stopped or trial.ask(law_of(law_name))
+        result = stopped or trial.ask(law_of(law_name, trial.own.kind))
         if result.status in (SKIPPED, VACUOUS):
             raise unittest.SkipTest("; ".join((result.why, *notes_of(trial.own))))
         if result.status in (ERROR, UNDECLARED):

@@ -101,14 +101,14 @@ def run(args: argparse.Namespace) -> int:
 
     need_hypothesis()
     from ..files import target, write_text
-    from ..laws.law import law_of
+    from ..laws.law import KINDS, law_of
     from ..testing.trial import law_names
 
     for name in args.law or ():
         law_of(name)
     if args.list:
-        for name in law_names():
-            law = law_of(name)
+        for law in (law_of(name, kind) for kind in KINDS for name in law_names(kind)):
+            name = law.name
             print(f"{name:<10} {'E' if law.exact else 'T'}  {law.statement}")
             print(f"{'':<13} {law.statement_zh}  [{', '.join(sorted(law.needs))}]")
         return 0

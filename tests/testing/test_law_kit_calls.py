@@ -34,8 +34,8 @@ def five_at_most(ids):
 
 
 @own
-def three_arguments(q, k, v):
-    return q
+def three_arguments(ids, k, v):
+    return ids
 
 
 @own

@@ -17,7 +17,7 @@ from .planting import HOME
 Plan = Iterable[tuple[int, list[str]]]
 
 # Laws of single operations, which are the same whatever the model: one model is enough.
-OF_OPERATIONS = frozenset({"S1", "K8", "P4", "T2", "D1", "D2", "D3", "D4"})
+OF_OPERATIONS = frozenset({"S1", "K8", "P4", "T2", "D1", "D2", "D3", "D4", "D7"})
 
 # The models of the list that the laws are tried on; of a model's storages the last.
 TRIED: tuple[str, ...] = (

@@ -107,12 +107,12 @@ def test_expanded_equals_absorbed(kind, tapped):
         MASK, config.heads, 4, causal=True, window=config.window,
         query_positions=places, key_positions=places,
     )  # fmt: skip
-    turn = None
+    rotary = None
     if config.rotated:
-        turn = rotation(places, config.rotated, 10000.0, config.rotary_layout, "float64")
+        rotary = rotation(places, config.rotated, 10000.0, config.rotary_layout, "float64")
     recorders = [Recorder() if tapped else NO_TAP for _ in range(2)]
     one, other = (Place(own, tap, prefix="decoder.0.self_attention.") for tap in recorders)
-    inputs = AttentionInputs(mask, turn)
+    inputs = AttentionInputs(mask, rotary)
     stored = inputs.kept_in(lambda **streams: streams)
     naive, context = latent_attention_forward(config, one, x, x, inputs)
     kept, none = latent_attention_forward(config, other, x, x, stored)
@@ -133,18 +133,18 @@ def test_a_query_that_may_attend_to_nothing_and_junk_that_nobody_attends_to():
     seen[..., 1] = False  # key 1 is attended to by nobody
     seen[:, :, 0] = False  # query 0 attends to nothing
     mask = Mask(seen, np.array([[True, False, True, True]]))
-    turn = rotation(np.arange(4)[None], 2, 10000.0, "half", "float64")
-    junk = x.copy()
-    junk[0, 1] = 1e6
+    rotary = rotation(np.arange(4)[None], 2, 10000.0, "half", "float64")
+    changed = x.copy()
+    changed[0, 1] = 1e6
     for store in (None, lambda **streams: streams):
         recorder = Recorder()
-        inputs = AttentionInputs(mask, turn, store=store)
+        inputs = AttentionInputs(mask, rotary, store=store)
         at = Place(own, recorder, prefix="decoder.0.self_attention.")
         output, _ = latent_attention_forward(config, at, x, x, inputs)
         assert not recorder.values["weights"][:, :, 0].any()
         assert not recorder.values["context"][:, :, 0].any()
         at = Place(own, prefix="decoder.0.self_attention.")
-        got, _ = latent_attention_forward(config, at, junk, junk, inputs)
+        got, _ = latent_attention_forward(config, at, changed, changed, inputs)
         assert np.array_equal(got[0, [0, 2, 3]], output[0, [0, 2, 3]])
 
 

@@ -7,6 +7,7 @@ import pytest
 from samples import (
     MODELS,
     WEATHER,
+    among,
     assert_close,
     config_of,
     ragged_batch,
@@ -120,6 +121,24 @@ def test_uniform_logits_give_the_logarithm_of_the_vocabulary():
     assert backward(context)["output.w"].any()
 
 
+@pytest.mark.parametrize("name", among(lambda c: c.output_scale != 1.0))
+def test_last_logits_are_the_last_of_all_forwards_and_backwards(name):
+    """Scaled or not; what no logit was made from has no gradient."""
+    config, parameters, fields = setup(name)
+    del fields["labels"]
+    every, all_context = forward(config, parameters, Batch(**fields))
+    last, context = forward(config, parameters, Batch(**fields), last_logits=True)
+    assert_close(last.logits, every.logits[:, -1:], 1e-13)
+    cotangent = np.random.default_rng(0).standard_normal(every.logits.shape)
+    cotangent[:, :-1] = 0.0
+    recorder = Recorder()
+    tapped = forward(config, parameters, Batch(**fields), recorder, last_logits=True)[1]
+    expected = backward(all_context, cotangent)
+    for found in (backward(context, cotangent[:, -1:]), backward(tapped, cotangent[:, -1:])):
+        for key in parameters:
+            assert_close(found[key], expected[key], 1e-12)
+
+
 def test_the_cotangent_scales_every_gradient():
     config, parameters, fields = setup("encoder-decoder")
     _, context = forward(config, parameters, Batch(**fields))
@@ -190,11 +209,11 @@ def test_finite_content_of_any_size_under_padding_has_no_effect_however_deep(dty
     last = config.vocabulary - 1
     given["ids"] = np.where(given["mask"], given["ids"] % last, last)
     found = []
-    for junk in (0.5, content):
+    for number in (0.5, content):
         own = dict(p)
         own["decoder.embedding"] = p["decoder.embedding"].copy()
         with np.errstate(over="ignore"):
-            own["decoder.embedding"][last] = np.array([junk, -junk] * (config.width // 2))
+            own["decoder.embedding"][last] = np.array([number, -number] * (config.width // 2))
         outputs, context = forward(config, own, Batch(**given))
         found.append([outputs.logits[given["mask"]], *backward(context).values()])
     for clean, dirty in zip(*found, strict=True):

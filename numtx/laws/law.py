@@ -12,7 +12,7 @@ from ..errors import SubjectError, nearest
 from ..shapes import Array
 from ..subjects.kinds import ATTENTION, CHOOSER
 from ..subjects.logits import on_one_line
-from ..subjects.subject import LOGITS, NUMTX, SHORT, Subject
+from ..subjects.subject import LOGITS, NUMTX, SHORT, Memory, Subject
 from .exactness import ROUNDINGS, row_independence
 from .strategies import PADDINGS, padding_masks, patterned
 
@@ -253,11 +253,16 @@ def draw_mask(subject: Subject, draw: Draw, rows: int, length: int) -> Array:
     return mask
 
 
-def alone(subject: Subject, ids: Array, mask: Array | None = None) -> Array:
+def alone(
+    subject: Subject, ids: Array, mask: Array | None = None, memory: Memory | None = None
+) -> Array:
     """The logits [1, T, V] of one row [1, T]: among copies of itself, where rows are fixed."""
     rows = subject.fixed_rows or 1
-    found = subject.logits(ids.repeat(rows, 0), None if mask is None else mask.repeat(rows, 0))
-    return found[:1]
+    if rows > 1:
+        ids, mask = ids.repeat(rows, 0), None if mask is None else mask.repeat(rows, 0)
+        if memory is not None:
+            memory = Memory(memory.ids.repeat(rows, 0), memory.mask.repeat(rows, 0))
+    return subject.logits(ids, mask, memory)[:1]
 
 
 def other_ids(subject: Subject, draw: Draw, ids: Array) -> Array:

@@ -1,11 +1,12 @@
-"""B1 to B4: rows and padding. B6: documents in a row. P3: order. R1: the same call again."""
+"""B1 to B4: rows and padding, of the memory too. B6: documents in a row. P3: order. R1: the same
+call again."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from ..subjects.subject import DOCUMENTS, LOGITS, MASK, Subject
+from ..subjects.subject import DOCUMENTS, LOGITS, MASK, MEMORY, Memory, Subject
 from .law import (
     Draw,
     LawBroken,
@@ -17,7 +18,9 @@ from .law import (
     law,
     moved,
     other_ids,
+    seeds,
 )
+from .strategies import padding_masks
 
 
 @law(
@@ -75,6 +78,35 @@ def padding_of_other_rows(subject: Subject, draw: Draw) -> bool:
     what = f"the padding of other rows moved row {row}"
     expect(subject, what, before, after, example, exact=True, real=first[[row]], at=(row, 0))
     return True
+
+
+@law(
+    "B1-memory",
+    "the memory of other rows, and its padding, does not matter; its own does",
+    "其他行的编码器输入及其填充无影响, 本行的有影响",
+    MEMORY,
+    exact=True,
+)
+def memory_of_other_rows(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, rows=draw_rows(subject, draw, 2))
+    row = draw(st.integers(0, len(ids) - 1))
+    memory, other = (_padded_memory(subject, draw, len(ids)) for _ in range(2))
+    other.ids[row], other.mask[row] = memory.ids[row], memory.mask[row]
+    first, second = (subject.logits(ids, memory=one) for one in (memory, other))
+    example = {"ids": ids, "memory": memory.ids, "memory's mask": memory.mask, "row": row}
+    example |= {"other": other.ids, "other mask": other.mask}
+    what = f"the memory of other rows moved row {row}"
+    expect(subject, what, first[[row]], second[[row]], example, exact=True)
+    differ = ((memory.ids != other.ids) & memory.mask & other.mask).any(1)
+    if differ.any() and not moved(first, second)[differ].any():
+        raise LawBroken("another memory moved no row", example)
+    return bool(differ.any())
+
+
+def _padded_memory(subject: Subject, draw: Draw, rows: int) -> Memory:
+    memory = subject.new_memory(rows, 4, draw(seeds))
+    assert memory is not None
+    return Memory(memory.ids, draw(padding_masks(rows, 4)))
 
 
 @law("B2", "permuting rows permutes the outputs", "行的次序改变, 输出随之改变", LOGITS)
@@ -163,6 +195,27 @@ def documents_in_a_row(subject: Subject, draw: Draw) -> bool:
         what, at = f"document {number} of row {row} alone differs", (row, start)
         expect(subject, what, together[:, part], by_itself, example, at=at)
     return True
+
+
+@law(
+    "B4-memory",
+    "a row alone gives what it gives in the batch, with a padded memory",
+    "编码器输入有填充的一行单独与在批中相同",
+    MASK,
+    MEMORY,
+)
+def row_with_memory_alone(subject: Subject, draw: Draw) -> bool:
+    ids = draw_ids(subject, draw, rows=draw_rows(subject, draw, 2))
+    mask = draw_mask(subject, draw, *ids.shape)
+    row = draw(st.integers(0, len(ids) - 1))
+    memory = _padded_memory(subject, draw, len(ids))
+    together = subject.logits(ids, mask, memory)[[row]]
+    one = Memory(memory.ids[[row]], memory.mask[[row]])
+    by_itself = alone(subject, ids[[row]], mask[[row]], one)
+    example = {"ids": ids, "mask": mask, "memory": memory.ids, "memory's mask": memory.mask}
+    what = f"row {row} alone differs"
+    expect(subject, what, together, by_itself, {**example, "row": row}, real=mask[[row]])
+    return not memory.mask[row].all()
 
 
 @law(

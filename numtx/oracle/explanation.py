@@ -4,7 +4,7 @@ precision, or evaluated.
 A step's expressions are Python once its numbers are written out; a later step may use the
 names of earlier ones (`mean`, `total`). Whatever is read from a table is a number of the
 expression; constants of the formula (`sqrt(4)`, an epsilon) are text and are never rounded.
-Which cell a number was read from stays known (`Leaf`), so that it can be named too.
+Which cell a number was read from stays known (`Source`), so that it can be named too.
 """
 
 from __future__ import annotations

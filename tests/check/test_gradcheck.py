@@ -107,6 +107,79 @@ def test_a_gradient_of_nan_fails():
     assert [c.ok for c in report.comparisons] == [False, True]
 
 
+@pytest.mark.parametrize("samples", [None, 1])
+@pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_gradient_that_is_not_finite_fails_and_excuses_no_other(samples, wrong, place):
+    """In one cell; the other array is off by little, and would be right beside infinity."""
+
+    def spoilt(d, x, y):
+        found = list(product_vjp(d, x, y))
+        found[place][1, 1] = wrong
+        found[1 - place] *= 1.001
+        return found
+
+    report = check_operation(product, spoilt, arrays(), samples=samples)
+    assert [c.ok for c in report.comparisons] == [False, False]
+    assert report.comparisons[place].worst == np.inf
+    assert report.comparisons[1 - place].worst < np.inf
+
+
+@pytest.mark.parametrize(("share", "ok"), [(0.5, True), (2.0, False)])
+def test_as_much_as_is_tolerated_and_no_more(share, ok):
+    """A millionth of an array's largest gradient, or of a thousandth of the largest of all."""
+    scale = np.array([1.0, 1e-2, 1e-6])
+    for place, room in enumerate((1.0, 1e-2, 1e-3)):
+
+        def vjp(d, *xs, place=place, room=room):
+            found = [s * d * np.ones(4) for s in scale]
+            found[place][2] += share * 1e-6 * room * abs(d).max()
+            return found
+
+        report = check_operation(
+            lambda *xs: sum(s * x for s, x in zip(scale, xs, strict=True)), vjp,
+            [np.zeros(4)] * 3, seed=3,
+        )  # fmt: skip
+        # Each cotangent has a size of its own: that of the array's largest gradient counts.
+        assert [c.ok for c in report.comparisons] == [ok or k != place for k in range(3)]
+        assert report.comparisons[place].worst == pytest.approx(share, rel=0.2)
+
+
+def test_every_array_is_compared():
+    """However many there are: a wrong one is named in whichever place it stands."""
+    given = [np.full(2, 1.0 + k) for k in range(12)]
+    for wrong in range(12):
+
+        def vjp(d, *xs, wrong=wrong):
+            return [2.0 * x * d * (1.01 if k == wrong else 1.0) for k, x in enumerate(xs)]
+
+        report = check_operation(lambda *xs: sum(x * x for x in xs), vjp, given, samples=1)
+        assert [c.ok for c in report.comparisons] == [k != wrong for k in range(12)]
+
+
+def test_every_parameter_and_stage_is_compared(monkeypatch):
+    config = Config(model="decoder-only", width=4, decoder_layers=1, hidden=5, vocabulary=6)
+    own, batch = parameters_of(config, 3), Batch([[1, 2, 1]], labels=[[2, 1, 5]])
+    stages = with_gradient(config, own, batch)
+
+    def but(name):
+        def recorded(*given, **options):
+            trace = record(*given, **options)
+            off = {name: trace.grad(name) + 1e-3}  # 0 throughout, too, has to be so
+            return replace(trace, gradients={**trace.gradients, **off})
+
+        return recorded
+
+    for name in (*own, *stages):
+        stage = f"parameters/{name}" if name in own else name
+        monkeypatch.setattr("numtx.check.gradcheck.record", but(stage))
+        if name in own:
+            report = check_model(config, own, batch, samples=1)
+        else:
+            report = check_stages(config, own, batch, [name, "logits"], samples=1)
+        assert {c.name for c in report.comparisons if not c.ok} == {name}
+
+
 def test_what_has_no_gradient_is_left_out_and_float32_is_taken_to_float64():
     x = arrays()[0].astype(np.float32)
     ids = np.array([0, 4, 4])

@@ -10,11 +10,18 @@ from samples import WEATHER, config_of, random_parameters, run_of, some, weather
 
 from numtx import Batch, Config, NumtxError, Pin
 from numtx.check.verify import verify
+from numtx.decoding import record_generation
 from numtx.errors import StageError
+from numtx.subjects.models import MODELS as LIST
 from numtx.subjects.models import parameters_of
 from numtx.trace.trace import Trace, record
 
 MODELS = some(3, __name__, always=["weather"])
+LARGE = [
+    name
+    for name, model in LIST.items()
+    if model.length > 32 or model.fields["vocabulary"] > 256 or model.config().decoder_layers > 3
+]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -79,7 +86,8 @@ def tampered(trace: Trace, field: str, name: str, cell: tuple[int, ...], by: flo
     return dataclasses.replace(trace, **{field: arrays})
 
 
-WEATHER_TRACE = run_of("weather")
+TRACES = {dtype: run_of("weather", dtype) for dtype in ("float64", "float32")}
+WEATHER_TRACE = TRACES["float64"]
 
 
 FLOATS = [n for n in WEATHER_TRACE if WEATHER_TRACE[n].dtype.kind != "i"]
@@ -107,6 +115,113 @@ def test_a_changed_gradient_is_found_and_named(name):
     wrong = {(f.name, f.kind): f for f in verify(changed).wrong}
     assert wrong[name, "gradient"].cell == cell
     assert wrong[name, "gradient"].got == pytest.approx(WEATHER_TRACE.grad(name)[cell] + 1e-9)
+
+
+def by_hand(trace: Trace) -> dict[tuple[str, str], np.ndarray]:
+    """Bounds of some arrays from the formula itself: a sum of two is rounded once; of a
+    contraction each product is rounded, and each sum, and once more that with the bias."""
+    w = {name: np.abs(array) for name, array in trace.parameters.items()}
+    x, dy = np.abs(trace["decoder.output"]), np.abs(trace.grad("logits"))
+    place = "encoder.0.feed_forward"
+    return {
+        ("values", "encoder.1.self_attention.residual"): np.abs(
+            trace["encoder.1.self_attention.residual"]
+        ),
+        ("values", f"{place}.hidden"): 2.0
+        * np.abs(trace["encoder.0.self_attention.norm"])
+        @ w[f"{place}.w_in"]
+        + w[f"{place}.b_in"],
+        ("values", "logits"): 2.0 * x @ w["output.w"],
+        ("gradients", f"{place}.activation"): 2.0
+        * np.abs(trace.grad(f"{place}.output"))
+        @ w[f"{place}.w_out"].T,
+        ("gradients", "parameters/output.w"): 2.0 * np.einsum("btd,btv->dv", x, dy),
+    }
+
+
+def largest(array: np.ndarray) -> tuple[int, ...]:
+    size = np.where(np.isfinite(array), np.abs(array), 0.0)
+    return tuple(int(i) for i in np.unravel_index(size.argmax(), array.shape))
+
+
+WHOLE_AND_SAMPLED = pytest.mark.parametrize(
+    ("dtype", "budget"), [("float64", None), ("float32", 5_000)]
+)
+
+
+@WHOLE_AND_SAMPLED
+@pytest.mark.parametrize(("share", "ok"), [(0.5, True), (2.0, False)])
+def test_eight_roundings_of_the_bound_are_tolerated_and_no_more(share, ok, dtype, budget):
+    trace, moved = TRACES[dtype], TRACES[dtype]
+    bounds = by_hand(trace)
+    for (field, name), bound in bounds.items():
+        cell = largest(getattr(trace, field)[name])
+        by = share * 8.0 * float(np.finfo(dtype).eps) * float(bound[cell])
+        moved = tampered(moved, field, name, cell, by)
+    found = {(f"{f.kind}s", f.name): f for f in verify(moved, budget).findings}
+    for field, name in bounds:
+        assert found[field, name].ok == ok, name
+        if not ok:
+            assert found[field, name].worst == pytest.approx(share, abs=0.5)
+
+
+@WHOLE_AND_SAMPLED
+def test_some_thousand_roundings_are_too_many_in_any_array(dtype, budget):
+    """The largest cell of every value and gradient moved, each by a share of its own: every array
+    is held to what it was made from."""
+    trace, eps = TRACES[dtype], float(np.finfo(dtype).eps)
+    moved: dict[str, dict] = {"values": dict(trace.values), "gradients": dict(trace.gradients)}
+    for field, arrays in moved.items():
+        for number, (name, array) in enumerate(arrays.items()):
+            if array.dtype.kind == "f" and (field, name) != ("gradients", "loss"):
+                arrays[name] = array.copy()
+                arrays[name][largest(array)] *= 1.0 + 1000.0 * (2 + number % 7) * eps
+    report = verify(dataclasses.replace(trace, **moved), budget)
+    floats = [f for f in report.findings if isinstance(f.got, float)]
+    assert len(floats) > 150 and not report.skipped
+    assert [f"{f.kind} of {f.name}" for f in floats if f.ok] == []
+
+
+@pytest.mark.parametrize("budget", [None, 5_000])
+def test_a_gradient_that_must_be_0_throughout(budget):
+    """Where every consumer is pinned nothing comes back, and nothing may stand there."""
+    place = "decoder.0.self_attention"
+    pins = {f"{place}.weights": WEATHER_TRACE[f"{place}.weights"]}
+    changed = trace = run_of("weather", pins=pins)
+    assert verify(trace, budget).ok
+    leaves = ("masked_scores", "scores", "products", "queries", "keys")
+    names = [*(f"{place}.{leaf}" for leaf in leaves), f"parameters/{place}.w_k"]
+    for row, name in enumerate(names):
+        gradient = trace.grad(name)
+        assert not gradient.any()
+        cell = (*(0,) * (gradient.ndim - 2), row % 4, 0)
+        changed = tampered(changed, "gradients", name, cell, 1e-200)
+    assert set(names) <= {f.name for f in verify(changed, budget).wrong if f.kind == "gradient"}
+
+
+@pytest.mark.parametrize("budget", [None, 5_000])
+def test_pins_of_some_cells_whole_and_sampled(budget):
+    """What is pinned is as it stands; a cell beside it is not excused, nor what comes back."""
+    names = [
+        "encoder.0.self_attention.weights", "encoder.1.self_attention.norm",
+        "decoder.0.self_attention.queries", "decoder.0.cross_attention.output",
+        "decoder.1.self_attention.masked_scores",
+    ]  # fmt: skip
+    pins = {}
+    for name in names:
+        where = np.zeros(WEATHER_TRACE[name].shape, bool)
+        where[..., 2, :2] = True
+        pins[name] = Pin(where, np.full(where.shape, 7.0))
+    changed = trace = run_of("weather", pins=pins)
+    report = verify(trace, budget)
+    assert report.ok, "\n".join(map(str, report.wrong))
+    wanted = set()
+    for name in names:
+        for field in ("values", "gradients"):
+            cell = (*(0,) * (trace[name].ndim - 2), 3, 1)
+            changed = tampered(changed, field, name, cell, 1e9)
+            wanted.add((name, field.removesuffix("s")))
+    assert wanted <= {(f.name, f.kind) for f in verify(changed, budget).wrong}
 
 
 def test_nan_where_a_number_belongs_is_wrong():
@@ -216,6 +331,19 @@ def test_a_tampered_cell_is_found_and_named(kind, budget):
 def test_sampled_gradients_agree_with_the_whole_check(name):
     """Two ways to a gradient: passed on by every cell, and gathered by one."""
     report = verify(run_of(name), budget=60_000)
+    assert report.ok, "\n".join(map(str, report.wrong))
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_models_follow_from_their_inputs_whole_and_step_by_step(name):
+    """Deep, of many words, or of long rows far out, whatever is drawn: sampled."""
+    trace = run_of(name)
+    report = verify(trace, budget=20_000)
+    assert report.ok, "\n".join(map(str, report.wrong))
+    config = config_of(name)
+    ids = trace["decoder.tokens"][:, :3]
+    steps = record_generation(config, random_parameters(config, 3), Batch(ids), max_new_tokens=3)[1]
+    report = verify(steps, budget=20_000)
     assert report.ok, "\n".join(map(str, report.wrong))
 
 

@@ -159,6 +159,21 @@ def test_a_row_that_has_ended_may_compute_anything():
     assert all((logits[0] == 0).all() for logits in seen[1:])
 
 
+def test_what_is_chosen_by_are_the_logits_as_they_are():
+    seen = []
+
+    def choose(logits, rows):
+        seen.append(logits)
+        return np.argmax(logits, -1)
+
+    config, parameters = checks.model(seed=3)
+    batch = checks.prompt(config)
+    steps = generate(config, parameters, batch, max_new_tokens=4, eos=2, choose=choose).steps
+    for logits, step in zip(seen, steps, strict=True):
+        assert logits.dtype == step.logits.dtype
+        assert np.array_equal(logits[step.counts], step.logits[step.counts])
+
+
 def test_no_new_tokens():
     config, parameters = checks.model()
     found = beam_search(config, parameters, Batch([[1]]), max_new_tokens=0, num_beams=3)

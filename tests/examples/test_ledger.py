@@ -203,6 +203,48 @@ def test_each_entry_has_its_own_rounding() -> None:
     assert "shape" in Figures((1.0, 2.0), lambda: (1.0,)).judge().reason
 
 
+@pytest.mark.parametrize("decimals", [1, 2, 4])
+def test_a_witness_within_half_a_printed_unit_and_none_further(decimals: int) -> None:
+    """Of each entry, and of as many as were stated."""
+    unit, stated = 10.0**-decimals, np.array([[0.3, -1.2], [0.0, 2.5]])
+    for place in np.ndindex(stated.shape):
+        for share, verdict in ((0.49, "attainable"), (0.51, "open"), (1.0, "open"), (-1.0, "open")):
+            run = stated.copy()
+            run[place] += share * unit
+            judge = Illustration(stated, lambda _, run=run: run, decimals=decimals)
+            assert judge.judge().verdict == verdict, (place, share)
+    for odd in (stated[:1], stated[None], stated * np.nan):
+        assert Illustration(stated, lambda _, odd=odd: odd).judge().verdict == "open"
+    assert Illustration(stated, None).judge().verdict == "open"
+
+
+def test_an_argument_comes_before_a_witness_and_is_told_half_a_unit() -> None:
+    told: list[float] = []
+
+    def excludes(stated: Any, half: float) -> str:
+        told.append(half)
+        return "cannot be"
+
+    judge = Illustration([0.5], lambda stated: stated, [lambda s, h: None, excludes], 3)
+    assert judge.judge().verdict == "impossible"
+    assert told == [pytest.approx(0.0005)]
+
+
+@pytest.mark.parametrize("decimals", [0, 2, 5])
+def test_a_figure_is_off_by_one_printed_unit(decimals: int) -> None:
+    unit = 10.0**-decimals
+    for share, verdict in (
+        (0.49, "reproduced"),
+        (0.51, "rounding"),
+        (0.99, "rounding"),
+        (1.01, "contradicted"),
+        (-0.51, "rounding"),
+        (-1.01, "contradicted"),
+    ):
+        judge = Figures([2.0, 3.0], lambda share=share: [2.0, 3.0 + share * unit], decimals)
+        assert judge.judge().verdict == verdict, share
+
+
 def test_changes_name_new_missing_and_changed_rows() -> None:
     results = [RESULTS["003.scores"], RESULTS["003.losses"]]
     expected = {"003.scores": "reproduced", "003.gone": "definition"}

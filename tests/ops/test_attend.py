@@ -71,11 +71,11 @@ def test_the_mask():
     assert mask_backward(scores, mask).tolist() == [[1.0, 0.0], [3.0, 4.0]]
 
 
-@pytest.mark.parametrize("junk", [np.nan, np.inf, -np.inf])
-def test_junk_goes_where_no_query_looks_and_nowhere_else(junk):
+@pytest.mark.parametrize("content", [np.nan, np.inf, -np.inf])
+def test_nan_and_inf_go_where_no_query_attends_and_nowhere_else(content):
     x = draw(2, 3, 4, 5)
     live = np.array([[True, True, False, True], [True, True, True, True]])
-    x[0, 1, 2, 0] = x[0, 0, 0, 0] = x[1, 0, 2, 0] = junk
+    x[0, 1, 2, 0] = x[0, 0, 0, 0] = x[1, 0, 2, 0] = content
     clean = zero_unattended(x, live)
     assert clean[0, 1, 2, 0] == 0.0
     changed = np.argwhere(~((clean == x) | (np.isnan(clean) & np.isnan(x))))

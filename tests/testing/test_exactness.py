@@ -53,14 +53,19 @@ def test_the_note_says_what_is_within_rounding():
 def test_same_is_bit_for_bit_where_the_machine_is(monkeypatch, contents, places, moved, dtype):
     monkeypatch.setattr(exactness, "row_independence", lambda: RowIndependence(contents, places))
     a = np.array([1.0, -3.0, -np.inf], dtype)
-    bit, more = a.copy(), a.copy()
+    bit, some, more = a.copy(), a.copy(), a.copy()
     bit[0] += np.finfo(dtype).eps
-    more[0] += 1000 * np.finfo(dtype).eps
+    some[0] += 0.5 * exactness.ROUNDINGS * 3.0 * np.finfo(dtype).eps
+    more[0] += 1.5 * exactness.ROUNDINGS * 3.0 * np.finfo(dtype).eps
     assert same(a, a.copy(), moved)
-    assert same(a, bit, moved) == (not (places if moved else contents))
+    for close in (bit, some):
+        assert same(a, close, moved) == (not (places if moved else contents))
     assert not same(a, more, moved)
     assert not same(a, a[:2], moved)
     assert not same(a == 1.0, a == -3.0, moved)
+    whole = np.arange(3)
+    assert same(whole, whole.copy(), moved) and not same(whole, whole + (whole == 2), moved)
+    assert 16 <= exactness.ROUNDINGS <= 256
 
 
 class Rounding(Plain):

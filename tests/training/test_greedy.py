@@ -52,6 +52,19 @@ def test_padding_does_not_change_what_is_written(left):
     assert run_freely(config, parameters, padded) == run_freely(config, parameters, alone)
 
 
+def test_more_words_than_a_byte_counts_and_the_first_of_equals():
+    config = Config(model="decoder-only", width=8, decoder_layers=1, hidden=6, vocabulary=700)
+    parameters = initialise(config, 4)
+    parameters["output.b"] = np.where(np.arange(700) < 300, -20.0, 0.0)
+    batch = Batch([[3, 4, 699]], labels=[[1, 1, 1]])
+    logits = forward(config, parameters, batch)[0].logits
+    expected = [[max(range(700), key=row.__getitem__) for row in logits[0].tolist()]]
+    assert predictions(config, parameters, batch).tolist() == expected and min(expected[0]) >= 300
+    assert run_freely(config, parameters, rows(config, batch)[0])[0] == expected[0][0]
+    parameters["output.w"][:], parameters["output.b"][:] = 0.0, 0.0
+    assert predictions(config, parameters, batch).tolist() == [[0, 0, 0]]
+
+
 def test_an_encoder_answers_where_there_are_labels():
     config = Config(model="encoder-only", width=8, encoder_layers=1, hidden=6, vocabulary=11)
     parameters = initialise(config, 1)

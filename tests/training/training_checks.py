@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from numtx.ops import loss
 from numtx.ops.softmax import log_softmax_forward
 from numtx.parameters import initialise
 from numtx.training import optimisers, schedule
+from numtx.training import run as run_module
 from numtx.training.checkpoint import load_run, save_run
 from numtx.training.greedy import answers
 from numtx.training.loop import train
@@ -148,6 +150,54 @@ def one_step_is_the_formula(folder):
         for name, array in run.parameters.items():
             expected = before[name] - progress.rate * factor * gradients[name]
             np.testing.assert_allclose(array, expected, rtol=1e-12, atol=1e-15)
+
+
+def three_steps_of_adamw_are_the_formula(folder):
+    """For every parameter, gradients shortened, decay and moments included."""
+    recipe = {"clip": 0.01, "decay": 0.1, "learning_rate": 0.02}
+    run, batch = new_run(recipe)
+    first, second = {}, {}
+    for number in (1, 2, 3):
+        before = {name: array.copy() for name, array in run.parameters.items()}
+        _, context = forward(run.config, before, batch)
+        gradients = backward(context)
+        length = math.sqrt(sum(float((g * g).sum()) for g in gradients.values()))
+        assert length > 0.01
+        run.advance([batch])
+        for name, array in run.parameters.items():
+            g = gradients[name] * 0.01 / length
+            first[name] = 0.9 * first.get(name, 0.0) + 0.1 * g
+            second[name] = 0.999 * second.get(name, 0.0) + 0.001 * g * g
+            m, v = first[name] / (1 - 0.9**number), second[name] / (1 - 0.999**number)
+            expected = (1 - 0.02 * 0.1) * before[name] - 0.02 * m / (np.sqrt(v) + 1e-8)
+            np.testing.assert_allclose(array, expected, rtol=1e-9, atol=1e-13, err_msg=name)
+
+
+def a_gradient_that_is_not_finite_stops_it(folder):
+    """Under a finite loss, in the first parameter or the last; so does one whose length
+    overflows. Nothing has changed then, and clipping makes none of it good."""
+    right = run_module.backward
+    for recipe in ({"optimiser": "sgd"}, {"clip": 1.0}, {"optimiser": "sgd", "clip": 1.0}):
+        for wrong, place in itertools.product((math.inf, -math.inf, math.nan, 1e200), (0, -1)):
+            run, batch = new_run(recipe)
+            run.advance([batch])
+            before = [array.tobytes() for array in (run.weights, *run.moments.values())]
+
+            def spoilt(context, wrong=wrong, place=place):
+                gradients = right(context)
+                gradients[list(gradients)[place]].flat[place] = wrong
+                return gradients
+
+            run_module.backward = spoilt
+            try:
+                with pytest.raises(
+                    TrainingError, match=r"step 2: the loss is \d.*length (inf|nan)"
+                ):
+                    run.advance([batch])
+            finally:
+                run_module.backward = right
+            assert (run.step, len(run.losses)) == (1, 1)
+            assert before == [a.tobytes() for a in (run.weights, *run.moments.values())]
 
 
 def a_rate_of_the_schedule_is_used(folder):
@@ -293,7 +343,9 @@ def training_lowers_the_loss(folder):
 
 CHECKS = (
     sgd_by_hand, adamw_by_hand, clip_by_hand, schedule_by_hand, loss_against_a_loop,
-    smoothing_reaches_the_model, one_step_is_the_formula, a_rate_of_the_schedule_is_used,
+    smoothing_reaches_the_model, one_step_is_the_formula,
+    three_steps_of_adamw_are_the_formula, a_rate_of_the_schedule_is_used,
+    a_gradient_that_is_not_finite_stops_it,
     batches_take_turns, resume_is_bit_for_bit, saved_on_time, a_spoilt_file_is_refused,
     stops_when_not_finite, training_lowers_the_loss,
 )  # fmt: skip

@@ -16,7 +16,7 @@ TRAINING_BUGS = (
     Bug("epsilon inside the root", "training.optimisers", "denominator = np.sqrt(second)",
         "denominator = np.sqrt(second + EPSILON)", checks="adamw_by_hand"),
     Bug("decay without the rate", "training.optimisers", "1.0 - rate * decay", "1.0 - decay",
-        checks="adamw_by_hand"),
+        checks="adamw_by_hand training_lowers_the_loss"),
     Bug("the second moment of the gradient, not of its square", "training.optimisers",
         "(1.0 - BETA_2) * gradient * gradient", "(1.0 - BETA_2) * abs(gradient)",
         checks="adamw_by_hand"),

@@ -220,3 +220,13 @@ def edges_of_a_draw(get):
     probabilities = np.array([[0.0, 0.25, 0.0, 0.75, 0.0]])
     for uniform, token in ((0.0, 1), (0.2499, 1), (0.25, 3), (1 - 2**-53, 3)):
         assert draw(probabilities, np.array([uniform])).tolist() == [token]
+    # Of many words the sum is run in float64: each border of 5000 is where it should be.
+    many = np.full((4, 5000), 1.0 / 4096, np.float32)  # an exact number, and so are its sums
+    for token in (1, 2047, 4998):
+        borders = np.array([token, token + 0.999, token + 1, token - 0.001]) / 5000
+        assert draw(many, borders).tolist() == [token, token, token + 1, token - 1]
+    unlike = np.tile(np.float32([0.1, 0.7, 0.2]), (1, 400)) / np.float32(400)
+    running = list(itertools.accumulate(unlike[0].tolist()))
+    for uniform in np.linspace(0.0, 0.999, 40):
+        expected = next(n for n, total in enumerate(running) if total > uniform * running[-1])
+        assert draw(unlike, np.array([uniform])).tolist() == [expected]

@@ -35,8 +35,9 @@ def test_a_reserve_that_is_refused_changes_nothing(storage):
     """Of the cache alone, with no step around it that would roll back."""
     cache = warm(3, 5, storage)
     before, room = after(cache), cache._storage.allocated
-    with pytest.raises(CacheError, match="3 of 5 columns are taken and 3 more"):
-        cache.reserve(3)
+    for one in (cache, cache.fork()):
+        with pytest.raises(CacheError, match="3 of 5 columns are taken and 3 more"):
+            one.reserve(3)
     assert (cache.length, cache._storage.allocated) == (3, room)
     with pytest.raises(CacheError, match="append outside a call"):
         cache.append(0)

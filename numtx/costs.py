@@ -1,5 +1,5 @@
-"""What a generation costs: multiply-adds and cached numbers, counted from the stages, of a run or
-of none, beside the documents' closed formulas.
+"""What a generation costs: multiply-adds and cached numbers, counted from the stages
+of a run, beside the documents' closed formulas.
 
 The count asks the catalogue: each stage that is a contraction multiplies and adds once for
 every cell of its result and every value of the letters that it sums over. The shapes are those
@@ -21,7 +21,6 @@ from .cache import Cache
 from .config import Config
 from .decoding.beam import BeamStep, beam_search
 from .decoding.generate import Step, generate
-from .parameters import parameter_shapes
 from .shapes import Array, parse
 from .small_repr import small_repr
 from .stages.graph import Graph, Stage
@@ -224,35 +223,6 @@ def total_without_cache(tokens: int, d: int) -> int:
 def total_with_cache(tokens: int, d: int) -> int:
     """sum over i = 1 .. T: 3·d^2·T + d·T(T+1)"""
     return 3 * d * d * tokens + d * tokens * (tokens + 1)
-
-
-def count_step(
-    config: Config, computed: int, total: int, source: int = 0, *, use_cache: bool = True
-) -> dict[str, int]:
-    """Multiply-adds by group of one step of one row, from the stages alone: nothing is run, so
-    the model may be of any size.
-
-    computed   tokens that the step computes; it asks for the logits of the last
-    total      tokens that it looks at, those of earlier steps included: as many as computed
-               in a first step, and in every step without a cache
-    source     tokens of the encoder, which itself stands in the group `encoder` of a first step
-    """
-    first = computed == total or not use_cache
-    phases = ("prefill",) if first else ("prefill", "decode.0")
-    graph = resolve(config, labels=False, phases=phases, cached=use_cache)
-    lengths = {"encoder": source}
-    for phase, new in zip(phases, (total if first else total - computed, computed), strict=False):
-        lengths |= {f"{phase}.decoder": new, f"{phase}.decoder.all": total}
-    lengths["prefill.decoder.all"] = total if first else total - computed
-    shapes = {stage.name: graph.shape(stage.name, 1, lengths) for stage in graph}
-    shapes |= {f"parameters/{name}": shape for name, shape in parameter_shapes(config).items()}
-    found = dict.fromkeys(GROUPS, 0)
-    for stage in graph:
-        if first or stage.name.startswith(f"{phases[-1]}."):
-            amount = multiply_adds(stage, shapes, graph)
-            if amount:
-                found[_group(stage)] += amount
-    return {group: amount for group, amount in found.items() if amount}
 
 
 def cache_numbers(config: Config, tokens: int, source: int = 0) -> tuple[int, int]:

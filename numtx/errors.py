@@ -60,10 +60,6 @@ class ExampleError(NumtxError):
     """An example that does not exist, or an option that it does not take."""
 
 
-class SubstitutionError(NumtxError):
-    """A change of the source that hits no place in it, or more than one."""
-
-
 class SubjectError(NumtxError):
     """An object that no law can be tried on, or a law that does not exist."""
 

@@ -8,7 +8,7 @@ import socket
 import stat
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -211,13 +211,15 @@ class Header(NamedTuple):
 
 
 class LazyArrays(Mapping[str, Array]):
-    """Arrays of a file by name, read anew whenever one is asked for; read-only."""
+    """Arrays by name, read anew whenever one is asked for; read-only."""
 
-    def __init__(self, file: NpzFile, names: Mapping[str, str]) -> None:
-        self.file, self.names = file, names
+    def __init__(self, names: Collection[str], read: Callable[[str], Array]) -> None:
+        self.names, self.read = names, read
 
     def __getitem__(self, name: str) -> Array:
-        array = self.file.read(self.names[name])
+        if name not in self.names:
+            raise KeyError(name)
+        array = self.read(name).view()
         array.setflags(write=False)
         return array
 
@@ -292,7 +294,7 @@ class NpzFile:
         names  what an array is called, and its name in the file; None: all, as they are called
         """
         own = {name: name for name in self.headers} if names is None else names
-        return LazyArrays(self, own)
+        return LazyArrays(own, lambda name: self.read(own[name]))
 
     def read(self, name: str) -> Array:
         """The data of an array."""

@@ -22,7 +22,6 @@ Run it with `--lang zh` or `--lang en` (the default).
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -31,10 +30,11 @@ from .check.explain import explain, explain_gradient, find_cells
 from .errors import LessonError
 from .shapes import Array
 from .show.cell_text import Names, cell_text
-from .show.grid import Grid, display_width, grid_text
+from .show.grid import Grid, grid_text
 from .show.numbers import cell
 from .show.stage_grid import Style
-from .show.trace_text import select, trace_text
+from .show.trace_text import trace_text
+from .show.wrap import wrap
 from .trace.trace import Trace
 
 WIDTH = 88
@@ -59,7 +59,7 @@ class Lesson:
 
     def say(self, *, zh: str, en: str) -> None:
         """A paragraph."""
-        print("\n" + wrapped(self._choose(zh, en), WIDTH))
+        self._paragraph(self._choose(zh, en))
 
     def word(self, *, zh: str, en: str) -> str:
         """A word or a label in the language of the lesson, for tables."""
@@ -82,13 +82,12 @@ class Lesson:
         row  of the batch, where only one is to be seen
         """
         style = Style(precision=precision, lang=self.lang, width=WIDTH, row=row)
-        for block in trace_text(trace, style, select(trace.graph, list(stages)), gradients):
+        for block in trace_text(trace, style, trace.graph.select(list(stages)), gradients):
             print("\n" + block)
 
     def explain(self, trace: Trace, cell: str, *, gradient: bool = False, depth: int = 1) -> None:
         """The arithmetic of a cell such as `logits[4,1]`, as `numtx cell` writes it."""
-        shapes = {name: array.shape for name, array in trace.arrays.items()}
-        names = Names(trace.graph, shapes, trace.tokens, trace.vocabulary)
+        names = Names(trace)
         how = explain_gradient if gradient else explain
         for address in find_cells(trace, cell):
             explained = how(trace, address.name, address.cell, depth)
@@ -117,41 +116,22 @@ class Lesson:
         if not bool(holds):
             raise LessonError(f"the claim does not hold: {en}")
         self.claims += 1
-        print("\n" + wrapped(f"[ok] {self._choose(zh, en)}", WIDTH))
+        self._paragraph(f"[ok] {self._choose(zh, en)}")
 
     def exercise(self, *, zh: str, en: str) -> None:
         """A question to the reader; the answer follows, checked by code."""
         word = {"zh": "练习: ", "en": "Exercise: "}[self.lang]
-        print("\n" + wrapped(word + self._choose(zh, en), WIDTH))
+        self._paragraph(word + self._choose(zh, en))
 
     def result(self, **values: Any) -> None:
         """Key values of the lesson, for its test."""
         self.results.update(values)
 
+    def _paragraph(self, text: str) -> None:
+        print("\n" + "\n".join(wrap(" ".join(text.split()), WIDTH)))
+
     def _choose(self, zh: str, en: str) -> str:
         return zh if self.lang == "zh" else en
-
-
-def wrapped(text: str, width: int) -> str:
-    """A paragraph broken to a display width: at spaces, and between Chinese characters."""
-    lines, line = [], ""
-    for piece in _pieces(" ".join(text.split())):
-        if line and display_width(line + piece.rstrip()) > width:
-            lines.append(line.rstrip())
-            line = ""
-        line += piece if line else piece.lstrip()
-    return "\n".join([*lines, line.rstrip()])
-
-
-def _pieces(text: str) -> list[str]:
-    """Words, and Chinese characters one by one, with their marks and the space behind them."""
-    return [piece for piece in _PIECE.findall(text) if piece]
-
-
-_OPENING, _CLOSING, _WIDE = "（「『“", "，。；：？！、）」』”", "\u2e80-\u9fff\uf900-\uffef"
-_PIECE = re.compile(
-    f"[{_OPENING}]*(?:[{_WIDE}]|[^\\s{_WIDE}{_OPENING}{_CLOSING}]+)?[{_CLOSING}]*\\s*"
-)
 
 
 def _lang_of(arguments: list[str]) -> str:

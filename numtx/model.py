@@ -20,7 +20,7 @@ from .errors import BatchError
 from .masks import allowed
 from .ops.alibi import distance_bias
 from .ops.linear import LinearContext, linear_backward, linear_forward
-from .ops.lookup import junk_under_padding, lookup_backward, lookup_forward
+from .ops.lookup import lookup_backward, lookup_forward, padding_beyond
 from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
 from .ops.norm import NormContext
 from .ops.positions import rotation, sinusoidal
@@ -46,7 +46,7 @@ class Outputs(NamedTuple):
 class InputContext(NamedTuple):
     ids: Array
     table: Array
-    junk: Array | None  # cells of padding that were taken as 0
+    cleared: Array | None  # cells of padding that were taken as 0
     positions: tuple[Array, Array] | None  # rows looked up in the learned table, and the table
     has_positions: bool
     segments: tuple[Array, Array] | None
@@ -217,15 +217,15 @@ def _own_attention(
         query_positions=given.positions,
         key_positions=positions,
     )
-    turn = bias = None
+    rotary = bias = None
     if config.rotated:
-        turn = rotation(
+        rotary = rotation(
             given.positions, config.rotated, config.position_base, config.rotary_layout,
             config.dtype,
         )  # fmt: skip
     if config.positions == "alibi":
         bias = distance_bias(given.positions, positions, config.heads, config.dtype)
-    return AttentionInputs(mask, turn, bias)
+    return AttentionInputs(mask, rotary, bias)
 
 
 def input_forward(
@@ -237,10 +237,10 @@ def input_forward(
     if here.tap.active:  # a pin may hold any number
         check_range(f"{side}.tokens", ids, config.vocabulary_of(side))
     x = lookup_forward(table, ids)
-    junk = None
+    cleared = None
     if not given.valid.all():
-        junk = junk_under_padding(x, given.valid, config.padding_limit(side))
-    x = here("embedding", x if junk is None else np.where(junk, x.dtype.type(0), x))
+        cleared = padding_beyond(x, given.valid, config.padding_limit(side))
+    x = here("embedding", x if cleared is None else np.where(cleared, x.dtype.type(0), x))
     if config.embedding_scale != 1.0:
         x = here("scaled_embedding", x * config.embedding_scale)
     learned = None
@@ -258,7 +258,7 @@ def input_forward(
     if config.embedding_norm:
         x, norm = here.norm(here("embedding_sum", x), config, "embedding_norm")
     has_positions = config.positions in ("sinusoidal", "learned")
-    context = InputContext(ids, table, junk, learned, has_positions, segments, norm)
+    context = InputContext(ids, table, cleared, learned, has_positions, segments, norm)
     return here("input", x), context
 
 
@@ -281,8 +281,8 @@ def input_backward(
     if config.embedding_scale != 1.0:
         dx = here.grad("scaled_embedding", dx) * config.embedding_scale
     dx = here.grad("embedding", dx)
-    if context.junk is not None:
-        dx = np.where(context.junk, dx.dtype.type(0), dx)
+    if context.cleared is not None:
+        dx = np.where(context.cleared, dx.dtype.type(0), dx)
     dtable = lookup_backward(dx, context.ids, context.table)
     (at if config.shared_embedding else here).add("embedding", dtable)
 

@@ -52,7 +52,7 @@ class Model:
         r = c.rotated
         if self.wrong("positions off by one"):
             positions = positions + 1
-        turn = np.exp(
+        rotary = np.exp(
             (-1j if self.wrong("rotary sign") else 1j) * positions[:, :, None, None]
             * c.position_base ** (-np.arange(0, r, 2) / r)
         )  # fmt: skip
@@ -60,7 +60,7 @@ class Model:
         first, second = (
             (x[..., : r // 2], x[..., r // 2 : r]) if half else (x[..., 0:r:2], x[..., 1:r:2])
         )
-        z = (first + 1j * second) * turn
+        z = (first + 1j * second) * rotary
         y = x.copy()
         if half:
             y[..., : r // 2], y[..., r // 2 : r] = z.real, z.imag
@@ -197,10 +197,10 @@ class Model:
         out[f"{side}.input"] = x
         causal = side == "decoder" and c.causal
         own = self.mask(valid, ids.shape[1], causal, c.window, positions)
-        turned = positions if c.rotated else None
+        rotated = positions if c.rotated else None
         for n in range(c.layers(side)):
             place = f"{side}.{n}.self_attention"
-            x = self.sublayer(place, x, lambda h, p=place: self.attention(p, h, h, own, turned))
+            x = self.sublayer(place, x, lambda h, p=place: self.attention(p, h, h, own, rotated))
             if memory is not None:
                 place = f"{side}.{n}.cross_attention"
                 seen, there = memory

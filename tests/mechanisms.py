@@ -81,15 +81,16 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
 
 def mechanisms(config: Config, batch: Batch) -> dict[str, bool]:
     """For every mechanism, in words, whether a model and its input have it."""
+    return _of_model(config) | _of_input(config, batch)
+
+
+def _of_model(config: Config) -> dict[str, bool]:
     norms = config.norm is not None and any(
         config.has_norm(f"{side}.{name}")
         for side in config.sides
         for name in config.sublayers(side)
     )
     places = {f"{side}.{name}" for side in config.sides for name in config.sublayers(side)}
-    masks = [m for m in (batch.mask, batch.decoder_mask) if m is not None]
-    ids = [i for i in (batch.ids, batch.decoder_ids) if i is not None]
-    valid = batch.mask if config.model != "encoder-decoder" else batch.decoder_mask
     return {
         **{model: config.model == model for model in MODELS},
         **{f"norm {norm}": config.norm == norm for norm in (*NORMS, None)},
@@ -133,13 +134,21 @@ def mechanisms(config: Config, batch: Batch) -> dict[str, bool]:
         and config.key_value_latent is None,
         "learned with an offset": config.position_offset > 0,
         "another epsilon": norms and config.epsilon != 1e-5,
-        "label smoothing": batch.labels is not None and config.label_smoothing > 0.0,
         "another position base": config.position_base != 10000.0,
-        "positions given": batch.positions is not None,
         "embedding scale": config.embedding_scale != 1.0,
         "output scale": config.output_scale != 1.0,
-        "segments": batch.segments is not None,
         "gated": config.gated,
+    }
+
+
+def _of_input(config: Config, batch: Batch) -> dict[str, bool]:
+    masks = [m for m in (batch.mask, batch.decoder_mask) if m is not None]
+    ids = [i for i in (batch.ids, batch.decoder_ids) if i is not None]
+    valid = batch.mask if config.model != "encoder-decoder" else batch.decoder_mask
+    return {
+        "label smoothing": batch.labels is not None and config.label_smoothing > 0.0,
+        "positions given": batch.positions is not None,
+        "segments": batch.segments is not None,
         "padding left": any((~m[:, 0]).any() for m in masks),
         "padding right": any((~m[:, -1]).any() for m in masks),
         "padding on both sides": any((~m[:, 0]).any() and (~m[:, -1]).any() for m in masks),

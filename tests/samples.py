@@ -16,10 +16,12 @@ import pytest
 
 import numtx.stages
 from numtx import Config
-from numtx.batch import count_positions
+from numtx.batch import Batch, count_positions
+from numtx.decoding.record import record_generation
 from numtx.parameters import parameter_shapes
 from numtx.stages.leaf import Leaf
 from numtx.subjects.models import MODELS
+from numtx.trace.trace import Trace, record
 
 WEATHER: dict[str, Any] = {
     "width": 4, "encoder_layers": 2, "decoder_layers": 2, "hidden": 16, "vocabulary": 10,
@@ -170,3 +172,20 @@ def assert_close(got: Any, expected: Any, tolerance: float = 1e-7) -> None:
     assert got.shape == expected.shape
     error = np.abs(got - expected) / np.maximum(1.0, np.abs(expected))
     assert error.size == 0 or float(error.max()) <= tolerance, f"off by {error.max()}"
+
+
+def run_of(name: str, dtype: str = "float64", padding: str = "left", **options: Any) -> Trace:
+    """A model of the list, or that of the weather, over a batch of its own, recorded."""
+    config = config_of(name, dtype=dtype)
+    fields = weather_batch() if name == "weather" else ragged_batch(config, 4, padding)
+    return record(config, random_parameters(config, 3), Batch(**fields), **options)
+
+
+def generation_of(name: str) -> Trace:
+    """A model of the list that goes on from two prompts, recorded."""
+    config = config_of(name)
+    prompt = {"ids": [[1, 2, 3], [4, 5, 6]]}
+    if len(config.sides) == 2:
+        prompt["decoder_ids"] = [[1, 2], [3, 4]]
+    parameters = random_parameters(config, 3)
+    return record_generation(config, parameters, Batch(**prompt), max_new_tokens=2)[1]

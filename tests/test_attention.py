@@ -71,20 +71,20 @@ def test_forward_by_the_formula():
 
 
 @pytest.mark.parametrize("projected", [True, False])
-@pytest.mark.parametrize("turned", [True, False])
-def test_backward(projected, turned):
+@pytest.mark.parametrize("rotated", [True, False])
+def test_backward(projected, rotated):
     config = BASE
     if not projected:
         config = dataclasses.replace(BASE, value_width=2, output_projection_at=False)
     p, mask = weights(config), open_mask()
     x = draw(B, T, 8)
     where = np.array([[2, 3, 4], [1, 2, 3]])
-    turn = rotation(where, 4, 100.0, "half", "float64") if turned else None
-    if turned:  # one rotation serves queries and keys: self-attention only
+    rotary = rotation(where, 4, 100.0, "half", "float64") if rotated else None
+    if rotated:  # one rotation serves queries and keys: self-attention only
         mask = allowed(np.ones((B, T), bool), 4, T, causal=True)
-    memory = draw(B, T if turned else S, 8)
+    memory = draw(B, T if rotated else S, 8)
     d = draw(B, T, 8, seed=2)
-    inputs = AttentionInputs(mask, turn)
+    inputs = AttentionInputs(mask, rotary)
 
     def f(x: Any, memory: Any, p: Any) -> float:
         return float((attention_forward(config, Place(p), x, memory, inputs)[0] * d).sum())
@@ -100,12 +100,12 @@ def test_backward(projected, turned):
         assert_close(gradient, numeric, 1e-8)
 
 
-@pytest.mark.parametrize("junk", [np.nan, np.inf, 1e200])
-def test_what_nobody_may_see_has_no_effect(junk):
+@pytest.mark.parametrize("content", [np.nan, np.inf, 1e200])
+def test_what_nobody_may_see_has_no_effect(content):
     memory = draw(B, S, 8)
     clean, context = run(memory=memory)
     memory = memory.copy()
-    memory[1, 0] = junk
+    memory[1, 0] = content
     d = draw(B, T, 8, seed=2)
     with np.errstate(invalid="ignore", over="ignore"):
         dirty, dirty_context = run(memory=memory)

@@ -14,14 +14,12 @@ from numtx.costs import (
     ATTENTION,
     cache_numbers,
     count_generation,
-    count_step,
     step_with_cache,
     step_without_cache,
     total_with_cache,
     total_without_cache,
 )
 from numtx.parameters import initialise
-from numtx.subjects.models import MODELS
 
 
 def decoder(**fields):
@@ -151,36 +149,3 @@ def test_counted_operations_of_latents_are_the_formulas(fields):
             assert cost.total() == sum(expected.values())
             if use_cache:
                 assert cost.cached == cache_numbers(config, total)[0]
-
-
-SIZES = [(1, 1, 0), (5, 5, 3), (1, 9, 4), (3, 7, 2)]
-
-
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.storages])
-def test_the_count_without_a_run_is_the_formula(name):
-    config = MODELS[name].config()
-    both = config.model == "encoder-decoder"
-    for computed, total, source in SIZES:
-        for use_cache in (True, False):
-            first = computed == total or not use_cache
-            new = total if not use_cache else computed
-            expected = step_formula(
-                config, new, total, source if both else 0, first, absorbed=use_cache
-            )
-            found = count_step(config, new, total, source if both else 0, use_cache=use_cache)
-            found.pop("encoder", None)
-            assert found == {group: n for group, n in expected.items() if n}
-
-
-def test_a_step_of_a_model_too_large_to_run():
-    config = Config(
-        model="decoder-only",
-        width=12288,
-        decoder_layers=96,
-        heads=96,
-        hidden=49152,
-        vocabulary=50257,
-    )
-    found = count_step(config, 1, 2048)
-    per_layer = 4 * 12288**2 + 2 * 12288 * 49152 + 2 * 2048 * 12288
-    assert sum(found.values()) == 96 * per_layer + 12288 * 50257

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,17 +39,19 @@ FLOORS = [
     {"trace"},
     {"show", "check"},
     {"page", "compare", "training", "decoding", "costs"},
-    {"examples", "subjects", "lessons"},
+    {"examples", "subjects", "operators", "adapters", "lessons"},
     {"laws"},
-    {"own_laws"},
+    {"own_laws", "operator_laws"},
     {"testing"},
     {"arguments"},
     {"commands", "verdicts"},
-    {"cli", "__main__", "__version__"},
+    {"cli", "pytest_plugin", "__main__", "__version__"},
 ]
 # A trace can be asked for its check and for its page in a notebook; both stand above it.
-FACES = {"trace.trace": {"check.verify", "show.trace_text"}}
-KIT = {"laws", "own_laws", "testing"}  # what draws examples
+FACES = {"trace.trace": {"check.verify", "show.trace_html"}}
+KIT = {"laws", "own_laws", "operator_laws", "testing"}  # what draws examples
+LONGEST_FILE, LONGEST_FUNCTION, LARGEST_ROOM = 400, 60, 1500  # lines
+ROOMS = sorted({file.parent.name for file in HOME.glob("*/*.py")} - {"examples"})
 RUNTIME = {"numpy", "tabulate", "wcwidth"}
 
 
@@ -143,7 +145,9 @@ def test_foreign_imports(file):
         top = found.module.split(".")[0]
         if found.own or top in sys.stdlib_module_names or top in RUNTIME:
             continue
-        if top == "hypothesis":
+        if top == "pytest":
+            assert place == "pytest_plugin.py"
+        elif top == "hypothesis":
             assert place in KIT
         else:
             assert top in {"torch", "transformers"} and not found.at_load, f"{file}: {top}"
@@ -168,9 +172,49 @@ def test_the_checks_see_imports_as_they_are_written(tmp_path, monkeypatch):
         test_imports_go_down(file)
 
 
-@pytest.mark.parametrize("file", FILES, ids=NAMES)
-def test_length_of_a_file(file):
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 400
+def too_long(files: Iterable[Path]) -> list[str]:
+    """Files and functions that are longer than what a reader can hold."""
+    found = []
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        if len(text.splitlines()) > LONGEST_FILE:
+            found.append(str(file))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines > LONGEST_FUNCTION:
+                    found.append(f"{file}: {node.name}")
+    return found
+
+
+@pytest.mark.parametrize("folder", ["numtx", "tests", "walkthroughs"])
+def test_length_of_files_and_functions(folder):
+    if not (HOME.parent / folder).is_dir():
+        pytest.skip("only in a checkout")
+    assert too_long((HOME.parent / folder).rglob("*.py")) == []
+
+
+def test_a_file_or_a_function_too_long_is_seen(tmp_path):
+    body = "        x = 1\n" * (LONGEST_FUNCTION - 1)
+    fits, long = f"    def fits():\n{body}", f"    def long():\n{body}        x = 2\n"
+    (tmp_path / "a.py").write_text(f"class A:\n{fits}{long}")
+    (tmp_path / "b.py").write_text("x = 1\n" * (LONGEST_FILE + 1))
+    files = sorted(tmp_path.rglob("*.py"))
+    assert too_long(files) == [f"{files[0]}: long", str(files[1])]
+
+
+def lines_of(room: Path) -> int:
+    """The lines of a folder with all below it, in Python and in JavaScript."""
+    return sum(
+        len(file.read_text(encoding="utf-8").splitlines())
+        for file in room.rglob("*")
+        if file.suffix in (".py", ".js")
+    )
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_no_more_than_can_be_known(room):
+    assert lines_of(HOME / room) < LARGEST_ROOM
 
 
 @pytest.mark.parametrize("file", FILES, ids=NAMES)
@@ -184,7 +228,7 @@ def test_messages_are_one_line(file):
 
 
 def test_testing_loads_no_hypothesis():
-    code = "import sys, numtx.testing.second_copy; print('hypothesis' in sys.modules)"
+    code = "import sys, numtx.testing; print('hypothesis' in sys.modules)"
     run = python("-c", code, check=True)
     assert run.stdout.strip() == "False"
 

@@ -209,11 +209,11 @@ def test_finite_content_of_any_size_under_padding_has_no_effect_however_deep(dty
     last = config.vocabulary - 1
     given["ids"] = np.where(given["mask"], given["ids"] % last, last)
     found = []
-    for junk in (0.5, content):
+    for number in (0.5, content):
         own = dict(p)
         own["decoder.embedding"] = p["decoder.embedding"].copy()
         with np.errstate(over="ignore"):
-            own["decoder.embedding"][last] = np.array([junk, -junk] * (config.width // 2))
+            own["decoder.embedding"][last] = np.array([number, -number] * (config.width // 2))
         outputs, context = forward(config, own, Batch(**given))
         found.append([outputs.logits[given["mask"]], *backward(context).values()])
     for clean, dirty in zip(*found, strict=True):

@@ -1,4 +1,4 @@
-"""Normed queries and keys: by hand, against loops, in every cache, and what is planted."""
+"""Normed queries and keys: by hand, against loops, in every cache, and known mistakes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,6 @@ from numtx.compare.compare import Side, compare
 from numtx.errors import ConfigError
 from numtx.step import step
 from numtx.subjects.models import MODELS
-from numtx.testing import NumtxSubject
-from numtx.testing.second_copy import second_copy
-from numtx.testing.trial import BROKEN, LAWS, PASSED, attempt
-from numtx.testing.zoo import BUGS
 from numtx.trace.trace import record
 
 NAMES = [name for name, model in MODELS.items() if model.config().query_key_norm]
@@ -86,40 +82,6 @@ def test_it_is_refused_over_latents():
         ConfigError, match="query_key_norm 'head' is for models with key_value_latent None"
     ):
         Config(**{**FIELDS, "key_value_heads": None, "key_value_latent": 3})
-
-
-OF_THE_ZOO = (
-    "the keys are not normed", "the queries' norm takes a mean away",
-    "the gradient passes the queries' norm by",
-)  # fmt: skip
-PLANTED = {bug.name: (bug.module, bug.old, bug.new) for bug in BUGS if bug.name in OF_THE_ZOO}
-KIND, NORM = "attention.multi_head", 'at.norm(keys, config, "{}", centred=False)'
-PLANTED["the gain of the queries for the keys"] = (
-    KIND, NORM.format("key_norm"), NORM.format("query_norm"),
-)  # fmt: skip
-PLANTED["the gains' gradients swapped"] = (KIND, 'key_norm, "key_norm")', 'key_norm, "query_norm")')
-
-
-@pytest.mark.parametrize("bug", PLANTED)
-def test_planted_bugs_are_found(bug):
-    """By the oracle; the last by a parameter that has no gradient."""
-    p = random_parameters(Config(**FIELDS))
-    with second_copy([PLANTED[bug]]) as copy:
-        config, batch = copy.module("config").Config(**FIELDS), copy.module("batch").Batch(**BATCH)
-        try:
-            trace = copy.module("trace.trace").record(config, p, batch)
-        except KeyError as error:
-            assert "key_norm.gain" in str(error)
-            return
-        assert not copy.module("check.verify").verify(trace).ok
-
-
-@pytest.mark.parametrize("bug", [None, "the keys are not normed"])
-def test_the_law_of_lengths(bug):
-    with second_copy([PLANTED[bug]] if bug else []) as copy:
-        config = copy.module("config").Config(**FIELDS)
-        subject = NumtxSubject(config, random_parameters(config))
-        assert attempt(LAWS["V6"], subject, examples=5).status == (BROKEN if bug else PASSED)
 
 
 def rms(x: Any, axis: Any = -1) -> Any:

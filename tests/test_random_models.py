@@ -142,7 +142,7 @@ def _same_stages(trace: Trace) -> None:
 
 
 def _same_without_a_tap(trace: Trace, batch: Batch, cotangent: float | np.ndarray) -> None:
-    """What is fast when nobody looks on gives the same outputs, loss and gradients."""
+    """What is fast where nothing is recorded gives the same outputs, loss and gradients."""
     outputs, context = forward(trace.config, trace.parameters, batch)
     pairs = {"logits": (outputs.logits, trace["logits"])}
     if outputs.loss is not None:

@@ -166,7 +166,7 @@ def test_reports_have_small_texts(tmp_path):
     trace = example.trace()
     report = trace.verify()
     assert large([report, trace.graph, trace.oracle()]) == []
-    assert repr(report).startswith("Report(ok=True, share=1.0, wrong=[], ")
+    assert repr(report).startswith("Verification(ok=True, share=1.0, wrong=[], ")
     values = {**trace.values, "decoder.input": trace["decoder.input"] + 1.0}
     wrong = dataclasses.replace(trace, values=values)
     assert large([wrong.verify(), changes(trace, wrong)]) == []

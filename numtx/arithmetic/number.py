@@ -27,7 +27,7 @@ EXACT = None
 Parent: TypeAlias = "tuple[Number, Value, Value]"
 
 
-class Leaf(NamedTuple):
+class Source(NamedTuple):
     """The cell of a recorded array that a number was read from; `offset` in the flat array."""
 
     source: str
@@ -55,7 +55,7 @@ class Number:
         parents: tuple[Parent, ...] = (),
         form: str = "leaf",
         label: Any = None,
-        leaf: Leaf | None = None,
+        leaf: Source | None = None,
     ) -> None:
         self.value = value
         self.bound = bound

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import Config
-from ..ops.attend import AttendContext, attend_backward, attend_forward, without_junk
+from ..ops.attend import AttendContext, attend_backward, attend_forward, zero_unattended
 from ..ops.heads import merge_heads, split_heads
 from ..ops.linear import LinearContext
 from ..ops.positions import Rotation, rotate_backward, rotate_forward
@@ -63,7 +63,7 @@ class Expanded(NamedTuple):
 
     key_map: LinearContext
     value_map: LinearContext
-    look: AttendContext
+    attended: AttendContext
     width: int  # d_k; what stands beside it is rotated
 
 
@@ -72,7 +72,7 @@ class LatentContext(NamedTuple):
     query_down: LinearContext | None
     query_map: LinearContext
     down: LinearContext
-    turned: tuple[LinearContext, LinearContext, Rotation] | None  # of queries, of the key
+    rotated: tuple[LinearContext, LinearContext, Rotation] | None  # of queries, of the key
     expanded: Expanded
     out: LinearContext | None
     heads: int
@@ -98,29 +98,29 @@ def latent_attention_forward(
         asking = at("query_latent", asking)  # [B, T, q]
     flat, query_map = at.linear(asking, "q" if query_down is None else "uq")
     queries = at("queries", split_heads(flat, config.heads))  # [B, H, T, k]
-    turned_queries = turned = None
+    rotated_queries = rotated = None
     if rotation is not None:
-        flat, turn_map = at.linear(asking, "qr")
-        turned_queries = at("position_queries", split_heads(flat, config.heads))
-        turned_queries = at("rotated_queries", rotate_forward(turned_queries, rotation))
+        flat, rotary_query_map = at.linear(asking, "qr")
+        rotated_queries = at("position_queries", split_heads(flat, config.heads))
+        rotated_queries = at("rotated_queries", rotate_forward(rotated_queries, rotation))
     latent, down = at.linear(x, "dkv")
     new = {"latent": at("latent", latent)}  # [B, S, r]
     if rotation is not None:
-        turned_key, key_turn_map = at.linear(x, "kr")
-        turned_key = at("position_key", turned_key)  # [B, S, p]
-        turned_key = rotate_forward(turned_key[:, None], rotation)[:, 0]
-        new["rotated_key"] = at("rotated_key", turned_key)
-        turned = turn_map, key_turn_map, rotation
+        rotated_key, rotary_key_map = at.linear(x, "kr")
+        rotated_key = at("position_key", rotated_key)  # [B, S, p]
+        rotated_key = rotate_forward(rotated_key[:, None], rotation)[:, 0]
+        new["rotated_key"] = at("rotated_key", rotated_key)
+        rotated = rotary_query_map, rotary_key_map, rotation
     if store is not None:
-        context = absorbed(config, at, (queries, turned_queries), store(**new), inputs)
+        context = absorbed(config, at, (queries, rotated_queries), store(**new), inputs)
         return output_forward(at, context)[0], None
-    context, known = expanded_forward(config, at, (queries, turned_queries), new, inputs)
+    context, known = expanded_forward(config, at, (queries, rotated_queries), new, inputs)
     output, out = output_forward(at, context)
-    clean = without_junk(x, known.look.live)  # for dw = x^T·dy: 0 * NaN is NaN
+    clean = zero_unattended(x, known.attended.live)  # for dw = x^T·dy: 0 * NaN is NaN
     if rotation is not None:
-        turned = turn_map, key_turn_map._replace(x=clean), rotation
+        rotated = rotary_query_map, rotary_key_map._replace(x=clean), rotation
     down = down._replace(x=clean)
-    return output, LatentContext(query_down, query_map, down, turned, known, out, config.heads)
+    return output, LatentContext(query_down, query_map, down, rotated, known, out, config.heads)
 
 
 def latent_attention_backward(
@@ -128,20 +128,20 @@ def latent_attention_backward(
 ) -> tuple[Array, Array]:
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O
     =>    dx through the queries, and through keys and values"""
-    query_down, query_map, down, turned, known, out, heads = context
+    query_down, query_map, down, rotated, known, out, heads = context
     dcontext = output_backward(doutput, out, heads, at)
-    dqueries, dlatent, dturned = expanded_backward(dcontext, known, at)
+    dqueries, dlatent, drotated = expanded_backward(dcontext, known, at)
     dasking = dmemory = None
-    if turned is not None and dturned is not None:
-        turn_map, key_turn_map, rotation = turned
-        dturned_queries, dturned_key = dturned
-        dturned_key = at.grad("rotated_key", dturned_key)
-        dturned_key = rotate_backward(dturned_key[:, None], rotation)[:, 0]
-        dmemory = at.linear_backward(at.grad("position_key", dturned_key), key_turn_map, "kr")
-        dturned_queries = at.grad("rotated_queries", dturned_queries)
-        dturned_queries = rotate_backward(dturned_queries, rotation)
-        dturned_queries = at.grad("position_queries", dturned_queries)
-        dasking = at.linear_backward(merge_heads(dturned_queries), turn_map, "qr")
+    if rotated is not None and drotated is not None:
+        rotary_query_map, rotary_key_map, rotation = rotated
+        drotated_queries, drotated_key = drotated
+        drotated_key = at.grad("rotated_key", drotated_key)
+        drotated_key = rotate_backward(drotated_key[:, None], rotation)[:, 0]
+        dmemory = at.linear_backward(at.grad("position_key", drotated_key), rotary_key_map, "kr")
+        drotated_queries = at.grad("rotated_queries", drotated_queries)
+        drotated_queries = rotate_backward(drotated_queries, rotation)
+        drotated_queries = at.grad("position_queries", drotated_queries)
+        dasking = at.linear_backward(merge_heads(drotated_queries), rotary_query_map, "qr")
     dlatent_memory = at.linear_backward(at.grad("latent", dlatent), down, "dkv")
     dmemory = dlatent_memory if dmemory is None else dmemory + dlatent_memory
     letters = "q" if query_down is None else "uq"
@@ -172,12 +172,12 @@ def expanded_forward(
         queries = at("full_queries", np.concatenate((queries, rotated_queries), -1))
         shared = np.broadcast_to(streams["rotated_key"][:, None], rotated_queries.shape)
         keys = at("full_keys", np.concatenate((keys, shared), -1))
-    context, look = attend_forward(
+    context, attended = attend_forward(
         queries, keys, values, mask, config.latent_scale, at.tap, bias=bias
     )
-    clean = without_junk(latent, look.live)
+    clean = zero_unattended(latent, attended.live)
     key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
-    return context, Expanded(key_map, value_map, look, config.d_k)
+    return context, Expanded(key_map, value_map, attended, config.d_k)
 
 
 def expanded_backward(
@@ -185,17 +185,17 @@ def expanded_backward(
 ) -> tuple[Array, Array, tuple[Array, Array] | None]:
     """context = softmax([Q; Q']·[c·W_UK; K']^T * scale, masked)·(c·W_UV)
     =>    dQ, dc, and where there are rotated parts dQ' and dK', the latter over all heads"""
-    key_map, value_map, look, width = context
-    dqueries, dkeys, dvalues = attend_backward(dcontext, look, at.tap)
-    dturned = None
-    if look.queries.shape[-1] > width:
+    key_map, value_map, attended, width = context
+    dqueries, dkeys, dvalues = attend_backward(dcontext, attended, at.tap)
+    drotated = None
+    if attended.queries.shape[-1] > width:
         dkeys = at.grad("full_keys", dkeys)
         dqueries = at.grad("full_queries", dqueries)
-        dturned = dqueries[..., width:], np.add.reduce(dkeys[..., width:], 1)
+        drotated = dqueries[..., width:], np.add.reduce(dkeys[..., width:], 1)
         dqueries, dkeys = dqueries[..., :width], dkeys[..., :width]
     dvalue_latent = at.linear_backward(merge_heads(at.grad("values", dvalues)), value_map, "uv")
     dkey_latent = at.linear_backward(merge_heads(at.grad("keys", dkeys)), key_map, "uk")
-    return dqueries, dkey_latent + dvalue_latent, dturned
+    return dqueries, dkey_latent + dvalue_latent, drotated
 
 
 def absorbed(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..config import Config
-from ..ops.attend import AttendContext, attend_backward, attend_forward, without_junk
+from ..ops.attend import AttendContext, attend_backward, attend_forward, zero_unattended
 from ..ops.heads import merge_heads, split_heads
 from ..ops.linear import LinearContext
 from ..ops.norm import NormContext
@@ -44,7 +44,7 @@ class AttentionContext(NamedTuple):
     key_map: LinearContext
     value_map: LinearContext
     out: LinearContext | None
-    look: AttendContext
+    attended: AttendContext
     rotation: Rotation | None
     norms: tuple[NormContext, NormContext] | None  # of queries, of keys
 
@@ -91,24 +91,24 @@ def attention_forward(
         every = store(**new)
         keys, values = at("all_keys", every["keys"]), at("all_values", every["values"])
 
-    context, look = attend_forward(queries, keys, values, mask, config.scale, at.tap, bias=bias)
+    context, attended = attend_forward(queries, keys, values, mask, config.scale, at.tap, bias=bias)
     output, out = output_forward(at, context)  # [B, H, T, c] -> [B, T, d]
     if store is not None or memory is None:
         return output, None
-    if look.live is not None:  # for the backward pass: dw = memory^T·dkeys, and 0 * NaN is NaN
-        clean = without_junk(memory, look.live)
+    if attended.live is not None:  # for the backward pass: dw = memory^T·dkeys, and 0 * NaN is NaN
+        clean = zero_unattended(memory, attended.live)
         key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
         if norms is not None:  # and dgain = sum of dkeys * normal
-            normal, inverse = (without_junk(a, look.live) for a in key_norm[:2])
+            normal, inverse = (zero_unattended(a, attended.live) for a in key_norm[:2])
             norms = query_norm, key_norm._replace(normal=normal, inverse=inverse)
-    return output, AttentionContext(query_map, key_map, value_map, out, look, rotation, norms)
+    return output, AttentionContext(query_map, key_map, value_map, out, attended, rotation, norms)
 
 
 def attention_backward(doutput: Array, context: AttentionContext, at: Place) -> tuple[Array, Array]:
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, dmemory"""
-    query_map, key_map, value_map, out, look, rotation, norms = context
-    dcontext = output_backward(doutput, out, look.queries.shape[1], at)
-    dqueries, dkeys, dvalues = attend_backward(dcontext, look, at.tap)
+    query_map, key_map, value_map, out, attended, rotation, norms = context
+    dcontext = output_backward(doutput, out, attended.queries.shape[1], at)
+    dqueries, dkeys, dvalues = attend_backward(dcontext, attended, at.tap)
     if rotation is not None:
         dqueries = rotate_backward(at.grad("rotated_queries", dqueries), rotation)
         dkeys = rotate_backward(at.grad("rotated_keys", dkeys), rotation)

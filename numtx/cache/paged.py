@@ -207,11 +207,6 @@ class Paged(Storage):
         super().reset()
         self._trim()
 
-    @property
-    def allocated(self) -> int:
-        """How many numbers its blocks have room for, shared ones included."""
-        return sum(map(len, self.table)) * self.pool.block_numbers
-
 
 def _give_back_all(pool: BlockPool, table: list[list[int]]) -> None:
     for blocks in table:

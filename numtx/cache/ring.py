@@ -97,8 +97,3 @@ class Ring(Storage):
         """Forget everything; the memory is kept for the next use."""
         super().reset()
         self._slots = self._slots[:, :0]
-
-    @property
-    def allocated(self) -> int:
-        """How many numbers there is memory for."""
-        return sum(array.size for layer in self._arrays for array in layer.values())

@@ -116,11 +116,6 @@ class Storage(ABC):
         """How many numbers the visible columns hold."""
         return self.layers * sum(math.prod(self._shape(n, self.length)) for n in self.streams)
 
-    @property
-    @abstractmethod
-    def allocated(self) -> int:
-        """How many numbers there is memory for."""
-
     def check_settled(self) -> None:
         """Raise `CacheError` in the middle of a call, and after the release."""
         if self._released:
@@ -197,8 +192,3 @@ class Contiguous(Storage):
         self.check_settled()
         self._arrays = [{name: a[index] for name, a in layer.items()} for layer in self._arrays]
         self.batch = len(index)
-
-    @property
-    def allocated(self) -> int:
-        """How many numbers there is memory for."""
-        return sum(array.size for layer in self._arrays for array in layer.values())

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import StageError, nearest
-from ..oracle.explanation import Explanation, Expression, Many, Step, shown_index
+from ..oracle.explanation import Equation, Explanation, Expression, Many, shown_index
 from ..oracle.gradients import Reader, consumers
 from ..oracle.oracle import Oracle
 from ..oracle.writing import arithmetic, cells_of, near
@@ -164,7 +164,7 @@ class _Explainer:
             notes.append(
                 f"inputs of {', '.join(missing)} were not recorded: their share is left out"
             )
-        steps: list[Step] = []
+        steps: list[Equation] = []
         for number, (consumer, shares) in enumerate(groups.items(), 1):
             steps.append(self.share_step(f"s{number}", name, consumer, shares, notes))
         if not groups:
@@ -172,13 +172,13 @@ class _Explainer:
                 notes.append("the backward pass starts here")
             else:
                 notes.append("nothing that has a gradient depends on this cell: it is exactly 0")
-                steps.append(Step("", "no consumer", (("0.0",),), 0.0))
+                steps.append(Equation("", "no consumer", (("0.0",),), 0.0))
         elif len(steps) == 1:
             steps[0] = steps[0]._replace(left="")
         else:
             total = sum(step.value for step in steps)
             names: tuple[Expression, ...] = tuple((step.left,) for step in steps)
-            steps.append(Step("", "all consumers", ((Many(names),),), total))
+            steps.append(Equation("", "all consumers", ((Many(names),),), total))
         sources = []
         if depth > 1:
             onward = [
@@ -203,7 +203,7 @@ class _Explainer:
 
     def share_step(
         self, left: str, name: str, consumer: str, shares: list[Reader], notes: list[str]
-    ) -> Step:
+    ) -> Equation:
         """What reaches a cell through one stage."""
         gradient = self.trace.grad(consumer)
         pairs = [(gradient[share.cell].item(), share.partial) for share in shares]
@@ -218,7 +218,7 @@ class _Explainer:
         partial = f"d {near(consumer, name).rpartition('.')[2]} / d {name.rpartition('.')[2]}"
         symbols = f"{near(consumer, name)}{where}: gradient * {partial}"
         if not terms:
-            return Step(left, symbols, (("0.0",),), 0.0)
+            return Equation(left, symbols, (("0.0",),), 0.0)
         products: tuple[Expression, ...] = tuple((g * p,) for g, p in pairs if g and p)
         value = sum(g * p for g, p in pairs)
-        return Step(left, symbols, ((Many(terms),), (Many(products),)), value)
+        return Equation(left, symbols, ((Many(terms),), (Many(products),)), value)

@@ -27,7 +27,7 @@ from ..trace.trace import Trace, record
 STEP = 1e-5
 
 
-class Comparison(NamedTuple):
+class CheckedGradient(NamedTuple):
     """One array: where the two differ most. `worst` is in units of the tolerance, so above 1
     the gradient is wrong; `cell` is None where it is the random direction."""
 
@@ -57,7 +57,7 @@ class GradientReport(NamedTuple):
     """The comparison of every array, and how many inputs of a relu were too near to 0, where
     it has no slope, for the differences to be trusted."""
 
-    comparisons: list[Comparison]
+    comparisons: list[CheckedGradient]
     kinks: int = 0
 
     @property
@@ -65,7 +65,7 @@ class GradientReport(NamedTuple):
         return all(comparison.ok for comparison in self.comparisons)
 
     @property
-    def worst(self) -> Comparison:
+    def worst(self) -> CheckedGradient:
         """The array that differs most."""
         return max(self.comparisons, key=lambda comparison: comparison.worst)
 
@@ -209,7 +209,7 @@ def _compare(
     objective: Callable[[str, Array], float],
     generator: np.random.Generator,
     samples: int | None,
-) -> list[Comparison]:
+) -> list[CheckedGradient]:
     """Each array within 1e-6 of the larger of its largest gradient and a thousandth of the
     largest anywhere, and what rounding may do to the objective."""
     for name, value in values.items():
@@ -223,7 +223,7 @@ def _compare(
         gradient = gradients[name]
         rounding = 16.0 * np.finfo(np.float64).eps * abs(objective(name, value)) / STEP
         tolerance = 1e-6 * max(_size(gradient), 1e-3 * largest) + float(rounding)
-        worst = Comparison(name, 0, -1.0, None, 0.0, 0.0)
+        worst = CheckedGradient(name, 0, -1.0, None, 0.0, 0.0)
         finite = np.flatnonzero(np.isfinite(value))  # a masked score is -inf: nothing to move
         for place in _places(finite, generator, samples):
             direction = np.zeros(value.shape)
@@ -241,7 +241,7 @@ def _compare(
                 error = error if error == error else np.inf
                 cell = None if place is None else np.unravel_index(place, value.shape)
                 index = None if cell is None else tuple(int(i) for i in cell)
-                worst = Comparison(name, 0, float(error), index, numeric, analytic)
+                worst = CheckedGradient(name, 0, float(error), index, numeric, analytic)
         cells = finite.size if samples is None else min(samples, finite.size)
         found.append(worst._replace(cells=int(cells), worst=max(worst.worst, 0.0)))
     return found

@@ -35,7 +35,7 @@ from .gradcheck import GradientReport, check_operation
 _EPSILON = 1e-5
 
 
-class Operation(NamedTuple):
+class CheckedOperation(NamedTuple):
     """What `check_operation` asks for."""
 
     forward: Callable[..., Array]
@@ -44,7 +44,7 @@ class Operation(NamedTuple):
     names: Sequence[str]
 
 
-def operations(seed: int = 0) -> dict[str, Operation]:
+def operations(seed: int = 0) -> dict[str, CheckedOperation]:
     """Every operation by name, on seeded input of small sizes that all differ."""
     generator = np.random.default_rng(seed)
     normal = generator.standard_normal
@@ -56,38 +56,39 @@ def operations(seed: int = 0) -> dict[str, Operation]:
     queries, keys, values = normal((2, 4, 3, 6)), normal((2, 2, 5, 6)), normal((2, 2, 5, 7))
     far = x + 0.1 * np.sign(x)  # away from 0, where relu has no slope
     found = {
-        "linear": Operation(
+        "linear": CheckedOperation(
             lambda x, w, b: linear_forward(x, w, b)[0],
             lambda d, x, w, b: linear_backward(d, linear_forward(x, w, b)[1]),
             (x, normal((8, 7)), normal(7)), ("x", "w", "b"),
         ),
-        "lookup": Operation(
+        "lookup": CheckedOperation(
             lambda table: lookup_forward(table, ids),
             lambda d, table: (lookup_backward(d, ids, table),), (normal((11, 8)),), ("table",),
         ),
-        "products": Operation(
+        "products": CheckedOperation(
             products_forward, products_backward, (queries, keys), ("queries", "keys")
         ),
-        "mask": Operation(  # what is hidden is -inf and moves nothing: only the rest is summed
+        # What is hidden is -inf and moves nothing: only the rest is summed.
+        "mask": CheckedOperation(
             lambda scores: np.where(seen, mask_forward(scores, seen), 0.0),
             lambda d, scores: (mask_backward(d, seen),), (scores,), ("scores",),
         ),
-        "softmax": Operation(
+        "softmax": CheckedOperation(
             softmax_forward, lambda d, x: (softmax_backward(d, softmax_forward(x)),),
             (scores,), ("scores",),
         ),
-        "log_softmax": Operation(
+        "log_softmax": CheckedOperation(
             log_softmax_forward, lambda d, x: (log_softmax_backward(d, log_softmax_forward(x)),),
             (logits,), ("logits",),
         ),
-        "weigh": Operation(
+        "weigh": CheckedOperation(
             weigh_forward, weigh_backward, (softmax_forward(scores), values), ("weights", "values")
         ),
-        "pick": Operation(
+        "pick": CheckedOperation(
             lambda logs: pick_forward(logs, labels),
             lambda d, logs: (pick_backward(d, labels, logs),), (logits,), ("log_probabilities",),
         ),
-        "mean": Operation(
+        "mean": CheckedOperation(
             lambda losses: mean_forward(losses, labels),
             lambda d, losses: (mean_backward(d, labels),), (losses,), ("losses",),
         ),
@@ -112,18 +113,18 @@ def check_own_operation(name: str, *, samples: int | None = None, seed: int = 0)
     )
 
 
-def _norm(centred: bool, arrays: Sequence[Array]) -> Operation:
+def _norm(centred: bool, arrays: Sequence[Array]) -> CheckedOperation:
     def run(x: Array, gain: Array, bias: Array) -> Array:
         return norm_forward(x, gain, bias, _EPSILON, centred)[0]
 
     def vjp(d: Array, x: Array, gain: Array, bias: Array) -> Sequence[Array | None]:
         return norm_backward(d, norm_forward(x, gain, bias, _EPSILON, centred)[1])
 
-    return Operation(run, vjp, arrays, ("x", "gain", "bias"))
+    return CheckedOperation(run, vjp, arrays, ("x", "gain", "bias"))
 
 
-def _activation(kind: str, x: Array) -> Operation:
-    return Operation(
+def _activation(kind: str, x: Array) -> CheckedOperation:
+    return CheckedOperation(
         lambda x: activation_forward(kind, x),
         lambda d, x: (activation_backward(kind, d, x),),
         (x,),
@@ -131,8 +132,8 @@ def _activation(kind: str, x: Array) -> Operation:
     )
 
 
-def _rotate(layout: str, positions: Array, x: Array) -> Operation:
+def _rotate(layout: str, positions: Array, x: Array) -> CheckedOperation:
     by = rotation(positions, 4, 100.0, layout, "float64")  # two components stay as they are
-    return Operation(
+    return CheckedOperation(
         lambda x: rotate_forward(x, by), lambda d, x: (rotate_backward(d, by),), (x,), ("x",)
     )

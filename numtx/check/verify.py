@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 
 @small_repr("ok", "share", "wrong", "findings", "skipped")
-class Report(NamedTuple):
+class Verification(NamedTuple):
     """All findings of a check, in order of computation. `skipped` are arrays of which no cell
     was checked: an input is missing, or one cell alone would take too long."""
 
@@ -69,7 +69,7 @@ class Report(NamedTuple):
         return sum(f.cells for f in self.findings) / max(1, sum(f.of for f in self.findings))
 
 
-def verify(trace: Trace, budget: int | None = BUDGET, seed: int = 0) -> Report:
+def verify(trace: Trace, budget: int | None = BUDGET, seed: int = 0) -> Verification:
     """Recompute every recorded stage from its recorded inputs, and every recorded gradient
     from the recorded gradients of its consumers.
 
@@ -108,7 +108,7 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _checked(trace: Trace, budget: int | None, seed: int) -> Report:
+def _checked(trace: Trace, budget: int | None, seed: int) -> Verification:
     check = _Check(trace)
     if budget is not None and check.reads() > budget:
         return check.sampled(budget, np.random.default_rng(seed))
@@ -145,7 +145,7 @@ class _Check:
             flat = np.where(self.trace.pins[name].reshape(-1), 0.0, flat)
         return flat
 
-    def report(self) -> Report:
+    def report(self) -> Verification:
         findings = []
         sums: dict[str, Sums] = {}
         for stage in self.stages:
@@ -159,9 +159,9 @@ class _Check:
         for name, reached in sums.items():
             if name in self.trace.gradients and name not in self.partly:
                 findings.append(self.gradient(name, None, reached))
-        return Report(findings, self.skipped)
+        return Verification(findings, self.skipped)
 
-    def sampled(self, budget: int, draw: np.random.Generator) -> Report:
+    def sampled(self, budget: int, draw: np.random.Generator) -> Verification:
         """Some cells of every stage and of every gradient, one at least; of a gradient none where
         one cell alone is beyond the budget."""
         share = budget // (2 * len(self.stages))
@@ -191,7 +191,7 @@ class _Check:
             offsets = _sample(self.trace.grad(name), share // max(each, 1), draw, least=1)
             found = gather(self.oracle, name, offsets, self.flow, readers)
             findings.append(self.gradient(name, offsets, found))
-        return Report(findings, self.skipped)
+        return Verification(findings, self.skipped)
 
     def values(
         self, stage: Stage, offsets: Array | None, found: tuple[Array, Array] | None = None

@@ -44,12 +44,11 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..check.explain import explain, explain_gradient, find_cells
     from ..show.cell_text import Names, cell_text
-    from ..show.stage_text import rounding_rule
+    from ..show.trace_text import rounding_rule
 
     style = style_of(args)
     trace = trace_of(args)
-    shapes = {name: array.shape for name, array in trace.arrays.items()}
-    names = Names(trace.graph, shapes, trace.tokens, trace.vocabulary)
+    names = Names(trace)
     how = explain_gradient if args.gradient else explain
     addresses = find_cells(trace, args.cell)
     for k, address in enumerate(addresses[: args.limit]):

@@ -68,14 +68,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table(heads: list[str], rows: list[list[object]], left: int = 1) -> str:
-    from tabulate import tabulate
+    from ..show.grid import table_text
 
     cells = [[f"{x:,}" if isinstance(x, int) else str(x) for x in row] for row in rows]
-    align = ["left"] * left + ["right"] * (len(heads) - left)
-    text: str = tabulate(
-        cells, headers=heads, tablefmt="plain", disable_numparse=True, colalign=align
-    )
-    return text
+    return table_text([heads, *cells], "l" * left + "r" * (len(heads) - left))
 
 
 def _phases(costs: list[StepCost]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 from ..arguments.options import add_style, style_of, whole
 from ..arguments.source import add_example, named_example
 from ..errors import UsageError
+from .choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,10 +64,11 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from ..decoding.checks import check_whole
     from ..decoding.text import filters_text
     from ..files import target
     from ..show.headings import say
-    from ..show.trace_text import select, trace_text
+    from ..show.trace_text import trace_text
     from ..trace.files import save_trace
 
     style = style_of(args)
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     stop = vocabulary.encode([*args.stop, *(t for t in ("<eos>",) if t in vocabulary)])
     prompt, longest = _prompt(args, example)
     longest = longest if args.max_new_tokens is None else args.max_new_tokens
+    check_whole("min_new_tokens", args.min_new_tokens, 0, longest)
     if args.parameters is None and not example.is_trained:
         _rehearse(args, example, prompt, longest, stop)
     print(f"numtx generate {example.name}: {say(example.title, style.lang)}")
@@ -90,15 +92,16 @@ def run(args: argparse.Namespace) -> int:
     if strategy == "beam":
         print(f"\n{search(args, example, parameters, prompt, longest, stop)}")
         return 0
-    how = describe(strategy, filters, args.seed)
+    how = describe(strategy, filters, args.seed, args.min_new_tokens)
     if how:
         print(how)
     generation, trace = _generate(args, example, parameters, prompt, longest, stop)
     print(f"\n{_report(example, generation, vocabulary, not args.no_cache)}")
+    held = args.min_new_tokens, stop
     if args.trace and how:
-        print(f"\n{filters_text(generation, filters, vocabulary.tokens, style.width)}")
+        print(f"\n{filters_text(generation, filters, vocabulary.tokens, style.width, held)}")
     if args.stage or (args.trace and not how):
-        for block in trace_text(trace, style, select(trace.graph, args.stage)):
+        for block in trace_text(trace, style, trace.graph.select(args.stage)):
             print(f"\n{block}")
     if args.npz is not None:
         save_trace(trace, args.npz)
@@ -119,8 +122,9 @@ def _generate(
     assert example.vocabulary is not None
     return record_generation(
         example.config, parameters, prompt,
-        max_new_tokens=longest, choose=choose_of(strategy_of(args), filters_of(args), args.seed),
-        stop=stop, use_cache=not args.no_cache, chunk=args.chunk,
+        max_new_tokens=longest, min_new_tokens=args.min_new_tokens,
+        choose=choose_of(strategy_of(args), filters_of(args), args.seed), stop=stop,
+        use_cache=not args.no_cache, chunk=args.chunk,
         source_tokens=_source_tokens(example, prompt), vocabulary=example.vocabulary.tokens,
     )  # fmt: skip
 
@@ -132,17 +136,17 @@ def _rehearse(
     training, not after it."""
     import numpy as np
 
-    from ..show.trace_text import select
-
     config = example.config
     if stop and config.position_limit is not None:  # a trained model may stop before the limit
         ids = prompt.ids if prompt.decoder_ids is None else prompt.decoder_ids
         longest = min(longest, max(1, config.position_limit - np.shape(ids)[1] + 1))
+    # Nothing ends this text, so what it may not repeat could use up the vocabulary.
+    args = argparse.Namespace(**{**vars(args), "no_repeat_ngram_size": 0})
     if strategy_of(args) == "beam":
         search(args, example, example.parameters, prompt, longest, ())
         return
     _, trace = _generate(args, example, example.parameters, prompt, longest, ())
-    select(trace.graph, args.stage)
+    trace.graph.select(args.stage)
 
 
 def _prompt(args: argparse.Namespace, example: Example) -> tuple[Batch, int]:
@@ -214,10 +218,11 @@ def _parameters(args: argparse.Namespace, example: Example) -> Any:
 
 def _report(example: Example, generation: Generation, vocabulary: Vocabulary, cached: bool) -> str:
     """A line for each step, and the text."""
-    from tabulate import tabulate
+    from ..show.grid import table_text
 
     config = example.config
-    lines = []
+    heads = "step", "computed", "read", "K in the cache (V alike)", "weights", "again", "next", "p"
+    lines: list[Sequence[str]] = [heads]
     for step in generation.steps:
         total, new = step.read + step.computed, step.computed
         width = config.kv_heads * config.d_k
@@ -227,20 +232,6 @@ def _report(example: Example, generation: Generation, vocabulary: Vocabulary, ca
         lines.append(
             [step.phase, str(new), str(step.read), keys, weights, again, *_chosen(step, vocabulary)]
         )
-    heads = [
-        "step",
-        "computed",
-        "read",
-        "K in the cache (V alike)",
-        "weights",
-        "again",
-        "next",
-        "p",
-    ]
-    table = tabulate(
-        lines, headers=heads, tablefmt="plain", disable_numparse=True,
-        colalign=["left", "right", "right", "left", "right", "right", "left", "right"],
-    )  # fmt: skip
     notes = [
         "computed: tokens whose queries, keys and values this step computed; read: tokens whose "
         "keys\nand values came from the cache; again: tokens computed that an earlier step had "
@@ -257,7 +248,7 @@ def _report(example: Example, generation: Generation, vocabulary: Vocabulary, ca
     for before, after in zip(generation.prompt, generation.new, strict=True):
         texts.append(f"prompt: {' '.join(vocabulary.decode(before))}")
         texts.append(f"output: {' '.join(vocabulary.decode(after))}")
-    return "\n\n".join([table, *notes, "\n".join(texts)])
+    return "\n\n".join([table_text(lines, "lrrlrrlr"), *notes, "\n".join(texts)])
 
 
 def _chosen(step: Step, vocabulary: Vocabulary) -> tuple[str, str]:

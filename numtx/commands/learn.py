@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = (PACKAGE / "walkthroughs", PACKAGE.parent / "walkthroughs")
 
 
-class Entry(NamedTuple):
+class LessonFile(NamedTuple):
     """A lesson in the list."""
 
     number: str
@@ -62,16 +62,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def lessons(folder: Path) -> list[Entry]:
+def lessons(folder: Path) -> list[LessonFile]:
     """The lessons of a folder in order; their questions are read without running them."""
     found = []
     for path in sorted(folder.glob("[0-9][0-9]_*.py")):
         number, name = path.stem.split("_", 1)
-        found.append(Entry(number, name, _question(path), path))
+        found.append(LessonFile(number, name, _question(path), path))
     return found
 
 
-def choose(found: list[Entry], text: str) -> Entry:
+def choose(found: list[LessonFile], text: str) -> LessonFile:
     """The lesson with this number or name, or the only one whose name has this part."""
     wanted = text.replace("-", "_").lower()
     exact = [e for e in found if wanted in (e.number, e.number.lstrip("0"), e.name, e.path.stem)]

@@ -24,26 +24,18 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from tabulate import tabulate
-
+    from ..show.grid import table_text
     from ..show.headings import say
     from ..show.numbers import shape_text
-    from ..show.trace_text import select
 
     style = style_of(args)
     trace = example_of(args).trace(gradients=False)
-    rows = []
+    rows = [["", "stage", "shape", "formula", "title"]]
     numbers = {name: i + 1 for i, name in enumerate(trace.graph.stages)}
-    for name in select(trace.graph, args.stage):
+    for name in trace.graph.select(args.stage):
         stage = trace.graph[name]
         title = say(stage.leaf.title, style.lang)
-        rows.append([numbers[name], name, shape_text(trace[name].shape), stage.formula, title])
-    print(
-        tabulate(
-            [[str(cell) for cell in row] for row in rows],
-            headers=["", "stage", "shape", "formula", "title"],
-            tablefmt="plain", disable_numparse=True,
-            colalign=["right", "left", "left", "left", "left"],
-        )
-    )  # fmt: skip
+        shape = shape_text(trace[name].shape)
+        rows.append([str(numbers[name]), name, shape, stage.formula, title])
+    print(table_text(rows, "rllll"))
     return 0

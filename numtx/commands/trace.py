@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_style, check_outputs, style_of
 from ..arguments.source import add_source, example_of
-from ..arguments.what_if import add_set, changes_text, trace_with
 from ..errors import UsageError
+from .what_if import add_set, changes_text, trace_with
 
 if TYPE_CHECKING:
     from ..examples.example import Example
@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..show.json_text import write_json
-    from ..show.trace_text import select, trace_text
+    from ..show.trace_text import trace_text
     from ..trace.files import save_trace
 
     style = style_of(args)
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     changed = None
     if args.set:
         changed, trace = trace, trace_with(args.set, example, trace)
-    stages = select(trace.graph, args.stage)
+    stages = trace.graph.select(args.stage)
     if args.npz is not None:
         save_trace(trace, args.npz)
     if args.html is not None:
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 def header(example: Example, trace: Trace, style: Style) -> str:
     """What is run, what the document gives, and what was chosen."""
     from ..show.headings import say
-    from ..show.stage_text import rounding_rule
+    from ..show.trace_text import rounding_rule
     from ..stages.catalogue import Text
 
     lang = style.lang

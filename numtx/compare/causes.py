@@ -1,4 +1,4 @@
-"""Known mistakes, as a table: name, the stages it may befall, and the stage with the mistake.
+"""Known mistakes, as a table: name, the stages it may be made in, and the stage with the mistake.
 
 A cause makes a stage once more from its inputs with one mistake in it. `diagnose` names it
 only where that reproduces the numbers of the file.
@@ -19,13 +19,13 @@ from .at import At, Candidates
 
 
 class Cause(NamedTuple):
-    """A mistake: what it is called, the leaves (or @operations) it befalls, and how it is made."""
+    """A mistake: its name, the leaves (or @operations) that it is made in, and how it is made."""
 
     name: str
     stages: str
     make: Callable[[At], Candidates]
 
-    def befalls(self, stage: Stage) -> bool:
+    def applies_to(self, stage: Stage) -> bool:
         names = self.stages.split()
         return stage.leaf.name in names or f"@{stage.operation}" in names
 

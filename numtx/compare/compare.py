@@ -7,7 +7,7 @@ or a part of them, in its own precision and layout (`fit`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 from ..check.gradient_terms import GradientTerms
 from ..check.weigh import Bounds, weigh
 from ..errors import TraceError, nearest
-from ..files import NpzFile
+from ..files import LazyArrays, NpzFile
 from ..oracle.oracle import Oracle
 from ..parameters import parameter_shapes
 from ..shapes import Array
@@ -25,7 +25,7 @@ from ..stages.graph import Graph, Stage
 from ..trace.files import open_trace
 from ..trace.trace import Trace
 from .at import layered
-from .diagnose import Found, Patient, diagnose
+from .diagnose import Case, Found, diagnose
 from .fit import Fitted, fit
 
 # Relative to the sum of absolute terms of a cell (or to its array's root mean square, where
@@ -242,8 +242,19 @@ class _Comparing:
         if self.graph is None or self.first.trace is None or name not in self.fitted:
             return []
         tolerance = self.tolerance_of(self.first.arrays[name], self.second.arrays[name])
-        patient = Patient(self.graph, self.graph[name], _Own(self), self.first.arrays, tolerance)
-        return diagnose(patient)
+        case = Case(self.graph, self.graph[name], self.own(), self.first.arrays, tolerance)
+        return diagnose(case)
+
+    def own(self) -> LazyArrays:
+        """The arrays of the second side that were compared, in the first side's shapes, and the
+        counts that its run was given."""
+        counts = (name for name in self.second.arrays if name.startswith("inputs/"))
+
+        def read(name: str) -> Array:
+            fitted = self.fit(name)[2] if name in self.fitted else None
+            return self.second.arrays[name] if fitted is None else fitted.array
+
+        return LazyArrays({**self.fitted, **dict.fromkeys(counts)}, read)
 
     def stage(self, name: str) -> Stage | None:
         bare = name.removeprefix("grad/")
@@ -311,34 +322,6 @@ class _Comparing:
         if self.terms is None:
             self.terms = GradientTerms(self.first.trace, self.oracle)
         return self.terms.room(name)
-
-
-class _Own(Mapping[str, Array]):
-    """The arrays of the second side that were compared, in the first side's shapes, and the
-    counts that its run was given."""
-
-    def __init__(self, comparing: _Comparing) -> None:
-        self.comparing = comparing
-        counts = (name for name in comparing.second.arrays if name.startswith("inputs/"))
-        self.names = {**comparing.fitted, **dict.fromkeys(counts)}
-
-    def __getitem__(self, name: str) -> Array:
-        if name not in self.names:
-            raise KeyError(name)
-        if name not in self.comparing.fitted:
-            return self.comparing.second.arrays[name]
-        fitted = self.comparing.fit(name)[2]
-        assert fitted is not None
-        return fitted.array
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.names
 
 
 def _transposed(expected: Array, got: Array) -> str:

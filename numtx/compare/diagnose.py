@@ -29,7 +29,7 @@ class Found(NamedTuple):
         return f"{self.cause}, in {', '.join(self.stages)}" if self.stages else self.cause
 
 
-class Patient:
+class Case:
     """The stage to be explained, and where its inputs are to be had: the file's own arrays
     first, those of the reference where the file has none."""
 
@@ -96,51 +96,51 @@ class Patient:
         return values[self.stage.name]
 
 
-def diagnose(patient: Patient) -> list[Found]:
+def diagnose(case: Case) -> list[Found]:
     """Every known mistake that, made in the stage or in a stage before it that the file leaves
     out, reproduces the file's numbers. Empty where none does."""
     with np.errstate(all="ignore"):
-        right = error_of(patient.followed({}), patient.got)
-        if right <= patient.tolerance:
+        right = error_of(case.followed({}), case.got)
+        if right <= case.tolerance:
             return [Found("nothing: it follows rightly from the file's own inputs", ())]
         found: dict[str, Found] = {}
-        for targets in _targets(patient):
+        for targets in _targets(case):
             for cause in CAUSES:
-                if not all(cause.befalls(stage) for stage in targets):
+                if not all(cause.applies_to(stage) for stage in targets):
                     continue
-                for name, array in _with(patient, cause, targets):
-                    error = error_of(array, patient.got)
-                    if error <= 10.0 * patient.tolerance and error < 0.05 * right:
+                for name, array in _with(case, cause, targets):
+                    error = error_of(array, case.got)
+                    if error <= 10.0 * case.tolerance and error < 0.05 * right:
                         found.setdefault(name, Found(name, tuple(s.name for s in targets)))
-        return list(found.values()) or list(_general(patient))
+        return list(found.values()) or list(_general(case))
 
 
-def _targets(patient: Patient) -> Iterator[tuple[Stage, ...]]:
+def _targets(case: Case) -> Iterator[tuple[Stage, ...]]:
     """The stage, each stage missing before it, and all those of one kind at once: a mistake in
     the code of a layer is made in every layer."""
-    yield (patient.stage,)
-    for stage in reversed(patient.before):
+    yield (case.stage,)
+    for stage in reversed(case.before):
         yield (stage,)
     kinds: dict[str, list[Stage]] = {}
-    for stage in (*patient.before, patient.stage):
+    for stage in (*case.before, case.stage):
         whole = stage.operation in ("rotate", "norm")
         kinds.setdefault(stage.operation if whole else stage.leaf.name, []).append(stage)
     yield from (tuple(stages) for stages in kinds.values() if len(stages) > 1)
 
 
 def _with(
-    patient: Patient, cause: Cause, targets: tuple[Stage, ...]
+    case: Case, cause: Cause, targets: tuple[Stage, ...]
 ) -> Iterator[tuple[str, Array | None]]:
     """The stage as it comes out with a mistake in all the targets, for each form of it."""
     later = {stage.name for stage in targets[1:]}
-    for name, array in _forms(cause, patient.at(targets[0], {})):
+    for name, array in _forms(cause, case.at(targets[0], {})):
 
         def again(stage: Stage, values: Mapping[str, Array], name: str = name) -> Array | None:
             if stage.name not in later:
                 return None
-            return dict(_forms(cause, patient.at(stage, values))).get(name)
+            return dict(_forms(cause, case.at(stage, values))).get(name)
 
-        yield name, patient.followed({targets[0].name: array}, again)
+        yield name, case.followed({targets[0].name: array}, again)
 
 
 def _forms(cause: Cause, at: At) -> Iterator[tuple[str, Array]]:
@@ -174,12 +174,12 @@ def error_of(candidate: Array | None, got: Array) -> float:
     return float((np.abs(a[finite] - b[finite]) / size).max())
 
 
-def _general(patient: Patient) -> Iterator[Found]:
-    """What may befall any stage: precision, a factor, another order."""
-    right, got = patient.followed({}), patient.got
+def _general(case: Case) -> Iterator[Found]:
+    """What may happen to any stage: precision, a factor, another order."""
+    right, got = case.followed({}), case.got
     if right is None or got.dtype.kind != "f" or right.shape != got.shape:
         return
-    place = (patient.stage.name,)
+    place = (case.stage.name,)
     error = error_of(right, got)
     enough = can_fit(right)
     for name, bits in (("float32", 24), ("float16", 11), ("bfloat16", 8)):
@@ -189,7 +189,7 @@ def _general(patient: Patient) -> Iterator[Found]:
     finite = np.isfinite(got) & np.isfinite(right) & (np.abs(right) > 0.1 * np.abs(right).max())
     if enough and finite.any():
         factor = float(np.median(got[finite] / right[finite]))
-        if error_of(right * factor, got) <= 10.0 * patient.tolerance:
+        if error_of(right * factor, got) <= 10.0 * case.tolerance:
             yield Found(f"every number is {factor:.6g} times what it should be", place)
     for axis, what in (
         (0, "rows of the batch"),
@@ -197,10 +197,10 @@ def _general(patient: Patient) -> Iterator[Found]:
         (got.ndim - 1, "columns"),
     ):
         if 0 <= axis < got.ndim and got.shape[axis] > 1:
-            if error_of(np.flip(right, axis), got) <= 10.0 * patient.tolerance:
+            if error_of(np.flip(right, axis), got) <= 10.0 * case.tolerance:
                 yield Found(f"{what} in reverse order", place)
             for by in (1, -1):
-                if error_of(np.roll(right, by, axis), got) <= 10.0 * patient.tolerance:
+                if error_of(np.roll(right, by, axis), got) <= 10.0 * case.tolerance:
                     yield Found(f"{what} moved by {by}", place)
 
 

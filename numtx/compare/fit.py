@@ -52,9 +52,9 @@ def _shape(
     if got.shape == want:
         # (B, T, H, k) looks the same where T = H: the layout that agrees is taken.
         if headed and want[1] == want[2] > 1 and leaf in ("queries", "keys", "values", "context"):
-            turned = got.swapaxes(1, 2)
-            if _apart(turned, expected) < 1e-3 * _apart(got, expected):
-                return turned, expected, "axes (batch, token, head, d)"
+            swapped = got.swapaxes(1, 2)
+            if _apart(swapped, expected) < 1e-3 * _apart(got, expected):
+                return swapped, expected, "axes (batch, token, head, d)"
         return got, expected, ""
     if _squeezed(got.shape) == _squeezed(want):
         return got.reshape(want), expected, ""
@@ -85,11 +85,11 @@ def _heads(got: Array, expected: Array) -> tuple[Array, Array, str] | None:
         return parted, expected, "heads were side by side"
     if got.shape == (batch, length, heads, width):
         return got.swapaxes(1, 2), expected, "axes (batch, token, head, d)"
-    for turned in (got, got.swapaxes(1, 2) if got.ndim == 4 else got):
-        if turned.ndim == 4 and turned.shape[0] == batch and turned.shape[2:] == (length, width):
-            repeats, rest = divmod(turned.shape[1], heads)
+    for swapped in (got, got.swapaxes(1, 2) if got.ndim == 4 else got):
+        if swapped.ndim == 4 and swapped.shape[0] == batch and swapped.shape[2:] == (length, width):
+            repeats, rest = divmod(swapped.shape[1], heads)
             if not rest and repeats > 1:
-                return turned, np.repeat(expected, repeats, 1), "one for every query head"
+                return swapped, np.repeat(expected, repeats, 1), "one for every query head"
     return None
 
 

@@ -9,7 +9,6 @@ from .generate import Generation as Generation
 from .generate import Step as Step
 from .generate import generate as generate
 from .generate import greedy as greedy
-from .generate import stream as stream
 from .probability import sequence_log_probability as sequence_log_probability
 from .record import record_generation as record_generation
 from .sample import filtered_greedy as filtered_greedy

@@ -27,7 +27,14 @@ from ..small_repr import small_repr
 from ..step import step
 from ..tap import NO_TAP, Tap
 from .checks import check_number, check_whole
-from .filters import check_logits, check_penalty, penalise_repetition
+from .filters import (
+    ban_repeated_ngrams,
+    check_logits,
+    check_ngram,
+    check_penalty,
+    penalise_repetition,
+    rule_out,
+)
 from .generate import decoder_input
 
 
@@ -139,12 +146,14 @@ def beam_search(
     eos: int | None = None,
     stop: Sequence[int] = (),
     length_penalty: float = 1.0,
+    min_new_tokens: int = 0,
     repetition_penalty: float = 1.0,
+    no_repeat_ngram_size: int = 0,
     tap: Tap = NO_TAP,
 ) -> BeamSearch:
     """Search for the most probable continuations of each prompt row, `num_beams` at a time.
 
-    prompt          as `generate` takes it; eos and stop as there
+    prompt          as `generate` takes it; eos, stop and min_new_tokens as there
     length_penalty  above 0 favours long texts, 0 compares plain log-probabilities, below 0
                     favours short ones
 
@@ -154,7 +163,9 @@ def beam_search(
     check_whole("max_new_tokens", max_new_tokens, 0)
     check_whole("num_beams", num_beams, 1)
     check_number("length_penalty", length_penalty, "from -10 to 10", -10, 10)
+    check_whole("min_new_tokens", min_new_tokens, 0, max_new_tokens)
     check_penalty(repetition_penalty)
+    check_ngram(no_repeat_ngram_size)
     ends = frozenset(stop if eos is None else (eos, *stop))
     for token in ends:
         check_whole("stop", token, 0, config.vocabulary - 1)
@@ -177,6 +188,9 @@ def beam_search(
         check_logits(logits)
         seen = [[*search.prompt, *one.tokens] for search in going for one in search.running]
         logits = penalise_repetition(logits, seen, repetition_penalty)
+        logits = ban_repeated_ngrams(logits, seen, no_repeat_ngram_size)
+        if ends and number < min_new_tokens:
+            logits = rule_out(logits, ends)
         rows = _advance(going, logits, rules, is_last=number + 1 == max_new_tokens)
         steps.append(
             BeamStep(phase, len(logits), [[] if s.is_over else s.candidates for s in searches])

@@ -1,14 +1,15 @@
 """Filters between logits and a choice: each takes logits [B, V] and gives logits [B, V], with
 -inf where a token is ruled out.
 
-The order is that of transformers' `generate`: repetition penalty, temperature, top-k, top-p,
-min-p. Each filter sees what the one before it left. Equal logits are taken in the order of ids.
+The order is that of transformers' `generate`: repetition penalty, no repeated n-grams,
+temperature, top-k, top-p, min-p. Each filter sees what the one before it left. Equal logits are
+taken in the order of ids.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,6 +46,49 @@ def penalise_repetition(logits: Array, rows: Sequence[Sequence[int]], penalty: f
             result[row, tokens] = np.where(old > 0, old / penalty, old * penalty)
     # What overflows stays a number: a token is ruled out only if it was before.
     return np.where(np.isneginf(logits), logits, np.clip(result, -most, most))
+
+
+def ban_repeated_ngrams(logits: Array, rows: Sequence[Sequence[int]], size: int) -> Array:
+    """Rules out every token that, after the last size - 1 tokens of its row, would make a run of
+    `size` tokens that the row holds already. 0: none; 1: no token comes twice.
+
+    rows  as `penalise_repetition` takes them
+
+    Raises `DecodingError` where a row is left without a token.
+    """
+    check_ngram(size)
+    if size == 0:
+        return logits
+    banned = logits.copy()
+    for row, seen in enumerate(rows):
+        tokens = list(seen)
+        last = tokens[len(tokens) - size + 1 :] if size > 1 else []
+        if len(last) < size - 1:
+            continue
+        starts = range(len(tokens) - size + 1)
+        again = [tokens[i + size - 1] for i in starts if tokens[i : i + size - 1] == last]
+        banned[row, again] = -np.inf
+        if again and np.isneginf(banned[row]).all():
+            raise DecodingError(
+                f"no_repeat_ngram_size={size} rules out every token of row {row}; take a larger one"
+            )
+    return banned
+
+
+def rule_out(logits: Array, tokens: Collection[int]) -> Array:
+    """-inf at some tokens, such as those that end a row before it is long enough.
+
+    Raises `DecodingError` where a row is left without a token.
+    """
+    allowed = logits.copy()
+    allowed[:, list(tokens)] = -np.inf
+    empty = np.isneginf(allowed).all(-1)
+    if empty.any():
+        raise DecodingError(
+            f"min_new_tokens: row {np.flatnonzero(empty)[0]} has no token that does not end it; "
+            "take fewer stop tokens"
+        )
+    return allowed
 
 
 def temper(logits: Array, temperature: float) -> Array:
@@ -123,6 +167,7 @@ class Filters:
     """Which filters stand between logits and choice, in this order.
 
     repetition_penalty  1: none; above 1 tokens seen before become less probable
+    no_repeat_ngram_size  so many tokens in a row never come twice; 0: they may
     temperature         1: none; below 1 sharper, 0 greedy, above 1 flatter
     top_k               keep so many tokens; None: all
     top_p               keep the smallest set that reaches this probability; 1: all
@@ -132,6 +177,7 @@ class Filters:
     """
 
     repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float = 1.0
@@ -139,6 +185,7 @@ class Filters:
 
     def __post_init__(self) -> None:
         check_penalty(self.repetition_penalty)
+        check_ngram(self.no_repeat_ngram_size)
         check_temperature(self.temperature)
         if self.top_k is not None:
             check_whole("top_k", self.top_k, 1)
@@ -164,6 +211,9 @@ class Filters:
         if self.repetition_penalty != 1.0:
             logits = penalise_repetition(logits, rows, self.repetition_penalty)
             add("repetition_penalty", self.repetition_penalty, logits)
+        if self.no_repeat_ngram_size:
+            logits = ban_repeated_ngrams(logits, rows, self.no_repeat_ngram_size)
+            add("no_repeat_ngram_size", self.no_repeat_ngram_size, logits)
         if self.temperature != 1.0:
             logits = temper(logits, self.temperature)
             add("temperature", self.temperature, logits)
@@ -212,6 +262,10 @@ def check_logits(logits: Array) -> None:
 
 def check_penalty(penalty: float) -> None:
     check_number("repetition_penalty", penalty, "above 0 (1: none)", 0, above=True)
+
+
+def check_ngram(size: int) -> None:
+    check_whole("no_repeat_ngram_size", size, 0)
 
 
 def check_temperature(temperature: float) -> None:

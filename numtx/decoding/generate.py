@@ -21,6 +21,7 @@ from ..small_repr import small_repr
 from ..step import Encoded, step
 from ..tap import NO_TAP, Tap
 from .checks import check_whole
+from .filters import rule_out
 
 # From logits [B, V] and the tokens of each row so far (prompt and new, no padding) to ids [B].
 Choose: TypeAlias = Callable[[Array, Sequence[Sequence[int]]], Array]
@@ -80,11 +81,6 @@ class Generation:
     new: list[list[int]]
     steps: list[Step]
 
-    def padded(self, pad: int = 0) -> Array:
-        """[B, longest], the new tokens with padding after the end of each row."""
-        longest = max((len(row) for row in self.new), default=0)
-        return np.array([row + [pad] * (longest - len(row)) for row in self.new], np.int64)
-
 
 def generate(
     config: Config,
@@ -92,6 +88,7 @@ def generate(
     prompt: Batch,
     *,
     max_new_tokens: int,
+    min_new_tokens: int = 0,
     eos: int | None = None,
     stop: Sequence[int] = (),
     pad: int = 0,
@@ -106,7 +103,8 @@ def generate(
     prompt     the prompt of a decoder-only model; of an encoder-decoder the source in `ids` and
                the beginning of the target in `decoder_ids`, such as <bos>. Rows of different
                lengths are padded on either side and come with their mask
-    eos, stop  tokens that end a row; they are part of what it gives
+    eos, stop  tokens that end a row; they are part of what it gives, and none of them is chosen
+               before `min_new_tokens` tokens
     pad        what a row that has ended is continued with while others go on
     use_cache  False: every step computes all tokens again
     cache      a cache to go on from: the prompt is then what comes after its tokens
@@ -116,37 +114,8 @@ def generate(
     Raises `DecodingError` for an option that cannot be taken and for logits that are not
     finite, besides what `step` raises.
     """
-    given = decoder_input(config, prompt, cache)  # before the cache goes on
-    steps = list(
-        stream(
-            config, parameters, prompt, max_new_tokens=max_new_tokens, eos=eos, stop=stop, pad=pad,
-            use_cache=use_cache, cache=cache, chunk=chunk, choose=choose, tap=tap,
-        )
-    )  # fmt: skip
-    before = _rows(given.ids, given.valid)
-    new: list[list[int]] = [[] for _ in before]
-    for one in steps:
-        _extend(new, one.tokens, one.counts)
-    return Generation(before, new, steps)
-
-
-def stream(
-    config: Config,
-    parameters: Mapping[str, Array],
-    prompt: Batch,
-    *,
-    max_new_tokens: int,
-    eos: int | None = None,
-    stop: Sequence[int] = (),
-    pad: int = 0,
-    use_cache: bool = True,
-    cache: Cache | None = None,
-    chunk: int | None = None,
-    choose: Choose = greedy,
-    tap: Tap = NO_TAP,
-) -> Iterator[Step]:
-    """The steps of `generate` one by one, as they come. Input is checked before the first."""
     check_whole("max_new_tokens", max_new_tokens, 0)
+    check_whole("min_new_tokens", min_new_tokens, 0, max_new_tokens)
     for name, token in (("pad", pad), ("eos", eos), *(("stop", token) for token in stop)):
         if token is not None:
             check_whole(name, token, 0, config.vocabulary - 1)
@@ -160,7 +129,11 @@ def stream(
         cache = Cache(config, parameters, len(given.ids))
     ends = set(stop) if eos is None else {eos, *stop}
     plan = _Plan(config, parameters, prompt, given, cache, chunk, tap)
-    return _steps(plan, max_new_tokens, ends, pad, choose)
+    prompts = [row[real].tolist() for row, real in zip(given.ids, given.valid, strict=True)]
+    rows = [list(row) for row in prompts]
+    steps = list(_steps(plan, rows, (min_new_tokens, max_new_tokens), ends, pad, choose))
+    new = [row[len(before) :] for row, before in zip(rows, prompts, strict=True)]
+    return Generation(prompts, new, steps)
 
 
 class _Plan:
@@ -223,9 +196,11 @@ class _Plan:
 
 
 def _steps(
-    plan: _Plan, max_new_tokens: int, ends: set[int], pad: int, choose: Choose
-) -> Iterator[Step]:
-    rows = _rows(plan.ids, plan.valid)
+    plan: _Plan, rows: list[list[int]], lengths: tuple[int, int], ends: set[int], pad: int,
+    choose: Choose,
+) -> Iterator[Step]:  # fmt: skip
+    """The steps one by one; the tokens of each are added to the rows."""
+    min_new_tokens, max_new_tokens = lengths
     going = np.ones(len(rows), bool)
     tokens = np.full(len(rows), pad)
     for number in range(max_new_tokens):
@@ -238,8 +213,12 @@ def _steps(
         _check_finite(one, going)
         # What a row computes after its end is nobody's business, whatever it may be.
         logits = np.where(going[:, None], one.logits, one.logits.dtype.type(0))
+        if ends and number < min_new_tokens:
+            logits = rule_out(logits, ends)
         tokens = np.where(going, choose(logits, rows), pad)
-        _extend(rows, tokens, going)
+        for row, token, goes_on in zip(rows, tokens.tolist(), going.tolist(), strict=True):
+            if goes_on:
+                row.append(token)
         yield one._replace(tokens=tokens, counts=going)
         going = going & ~np.isin(tokens, list(ends))
         if not going.any():
@@ -272,15 +251,3 @@ def decoder_input(config: Config, prompt: Batch, cache: Cache | None) -> SideInp
             f"{prefix}mask: row {empty[0]} has no real token to go on from; drop the row"
         )
     return given
-
-
-def _rows(ids: Array, valid: Array) -> list[list[int]]:
-    return [row[real].tolist() for row, real in zip(ids, valid, strict=True)]
-
-
-def _extend(rows: list[list[int]], tokens: Array | None, counts: Array) -> None:
-    if tokens is None:
-        return
-    for row, token, is_real in zip(rows, tokens.tolist(), counts.tolist(), strict=True):
-        if is_real:
-            row.append(token)

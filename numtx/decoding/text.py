@@ -7,38 +7,50 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..show.grid import Grid, clean, grid_text
+from ..show.grid import Grid, clean, grid_text, table_text
 from ..show.numbers import MASKED, fixed
-from ..show.table import table_text
 from .beam import BeamSearch, BeamStep
-from .filters import Filtered, Filters
+from .filters import Filtered, Filters, rule_out
 from .generate import Generation, Step
 
 SHOWN = 10  # tokens of a step, the most probable first
 
 
-def filter_steps(generation: Generation, filters: Filters) -> Iterator[tuple[Step, list[Filtered]]]:
-    """For each step that chose a token: the logits before and after each filter."""
+def filter_steps(
+    generation: Generation, filters: Filters, held: tuple[int, Sequence[int]] = (0, ())
+) -> Iterator[tuple[Step, list[Filtered]]]:
+    """For each step that chose a token: the logits before and after each filter.
+
+    held  min_new_tokens, and the tokens that may not come before so many
+    """
+    least, ends = held
     rows = [list(row) for row in generation.prompt]
-    for step in generation.steps:
-        if step.tokens is None:
-            continue
+    for number, step in enumerate(one for one in generation.steps if one.tokens is not None):
+        assert step.tokens is not None
         going = step.counts
         # A row that has ended is not looked at.
         logits = np.where(going[:, None], step.logits, step.logits.dtype.type(0))
-        yield step, filters.steps(logits, rows)
+        if ends and number < least:
+            kept = Filtered(f"min_new_tokens={least}", rule_out(logits, ends))
+            yield step, [Filtered("logits", logits), kept, *filters.steps(kept.logits, rows)[1:]]
+        else:
+            yield step, filters.steps(logits, rows)
         for row, token, counts in zip(rows, step.tokens.tolist(), going.tolist(), strict=True):
             if counts:
                 row.append(token)
 
 
 def filters_text(
-    generation: Generation, filters: Filters, vocabulary: Sequence[str], width: int = 80
+    generation: Generation,
+    filters: Filters,
+    vocabulary: Sequence[str],
+    width: int = 80,
+    held: tuple[int, Sequence[int]] = (0, ()),
 ) -> str:
     """A grid for each step and row: the probability of the most probable tokens after each
     filter, `.` where a token is ruled out, and the token that was chosen."""
     blocks = []
-    for step, filtered in filter_steps(generation, filters):
+    for step, filtered in filter_steps(generation, filters, held):
         assert step.tokens is not None
         for row in np.flatnonzero(step.counts).tolist():
             name = f"{step.phase}, row {row}" if len(step.counts) > 1 else step.phase

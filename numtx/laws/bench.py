@@ -27,11 +27,13 @@ class Live:
         self.rows, self.state, self.memory = rows, state, memory
 
 
-def padded(rows: list[list[int]]) -> tuple[Array, Array]:
-    """Rows of tokens padded on the left, and their mask."""
+def padded(rows: list[list[int]], left: bool = True) -> tuple[Array, Array]:
+    """Rows of tokens padded on the left, or on the right, and their mask."""
     longest = max(len(row) for row in rows)
-    ids = np.array([[0] * (longest - len(row)) + row for row in rows])
-    mask = np.array([[False] * (longest - len(row)) + [True] * len(row) for row in rows])
+    ids, mask = np.zeros((len(rows), longest), np.int64), np.zeros((len(rows), longest), bool)
+    for number, row in enumerate(rows):
+        place = slice(longest - len(row), None) if left else slice(0, len(row))
+        ids[number, place], mask[number, place] = row, True
     return ids, mask
 
 
@@ -70,10 +72,8 @@ class Bench:
             return False
         ids = generator.integers(0, self.subject.vocabulary_size, (rows, size))
         mask = None
-        if self.subject.ragged and self.subject.holes and generator.random() < 0.5:
-            mask = generator.random((rows, size)) < 0.6
-            if live.state is None:  # a prefill holds something of every row
-                mask[:, -1] = True
+        if self.subject.ragged and generator.random() < 0.5:
+            mask = self._mask(rows, size, live.state is None, generator)
         if live.memory is None:
             length = int(generator.integers(2, LONGEST_SOURCE + 1))
             live.memory = self._new_memory(rows, length, generator)
@@ -82,6 +82,17 @@ class Bench:
         for row, tokens, is_real in zip(live.rows, ids, real, strict=True):
             row.extend(tokens[is_real].tolist())
         return True
+
+    def _mask(self, rows: int, size: int, first: bool, generator: Any) -> Array | None:
+        """The padding of a chunk; a prefill holds something of every row."""
+        if self.subject.holes:
+            mask = generator.random((rows, size)) < 0.6
+        elif first and "left" in self.subject.paddings:
+            mask = np.arange(size) >= generator.integers(0, size, (rows, 1))
+        else:
+            return None
+        mask[:, -1] |= first
+        return np.asarray(mask)
 
     def _new_memory(self, rows: int, length: int, generator: Any) -> Memory | None:
         memory = self.subject.new_memory(rows, length, int(generator.integers(2**16)))
@@ -101,18 +112,24 @@ class Bench:
     def _truncate(self, live: Live, generator: Any, size: int) -> bool:
         if live.state is None:
             return False
-        if self.subject.ragged:
+        if self.subject.ragged and self.subject.holes:
             lengths = [int(generator.integers(0, len(row) + 1)) for row in live.rows]
-        else:
+        elif len({*map(len, live.rows)}) == 1:
             lengths = [int(generator.integers(0, len(live.rows[0]) + 1))] * len(live.rows)
-        live.state = self.subject.truncate(live.state, lengths)
+        else:
+            return False
+        try:
+            live.state = self.subject.truncate(live.state, lengths)
+        except NotImplementedError:  # it cannot go back so far, and says so
+            return False
         live.rows = [row[:length] for row, length in zip(live.rows, lengths, strict=True)]
         return True
 
     def _reorder(self, live: Live, generator: Any, size: int) -> bool:
         if live.state is None:
             return False
-        index = generator.integers(0, len(live.rows), (size - 1) % ROWS + 1)
+        rows = self.subject.fixed_rows or (size - 1) % ROWS + 1
+        index = generator.integers(0, len(live.rows), rows)
         live.state = self.subject.reorder(live.state, index.tolist())
         live.rows = [list(live.rows[i]) for i in index]
         if live.memory is not None:
@@ -149,9 +166,11 @@ class Bench:
             memory = live.memory or self._new_memory(len(live.rows), 3, generator)
             got, _ = subject.step(ids, subject.fork(live.state), None, memory)
             whole = [[*row, int(new)] for row, (new,) in zip(live.rows, ids, strict=True)]
-            tokens, mask = padded(whole)
+            tokens, mask = padded(whole, "left" in subject.paddings)
             given = None if mask.all() else mask
-            expected_logits = subject.logits(tokens, given, memory)[:, -1:]
+            logits = subject.logits(tokens, given, memory)
+            last = mask.shape[1] - 1 - np.argmax(mask[:, ::-1], 1)
+            expected_logits = logits[np.arange(len(logits)), last][:, None]
             example = self.example(live)
             what = "one more token gives other logits than the whole text"
             expect(subject, what, expected_logits, got[:, -1:], {**example, "next": ids})

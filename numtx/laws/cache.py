@@ -20,8 +20,18 @@ from ..subjects.subject import (
     Subject,
 )
 from .bench import Bench, kinds_of, largest_of
-from .law import Draw, draw_ids, expect, expect_true, law, seeds
-from .strategies import cache_scripts, chunkings, padding_masks
+from .law import (
+    Draw,
+    alone,
+    draw_ids,
+    draw_mask,
+    draw_rows,
+    expect,
+    expect_true,
+    law,
+    seeds,
+)
+from .strategies import cache_scripts, chunkings
 
 
 def in_chunks(
@@ -50,7 +60,8 @@ def chunked(subject: Subject, draw: Draw) -> bool:
     whole = subject.logits(ids)
     for part, logits in in_chunks(subject, ids, chunks)[0]:
         example = {"ids": ids, "chunks": chunks, "chunk at": part.start}
-        expect(subject, "chunks differ from the full pass", whole[:, part], logits, example)
+        what, at = "chunks differ from the full pass", (0, part.start)
+        expect(subject, what, whole[:, part], logits, example, at=at)
     return True
 
 
@@ -63,8 +74,8 @@ def chunked(subject: Subject, draw: Draw) -> bool:
     STEP_MASK,
 )
 def ragged(subject: Subject, draw: Draw) -> bool:
-    ids = draw_ids(subject, draw, 2, rows=draw(st.integers(2, 3)))
-    mask = draw(padding_masks(*ids.shape))
+    ids = draw_ids(subject, draw, 2, rows=draw_rows(subject, draw, 2))
+    mask = draw_mask(subject, draw, *ids.shape)
     chunks = draw(chunkings(ids.shape[1]))
     if mask.all():
         return False
@@ -73,8 +84,8 @@ def ragged(subject: Subject, draw: Draw) -> bool:
     whole = subject.logits(ids, mask)
     for part, logits in in_chunks(subject, ids, chunks, mask)[0]:
         example = {"ids": ids, "mask": mask, "chunks": chunks, "chunk at": part.start}
-        what = "padded chunks differ from the full pass"
-        expect(subject, what, whole[:, part], logits, example, real=mask[:, part])
+        what, real, at = "padded chunks differ from the full pass", mask[:, part], (0, part.start)
+        expect(subject, what, whole[:, part], logits, example, real=real, at=at)
     return True
 
 
@@ -133,7 +144,7 @@ def truncate(subject: Subject, draw: Draw) -> bool:
     first, more, state = _halves(subject, draw)
     cut = first.shape[1]
     lengths = [cut] * len(first)
-    if subject.ragged:
+    if subject.ragged and subject.holes:
         lengths = [draw(st.integers(1, cut)) for _ in lengths]
     _, state = subject.step(more, state)
     state = subject.truncate(state, lengths)
@@ -142,9 +153,9 @@ def truncate(subject: Subject, draw: Draw) -> bool:
     example = {"ids": first, "appended": more, "truncated to": lengths, "next": new}
     for row, length in enumerate(lengths):
         whole = np.concatenate([first[row, :length], new[row]])[None]
-        expected = subject.logits(whole)[:, -1:]
+        expected = alone(subject, whole)[:, -1:]
         what = f"row {row} remembers what was cut, or forgot what was not"
-        expect(subject, what, expected, got[[row], -1:], example)
+        expect(subject, what, expected, got[[row], -1:], example, at=(row, length))
     return True
 
 
@@ -156,14 +167,15 @@ def truncate(subject: Subject, draw: Draw) -> bool:
     REORDER,
 )
 def reorder(subject: Subject, draw: Draw) -> bool:
-    ids = draw_ids(subject, draw, 3, draw(st.integers(2, 3)))
+    ids = draw_ids(subject, draw, 3, draw_rows(subject, draw, 2))
     cut = draw(st.integers(1, ids.shape[1] - 1))
     rows, first, more = len(ids), ids[:, :cut], ids[:, cut:]
     mask = np.ones(first.shape, bool)
     if subject.ragged:
-        mask = draw(padding_masks(*first.shape))
+        mask = draw_mask(subject, draw, *first.shape)
     given = None if mask.all() else mask
-    index = draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=4))
+    least, most = (subject.fixed_rows,) * 2 if subject.fixed_rows else (1, 4)
+    index = draw(st.lists(st.integers(0, rows - 1), min_size=least, max_size=most))
     if index == list(range(rows)):
         return False
     _, state = subject.step(first, None, given)
@@ -174,7 +186,7 @@ def reorder(subject: Subject, draw: Draw) -> bool:
     seen = np.concatenate([mask[index], np.ones(more.shape, bool)], 1)
     expected = subject.logits(whole, None if given is None else seen)[:, cut:]
     example = {"ids": first, "mask": mask, "index": index, "next": more}
-    expect(subject, "the rows were not gathered", expected, got, example)
+    expect(subject, "the rows were not gathered", expected, got, example, at=(0, cut))
     return True
 
 
@@ -235,7 +247,7 @@ def uncached_after(subject: Subject, draw: Draw) -> bool:
     cost=3,
 )
 def scripts(subject: Subject, draw: Draw) -> bool:
-    bench = Bench(subject, draw(st.integers(1, 3)))
+    bench = Bench(subject, draw_rows(subject, draw))
     script = draw(cache_scripts(kinds_of(subject), largest=largest_of(subject)))
     done = [bench.do(action) for action in script]
     return sum(done) > 1

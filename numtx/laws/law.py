@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 
 from ..errors import SubjectError, nearest
 from ..shapes import Array
+from ..subjects.kinds import ATTENTION, CHOOSER
 from ..subjects.logits import on_one_line
-from ..subjects.subject import LOGITS, NUMTX, SHORT, Subject
-from .exactness import row_independence
+from ..subjects.subject import LOGITS, NUMTX, SHORT, Memory, Subject
+from .exactness import ROUNDINGS, row_independence
+from .strategies import PADDINGS, padding_masks, patterned
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
+# subject, generator, number of hidden tokens -> a function: how many of them are replaced by
+# another id -> results that none of them may move; None where it cannot be asked
+Hidden = Callable[[Any, np.random.Generator, int], Callable[[int], Array] | None]
 seeds = st.integers(0, 2**16)
 
 
@@ -62,6 +67,8 @@ class Law(NamedTuple):
     run        tries one drawn example: True where it exercised the law, False where there was
                nothing to see; raises `LawBroken`
     cost       an example counts for so many
+    hidden     the same question with so many hidden tokens replaced, all of the same id: a leak
+               grows with them, rounding does not; where the law holds `everywhere`
     """
 
     name: str
@@ -72,9 +79,12 @@ class Law(NamedTuple):
     needs: frozenset[str]
     run: Callable[[Any, Draw], bool]
     cost: int = 1
+    hidden: Hidden | None = None
 
 
-LAWS: dict[str, Law] = {}
+LAWS: dict[str, Law] = {}  # of models of ids
+# Of all kinds of subjects.
+KINDS: dict[str, dict[str, Law]] = {LOGITS: LAWS, ATTENTION: {}, CHOOSER: {}}
 
 
 def law(
@@ -85,23 +95,29 @@ def law(
     exact: bool = False,
     everywhere: bool = False,
     cost: int = 1,
+    kind: str = LOGITS,
+    hidden: Hidden | None = None,
 ) -> Callable[[Callable[[Any, Draw], bool]], Callable[[Any, Draw], bool]]:
     """Enter a function into the table of laws."""
 
     def enter(run: Callable[[Any, Draw], bool]) -> Callable[[Any, Draw], bool]:
-        assert name not in LAWS
         needed = frozenset(needs or (LOGITS,))
-        LAWS[name] = Law(name, statement, zh, exact, everywhere, needed, run, cost)
+        table = KINDS[kind]
+        assert name not in table
+        table[name] = Law(name, statement, zh, exact, everywhere, needed, run, cost, hidden)
         return run
 
     return enter
 
 
-def law_of(name: str) -> Law:
-    """A law by its name."""
-    if name not in LAWS:
-        raise SubjectError(f"law {name!r} does not exist; {nearest(name, LAWS)}")
-    return LAWS[name]
+def law_of(name: str, kind: str | None = None) -> Law:
+    """A law by its name: of a kind of subjects, or of any."""
+    known = {one: law for table in KINDS.values() for one, law in table.items()}
+    if kind is not None and name in KINDS[kind]:
+        return KINDS[kind][name]
+    if name not in known:
+        raise SubjectError(f"law {name!r} does not exist; {nearest(name, known)}")
+    return known[name]
 
 
 # What the laws compare with.
@@ -129,15 +145,19 @@ def expect(
     *,
     exact: bool = False,
     real: Array | None = None,
+    at: tuple[int, int] = (0, 0),
 ) -> None:
     """Raise `LawBroken` unless two results are equal: bit for bit, or within the tolerance.
 
-    exact          bit for bit, of a subject and on a machine that can be
+    exact          bit for bit, of a subject and on a machine that can be; of a subject that
+                   counts `roundings`, a difference of a few is counted there
     expected, got  [B, T, ...]; `got` may hold the last tokens only
     real           [B, T], the tokens whose results count
+    at             where in the whole input [0,0] of `expected` stands
     """
     count = got.shape[1] if got.ndim > 1 else 0
     if count and count < expected.shape[1]:
+        at = (at[0], at[1] + expected.shape[1] - count)
         expected = expected[:, -count:]
         real = None if real is None else real[:, -count:]
     if expected.shape != got.shape:
@@ -160,9 +180,26 @@ def expect(
     with np.errstate(invalid="ignore"):
         difference = np.abs(np.where(wrong, expected - got, 0.0))
     size = float(difference.max()) if np.isfinite(difference).all() else float("nan")
+    if limit == 0.0 and subject.roundings is not None:
+        roundings = in_roundings(expected, got, real)
+        if roundings <= ROUNDINGS:
+            subject.roundings.append((size, roundings))
+            return
     told = f"{what} (largest difference {size:.3g}, allowed {limit:.3g})"
     first = places[0]
-    raise LawBroken(told, example, places, expected[first], got[first])
+    shown = [(place[0] + at[0], *(i + at[1] for i in place[1:])) for place in places]
+    raise LawBroken(told, example, shown, expected[first], got[first])
+
+
+def in_roundings(before: Array, after: Array, real: Array | None = None) -> float:
+    """The largest difference, in eps of its type times the largest number; of real tokens."""
+    if real is not None:
+        before, after = before[real], after[real]
+    if not before.size or before.dtype.kind != "f":
+        return 0.0
+    scale = float(np.abs(before).max()) * float(np.finfo(before.dtype).eps)
+    size = float(np.abs(after - before).max())
+    return size / scale if scale else (np.inf if size else 0.0)
 
 
 def expect_true(holds: Any, what: str, example: dict[str, Any], got: object = None) -> None:
@@ -182,15 +219,50 @@ def moved(before: Array, after: Array, roundings: float = 4.0) -> Array:
 # What the laws draw.
 
 
-def draw_ids(subject: Subject, draw: Draw, least: int = 1, rows: int | None = None) -> Array:
-    """Random token ids [B, T]; Hypothesis draws the sizes and the seed."""
-    count = draw(st.integers(1, 3)) if rows is None else rows
-    lengths = st.integers(least, max(least, subject.longest))
+def draw_rows(subject: Subject, draw: Draw, least: int = 1, most: int = 3) -> int:
+    """How many rows an input has."""
+    return subject.fixed_rows or int(draw(st.integers(least, most)))
+
+
+def draw_ids(
+    subject: Subject, draw: Draw, least: int = 1, rows: int | None = None, near: bool = False
+) -> Array:
+    """Random token ids [B, T]; Hypothesis draws the sizes, the seed, and how tokens repeat.
+
+    near  no longer than `longest`: an effect may be lost over longer ways
+    """
+    count = subject.fixed_rows or (draw(st.integers(1, 3)) if rows is None else rows)
+    most = subject.longest if near else subject.far
+    lengths = st.integers(least, max(least, min(most, subject.longest)))
     if subject.longest > 2 * SHORT:  # short ones are quicker to try, and show most
         lengths = st.integers(least, max(least, SHORT)) | lengths
+    if most > subject.longest:
+        lengths = lengths | st.integers(subject.longest, most)
     length = draw(lengths)
     generator = np.random.default_rng(draw(seeds))
-    return generator.integers(0, subject.vocabulary_size, (count, length))
+    ids: Array = generator.integers(0, subject.vocabulary_size, (count, length))
+    if NUMTX in subject.capabilities:  # a law of its own asks numtx of shared prefixes
+        return ids
+    return patterned(ids, subject.vocabulary_size, draw)
+
+
+def draw_mask(subject: Subject, draw: Draw, rows: int, length: int) -> Array:
+    """[B, T], True at real tokens: the paddings that the subject takes."""
+    kinds = ("none", *(kind for kind in subject.paddings if kind in PADDINGS))
+    mask: Array = draw(padding_masks(rows, length, kinds))
+    return mask
+
+
+def alone(
+    subject: Subject, ids: Array, mask: Array | None = None, memory: Memory | None = None
+) -> Array:
+    """The logits [1, T, V] of one row [1, T]: among copies of itself, where rows are fixed."""
+    rows = subject.fixed_rows or 1
+    if rows > 1:
+        ids, mask = ids.repeat(rows, 0), None if mask is None else mask.repeat(rows, 0)
+        if memory is not None:
+            memory = Memory(memory.ids.repeat(rows, 0), memory.mask.repeat(rows, 0))
+    return subject.logits(ids, mask, memory)[:1]
 
 
 def other_ids(subject: Subject, draw: Draw, ids: Array) -> Array:

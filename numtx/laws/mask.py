@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from ..shapes import Array
 from ..subjects.subject import LOGITS, MASK, MEMORY, STEP, Memory, Subject
-from .law import Draw, LawBroken, draw_ids, expect, law, moved, other_ids
+from .hidden import beyond_reach, later_columns, padded_columns, padded_memory
+from .law import Draw, LawBroken, draw_ids, draw_mask, expect, law, moved, other_ids
 from .strategies import padding_masks
 
 
@@ -18,6 +19,7 @@ from .strategies import padding_masks
     LOGITS,
     exact=True,
     everywhere=True,
+    hidden=later_columns,
 )
 def later_tokens(subject: Subject, draw: Draw) -> bool:
     if not subject.causal:
@@ -53,7 +55,8 @@ def later_tokens_of_a_chunk(subject: Subject, draw: Draw) -> bool:
         return False  # logits of the last token only
     example = {"ids": ids, "other": other, "tokens in the cache": warm, "t": t}
     before, after = (logits[:, : t + 1 - warm] for logits in found)
-    expect(subject, "a later token moved an output", before, after, example, exact=True)
+    what = "a later token moved an output"
+    expect(subject, what, before, after, example, exact=True, at=(0, warm))
     return True
 
 
@@ -87,7 +90,7 @@ def _is_seen(subject: Subject, query: int, key: int) -> bool:
 )
 def liveness(subject: Subject, draw: Draw) -> bool:
     """Of several other tokens one must move it: a single one may, rarely, change nothing."""
-    ids = draw_ids(subject, draw, 1)
+    ids = draw_ids(subject, draw, 1, near=True)
     key = draw(st.integers(0, ids.shape[1] - 1))
     before = subject.logits(ids)
     alive = np.zeros(ids.shape, bool)
@@ -114,31 +117,37 @@ def liveness(subject: Subject, draw: Draw) -> bool:
     LOGITS,
     exact=True,
     everywhere=True,
+    hidden=beyond_reach,
 )
 def window(subject: Subject, draw: Draw) -> bool:
+    """Under padding too, where it is said whether the reach counts columns or tokens."""
     reach = subject.reach
     if reach is None or reach + 2 > subject.longest:
         return False
-    ids = draw_ids(subject, draw, reach + 2)
+    ids = draw_ids(subject, draw, reach + 2, near=True)
+    mask = np.ones(ids.shape, bool)
+    if MASK in subject.capabilities and subject.reach_by is not None:
+        mask = draw_mask(subject, draw, *ids.shape)
     key = draw(st.integers(0, ids.shape[1] - reach - 2))
-    before = subject.logits(ids)
+    backwards = not subject.causal and draw(st.booleans())
+    if backwards:
+        key = ids.shape[1] - 1 - key
     other = ids.copy()
     other[:, key] = other_ids(subject, draw, ids)[:, key]
-    after = subject.logits(other)
+    given = None if mask.all() else mask
+    before, after = subject.logits(ids, given), subject.logits(other, given)
+    places = np.arange(ids.shape[1])[None].repeat(len(ids), 0)
+    if subject.reach_by == "tokens":
+        places = np.cumsum(mask, 1)
+    away = places[:, [key]] - places if backwards else places - places[:, [key]]
+    real = mask & mask[:, [key]]
     example = {"ids": ids, "other": other, "reach": reach}
-    far = slice(key + reach + 1, None)
+    example |= {} if given is None else {"mask": mask}
     what = f"token {key} has an effect beyond its reach of {reach}"
-    expect(subject, what, before[:, far], after[:, far], example, exact=True)
-    if not subject.causal and key > 0:
-        mirrored = ids.shape[1] - 1
-        other = ids.copy()
-        other[:, mirrored] = other_ids(subject, draw, ids)[:, mirrored]
-        near = slice(0, mirrored - reach)
-        what = f"token {mirrored} has an effect beyond its reach of {reach}"
-        found = subject.logits(other)[:, near]
-        expect(subject, what, before[:, near], found, example, exact=True)
-    seen = subject.visible is None or reach <= subject.visible
-    if seen and not moved(before, after)[:, key + reach].any():
+    expect(subject, what, before, after, example, exact=True, real=real & (away > reach))
+    seen = (subject.visible is None or reach <= subject.visible) and given is None
+    exactly = away == reach
+    if seen and not (moved(before, after) & exactly).any():
         raise LawBroken(
             f"token {key} has no effect at exactly its reach, {reach} places on", example
         )
@@ -152,10 +161,11 @@ def window(subject: Subject, draw: Draw) -> bool:
     MASK,
     exact=True,
     everywhere=True,
+    hidden=padded_columns,
 )
 def ids_under_padding(subject: Subject, draw: Draw) -> bool:
     ids = draw_ids(subject, draw, 2)
-    mask = draw(padding_masks(*ids.shape))
+    mask = draw_mask(subject, draw, *ids.shape)
     if mask.all():
         return False
     other = np.where(mask, ids, other_ids(subject, draw, ids))
@@ -173,6 +183,7 @@ def ids_under_padding(subject: Subject, draw: Draw) -> bool:
     MEMORY,
     exact=True,
     everywhere=True,
+    hidden=padded_memory,
 )
 def ids_under_the_padding_of_the_memory(subject: Subject, draw: Draw) -> bool:
     ids = draw_ids(subject, draw, 1)
@@ -196,13 +207,14 @@ def ids_under_the_padding_of_the_memory(subject: Subject, draw: Draw) -> bool:
     MEMORY,
 )
 def memory_padding(subject: Subject, draw: Draw) -> bool:
-    ids = draw_ids(subject, draw, 1)
+    ids = draw_ids(subject, draw, 1, near=True)
     memory, other = _two_memories(subject, draw, len(ids))
     length, room = memory.ids.shape[1], draw(st.integers(1, 3))
     long = np.concatenate([memory.ids, memory.ids[:, :1].repeat(room, 1)], 1)
     mask = np.ones(long.shape, bool)
     mask[:, length:] = False
-    if draw(st.booleans()):
+    sides = [side for side in ("right", "left") if side in subject.paddings]
+    if draw(st.sampled_from(sides or ["right"])) == "left":
         long, mask = np.roll(long, room, 1), np.roll(mask, room, 1)
     before = subject.logits(ids, memory=memory)
     padded = subject.logits(ids, memory=Memory(long, mask))

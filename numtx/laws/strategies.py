@@ -169,7 +169,7 @@ def parameters(config: Config) -> st.SearchStrategy[dict[str, Array]]:
 
 # What the laws are tried on: tokens, masks, chunks, and what is done to caches.
 
-PADDINGS = ("none", "left", "right", "ragged")
+PADDINGS = ("none", "left", "right", "holes")
 
 
 @st.composite
@@ -184,6 +184,59 @@ def token_batches(
     return np.random.default_rng(draw(seeds)).integers(0, vocabulary, (count, length))
 
 
+# How the tokens of several rows, or of one, are alike: what a store of earlier keys and values
+# may mix up. Blocks begin at multiples of their size; moduli are those of ids cut to a byte or two.
+PATTERNS = ("random", "prefix", "blocks", "modulo")
+BLOCKS, MODULI = (16, 8, 4, 2), (2**8, 2**16)
+
+
+def patterned(ids: Array, vocabulary: int, draw: Any) -> Array:
+    """Tokens [B, T] some of which are alike; shrinks to the tokens as they are.
+
+    prefix  rows begin with the same tokens
+    blocks  the same block of tokens stands in several rows, after others, and further on
+    modulo  rows of the same tokens, some of them greater by a multiple of 2^8 or 2^16
+    """
+    if ids.shape[1] < 3:
+        return ids
+    turns = PATTERNS if ids.shape[1] <= max(BLOCKS) else (*PATTERNS, "blocks", "blocks")
+    pattern = draw(st.sampled_from(turns))
+    if pattern == "random":
+        return ids
+    generator = np.random.default_rng(draw(seeds))
+    found = ids.copy()
+    if pattern == "prefix":
+        shared = int(generator.integers(1, ids.shape[1]))
+        found[:, :shared] = found[:1, :shared]
+    elif pattern == "blocks":
+        _repeat_a_block(found, generator)
+    else:
+        found[:] = found[:1]
+        steps = [step for step in MODULI if step < vocabulary]
+        if steps:
+            step = int(generator.choice(steps))
+            found = found % step
+            more = generator.integers(0, (vocabulary - 1 - found) // step + 1)
+            found += more * step * (generator.random(found.shape) < 0.5)
+    return found
+
+
+def _repeat_a_block(ids: Array, generator: np.random.Generator) -> None:
+    """One block of tokens at multiples of its size: first in a row, and further on in others."""
+    length = ids.shape[1]
+    sizes = [size for size in BLOCKS if 2 * size <= length] or [1]
+    size = sizes[0] if generator.random() < 0.5 else int(generator.choice(sizes))
+    block = ids[0, :size].copy()
+    starts = range(0, length - size + 1, size)
+    for number, row in enumerate(ids):
+        is_first = number == len(ids) - 1  # the others have left it behind them
+        start = 0 if is_first else int(generator.choice(starts[1:] or starts))
+        row[start : start + size] = block
+        if generator.random() < 0.5:
+            start = int(generator.choice(starts))
+            row[start : start + size] = block
+
+
 @st.composite
 def padding_masks(
     draw: st.DrawFn, /, rows: int, length: int, kinds: Sequence[str] = PADDINGS
@@ -196,7 +249,7 @@ def padding_masks(
     for row in mask:
         kind = draw(st.sampled_from(kinds))
         count = draw(st.integers(1, length - 1)) if kind != "none" and length > 1 else 0
-        if kind == "ragged":  # holes anywhere
+        if kind == "holes":
             places = draw(st.permutations(range(length)))
             row[places[:count]] = False
         elif count:
@@ -233,7 +286,7 @@ def chunkings(draw: st.DrawFn, /, length: int) -> tuple[int, ...]:
         lambda cuts: [place + 1 for place, is_cut in enumerate(cuts) if is_cut]
     )
     if length > 8:  # some long chunks too, which even chances never give
-        cuts |= st.lists(st.integers(1, length - 1), min_size=1, max_size=3, unique=True)
+        cuts |= st.lists(st.integers(1, length - 1), max_size=3, unique=True)
     ends = [*sorted(draw(cuts)), length]
     return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
 

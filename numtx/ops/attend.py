@@ -51,7 +51,7 @@ def attend_forward(
     `attend_at_once` takes them in one.
     """
     if not tap.active:
-        values = without_junk(values, mask.live)
+        values = zero_unattended(values, mask.live)
         seen = mask.allowed[:, :1]
         context, weights = attend_at_once(queries, keys, values, seen, scale, bias)
         return context, AttendContext(
@@ -67,7 +67,7 @@ def attend_forward(
     softmax = softmax_forward(masked_scores)
     weights = tap("weights", softmax)
     live = None if mask.live is None else live_keys(seen)  # a pin may have changed the mask
-    values = without_junk(values, live)
+    values = zero_unattended(values, live)
     context = tap(name, weigh_forward(weights, values))
     return context, AttendContext(queries, keys, values, seen, live, scale, bias, softmax, weights)
 
@@ -78,7 +78,7 @@ def attend_backward(
     """context = softmax(queries·keys^T * scale + bias, masked)·values
     =>    dqueries, dkeys, dvalues"""
     c = context
-    keys = without_junk(c.keys, c.live)
+    keys = zero_unattended(c.keys, c.live)
     dcontext = tap.grad("context", dcontext)
     if c.softmax is None:
         weights = c.weights
@@ -217,7 +217,7 @@ def weigh_backward(dcontext: Array, weights: Array, values: Array) -> tuple[Arra
     return dweights, dvalues
 
 
-def without_junk(x: Array, live: Array | None) -> Array:
+def zero_unattended(x: Array, live: Array | None) -> Array:
     """Keys, values [B, G, S, *] or what they are made from [B, S, d], with NaN and inf set to
     0 where no query may attend to them.
 

@@ -12,10 +12,10 @@ def lookup_forward(table: Array, ids: Array) -> Array:
     return table[ids]
 
 
-def junk_under_padding(x: Array, valid: Array, limit: float) -> Array | None:
+def padding_beyond(x: Array, valid: Array, limit: float) -> Array | None:
     """Which cells of padding, [B, T, d], are beyond the limit; None where there are none."""
-    junk = ~valid[..., None] & ~(np.abs(x) <= limit)  # NaN is not <= anything
-    return junk if junk.any() else None
+    beyond = ~valid[..., None] & ~(np.abs(x) <= limit)  # NaN is not <= anything
+    return beyond if beyond.any() else None
 
 
 def lookup_backward(dy: Array, ids: Array, table: Array) -> Array:

@@ -4,7 +4,7 @@ precision, or evaluated.
 A step's expressions are Python once its numbers are written out; a later step may use the
 names of earlier ones (`mean`, `total`). Whatever is read from a table is a number of the
 expression; constants of the formula (`sqrt(4)`, an epsilon) are text and are never rounded.
-Which cell a number was read from stays known (`Leaf`), so that it can be named too.
+Which cell a number was read from stays known (`Source`), so that it can be named too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Many(NamedTuple):
     joiner: str = " + "
 
 
-class Entry(NamedTuple):
+class CellRead(NamedTuple):
     """A number that was read, with its place."""
 
     value: Single
@@ -35,12 +35,12 @@ class Entry(NamedTuple):
     offset: int
 
 
-Part: TypeAlias = str | float | int | bool | Many | Entry
+Part: TypeAlias = str | float | int | bool | Many | CellRead
 Expression: TypeAlias = tuple[Part, ...]
 
 
 @small_repr()
-class Step(NamedTuple):
+class Equation(NamedTuple):
     """`left = form = form = value`; each form evaluates to the value. The last step of an
     explanation is the cell itself, and its left side is empty."""
 
@@ -68,7 +68,7 @@ class Explanation(NamedTuple):
     kind: str
     value: Single
     formula: str
-    steps: tuple[Step, ...]
+    steps: tuple[Equation, ...]
     notes: tuple[str, ...] = ()
     pinned: bool = False
     sources: tuple[Explanation, ...] = ()
@@ -88,7 +88,7 @@ def written(
         if isinstance(part, str)
         else _many(part, number, most)
         if isinstance(part, Many)
-        else number(part.value if isinstance(part, Entry) else part)
+        else number(part.value if isinstance(part, CellRead) else part)
         for part in expression
     )
 
@@ -121,7 +121,7 @@ def exact(number: Single) -> str:
 
 
 def evaluate(
-    steps: Iterable[Step], number: Callable[[Single], str] = exact
+    steps: Iterable[Equation], number: Callable[[Single], str] = exact
 ) -> list[tuple[Single, ...]]:
     """The value of every form of every step, from the numbers as `number` writes them."""
     names: dict[str, Any] = {"__builtins__": {}, **_FUNCTIONS}
@@ -143,7 +143,7 @@ def _value(expression: Expression, number: Callable[[Single], str], names: dict[
             values = [_value(term, number, names) for term in part.terms]
             text += repr(math.fsum(values) if part.joiner == " + " else max(values))
         else:
-            text += number(part.value if isinstance(part, Entry) else part)
+            text += number(part.value if isinstance(part, CellRead) else part)
     return eval(text, names)  # made above of numbers and formulas only
 
 

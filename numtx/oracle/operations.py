@@ -49,7 +49,7 @@ class Operation(NamedTuple):
 
 def _given(r: Rows) -> Operand:
     """handed to the run, not computed: it is what it is, and reads nothing"""
-    return r.constant(r.look(r.stage.name, r.index))
+    return r.constant(r.value_at(r.stage.name, r.index))
 
 
 def _angle(r: Rows, number: Operand, pair: int, width: int) -> Operand:
@@ -76,8 +76,8 @@ def _lookup(r: Rows) -> Operand:
     if "valid" not in r.attributes:
         return entry()
     # Under padding, what is too large to be an embedding counts as 0.
-    real = r.look(r.attributes["valid"], r.index[:2]) != 0
-    kept = real | (abs(r.look(r.inputs[1], place)) <= r.attributes["junk"])
+    real = r.value_at(r.attributes["valid"], r.index[:2]) != 0
+    kept = real | (abs(r.value_at(r.inputs[1], place)) <= r.attributes["limit"])
     return choose(kept, entry, lambda: r.constant(0.0, "0.0", number))
 
 
@@ -144,7 +144,7 @@ def _allowed(r: Rows) -> Operand:
         parts.append(lambda: f" and {key} <= {place}")
     window = r.attributes["window"]
     if window is not None:
-        here, there = (r.look(r.attributes["positions"], (row, i)) for i in (place, key))
+        here, there = (r.value_at(r.attributes["positions"], (row, i)) for i in (place, key))
         seen = seen & (abs(here - there) < window)
         parts.append(lambda: f" and abs({here} - {there}) < {window}")
     return written(
@@ -271,7 +271,7 @@ def _append(r: Rows) -> Operand:
 def _last(r: Rows) -> Operand:
     """the row of the last real token, where its place is given, or of the last column"""
     row, _, j = r.index
-    place = r.look(r.inputs[1], (row,)) if len(r.inputs) > 1 else r.shape(0)[1] - 1
+    place = r.value_at(r.inputs[1], (row,)) if len(r.inputs) > 1 else r.shape(0)[1] - 1
     return r.at(0, (row, place, j))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arithmetic.cells import Cells
 from ..arithmetic.contraction import Contraction
-from ..arithmetic.number import EXACT, Leaf, Number, Operand, Value
+from ..arithmetic.number import EXACT, Number, Operand, Source, Value
 
 if TYPE_CHECKING:
     from ..stages.graph import Stage
@@ -52,7 +52,7 @@ class Rows:
         length = self.shape(operand)[-1]
         return [self.at(operand, (*self.index, i)) for i in range(length)]
 
-    def look(self, name: str, index: Sequence[Any]) -> Value:
+    def value_at(self, name: str, index: Sequence[Any]) -> Value:
         """What stands somewhere, without being remembered."""
         cells = self.oracle.cells(name)
         return cells.value(_within(cells.offset(index), cells))
@@ -63,7 +63,7 @@ class Rows:
         if not self.remembers:
             return value
         parents = tuple((x, 0.0, EXACT) for x in by if isinstance(x, Number))
-        return Number(value, parents=parents, leaf=Leaf(cells.name, offset))
+        return Number(value, parents=parents, leaf=Source(cells.name, offset))
 
     def shape(self, operand: int) -> tuple[int, ...]:
         return self.oracle.cells(self.inputs[operand]).shape

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..arithmetic.number import Number
 from ..stages.graph import Stage
-from .explanation import Entry, Expression, Many, Part, Step, shown_index
+from .explanation import CellRead, Equation, Expression, Many, Part, shown_index
 from .oracle import Oracle
 
 _TIGHT = {"+": 1, "-": 1, "sum": 1, "*": 2, "/": 2, "neg": 2}  # how firmly a form holds together
@@ -17,7 +17,7 @@ _TIGHT = {"+": 1, "-": 1, "sum": 1, "*": 2, "/": 2, "neg": 2}  # how firmly a fo
 class Arithmetic(NamedTuple):
     """The steps to a cell's value, and what is to be said besides."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Equation, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -38,18 +38,18 @@ def arithmetic(oracle: Oracle, stage: Stage, index: tuple[int, ...]) -> Arithmet
     for step in _walk(number):
         if step.form == "step":
             form = expression(step.parents[0][0])
-            steps.append(Step(step.label, names.text(form), (form,), step.value))
+            steps.append(Equation(step.label, names.text(form), (form,), step.value))
     form = expression(number)
-    last = Step("", names.text(form), (form, *_products(number)), number.value)
+    last = Equation("", names.text(form), (form, *_products(number)), number.value)
     return Arithmetic((*steps, last), tuple(_notes(number)))
 
 
-def cells_of(steps: Sequence[Step]) -> list[tuple[str, int]]:
+def cells_of(steps: Sequence[Equation]) -> list[tuple[str, int]]:
     """The cells that stand in the arithmetic: source and place, each once."""
 
-    def entries(form: Expression) -> Iterator[Entry]:
+    def entries(form: Expression) -> Iterator[CellRead]:
         for part in form:
-            if isinstance(part, Entry):
+            if isinstance(part, CellRead):
                 yield part
             elif isinstance(part, Many):
                 for term in part.terms:
@@ -103,7 +103,7 @@ def expression(number: Number) -> Expression:
     if form == "leaf":
         assert number.leaf is not None
         value = int(number.value) if isinstance(number.value, bool) else number.value
-        return (Entry(value, *number.leaf),)
+        return (CellRead(value, *number.leaf),)
     if form == "constant":
         text = number.label() if callable(number.label) else number.label
         return (text or plain(number.value),)
@@ -133,7 +133,7 @@ def _seen(operands: Sequence[Number]) -> tuple[Expression, ...]:
     seen = [
         term
         for term in terms
-        if not any(isinstance(p, Entry) and p.value == -math.inf for p in term)
+        if not any(isinstance(p, CellRead) and p.value == -math.inf for p in term)
     ]
     return tuple(seen or terms)
 
@@ -162,7 +162,7 @@ def _root(number: Number) -> Number:
 
 def _negative(parts: Expression) -> bool:
     first: Part = parts[0]
-    return isinstance(first, Entry) and first.value < 0
+    return isinstance(first, CellRead) and first.value < 0
 
 
 def _products(number: Number) -> Iterator[Expression]:
@@ -197,12 +197,12 @@ class _Names:
             else self.many(part)
             if isinstance(part, Many)
             else self.cells([part])
-            if isinstance(part, Entry)
+            if isinstance(part, CellRead)
             else plain(part)
             for part in parts
         )
 
-    def cells(self, entries: Sequence[Entry]) -> str:
+    def cells(self, entries: Sequence[CellRead]) -> str:
         """`queries[4,:]`: cells of one source; an axis along which they differ is open, or names
         the part of it that they are (`[4,0:5]`)."""
         cells = self.oracle.cells(entries[0].source)
@@ -233,7 +233,7 @@ class _Names:
             return self.text(terms[0])
         text = ""
         for k, part in enumerate(terms[0]):
-            if isinstance(part, Entry):
+            if isinstance(part, CellRead):
                 text += self.cells([term[k] for term in terms])  # type: ignore[misc]
             elif isinstance(part, str):
                 text += "·" if part == "*" else part
@@ -242,4 +242,4 @@ class _Names:
 
 
 def _skeleton(term: Expression) -> tuple[object, ...]:
-    return tuple(part.source if isinstance(part, Entry) else part for part in term)
+    return tuple(part.source if isinstance(part, CellRead) else part for part in term)

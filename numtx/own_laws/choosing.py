@@ -1,4 +1,4 @@
-"""D1 to D4, D6: the filters before a choice, and beam search."""
+"""D1 to D4, D6 to D8: the filters before a choice, beam search, and what may not come."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from ..decoding import filters
+from ..decoding.beam import beam_search
+from ..decoding.generate import generate
 from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law, seeds, tolerance_of
+from ..operator_laws import choosing
+from ..operators.chooser import chooser
+from ..ops.softmax import softmax_forward
 from ..shapes import Array
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX, STEP
@@ -30,7 +36,7 @@ def draw_logits(draw: Draw) -> Array:
 )
 def top_k(subject: NumtxSubject, draw: Draw) -> bool:
     logits, k = draw_logits(draw), draw(st.integers(1, 10))
-    got = subject.module("decoding.filters").keep_top_k(logits, k)
+    got = filters.keep_top_k(logits, k)
     for row, kept in zip(logits, got, strict=True):
         order = sorted(range(len(row)), key=lambda i: (-row[i], i))[:k]
         expected = np.array([row[i] if i in order else -np.inf for i in range(len(row))])
@@ -48,7 +54,7 @@ def top_k(subject: NumtxSubject, draw: Draw) -> bool:
 )
 def top_p(subject: NumtxSubject, draw: Draw) -> bool:
     logits, p = draw_logits(draw), draw(st.sampled_from([1e-9, 0.1, 0.35, 0.5, 0.8, 0.99, 1.0]))
-    got = subject.module("decoding.filters").keep_top_p(logits, p)
+    got = filters.keep_top_p(logits, p)
     for row, kept in zip(logits, got, strict=True):
         share = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
         order = sorted(range(len(row)), key=lambda i: (-row[i], i))
@@ -71,14 +77,13 @@ def top_p(subject: NumtxSubject, draw: Draw) -> bool:
     NUMTX,
 )
 def temperature(subject: NumtxSubject, draw: Draw) -> bool:
-    filters = subject.module("decoding.filters")
     logits, warmth = draw_logits(draw), draw(st.sampled_from([0.25, 0.5, 2.0, 8.0]))
     example = {"logits": logits, "temperature": warmth}
     same = filters.temper(logits, 1.0)
     expect(subject, "temperature 1 changes logits", logits, same, example, exact=True)
     got = filters.temper(logits, warmth)
     expect(subject, "not divided by the temperature", logits / warmth, got, example)
-    cold = subject.module("ops.softmax").softmax_forward(filters.temper(logits, 1e-6))
+    cold = softmax_forward(filters.temper(logits, 1e-6))
     largest = cold[logits == logits.max(-1, keepdims=True)]
     expect_true((largest > 0.0).all(), "cold, and not greedy", example, cold)
     frozen = filters.temper(logits, 0.0)
@@ -95,12 +100,11 @@ def temperature(subject: NumtxSubject, draw: Draw) -> bool:
     NUMTX,
 )
 def penalty(subject: NumtxSubject, draw: Draw) -> bool:
-    penalise = subject.module("decoding.filters").penalise_repetition
     logits, size = draw_logits(draw), draw(st.sampled_from([1.0, 1.3, 2.0]))
     generator = np.random.default_rng(draw(seeds))
     rows = [generator.integers(0, logits.shape[1], n).tolist() for n in (3, 5)]
     example = {"logits": logits, "seen": rows, "penalty": size}
-    got = penalise(logits, rows, size)
+    got = filters.penalise_repetition(logits, rows, size)
     for row, seen in enumerate(rows):
         expected = logits[row].copy()
         for token in set(seen):
@@ -110,6 +114,44 @@ def penalty(subject: NumtxSubject, draw: Draw) -> bool:
         lower = (got[row] <= logits[row]).all()
         expect_true(lower, "the penalty raised a token", example, got[row])
     return bool(size > 1.0)
+
+
+@law(
+    "D7",
+    "no_repeat_ngram_size rules out exactly the tokens that would make a run of so many tokens a "
+    "second time",
+    "no_repeat_ngram_size 恰排除会使某 n 元组再次出现的词元",
+    NUMTX,
+)
+def ngrams(subject: NumtxSubject, draw: Draw) -> bool:
+    return choosing.ngrams(chooser(no_repeat_ngram=filters.ban_repeated_ngrams), draw)
+
+
+@law(
+    "D8",
+    "the first min_new_tokens tokens of a row do not end it, and a row that they would not have "
+    "ended is as it was",
+    "前 min_new_tokens 个新词元不结束一行; 本不会结束的行不变",
+    NUMTX,
+    STEP,
+)
+def held(subject: NumtxSubject, draw: Draw) -> bool:
+    most = 4
+    ids = draw_ids(subject, draw, 1, 2)[:, : max(1, subject.longest - most)]
+    eos, least = draw(st.integers(0, subject.vocabulary_size - 1)), draw(st.integers(1, most))
+    own, options = (subject.config, subject.parameters), {"max_new_tokens": most, "eos": eos}
+    free = generate(*own, subject.batch(ids), **options).new
+    if draw(st.booleans()):  # an end that would come
+        options["eos"] = eos = free[0][0]
+        free = generate(*own, subject.batch(ids), **options).new
+    found = generate(*own, subject.batch(ids), min_new_tokens=least, **options).new
+    example = {"ids": ids, "eos": eos, "min_new_tokens": least}
+    for before, after in zip(free, found, strict=True):
+        early = len(after) < least or eos in after[:least]
+        expect_true(not early, "a row ended before its time", example, after)
+        if eos not in before[:least] and before != after:
+            raise LawBroken("a row was changed", example, None, before, after)
+    return any(eos in row[:least] for row in free)
 
 
 @law(
@@ -124,21 +166,19 @@ def penalty(subject: NumtxSubject, draw: Draw) -> bool:
 def beams(subject: NumtxSubject, draw: Draw) -> bool:
     if subject.vocabulary_size > 20:
         return False  # too many texts
-    search = subject.module("decoding.beam").beam_search
-    generate = subject.module("decoding.generate").generate
     ids = draw_ids(subject, draw, 1, 2)[:, : max(1, subject.longest - 3)]
     own = subject.config, subject.parameters
     power, size = draw(st.sampled_from([1.0, 0.0])), subject.vocabulary_size
     eos = draw(st.integers(0, size - 1))
     batch = subject.batch(ids)
-    one = search(*own, batch, max_new_tokens=3, num_beams=1, eos=eos)
+    one = beam_search(*own, batch, max_new_tokens=3, num_beams=1, eos=eos)
     greedy = generate(*own, batch, max_new_tokens=3, eos=eos)
     first = [list(found[0].tokens) for found in one.hypotheses]
     example: dict[str, Any] = {"ids": ids, "eos": eos, "length penalty": power}
     if first != greedy.new:
         raise LawBroken("one beam is not greedy", example, None, greedy.new, first)
-    few = search(*own, batch, max_new_tokens=3, num_beams=3, eos=eos, length_penalty=power)
-    many = search(*own, batch, max_new_tokens=2, num_beams=size, eos=eos, length_penalty=power)
+    few = beam_search(*own, batch, max_new_tokens=3, num_beams=3, eos=eos, length_penalty=power)
+    many = beam_search(*own, batch, max_new_tokens=2, num_beams=size, eos=eos, length_penalty=power)
     for row in range(len(ids)):
         for found in (few.hypotheses[row], many.hypotheses[row]):
             _check_texts(subject, ids[row], found, power, example)

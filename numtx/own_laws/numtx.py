@@ -9,10 +9,17 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from ..batch import Batch
+from ..decoding.generate import generate
+from ..errors import BatchError, CacheError, NumtxError
 from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law
 from ..laws.strategies import padding_masks
+from ..parameters_file import load_parameters, save_parameters
+from ..shapes import Array
+from ..step import step
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import MEMORY, NUMTX, STEP
+from ..tap import Recorder
 
 
 @law(
@@ -28,7 +35,6 @@ def overflow(subject: NumtxSubject, draw: Draw) -> bool:
         return False  # it goes round
     ids = draw_ids(subject, draw, 2)
     held = ids.shape[1] - 1
-    errors = subject.module("errors")
     cache = subject.new_cache(len(ids), held + 1)
     if held:
         subject.step(ids[:, :held], cache)
@@ -37,15 +43,15 @@ def overflow(subject: NumtxSubject, draw: Draw) -> bool:
     example: dict[str, Any] = {"ids": ids, "capacity": held + 1, "too many": more}
     try:
         subject.step(more, cache)
-    except errors.CacheError:
+    except CacheError:
         pass
-    except errors.BatchError:  # a table of positions that ends there says so first
+    except BatchError:  # a table of positions that ends there says so first
         if subject.limit is None or held + 2 <= subject.limit:
             raise
     else:
         raise LawBroken("a full cache took more", example)
     expect_true(cache.length == held, "the length changed", example, cache.length)
-    step, stop = subject.module("step").step, _Stop(subject.config.decoder_layers - 1)
+    stop = _Stop(subject.config.decoder_layers - 1)
     try:
         batch = subject.batch(ids[:, :1]) if not held else _target(subject, ids[:, :1])
         step(subject.config, subject.parameters, batch, cache, tap=stop)
@@ -57,9 +63,8 @@ def overflow(subject: NumtxSubject, draw: Draw) -> bool:
     return True
 
 
-def _target(subject: NumtxSubject, ids: Any) -> Any:
-    kind = subject.module("batch").Batch
-    return kind(None, ids) if subject.two_stacks else kind(ids)
+def _target(subject: NumtxSubject, ids: Array) -> Batch:
+    return Batch(None, ids) if subject.two_stacks else Batch(ids)
 
 
 class _StopError(Exception):
@@ -75,13 +80,19 @@ class _Stop:
         self.last = ("decoder", str(last), "feed_forward")
         self.place = place
 
-    def __call__(self, name: str, value: Any) -> Any:
+    def __call__(self, name: str, value: Array) -> Array:
         if name == "hidden" and self.place[-3:] == self.last:
             raise _StopError
         return value
 
-    def grad(self, name: str, gradient: Any) -> Any:
+    def show(self, name: str, value: Array) -> None:
+        pass
+
+    def grad(self, name: str, gradient: Array) -> Array:
         return gradient
+
+    def end(self) -> None:
+        pass
 
     def at(self, scope: str) -> _Stop:
         return _Stop(int(self.last[1]), (*self.place, scope))
@@ -97,8 +108,7 @@ class _Stop:
 )
 def cross_once(subject: NumtxSubject, draw: Draw) -> bool:
     ids = draw_ids(subject, draw, 2)
-    step, recorder = subject.module("step").step, subject.module("tap").Recorder()
-    cache = subject.new_cache(len(ids))
+    cache, recorder = subject.new_cache(len(ids)), Recorder()
     own = subject.config, subject.parameters
     step(*own, subject.batch(ids[:, :1]), cache, phase="prefill", tap=recorder)
     step(*own, _target(subject, ids[:, 1:]), cache, phase="decode.0", tap=recorder)
@@ -126,7 +136,6 @@ def cross_once(subject: NumtxSubject, draw: Draw) -> bool:
 )
 def foreign_cache(subject: NumtxSubject, draw: Draw) -> bool:
     ids = draw_ids(subject, draw)
-    errors, step = subject.module("errors"), subject.module("step").step
     copied = {name: array.copy() for name, array in subject.parameters.items()}
     other = subject.with_(score_scale=0.123).config
     for what, config, parameters, tokens in (
@@ -136,7 +145,7 @@ def foreign_cache(subject: NumtxSubject, draw: Draw) -> bool:
     ):
         try:
             step(config, parameters, subject.batch(tokens), subject.new_cache(len(ids)))
-        except errors.NumtxError:
+        except NumtxError:
             continue
         raise LawBroken(f"the cache took {what}", {"ids": ids})
     return True
@@ -155,7 +164,6 @@ def generation(subject: NumtxSubject, draw: Draw) -> bool:
     ids = draw_ids(subject, draw, 2, 2)[:, : max(1, subject.longest - most)]
     mask = draw(padding_masks(*ids.shape))
     eos = draw(st.integers(0, subject.vocabulary_size - 1))
-    generate = subject.module("decoding.generate").generate
     own = subject.config, subject.parameters
     options = {"max_new_tokens": most, "eos": eos}
     together = generate(*own, subject.batch(ids, mask), **options)
@@ -181,11 +189,11 @@ def generation(subject: NumtxSubject, draw: Draw) -> bool:
     cost=10,
 )
 def saved(subject: NumtxSubject, draw: Draw) -> bool:
-    files, ids = subject.module("parameters_file"), draw_ids(subject, draw)
+    ids = draw_ids(subject, draw)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "parameters.npz"
-        files.save_parameters(path, subject.parameters)
-        loaded = files.load_parameters(path, subject.config)
+        save_parameters(path, subject.parameters)
+        loaded = load_parameters(path, subject.config)
     before, after = subject.logits(ids), subject.with_(loaded).logits(ids)
     expect(subject, "logits differ", before, after, {"ids": ids}, exact=True)
     expect_true(list(loaded) == list(subject.parameters), "names differ", {}, list(loaded))

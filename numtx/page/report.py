@@ -11,12 +11,12 @@ from typing import Any
 from ..oracle.operations import OPERATIONS
 from ..shapes import Array
 from ..show.grid import clean
-from ..show.headings import leaf_name, section_of, section_title, shape_arithmetic
+from ..show.headings import leaf_name, section_title
 from ..show.json_text import strict
-from ..show.numbers import decimals_for, shape_text
+from ..show.numbers import shape_text
 from ..show.paint import PLAIN
-from ..show.stage_grid import CORNER, LARGEST, Marks, StageGrids, Style
-from ..show.trace_text import check_row, marks_of, numbered
+from ..show.stage_grid import CORNER, LARGEST, StageGrids, Style
+from ..show.walk import GRADIENT_MARKS, Shown, gradient_of, walk
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
 from ..trace.trace import Trace
@@ -29,9 +29,8 @@ EMBEDDED = 16_384  # numbers of an array that is put into the page whole
 def trace_report(
     trace: Trace, heading: Heading, style: Style | None = None, stages: list[str] | None = None
 ) -> str:
-    """The trace as one HTML file for a browser; `stages` as from `show.trace_text.select`."""
+    """The trace as one HTML file for a browser; `stages` as from `Graph.select`."""
     style = replace(style or Style(), painter=PLAIN)
-    check_row(trace, style)
     sections = list(_Report(trace, style).sections(stages))
     return page(heading, sections, report_data(trace, style), style.lang)
 
@@ -41,36 +40,32 @@ class _Report:
         self.trace = trace
         self.style = style
         self.grids = ReportGrids(StageGrids(trace.tokens, trace.vocabulary, style))
-        self.shapes = {name: array.shape for name, array in trace.arrays.items()}
 
     def sections(self, stages: list[str] | None) -> Iterator[Section]:
         """The parts of the model in order of computation, then the parameters."""
-        shown = list(numbered(self.trace, stages))
-        for name, group in groupby(shown, lambda pair: section_of(pair[1])):
-            entries = [self.stage(number, stage) for number, stage in group]
+        stages_shown = list(walk(self.trace, self.style, stages))
+        for name, group in groupby(stages_shown, lambda shown: shown.section):
+            entries = [self.stage(shown) for shown in group]
             yield Section(name, section_title(name, self.trace.config), entries)
-        read = {source for _, name in shown for source in self.trace.graph[name].inputs}
+        read = {source for shown in stages_shown for source in shown.stage.inputs}
         parameters = [name for name in self.trace.parameters if f"parameters/{name}" in read]
         if parameters:
             title = Text("参数", "Parameters")
             yield Section("parameters", title, [self.parameter(name) for name in parameters])
 
-    def stage(self, number: int, name: str) -> Entry:
+    def stage(self, shown: Shown) -> Entry:
         """A stage with its number in computing order."""
-        trace, stage = self.trace, self.trace.graph[name]
-        array = trace[name]
-        shape = shape_arithmetic(stage, self.shapes) if array.ndim else ""
+        stage, name = shown.stage, shown.stage.name
         head = (
-            f"<h3>[{number}] {escape(leaf_name(name))}</h3> {bilingual(stage.leaf.title)} "
+            f"<h3>[{shown.number}] {escape(leaf_name(name))}</h3> {bilingual(stage.leaf.title)} "
             f'<span class="formula"><code>{escape(stage.formula)}</code> '
-            f'<code class="quiet">{escape(shape)}</code></span>'
+            f'<code class="quiet">{escape(shown.shape)}</code></span>'
         )
         gradients = ""
-        if name in trace.gradients:
-            gradient = trace.grad(name)
-            decimals = decimals_for(gradient, self.style.precision)
-            gradients = self.grids.stage(stage, f"grad/{name}", gradient, decimals, Marks(zero="0"))
-        values = self.grids.stage(stage, name, array, self.style.precision, marks_of(trace, name))
+        if shown.gradient is not None:
+            of = f"grad/{name}"
+            gradients = self.grids.stage(stage, of, *shown.gradient, GRADIENT_MARKS)
+        values = self.grids.stage(stage, name, shown.value, self.style.precision, shown.marks)
         return Entry(name, leaf_name(name), head, stage.leaf.why, values, gradients)
 
     def parameter(self, name: str) -> Entry:
@@ -84,10 +79,9 @@ class _Report:
         if name == own and trace.vocabulary is not None:
             rows = [f"{i} {clean(token)}" for i, token in enumerate(trace.vocabulary)]
         gradients = ""
-        if full in trace.gradients:
-            gradient = trace.grad(full)
-            decimals = decimals_for(gradient, self.style.precision)
-            gradients = self.grids.parameter(f"grad/{full}", gradient, rows, decimals)
+        gradient = gradient_of(trace, full, self.style)
+        if gradient is not None:
+            gradients = self.grids.parameter(f"grad/{full}", gradient[0], rows, gradient[1])
         head = f'<h3>{escape(name)}</h3> <code class="quiet">{shape_text(array.shape)}</code>'
         values = self.grids.parameter(full, array, rows, self.style.precision)
         return Entry(full, "", head, None, values, gradients)

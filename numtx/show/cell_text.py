@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import sys
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 from ..arithmetic.cells import Single
 from ..oracle.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
-from ..stages.graph import Graph
+from ..trace.trace import Trace
 from .grid import clean
 from .headings import leaf_name, say
 from .numbers import fixed
 from .stage_grid import Style
+from .wrap import wrap
 
 MOST = 12  # terms of a sum that are written out without --full
 _COMPONENTS = {"k": "component", "c": "component", "d": "component", "f": "unit"}
 
 
-class Names(NamedTuple):
-    """What the numbers of an index stand for."""
+class Names:
+    """What the numbers of an index stand for in a trace."""
 
-    graph: Graph
-    shapes: Mapping[str, Sequence[int]]
-    tokens: Mapping[str, Sequence[Sequence[str]]]
-    vocabulary: Sequence[str] | None
+    def __init__(self, trace: Trace) -> None:
+        self.graph, self.tokens, self.vocabulary = trace.graph, trace.tokens, trace.vocabulary
+        self.shapes = {name: array.shape for name, array in trace.arrays.items()}
 
     def address(self, name: str, index: Sequence[int], short: bool = False) -> str:
         """`decoder.0.self_attention.scores[4,1]`, or `scores[4,1]`"""
@@ -126,11 +124,8 @@ def _steps(part: Explanation, names: Names, style: Style, left: int) -> Iterator
             sides = [" = ".join(sides)]
         for k, side in enumerate(sides):
             indent = (head if k == 0 else " " * len(head)) + " = "
-            lines = textwrap.wrap(
-                side, max(style.width, len(indent) + 20), initial_indent=indent,
-                subsequent_indent=" " * len(indent) + "  ", break_long_words=False,
-                break_on_hyphens=False,
-            )  # fmt: skip
+            wide, rest = max(style.width, len(indent) + 20), " " * (len(indent) + 2)
+            lines = wrap(side, wide, first=indent, rest=rest)
             yield from (line.replace(NO_BREAK, " ") for line in lines)
     for note in part.notes:
         yield f"  {own}: {note}"
@@ -166,8 +161,8 @@ def _rounding(chain: Sequence[Explanation], style: Style) -> Iterator[str]:
     if isinstance(value, float) and not isinstance(got, bool):
         shown, table = fixed(float(got), style.precision), fixed(value, style.precision)
         if shown != table:
-            yield from textwrap.wrap(
+            yield from wrap(
                 f"(from the {style.precision}-decimal tables one gets {shown}; the table rounds "
                 f"the exact {value:.{style.precision + 4}f} to {table})",
-                max(style.width, 40), initial_indent="  ", subsequent_indent="   ",
+                max(style.width, 40), first="  ", rest="   ",
             )  # fmt: skip

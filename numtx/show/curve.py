@@ -1,9 +1,9 @@
-"""A curve in the terminal: a loss against its steps."""
+"""Curves in the terminal."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def curve_text(values: Sequence[float], width: int = 72, height: int = 10) -> str:
@@ -30,14 +30,25 @@ def curve_text(values: Sequence[float], width: int = 72, height: int = 10) -> st
         height = 1
     span = (high - low) or 1.0
     rows = [round((high - h) / span * (height - 1)) for h in heights]
-    lines = []
-    for i in range(height):
-        level = high - span * i / (height - 1) if height > 1 else high
-        label = f"{math.exp(level) if logarithmic else level:.4g}" if i % 3 == 0 else ""
-        marks = "".join("*" if row == i else " " for row in rows)
-        lines.append(f"{label:>{margin - 1}} |{marks}".rstrip())
-    lines.append(" " * margin + "+" + "-" * columns)
-    first, last = "1", str(len(values))
-    gap = max(1, columns - len(first) - len(last))
-    lines.append(" " * (margin + 1) + first + (" " * gap + last if len(values) > 1 else ""))
-    return "\n".join(lines)
+    levels = [high - span * i / (height - 1) if height > 1 else high for i in range(height)]
+    labels = [f"{math.exp(level) if logarithmic else level:.4g}" for level in levels]
+    lines = plot({"*": rows}, labels, margin)
+    last = f" {len(values)!s:>{columns - 2}}" if len(values) > 1 else ""
+    return "\n".join([*lines, " " * (margin + 1) + "1" + last])
+
+
+def plot(curves: Mapping[str, Sequence[int]], labels: Sequence[str], margin: int) -> list[str]:
+    """Curves over one axis, of which later ones lie above: a mark and the row of each column,
+    from the top. Every third row has its label, in so many columns."""
+    columns = max(map(len, curves.values()))
+    area = [[" "] * columns for _ in labels]
+    for mark, rows in curves.items():
+        for j, row in enumerate(rows):
+            area[row][j] = mark
+    return [
+        *(
+            f"{label if i % 3 == 0 else '':>{margin - 1}} |{''.join(cells)}".rstrip()
+            for i, (label, cells) in enumerate(zip(labels, area, strict=True))
+        ),
+        " " * margin + "+" + "-" * columns,
+    ]

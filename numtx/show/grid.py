@@ -1,12 +1,10 @@
-"""Grids of cells: aligned by display width, wide ones split into panels, never cut."""
+"""Tables aligned by display width, and grids of cells: wide ones split into panels, never cut."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
-
-from ..shapes import Array
 
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")  # takes no room on a terminal
 
@@ -65,38 +63,37 @@ def _panels(grid: Grid, width: int) -> list[range]:
 
 
 def _table(grid: Grid, columns: range, last: bool) -> str:
-    from tabulate import tabulate
-
     noted = last and bool(grid.notes)
-    # The heads are the first row of the body: as headers, tabulate would widen the columns.
     table = [["", *(grid.columns[j] for j in columns), *([""] if noted else [])]]
     table += [
         [label, *(cells[j] for j in columns), *([grid.notes[i]] if noted else [])]
         for i, (label, cells) in enumerate(zip(grid.rows, grid.cells, strict=True))
     ]
-    align = ["left", *["right"] * len(columns), *(["left"] if noted else [])]
-    text: str = tabulate(
-        table, tablefmt="plain", disable_numparse=True, colalign=align, preserve_whitespace=True
-    )
-    lines = text.split("\n")
+    lines = _aligned(table, "l" + "r" * len(columns) + "l" * noted)
     wide = max(display_width(line) for line in lines)
     return "\n".join(line + " " * (wide - display_width(line)) for line in lines)
 
 
-def corners(length: int, most: int) -> tuple[list[int], int | None]:
-    """Which of `length` rows to show when at most `most` fit, and after which shown one the
-    gap is (None: all are shown)."""
+def table_text(rows: Sequence[Sequence[str]], align: str, indent: str = "") -> str:
+    """A table of words: rows of cells, the heads first, as wide as they come; each column is
+    aligned left (l) or right (r)."""
+    return "\n".join(indent + line.rstrip() for line in _aligned(rows, align))
+
+
+def _aligned(rows: Sequence[Sequence[str]], align: str) -> list[str]:
+    from tabulate import tabulate  # loaded late, as it takes a while
+
+    # The heads are the first row of the body: as headers, tabulate would widen the columns.
+    text: str = tabulate(
+        rows, tablefmt="plain", disable_numparse=True, preserve_whitespace=True,
+        colalign=[{"l": "left", "r": "right"}[side] for side in align],
+    )  # fmt: skip
+    return text.split("\n")
+
+
+def corners(length: int, most: int) -> list[int | None]:
+    """Which of `length` rows to show when at most `most` fit; None is the gap between them."""
     if length <= most:
-        return list(range(length)), None
+        return list(range(length))
     half = most // 2
-    return [*range(half), *range(length - half, length)], half - 1
-
-
-def matrices(array: Array) -> list[tuple[tuple[int, ...], Array]]:
-    """The last two axes of an array, for every cell of the axes before them."""
-    if array.ndim <= 2:
-        return [((), array)]
-    found: list[tuple[tuple[int, ...], Array]] = []
-    for i, part in enumerate(array):
-        found.extend(((i, *rest), matrix) for rest, matrix in matrices(part))
-    return found
+    return [*range(half), None, *range(length - half, length)]

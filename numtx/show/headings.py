@@ -73,10 +73,9 @@ def section_title(section: str, config: Config) -> Text:
 def shape_arithmetic(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
     """How the shape of a stage follows from those of its inputs, one row and one head:
     `[7,4]·[4,7] = [7,7]`."""
-    shape = shapes[stage.name]
+    result = shape_text(_bare(stage.axes, shapes[stage.name]))
     if any(source not in shapes for source in stage.inputs if not source.startswith("inputs/")):
-        return shape_text(_bare(stage.axes, shape))
-    result = shape_text(_bare(stage.axes, shape))
+        return result
     heading = OPERATIONS[stage.operation].heading
     operands = parse(stage.specification).operands
     if heading == "·" and len(operands) > 1:

@@ -68,3 +68,15 @@ def summary(array: Array) -> str:
 def shape_text(shape: Iterable[int]) -> str:
     """(7, 4) -> [7,4]"""
     return "[" + ",".join(map(str, shape)) + "]"
+
+
+def number(x: float | int | bool) -> str:
+    """A number of a cell with enough digits to see how it differs."""
+    if isinstance(x, bool) or not isinstance(x, float):
+        return str(x)
+    return f"{x:.10g}"
+
+
+def amount(x: float) -> str:
+    """A difference: its size matters, not its digits."""
+    return "inf" if math.isinf(x) else f"{x:.3g}"

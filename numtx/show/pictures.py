@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..shapes import Array
-from .grid import Grid, clean, display_width, grid_text
+from .curve import plot
+from .grid import Grid, clean, display_width, grid_text, table_text
 from .numbers import MASKED, fixed, shape_text
-from .table import table_text
 
 GIB = 2**30
 
@@ -96,18 +96,18 @@ def memory_text(
     margin = 8
     columns = max(20, min(64, width - margin - 2))
     top = max(curve.bytes_per_token for curve in curves) * longest / GIB
-    area = [[" "] * columns for _ in range(height)]
-    for mark, curve in zip(marks, curves, strict=False):
-        for j in range(columns):
-            size = curve.bytes_per_token * longest * (j + 1) / columns / GIB
-            row = height - 1 - min(height - 1, int(size / top * (height - 1) + 0.5))
-            area[row][j] = mark
-    lines = [title, ""]
-    for i, cells in enumerate(area):
-        level = top * (height - 1 - i) / (height - 1)
-        label = f"{level:.3g}" if i % 3 == 0 else ""
-        lines.append(f"{label:>{margin - 2}} |{''.join(cells)}".rstrip())
-    lines.append(" " * (margin - 1) + "+" + "-" * columns)
+
+    def row(size: float) -> int:
+        return height - 1 - min(height - 1, int(size / top * (height - 1) + 0.5))
+
+    drawn = {
+        mark: [
+            row(curve.bytes_per_token * longest * (j + 1) / columns / GIB) for j in range(columns)
+        ]
+        for mark, curve in zip(marks, curves, strict=False)
+    }
+    levels = [f"{top * (height - 1 - i) / (height - 1):.3g}" for i in range(height)]
+    lines = [title, "", *plot(drawn, levels, margin - 1)]
     lines.append(f"{'GiB':>{margin - 2}}  {'0':<{columns - 14}}{f'{longest:,} tokens':>14}")
     rows = [
         [mark, curve.name, curve.formula, f"{curve.bytes_per_token:,}",

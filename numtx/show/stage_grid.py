@@ -1,23 +1,28 @@
-"""The grids of a stage: which cells, labels and notes are shown, before they become text or
-HTML."""
+"""The one walk over an array that text, notebook and page share: its matrices with labels, cells
+and notes, whole or their corners."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ..shapes import Array
+from ..stages.catalogue import Text
 from ..stages.graph import Stage
-from .grid import Grid, clean, corners, matrices
+from .grid import Grid, clean, corners
 from .numbers import MASKED, cell
 from .paint import PLAIN, Painter
 
 LARGEST = 32  # rows or columns that are shown without --full
 CORNER = 6  # rows or columns shown of a larger array
-_PLACES = {"b": "row", "h": "head", "g": "key/value head"}
+_PLACES = {
+    "b": Text("第 {} 行", "row {}"),
+    "h": Text("头 {}", "head {}"),
+    "g": Text("键值头 {}", "key/value head {}"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,55 @@ class Marks(NamedTuple):
 
 
 NO_MARKS = Marks()
+_NO_TITLE = Text("", "")
+
+
+class Panel(NamedTuple):
+    """One matrix of an array, or one line of it where there is one number a token.
+
+    place  its leading indices: a row of the batch, a head; `title` says them where there are
+           several
+    text   (i, j) -> the text of a cell
+    note   i -> what stands right of a row
+    mask   True where a cell is not hidden; None: none is
+    foot   a second line, under the first: the names of labels
+    line   a single row, which has no index of its own
+    """
+
+    place: tuple[int, ...]
+    title: Text
+    matrix: Array
+    rows: Sequence[str]
+    columns: Sequence[str]
+    text: Callable[[int, int], str]
+    note: Callable[[int], str] | None = None
+    mask: Array | None = None
+    foot: Sequence[str] = ()
+    line: bool = False
+
+    def shown(self, full: bool) -> tuple[list[int | None], list[int | None]]:
+        """Which rows and columns are shown; None where some are left out."""
+        rows, columns = self.matrix.shape
+        most = max(rows, columns) if full or max(rows, columns) <= LARGEST else CORNER
+        return corners(rows, most), corners(columns, most)
+
+    def grid(self, full: bool) -> tuple[str, Grid]:
+        """As text: its title, and a grid. A line is shown whole, with its title as label."""
+        rows, columns = self.shown(full or self.line)
+        cells = [
+            ["..." if i is None or j is None else self.text(i, j) for j in columns] for i in rows
+        ]
+        notes = ["" if i is None or self.note is None else self.note(i) for i in rows]
+        heads = ["..." if j is None else self.columns[j] for j in columns]
+        if self.line:
+            lines = [*cells, self.foot] if self.foot else cells
+            return "", Grid([self.title.en, ""][: len(lines)], heads, lines)
+        labels = ["..." if i is None else self.rows[i] for i in rows]
+        return self.title.en, Grid(labels, heads, cells, () if self.note is None else notes)
 
 
 class StageGrids:
-    """Makes the grids of the stages of one run.
+    """Makes the panels of the stages of one run.
 
     tokens      side -> the tokens of each row, with `labels` among them
     vocabulary  names of the logits' columns
@@ -65,56 +115,49 @@ class StageGrids:
         """Whether an array is shown whole."""
         return self.style.full or max(array.shape[-2:]) <= LARGEST
 
-    def grids(
+    def panels(
         self, stage: Stage, array: Array, decimals: int, marks: Marks = NO_MARKS
-    ) -> Iterator[tuple[str, Grid]]:
-        """A title and a grid for each row of the batch and each head; the array has axes."""
-        if len(stage.axes) == 2:  # one number a token
-            yield from self.per_token(stage, array, decimals, marks)
-            return
+    ) -> Iterator[Panel]:
+        """A panel for each row of the batch and each head; the array has axes."""
+        line = len(stage.axes) == 2  # one number a token
         if stage.operation == "allowed":  # the same for every head
             array = array[:, :1]
-            if marks.pinned is not None:
-                marks = marks._replace(pinned=marks.pinned[:, :1])
-        masks = None if marks.mask is None else matrices(marks.mask)
-        pins = None if marks.pinned is None else matrices(marks.pinned)
-        for k, (place, matrix) in enumerate(matrices(array)):
-            if self.style.row is not None and place[0] != self.style.row:
+        for place in np.ndindex(array.shape[: 1 if line else -2]):
+            if self.style.row not in (None, place[0]):
                 continue
-            title = ", ".join(
-                f"{_PLACES[axis]} {i}"
-                for axis, size, i in zip(stage.axes, array.shape, place, strict=False)
-                if size > 1
-            )
             here = Marks(
-                None if masks is None else masks[k][1],
-                None if pins is None else pins[k][1],
+                None if marks.mask is None else marks.mask[place],
+                None if marks.pinned is None else marks.pinned[place],
                 marks.zero,
             )
-            yield title, self.matrix(stage, place[0], matrix, decimals, here)
+            make = self.line if line else self.matrix
+            panel = make(stage, place[0], array[place], decimals, here)
+            parts = [
+                (_PLACES[axis].zh.format(i), _PLACES[axis].en.format(i))
+                for axis, size, i in zip(stage.axes, array.shape, place, strict=False)
+                if size > 1
+            ]
+            title = Text("，".join(zh for zh, _ in parts), ", ".join(en for _, en in parts))
+            yield panel._replace(place=place, title=title)
 
-    def per_token(
-        self, stage: Stage, array: Array, decimals: int, marks: Marks
-    ) -> Iterator[tuple[str, Grid]]:
-        """One line a row of the batch; ignored labels and their losses are shown as masked."""
-        side, rows = stage.sides[stage.axes[-1]], array.shape[0]
-        labelled = stage.leaf.name in ("labels", "loss.per_token")
-        for row in range(rows):
-            if self.style.row not in (None, row):
-                continue
-            heads = self.token_labels(side, row, array.shape[1])
-            names = self.tokens.get("labels", [[""] * array.shape[1]] * rows)[row]
-            cells = []
-            for t, x in enumerate(array[row].tolist()):
-                text = MASKED if labelled and names[t] == MASKED else cell(x, decimals)
-                if marks.pinned is not None and marks.pinned[row, t]:
-                    text += "*"
-                cells.append(text)
-            body, labels = [cells], [f"row {row}" if rows > 1 else ""]
-            if stage.leaf.name == "labels" and self.vocabulary is not None:
-                body.append([clean(name) for name in names])
-                labels.append("")
-            yield "", Grid(labels, heads, body)
+    def line(self, stage: Stage, row: int, array: Array, decimals: int, marks: Marks) -> Panel:
+        """One number a token; ignored labels and their losses are shown as masked."""
+        length, leaf = len(array), stage.leaf.name
+        names = self.tokens["labels"][row] if "labels" in self.tokens else [""] * length
+        mask = None
+        if leaf in ("labels", "loss.per_token"):
+            mask = np.array([[name != MASKED for name in names]])
+
+        def text(i: int, j: int) -> str:
+            hidden = mask is not None and not mask[0, j]
+            shown = MASKED if hidden else cell(array[j].item(), decimals)
+            return shown + "*" if marks.pinned is not None and marks.pinned[j] else shown
+
+        foot: Sequence[str] = ()
+        if leaf == "labels" and self.vocabulary is not None:
+            foot = [clean(name) for name in names]
+        heads = self.token_labels(stage.sides[stage.axes[-1]], row, length)
+        return Panel((), _NO_TITLE, array[None], [""], heads, text, None, mask, foot, line=True)
 
     def token_labels(self, side: str, row: int, length: int) -> list[str]:
         """`2 天`, `3 天`: position and token."""
@@ -132,26 +175,24 @@ class StageGrids:
         letter = {"f": "f", "v": ""}.get(axis, "d")
         return [f"{letter}{i}" for i in range(length)]
 
-    def matrix(self, stage: Stage, row: int, matrix: Array, decimals: int, marks: Marks) -> Grid:
-        """The grid of one matrix: all of it, or its corners."""
-        most = max(matrix.shape) if self.fits(matrix) else CORNER
-        rows, row_gap = corners(matrix.shape[0], most)
-        columns, column_gap = corners(matrix.shape[1], most)
-        row_labels = self.axis_labels(stage, stage.axes[-2], row, matrix.shape[0])
-        column_labels = self.axis_labels(stage, stage.axes[-1], row, matrix.shape[1])
-        body = [[self.cell(stage, matrix, i, j, decimals, marks) for j in columns] for i in rows]
-        notes = self.notes(stage, matrix, rows, column_labels, decimals)
-        labels = [row_labels[i] for i in rows]
-        heads = [column_labels[j] for j in columns]
-        if column_gap is not None:
-            for line in (heads, *body):
-                line.insert(column_gap + 1, "...")
-        if row_gap is not None:
-            labels.insert(row_gap + 1, "...")
-            body.insert(row_gap + 1, ["..."] * len(heads))
-            if notes:
-                notes.insert(row_gap + 1, "")
-        return Grid(labels, heads, body, notes)
+    def matrix(self, stage: Stage, row: int, matrix: Array, decimals: int, marks: Marks) -> Panel:
+        """A matrix; rows of weights and of probabilities show their sum and largest entry."""
+        rows = self.axis_labels(stage, stage.axes[-2], row, matrix.shape[0])
+        columns = self.axis_labels(stage, stage.axes[-1], row, matrix.shape[1])
+
+        def text(i: int, j: int) -> str:
+            return self.cell(stage, matrix, i, j, decimals, marks)
+
+        def note(i: int) -> str:
+            total = float(np.add.reduce(matrix[i]))
+            if total == 0.0:
+                return "| sum 0  sees nothing"
+            return f"| sum {cell(total, decimals)}  max {columns[int(np.argmax(matrix[i]))]}"
+
+        # A mask hides where it is False, but its own cells are written as 0.
+        mask = matrix if stage.operation == "allowed" else marks.mask
+        notes = note if stage.leaf.name in ("weights", "probabilities") else None
+        return Panel((), _NO_TITLE, matrix, rows, columns, text, notes, mask)
 
     def cell(self, stage: Stage, matrix: Array, i: int, j: int, decimals: int, marks: Marks) -> str:
         """One cell; a masked one is `.` (in masked_scores the -inf that it is)."""
@@ -168,24 +209,3 @@ class StageGrids:
         if marks.pinned is not None and marks.pinned[i, j]:
             text += "*"
         return text
-
-    def notes(
-        self,
-        stage: Stage,
-        matrix: Array,
-        rows: Sequence[int],
-        labels: Sequence[str],
-        decimals: int,
-    ) -> list[str]:
-        """Rows of weights and of probabilities show their sum and their largest entry."""
-        if stage.leaf.name not in ("weights", "probabilities"):
-            return []
-        notes = []
-        for i in rows:
-            total = float(np.add.reduce(matrix[i]))
-            if total == 0.0:
-                notes.append("| sum 0  sees nothing")
-            else:
-                best = labels[int(np.argmax(matrix[i]))]
-                notes.append(f"| sum {cell(total, decimals)}  max {best}")
-        return notes

@@ -1,88 +1,69 @@
-"""A whole trace as text, section by section."""
+"""A trace as text, section by section: of each stage heading, formula, shapes, grids, and one line
+of why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 import numpy as np
 
-from ..errors import StageError, nearest
 from ..shapes import Array
-from ..stages.graph import Graph
+from ..stages.catalogue import Text
+from ..stages.graph import Stage
 from ..trace.trace import Trace
-from .grid import display_width
-from .headings import say, section_of, section_title
+from .grid import display_width, grid_text
+from .headings import leaf_name, say, section_title
+from .numbers import MASKED, cell, summary
 from .stage_grid import Marks, StageGrids, Style
-from .stage_html import stage_html
-from .stage_text import StagePrinter
+from .walk import GRADIENT_MARKS, Shown, walk
 
-
-def select(graph: Graph, globs: list[str] | None) -> list[str]:
-    """The stages that match any of the patterns, in order; all without patterns."""
-    names = list(graph.stages)
-    if not globs:
-        return names
-    for glob in globs:
-        if not any(fnmatchcase(name, glob) for name in names):
-            raise StageError(f"--stage {glob!r} matches no stage; {nearest(glob, names)}")
-    return [name for name in names if any(fnmatchcase(name, glob) for glob in globs)]
+WHY = {"zh": "为什么:", "en": "why:", "both": "why 为什么:"}
 
 
 def trace_text(
     trace: Trace, style: Style, stages: list[str] | None = None, gradients: bool = False
 ) -> Iterator[str]:
-    """The blocks of a printed trace; `stages` as from `select`."""
-    check_row(trace, style)
-    shapes = {name: array.shape for name, array in trace.arrays.items()}
-    printer = StagePrinter(shapes, StageGrids(trace.tokens, trace.vocabulary, style))
+    """The blocks of a printed trace; `stages` as from `Graph.select`."""
+    grids = StageGrids(trace.tokens, trace.vocabulary, style)
     section = None
-    for number, name in numbered(trace, stages):
-        if section_of(name) != section:
-            section = section_of(name)
+    for shown in walk(trace, style, stages):
+        if shown.section != section:
+            section = shown.section
             yield _rule(trace, section, style)
-        stage = trace.graph[name]
-        yield printer.stage(number, stage, trace[name], marks_of(trace, name))
-        if gradients and name in trace.gradients:
-            yield printer.gradient(stage, trace.grad(name))
+        yield _stage(shown, grids)
+        if gradients and shown.gradient is not None:
+            yield _gradient(shown.stage, *shown.gradient, grids)
 
 
-def check_row(trace: Trace, style: Style) -> None:
-    """Raise `StageError` where the style asks for a row that the batch does not have."""
-    rows = len(next(iter(trace.tokens.values())))
-    if style.row is not None and style.row >= rows:
-        raise StageError(f"--row {style.row}: the batch has {rows} rows, 0 to {rows - 1}")
+def _stage(shown: Shown, grids: StageGrids) -> str:
+    stage, style = shown.stage, grids.style
+    head = f"[{shown.number}] {leaf_name(stage.name)}"
+    title = say(stage.leaf.title, style.lang)
+    parts = [part for part in (head, title, stage.formula, shown.shape) if part]
+    return "\n".join([
+        style.painter.bold("   ".join(parts)),
+        _array(stage, shown.value, style.precision, shown.marks, grids),
+        f"{WHY[style.lang]} {say(stage.leaf.why, style.lang)}",
+    ])  # fmt: skip
 
 
-def trace_html(trace: Trace, style: Style | None = None) -> str:
-    """The trace as HTML that folds, for a notebook."""
-    grids = StageGrids(trace.tokens, trace.vocabulary, style or Style())
-    shapes = {name: array.shape for name, array in trace.arrays.items()}
-    return "\n".join(
-        stage_html(number, trace.graph[name], trace[name], marks_of(trace, name), shapes, grids)
-        for number, name in numbered(trace, None)
-    )
+def _gradient(stage: Stage, gradient: Array, decimals: int, grids: StageGrids) -> str:
+    head = f"gradient  d loss / d {stage.name}"
+    if decimals > grids.style.precision:
+        head += f"   shown to {decimals} decimals"
+    array = _array(stage, gradient, decimals, GRADIENT_MARKS, grids)
+    return f"{grids.style.painter.bold(head)}\n{array}"
 
 
-def numbered(trace: Trace, stages: list[str] | None) -> Iterator[tuple[int, str]]:
-    """Stages that were recorded, with their numbers in computing order."""
-    wanted = None if stages is None else set(stages)
-    for number, name in enumerate(trace.graph.stages, 1):
-        if name in trace and (wanted is None or name in wanted):
-            yield number, name
-
-
-def marks_of(trace: Trace, name: str) -> Marks:
-    """What is to be marked in a stage: its mask where it lies under one, and its pins."""
-    return Marks(mask_of(trace, name), trace.pins.get(name))
-
-
-def mask_of(trace: Trace, name: str) -> Array | None:
-    """The mask that a stage's cells lie under, where it has one."""
-    place, _, leaf = name.rpartition(".")
-    if leaf not in ("masked_scores", "weights") or f"{place}.mask" not in trace:
-        return None
-    return trace[f"{place}.mask"]
+def _array(stage: Stage, array: Array, decimals: int, marks: Marks, grids: StageGrids) -> str:
+    if array.ndim == 0:
+        return f"  {stage.name} = {cell(array.item(), max(decimals, 4))}"
+    blocks = [] if grids.fits(array) or array.ndim < 3 else [summary(array)]
+    for panel in grids.panels(stage, array, decimals, marks):
+        title, grid = panel.grid(grids.style.full)
+        text = grid_text(grid, grids.style.width)
+        blocks.append(f"{title}\n{text}" if title else text)
+    return "\n".join(blocks)
 
 
 def _rule(trace: Trace, section: str, style: Style) -> str:
@@ -102,3 +83,14 @@ def _rule(trace: Trace, section: str, style: Style) -> str:
             width, name = trace.graph.sizes["e"], "d_k + d_r"
         extra = f"\n{heads}, {name} = {width}, sqrt({name}) = {np.sqrt(width):.6g}"
     return style.painter.bold(line) + extra
+
+
+def rounding_rule(precision: int, dtype: str, lang: str = "en") -> str:
+    """What a reader needs to know of the digits."""
+    rule = Text(
+        f"显示到小数点后 {precision} 位，按 {dtype} 计算；只在显示时取整，"
+        f"“{MASKED}”表示被遮住，恰为 0",
+        f"shown to {precision} decimal{'s' * (precision != 1)}, computed in {dtype}; "
+        f"rounded for display only, '{MASKED}' = masked, exactly 0",
+    )
+    return say(rule, lang)

@@ -6,22 +6,30 @@ import re
 
 from .grid import display_width
 
-# A piece that may start a line: a word with the space before it, or one wide character.
-_PIECE = re.compile(r"\s*[^\s\u2e80-\ufaff\uff00-\uff60]+|\s*[\u2e80-\ufaff\uff00-\uff60]")
+_OPENING, _CLOSING, _WIDE = "（「『“", "，。；：？！、）」』”", "\u2e80-\u9fff\uf900-\uffef"
+_SPACE = " \t\n"  # no other: a no-break space holds its words together
+# What may not be parted: a word or one Chinese character, with its marks and the space behind it.
+_PIECE = re.compile(
+    f"[{_OPENING}]*(?:[{_WIDE}]|[^{_SPACE}{_WIDE}{_OPENING}{_CLOSING}]+)?[{_CLOSING}]*[{_SPACE}]*"
+)
 
 
-def wrap(text: str, width: int, most: int | None = None) -> list[str]:
+def wrap(
+    text: str, width: int, most: int | None = None, first: str = "", rest: str = ""
+) -> list[str]:
     """Lines of at most `width` columns (a longer word has a line of its own).
 
-    most  how many lines to keep; the last one then ends in ` ...`, never inside a number
+    most         how many lines to keep; the last one then ends in ` ...`, never inside a number
+    first, rest  what the first line begins with, and the others
     """
-    lines, line = [], ""
-    for piece in _PIECE.findall(text):
-        if line and display_width(line + piece) > width:
-            lines.append(line)
-            line = ""
-        line += piece if line else piece.lstrip()
-    lines.append(line)
+    lines, line, begun = [], first, False
+    for piece in filter(None, _PIECE.findall(text)):
+        if begun and display_width(line + piece.rstrip(_SPACE)) > width:
+            lines.append(line.rstrip(_SPACE))
+            line, begun = rest, False
+        line += piece if begun else piece.lstrip(_SPACE)
+        begun = begun or bool(piece.strip(_SPACE))
+    lines.append(line.rstrip(_SPACE))
     if most is not None and len(lines) > most:
         last = lines[most - 1]
         while display_width(last) > width - 4:

@@ -69,12 +69,12 @@ def rotation(wiring: Wiring, side: str) -> tuple[dict[str, Any], dict[str, Any]]
     config = wiring.config
     positions = wiring.given(f"{side}.positions")
     where: dict[str, Any] = {"@positions": positions, "@key_positions": positions}
-    turn = {
+    rotary = {
         "width": config.rotated,
         "base": config.position_base,
         "layout": config.rotary_layout,
     }
-    return where, turn
+    return where, rotary
 
 
 def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -> Iterator[Stage]:

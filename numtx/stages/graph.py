@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -73,6 +74,15 @@ class Graph:
 
     def __contains__(self, name: object) -> bool:
         return name in self.stages
+
+    def select(self, globs: list[str] | None) -> list[str]:
+        """The stages that match any of the patterns, in order; all without patterns."""
+        if not globs:
+            return list(self.stages)
+        for glob in globs:
+            if not any(fnmatchcase(name, glob) for name in self.stages):
+                raise StageError(f"--stage {glob!r} matches no stage; {nearest(glob, self.stages)}")
+        return [name for name in self.stages if any(fnmatchcase(name, g) for g in globs)]
 
     @cached_property
     def consumers(self) -> Mapping[str, tuple[Stage, ...]]:

@@ -49,7 +49,7 @@ POSITION_KEY = Leaf(
     Text("带位置的键", "Key for positions"),
     Text("所有头共用一个", "one for all heads"),
 )  # fmt: skip
-TURNED_QUERIES = ROTATED_QUERIES._replace(
+ROTATED_PART = ROTATED_QUERIES._replace(
     inputs=("position_queries", "@positions"), specification="bhtp->bhtp",
     formula="Q' = R(p)·position_queries",
 )  # fmt: skip
@@ -101,32 +101,32 @@ def latent(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
     """Self-attention on `start`."""
     config, stage, named = wiring.config, wiring.stage, wiring.named
     side = place.split(".")[0]
-    cached, turned = wiring.cached, bool(config.rotated)
+    cached, rotated = wiring.cached, bool(config.rotated)
     other = f"{side}.all" if cached else side
     down = config.query_latent is not None
     roles = {"@input": start}
-    where, turn = rotation(wiring, side)
+    where, rotary = rotation(wiring, side)
     if down:
         yield stage(place, QUERY_LATENT, roles, t=side)
     yield stage(place, UP_QUERIES if down else QUERIES, roles, t=side)
-    if turned:
+    if rotated:
         yield stage(place, UP_POSITION_QUERIES if down else POSITION_QUERIES, roles, t=side)
-        yield stage(place, TURNED_QUERIES, where, t=side, **turn)
+        yield stage(place, ROTATED_PART, where, t=side, **rotary)
     yield stage(place, LATENT, roles, s=side)
-    if turned:
+    if rotated:
         yield stage(place, POSITION_KEY, roles, s=side)
-        yield stage(place, ROTATED_KEY, where, s=side, **turn)
+        yield stage(place, ROTATED_KEY, where, s=side, **rotary)
     queries, keys = "queries", "keys"
     if not cached:
         yield stage(place, UP_KEYS, s=side)
         yield stage(place, UP_VALUES, s=side)
     else:
         yield wiring.appended(place, ALL_LATENT, "latent", other)
-        if turned:
+        if rotated:
             yield wiring.appended(place, ALL_ROTATED_KEY, "rotated_key", other)
         yield stage(place, ABSORBED_QUERIES, t=side)
         queries, keys = "absorbed_queries", "all_latent"
-    if turned:
+    if rotated:
         key = "all_rotated_key" if cached else "rotated_key"
         both = tuple(named(f"{place}.{name}") for name in (queries, "rotated_queries"))
         leaf = ABSORBED_FULL_QUERIES if cached else FULL_QUERIES
@@ -135,7 +135,7 @@ def latent(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
         leaf = ABSORBED_FULL_KEYS if cached else FULL_KEYS
         yield stage(place, leaf, {"@parts": both}, s=other, along="width")
         queries, keys = "full_queries", "full_keys"
-    width = ("z" if turned else "r") if cached else ("e" if turned else "k")
+    width = ("z" if rotated else "r") if cached else ("e" if rotated else "k")
     products = PRODUCTS._replace(specification=f"bht{width},b{'' if cached else 'g'}s{width}->bhts")
     roles = {
         "@queries": named(f"{place}.{queries}"),

@@ -80,10 +80,10 @@ def multi_head(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
             yield stage(place, NORMED_KEYS, s=other, **norm)
         queries, keys = "normed_queries", "normed_keys"
     if config.rotated and not cross:
-        where, turn = rotation(wiring, side)
+        where, rotary = rotation(wiring, side)
         where |= {"@queries": named(f"{place}.{queries}"), "@keys": named(f"{place}.{keys}")}
-        yield stage(place, ROTATED_QUERIES, where, t=side, **turn)
-        yield stage(place, ROTATED_KEYS, where, s=side, **turn)
+        yield stage(place, ROTATED_QUERIES, where, t=side, **rotary)
+        yield stage(place, ROTATED_KEYS, where, s=side, **rotary)
         queries, keys = "rotated_queries", "rotated_keys"
     if wiring.cached:
         if not cross:

@@ -112,7 +112,7 @@ class Wiring:
         table = "embedding" if config.shared_embedding else f"{side}.embedding"
         rows = {"@table": f"parameters/{table}"}
         limit = config.padding_limit(side)
-        hidden: dict[str, Any] = {"valid": self.named(f"{side}.mask"), "junk": limit}
+        hidden: dict[str, Any] = {"valid": self.named(f"{side}.mask"), "limit": limit}
         yield self.stage(side, c.EMBEDDING, rows, t=side, **hidden)
         summands = [self.named(f"{side}.embedding")]
         if config.embedding_scale != 1.0:

@@ -17,10 +17,15 @@ import numpy as np
 from ..errors import SubjectError
 from ..shapes import Array
 from .logits import check_logits, on_one_line
-from .subject import Subject
+from .objects import PastSubject
+from .subject import FORK, LOGITS, NUMTX, STEP, STEP_MASK, Subject
 
-METHODS = ("logits", "step", "fork", "truncate", "reorder", "reset", "lengths")
-_KIT = str(Path(__file__).parent)
+METHODS = (
+    "logits", "step", "fork", "truncate", "reorder", "reset", "lengths", "attend", "gradients",
+    "filtered", "sample", "search",
+)  # fmt: skip
+_ROOMS = ("subjects", "operators", "laws", "operator_laws", "adapters", "testing")
+_KIT = tuple(str(Path(__file__).parents[1] / room) + os.sep for room in _ROOMS)
 _LIBRARY = str(Path(sysconfig.get_path("stdlib")))
 _SITE = ("site-packages", "dist-packages")
 _FOREIGN = {"numpy", "torch", "hypothesis", "jax"}
@@ -60,6 +65,7 @@ class CallFailed(Exception):  # noqa: N818 (the call failed; no law did)
     def __init__(self, law: str, error: BaseException, call: Call | None) -> None:
         super().__init__(law)
         self.law, self.error, self.call = law, error, call
+        self.taken: tuple[int, ...] = ()  # numbers of rows that the same call takes
 
     def __str__(self) -> str:
         told = " ".join(str(self.error).split())
@@ -77,7 +83,7 @@ def _line(error: BaseException) -> traceback.FrameSummary | None:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((_KIT, "<"))
+        if not frame.filename.startswith((*_KIT, "<"))
     ]
     own = [frame for frame in frames if not _is_foreign(Path(frame.filename))]
     return own[-1] if own else None
@@ -109,8 +115,13 @@ def watched(subject: Subject, going_on: list[Call]) -> Subject:
 
     own = copy.copy(subject)
     for name in METHODS:
-        setattr(own, name, watch(name))
+        if hasattr(subject, name):
+            setattr(own, name, watch(name))
     return own
+
+
+FAR = (72, 40, 20)  # long inputs to try: blocks and rings of 16 and 32 tokens are passed
+ROWS = (1, 2, 3, 4, 8)  # rows to try where a model does not take any number of them
 
 
 def first_calls(subject: Subject) -> CallFailed | None:
@@ -118,16 +129,98 @@ def first_calls(subject: Subject) -> CallFailed | None:
 
     What they give must be logits [B, T, V] for ids [B, T]: finite floats, of one V.
     """
-    going_on: list[Call] = []
-    own = watched(subject, going_on)
-    generator = np.random.default_rng(0)
-    longest = subject.longest
-    for shape in dict.fromkeys(((2, min(3, longest)), (1, min(2, longest)), (1, longest))):
-        ids = generator.integers(0, subject.vocabulary_size, shape)
-        call = Call("logits", {"ids": ids})
-        try:
-            found: Array = own.logits(ids)
-            check_logits(np.asarray(found), ids, subject.vocabulary_size, subject.name, whole=True)
-        except (Exception, SystemExit) as error:
-            return CallFailed("call", error, going_on[0] if going_on else call)
+    if subject.kind != LOGITS:
+        wrong: CallFailed | None = subject.first_call()
+        return wrong
+    longest, fixed = subject.longest, subject.fixed_rows
+    rows = (fixed, fixed) if fixed else (2, 1)
+    shapes = ((rows[0], min(3, longest)), (rows[1], min(2, longest)), (rows[1], longest))
+    for shape in dict.fromkeys(shapes):
+        failed = _plain(subject, *shape)
+        if failed is not None:
+            failed.taken = () if fixed else rows_taken(subject, _plain)
+            return failed
     return None
+
+
+def _plain(subject: Subject, rows: int, length: int) -> CallFailed | None:
+    ids = np.random.default_rng(0).integers(0, subject.vocabulary_size, (rows, length))
+
+    def ask(own: Subject) -> None:
+        found: Array = own.logits(ids)
+        check_logits(np.asarray(found), ids, subject.vocabulary_size, subject.name, whole=True)
+
+    return _failed(subject, ask, Call("logits", {"ids": ids}))
+
+
+def _stepped(subject: Subject, rows: int, length: int) -> CallFailed | None:
+    """A prefill of all tokens but one, and a step."""
+    ids = np.random.default_rng(0).integers(0, subject.vocabulary_size, (rows, max(2, length)))
+
+    def ask(own: Subject) -> None:
+        _, state = own.step(ids[:, :-1])
+        own.step(ids[:, -1:], state)
+
+    return _failed(subject, ask, Call("step", {"ids": ids}))
+
+
+def _failed(subject: Subject, ask: Callable[[Subject], None], call: Call) -> CallFailed | None:
+    going_on: list[Call] = []
+    try:
+        ask(watched(subject, going_on))
+    except (Exception, SystemExit) as error:
+        return CallFailed("call", error, going_on[0] if going_on else call)
+    return None
+
+
+def rows_taken(subject: Subject, ask: Any = None) -> tuple[int, ...]:
+    """The numbers of rows that a call takes, or a prefill with a step after it."""
+    ask, length = ask or _stepped, min(3, subject.longest)
+    return tuple(rows for rows in ROWS if ask(subject, rows, length) is None)
+
+
+def never_truncates(subject: Subject) -> bool:
+    """Whether no state of a few tokens can be cut to any length."""
+    ids = np.random.default_rng(0).integers(
+        0, subject.vocabulary_size, (subject.fixed_rows or 1, 4)
+    )
+    for length in (3, 2, 1):
+
+        def ask(own: Subject, length: int = length) -> None:
+            own.truncate(own.step(ids)[1], [length] * len(ids))
+
+        if _failed(subject, ask, Call("truncate", {"ids": ids})) is None:
+            return False
+    return True
+
+
+def settled(subject: Subject) -> Subject:
+    """The subject with the longest inputs that it takes, unless that is declared.
+
+    A cache of its call that gives no state back is none, and that is noted.
+    """
+    own = copy.copy(subject)
+    if isinstance(own, PastSubject):
+        nothing = _stepped(own, own.fixed_rows or 2, 2)
+        if nothing and isinstance(nothing.error, SubjectError):
+            own.capabilities = own.capabilities - {STEP, STEP_MASK, FORK}
+            own.notes = (*own.notes, f"argument {own.past}: not asked; {nothing.error}")
+    kind = type(own)
+    if "longest" in own.said or own.far > own.longest or kind.longest is not Subject.longest:
+        return own
+    if NUMTX in own.capabilities:
+        return own
+    rows = own.fixed_rows or 1
+    for length in (min(length, own.limit or length) for length in FAR):
+        if length > own.longest and _takes(own, rows, length):
+            own.far = length
+            break
+    return own
+
+
+def _takes(subject: Subject, rows: int, length: int) -> bool:
+    own = copy.copy(subject)
+    own.far = length
+    if _plain(own, rows, length) is not None:
+        return False
+    return STEP not in own.capabilities or _stepped(own, rows, length) is None

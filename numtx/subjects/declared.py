@@ -52,17 +52,65 @@ def _text(value: Any) -> str:
     return value
 
 
+def _one_of(*words: str) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        if value is not None and value not in words:
+            raise ValueError(" or ".join(map(repr, words)) + ", or None")
+        return None if value is None else str(value)
+
+    return check
+
+
+PADDINGS = ("left", "right", "holes")
+
+
+def _paddings(value: Any) -> tuple[str, ...]:
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    try:
+        words = tuple(words)
+    except TypeError:
+        words = (None,)
+    if words == ("none",):
+        return ()
+    if set(words) - set(PADDINGS):
+        raise ValueError(f"some of {', '.join(PADDINGS)}, or none")
+    return tuple(one for one in PADDINGS if one in words)
+
+
 # What may be declared, and what it may be; the attributes of `Subject` say what each means.
 DECLARATIONS: Mapping[str, Callable[[Any], Any]] = {
     "causal": _truth,
     "reach": _whole(0),
+    "reach_by": _one_of("columns", "tokens"),
     "ordered": _truth,
     "longest": _whole(1),
     "exact": _truth,
     "tolerance": _size,
+    "paddings": _paddings,
+    "fixed_rows": _whole(1),
+    "rollback": _truth,
+    "documents": _truth,
     "name": _text,
     "tensors": _truth,
+    "cache": _one_of("dynamic", "static"),
 }
+# What stands for a value on the command line (empty: true or false), and what it says.
+OPTIONS: Mapping[str, tuple[str, str]] = {
+    "causal": ("", "no token sees a later one (default; an encoder's is --no-causal)"),
+    "reach": ("N", "places from the farthest token that has an effect: layers * (window - 1)"),
+    "reach_by": ("WORD", "what the reach counts under padding: columns or tokens"),
+    "ordered": ("", "the model knows the order of tokens (default)"),
+    "longest": ("N", "the longest input to try"),
+    "exact": ("", "equal shapes give equal bits (default)"),
+    "tolerance": ("X", "for what is equal to the last digits, relative to the largest logit"),
+    "paddings": ("WORDS", "which padding it takes: some of left,right,holes; or none"),
+    "fixed_rows": ("N", "every call has so many rows"),
+    "rollback": ("", "tokens can be taken away from a state again (default)"),
+    "documents": ("", "the call takes documents, [B, T], which document a token belongs to"),
+    "cache": ("KIND", "the cache of a language model of transformers: dynamic or static"),
+}
+MASKS, PASTS = ("mask", "attention_mask"), ("past_key_values", "cache")
+DOCUMENT_ARGUMENT = "documents"
 STEPS, EDITS = ("prefill", "step"), ("fork", "truncate", "reorder", "reset", "lengths")
 
 # Names in use elsewhere for what is declared here, for methods, and for arguments.
@@ -76,6 +124,10 @@ _DATA = {
     "tolerance": "atol rtol tol",
     "exact": "deterministic bitwise",
     "ordered": "permutation_invariant order_invariant",
+    "reach_by": "window_by reach_in window_unit",
+    "paddings": "padding padding_side pad_side padding_sides",
+    "fixed_rows": "batch_size max_batch_size max_batch n_rows num_rows static_batch fixed_batch",
+    "rollback": "no_rollback can_rollback supports_rollback supports_truncate can_truncate",
 }
 _METHODS = {
     "prefill": "prompt prime encode_prompt process_prompt",
@@ -88,8 +140,9 @@ _METHODS = {
     "": "shift shift_cache context_shift speculate verify",  # no law asks for these
 }
 _ARGUMENTS = {
-    "mask": "attention_mask padding_mask key_padding_mask src_key_padding_mask attn_mask pad_mask",
-    "prefill and step": "past past_key_values past_kv past_kvs cache kv_cache",
+    "mask": "padding_mask key_padding_mask src_key_padding_mask attn_mask pad_mask",
+    "prefill and step": "past past_kv past_kvs kv_cache",
+    "documents": "document_ids doc_ids segment_ids sequence_ids document_id seq_ids",
 }
 
 
@@ -119,11 +172,15 @@ def declared_on(model: Any, name: str) -> tuple[dict[str, Any], list[str]]:
     found: dict[str, Any] = {}
     notes: list[str] = []
     for one, check in DECLARATIONS.items():
+        if one == "cache":  # a model's own store, more often than a declaration
+            continue
         try:
             value = getattr(model, one, MISSING)
         except Exception as error:  # a property of the object's own
             raise SubjectError(f"{name}.{one} raised {type(error).__name__}: {error}") from None
         if value is MISSING or (one == "name" and not isinstance(value, str)):
+            continue
+        if callable(value) and one in METHODS:  # that is looked at among the methods
             continue
         try:
             found[one] = check(value)
@@ -137,14 +194,19 @@ def declared_on(model: Any, name: str) -> tuple[dict[str, Any], list[str]]:
     return found, notes
 
 
-def overlooked(model: Any, given: set[str], functions: Mapping[str, Any]) -> list[str]:
+def overlooked(
+    model: Any, given: set[str], functions: Mapping[str, Any], can: frozenset[str] = frozenset()
+) -> list[str]:
     """Notes on what looks like a declaration or a capability under another name.
 
     given      names of what is declared already
     functions  what is called, by name ('' is the model itself): their arguments are looked at too
+    can        capabilities that were found
     """
     notes: list[str] = []
     able = {one for one in (*STEPS, *EDITS) if callable(getattr(model, one, None))}
+    if "step" in can:
+        able |= set(STEPS)
     for name, value in _own(model):
         if callable(value):
             right = _meant(name, METHODS, (*STEPS, *EDITS))
@@ -163,8 +225,11 @@ def overlooked(model: Any, given: set[str], functions: Mapping[str, Any]) -> lis
         names = arguments_of(function)
         where = f" of {place}" if place else ""
         for name in names:
-            right = _meant(name, ARGUMENTS, ("mask",))
-            there = "mask" in names if right == "mask" else set(STEPS) <= able
+            right = _meant(name, ARGUMENTS, (*MASKS, *PASTS, DOCUMENT_ARGUMENT))
+            if right == "mask":
+                there = any(one in names for one in MASKS)
+            else:
+                there = "step" in can if right == "prefill and step" else right in names
             if right is not None and not there:
                 notes.append(f"argument {name}{where}: never given; did you mean {right}?")
     return notes + _halves(model, able)
@@ -174,7 +239,8 @@ def _halves(model: Any, able: set[str]) -> list[str]:
     """Capabilities that are asked together with others only."""
     missing = [one for one in STEPS if one not in able]
     if not missing:
-        one_of = [one for one in STEPS if "mask" in arguments_of(getattr(model, one))]
+        methods = [(one, getattr(model, one, None)) for one in STEPS]
+        one_of = [one for one, f in methods if set(MASKS) & set(arguments_of(f))]
         if len(one_of) == 1:
             return [f"mask of {one_of[0]}: never given; both prefill and step should take it"]
         return []

@@ -297,7 +297,7 @@ MODELS: dict[str, Model] = {
 }  # fmt: skip
 
 
-def parameters_of(config: Config, seed: int) -> dict[str, Array]:
+def parameters_of(config: Config, seed: int = 7) -> dict[str, Array]:
     """Initialised parameters with some noise, so that no bias is 0 and no gain is 1."""
     generator = np.random.default_rng(seed)
     return {

@@ -1,24 +1,27 @@
-"""numtx itself as a subject: also of a second copy of the package, with a bug planted."""
+"""numtx itself as a subject."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from ..batch import Batch
+from ..cache.cache import Cache
 from ..config import Config
+from ..model import forward
 from ..shapes import Array
-from .models import MODELS, STORAGES
+from ..step import step
+from ..trace.trace import Trace, record
+from .models import MODELS, STORAGES, parameters_of
 from .subject import CAPABILITIES, LOGITS, MASK, MEMORY, NUMTX, TRUNCATE, Memory, Subject, beyond
 
 MEMORY_LENGTH = 4  # tokens of the memory that is there when a law does not bring one
 
 
 class NumtxSubject(Subject):
-    """A model of numtx. A configuration of a second copy brings the copy's code with it.
+    """A model of numtx.
 
     The tokens that the laws speak of are those of the last stack; an encoder in front of it
     reads a memory, the same for every row unless one is given.
@@ -26,14 +29,13 @@ class NumtxSubject(Subject):
 
     def __init__(
         self,
-        config: Any,
+        config: Config,
         parameters: Mapping[str, Array],
         name: str = "numtx",
         storage: Mapping[str, Any] | None = None,
     ) -> None:
         self.config, self.parameters, self.name = config, dict(parameters), name
         self.storage = dict(storage or {})  # options of the cache
-        self.package = type(config).__module__.partition(".")[0]
         self.vocabulary_size = config.vocabulary
         self.side = config.sides[-1]
         self.causal = self.side == "decoder" and config.causal
@@ -49,13 +51,9 @@ class NumtxSubject(Subject):
             own.discard(TRUNCATE)
         self.capabilities = frozenset(own if self.two_stacks else own - {MEMORY})
 
-    def module(self, name: str) -> ModuleType:
-        """A module of the package that the configuration comes from."""
-        return importlib.import_module(f"{self.package}.{name}")
-
     def with_(self, parameters: Mapping[str, Array] | None = None, **fields: Any) -> NumtxSubject:
         """The same with other parameters, or other fields of its configuration."""
-        config = type(self.config)(**{**self.config.to_dict(), **fields})
+        config = Config(**{**self.config.to_dict(), **fields})
         own = self.parameters if parameters is None else parameters
         return NumtxSubject(config, own, self.name, self.storage)
 
@@ -73,33 +71,25 @@ class NumtxSubject(Subject):
         memory: Memory | None = None,
         labels: Array | None = None,
         positions: Array | None = None,
-    ) -> Any:
+    ) -> Batch:
         """Tokens of the last stack, and of the encoder before it."""
-        kind = self.module("batch").Batch
         if not self.two_stacks:
-            return kind(ids, mask=mask, labels=labels, positions=positions)
+            return Batch(ids, mask=mask, labels=labels, positions=positions)
         if memory is None:
             one = self.new_memory(1, MEMORY_LENGTH, 99)
             assert one is not None
             memory = Memory(one.ids.repeat(len(ids), 0), one.mask.repeat(len(ids), 0))
-        return kind(
-            memory.ids, ids, labels, memory.mask, mask, decoder_positions=positions,
-        )  # fmt: skip
+        return Batch(memory.ids, ids, labels, memory.mask, mask, decoder_positions=positions)
 
     def logits(self, ids: Array, mask: Array | None = None, memory: Memory | None = None) -> Array:
-        forward = self.module("model").forward
-        found: Array = forward(self.config, self.parameters, self.batch(ids, mask, memory))[
-            0
-        ].logits
-        return found
+        return forward(self.config, self.parameters, self.batch(ids, mask, memory))[0].logits
 
-    def record(self, batch: Any, **options: Any) -> Any:
+    def record(self, batch: Batch, **options: Any) -> Trace:
         """The trace of a run."""
-        return self.module("trace.trace").record(self.config, self.parameters, batch, **options)
+        return record(self.config, self.parameters, batch, **options)
 
-    def new_cache(self, rows: int, capacity: int | None = None) -> Any:
-        kind = self.module("cache.cache").Cache
-        return kind(self.config, self.parameters, rows, capacity, **self.storage)
+    def new_cache(self, rows: int, capacity: int | None = None) -> Cache:
+        return Cache(self.config, self.parameters, rows, capacity, **self.storage)
 
     def step(
         self, ids: Array, state: Any = None, mask: Array | None = None, memory: Memory | None = None
@@ -108,8 +98,7 @@ class NumtxSubject(Subject):
             state = self.new_cache(len(ids))
         batch = self.batch(ids, mask, memory)
         if self.two_stacks and state.source is not None:
-            batch = self.module("batch").Batch(None, ids, decoder_mask=mask)
-        step = self.module("step").step
+            batch = Batch(None, ids, decoder_mask=mask)
         found = step(self.config, self.parameters, batch, state, every_position=True)
         return found.logits, state
 
@@ -140,12 +129,4 @@ def every_kind() -> Iterator[NumtxSubject]:
         config = model.config(dtype="float64")
         for storage in model.storages or ("none",):
             words = name if storage in ("none", "contiguous") else f"{name}, {storage}"
-            yield NumtxSubject(config, own_parameters(config), words, STORAGES.get(storage))
-
-
-def own_parameters(config: Any, seed: int = 7) -> dict[str, Array]:
-    """Initialised parameters with some noise, so that no bias is 0 and no gain is 1; always by
-    the code of this package, so that a planted bug finds the same numbers."""
-    from .models import parameters_of
-
-    return parameters_of(Config(**config.to_dict()), seed)
+            yield NumtxSubject(config, parameters_of(config), words, STORAGES.get(storage))

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..errors import SubjectError
 from ..shapes import Array
-from .declared import EDITS, arguments_of, checked, declared_on, overlooked
-from .logits import as_logits
+from .declared import checked, declared_on, overlooked
+from .kinds import ATTENTION, CHOOSER
+
+if TYPE_CHECKING:
+    from .objects import ObjectSubject
 
 # Capabilities, from the least to the most.
 LOGITS = "logits"  # ids [B, T] -> logits [B, T, V]
@@ -26,9 +29,11 @@ STEP_MASK = "step with mask"  # padding in the chunks of a step
 FORK, TRUNCATE, REORDER = "fork", "truncate", "reorder"  # what is done to a state between steps
 LENGTHS, RESET = "lengths", "reset"
 MEMORY = "memory"  # an encoder whose output the model looks at
+DOCUMENTS = "documents"  # several documents in one row, [B, T] says which is a token's
 NUMTX = "numtx"  # numtx itself: trace, parameters, gradients
 CAPABILITIES = (
-    LOGITS, MASK, STEP, STEP_MASK, FORK, TRUNCATE, REORDER, LENGTHS, RESET, MEMORY, NUMTX,
+    LOGITS, MASK, STEP, STEP_MASK, FORK, TRUNCATE, REORDER, LENGTHS, RESET, MEMORY, DOCUMENTS,
+    NUMTX,
 )  # fmt: skip
 
 
@@ -83,40 +88,59 @@ class HasEdits(Protocol):
 
 
 class Subject:
-    """A model that laws can be tried on.
+    """A model that laws can be tried on. What may be declared of it:
 
     name             what reports call it
     vocabulary_size  ids are 0 up to this
-    capabilities     what it can do
     causal           no token sees a later one
     reach            how many places away a token still has an effect; None: as far as it goes
+    reach_by         what the reach counts: "columns", or real "tokens" where some are padding;
+                     None: nobody said, so it is not asked
     ordered          the model knows the order of tokens
     longest          the longest input to try; unless given, 8 tokens, or enough to go beyond the
-                     reach twice
+                     reach twice, and longer ones where they are taken (`far`)
     exact            equal shapes give equal bits, so exact laws are asked bit for bit
     tolerance        for equivalences, relative to the largest number; None: by the type
+    paddings         which padding it takes: some of "left", "right", "holes" (anywhere)
+    fixed_rows       every call has so many rows; None: any number
+    rollback         tokens can be taken away from a state again
+    documents        its call takes `documents`, [B, T], which document a token belongs to
 
-    And what adapters say:
+    And what is read off the model, or said by adapters:
 
+    capabilities     what it can do
+    far              the longest input for what holds at any distance; None: `longest`
     limit            the most tokens that the model takes
+    longest_memory   the most tokens of a memory
     visible          how many places away an effect is not yet lost in rounding; None: the reach
-    holes            padding between the tokens of a state changes nothing
     notes            what of the object was not taken, for the report
+    said             the names of what was declared
+    roundings        where differences of a few roundings are counted: (difference, roundings)
     """
 
+    kind = LOGITS  # of the laws that are asked of it; see `kinds`
+    wanted = ""  # of another kind: what it takes and gives
     name = "subject"
     vocabulary_size: int
     capabilities: frozenset[str] = frozenset({LOGITS})
     causal = True
     reach: int | None = None
+    reach_by: str | None = None
     ordered = True
     exact = True
     tolerance: float | None = None
+    paddings: tuple[str, ...] = ("left", "right", "holes")
+    fixed_rows: int | None = None
+    rollback = True
+    documents = False
     limit: int | None = None
+    longest_memory = 4
     visible: int | None = None
-    holes = True
     notes: tuple[str, ...] = ()
+    said: frozenset[str] = frozenset()
+    roundings: list[tuple[float, float]] | None = None
     _longest: int | None = None
+    _far: int | None = None
 
     @property
     def longest(self) -> int:
@@ -129,10 +153,34 @@ class Subject:
     def longest(self, length: int | None) -> None:
         self._longest = length
 
+    def first_call(self) -> Any:
+        """Of another kind: the `CallFailed` of a plain call that fails, or None."""
+        raise NotImplementedError
+
+    @property
+    def far(self) -> int:
+        return max(self._far or 0, self.longest)
+
+    @far.setter
+    def far(self, length: int | None) -> None:
+        self._far = length
+
+    @property
+    def says_causal(self) -> bool:
+        """Whether anything it offers says that no token sees a later one."""
+        return "causal" in self.said or bool({STEP, NUMTX} & self.capabilities)
+
     @property
     def ragged(self) -> bool:
         """Whether the rows of a state may have different lengths."""
-        return {MASK, STEP_MASK} <= self.capabilities
+        one_side = {"left", "right"} & set(self.paddings)
+        return {MASK, STEP_MASK} <= self.capabilities and bool(one_side)
+
+    @property
+    def holes(self) -> bool:
+        """Whether padding between the tokens of a state changes nothing."""
+        counted = self.reach_by == "tokens" or (self.reach is None and self.reach_by is None)
+        return "holes" in self.paddings and counted
 
     def logits(self, ids: Array, mask: Array | None = None, memory: Memory | None = None) -> Array:
         """The logits of every token, [B, T, V]."""
@@ -167,97 +215,30 @@ class Subject:
         """Random tokens for the encoder, where there is one."""
         return None
 
-
-class ObjectSubject(Subject):
-    """An object with the methods above, or a callable; arrays in, arrays or tensors out."""
-
-    def __init__(self, model: Any, name: str, vocabulary_size: int, tensors: bool) -> None:
-        self.model, self.name, self.vocabulary_size = model, name, vocabulary_size
-        self.tensors = tensors
-        run = model if callable(model) else getattr(model, "logits", None)
-        if not callable(run):
-            raise SubjectError(f"{name} is {type(model).__name__}; give a callable ids -> logits")
-        self._run: Callable[..., Any] = run
-        self.called = {"": run}  # what is called, by name
-        found = {LOGITS}
-        if "mask" in arguments_of(run):
-            found.add(MASK)
-        steps = [getattr(model, name, None) for name in ("prefill", "step")]
-        if all(map(callable, steps)):
-            self.called |= dict(zip(("prefill", "step"), steps, strict=True))
-            found.add(STEP)
-            if all("mask" in arguments_of(step) for step in steps):
-                found.add(STEP_MASK)
-            found |= {name for name in EDITS if callable(getattr(model, name, None))}
-        self.capabilities = frozenset(found)
-
-    def logits(self, ids: Array, mask: Array | None = None, memory: Memory | None = None) -> Array:
-        with self._quiet():
-            given = {} if mask is None else {"mask": self._into(mask)}
-            found = self._run(self._into(ids), **given)
-        return as_logits(found, ids, self.vocabulary_size, self.name, mask, whole=True)
-
-    def step(
-        self, ids: Array, state: Any = None, mask: Array | None = None, memory: Memory | None = None
-    ) -> tuple[Array, Any]:
-        with self._quiet():
-            given = {} if mask is None else {"mask": self._into(mask)}
-            if state is None:
-                called, found = "prefill", self.model.prefill(self._into(ids), **given)
-            else:
-                called, found = "step", self.model.step(self._into(ids), state, **given)
-        if not isinstance(found, tuple | list) or len(found) != 2:
-            told = (
-                f"{len(found)} things" if isinstance(found, tuple | list) else type(found).__name__
-            )
-            raise SubjectError(f"{self.name}.{called} gave {told}; it should give (logits, state)")
-        return as_logits(found[0], ids, self.vocabulary_size, self.name, mask), found[1]
-
-    def fork(self, state: Any) -> Any:
-        return self.model.fork(state)
-
-    def truncate(self, state: Any, lengths: Sequence[int]) -> Any:
-        return self.model.truncate(state, lengths)
-
-    def reorder(self, state: Any, index: Sequence[int]) -> Any:
-        return self.model.reorder(state, index)
-
-    def reset(self, state: Any) -> Any:
-        return self.model.reset(state)
-
-    def lengths(self, state: Any) -> list[int]:
-        return [int(length) for length in self.model.lengths(state)]
-
-    def _quiet(self) -> Any:
-        if not self.tensors:
-            return _Nothing()
-        return sys.modules["torch"].no_grad()
-
-    def _into(self, array: Array) -> Any:
-        return sys.modules["torch"].as_tensor(array) if self.tensors else array.copy()
-
-
-class _Nothing:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *error: object) -> None: ...
+    def in_documents(self, ids: Array, documents: Array) -> Array:
+        """The logits of rows that hold several documents; documents [B, T] are their numbers."""
+        raise NotImplementedError
 
 
 def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> Subject:
     """A subject for a model; what it can do is read off its methods.
 
-    model            a `Subject`; a module or causal language model of PyTorch; an object with
-                     some of the methods of `HasSteps` and `HasEdits`; a callable ids -> logits
+    model            a `Subject`; a module or language model of PyTorch; an object with some of
+                     the methods of `HasSteps` and `HasEdits`; a callable ids -> logits
     vocabulary_size  where the model does not say it itself
-    options          declarations, attributes of `Subject`: causal, reach, ordered, longest,
-                     exact, tolerance, name; `tensors`: the callable takes tensors of PyTorch.
-                     They may stand on the model too; what is given here comes first
+    options          declarations, attributes of `Subject`: causal, reach, reach_by, ordered,
+                     longest, exact, tolerance, paddings, fixed_rows, rollback, documents, name;
+                     `tensors`: the callable takes tensors of PyTorch; `cache`: which cache of its
+                     library a language model is tried with. They may stand on the model too; what
+                     is given here comes first
 
     Raises `SubjectError` for an object that no law can be tried on, and for an option or a
     declaration that is none.
     """
+    if (other := of_another_kind(model, options)) is not None:
+        return other
     options = checked(options)
-    if isinstance(model, Subject) or _is_language_model(model):
+    if isinstance(model, Subject) or _is_of_transformers(model):
         found = _ready(model, options)
         if vocabulary_size not in (None, found.vocabulary_size):
             told = f"vocabulary_size is {vocabulary_size}; {found.name} has {found.vocabulary_size}"
@@ -266,22 +247,58 @@ def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> S
             raise SubjectError(f"tensors is for callables; {found.name} takes what it takes")
     else:
         found, options = _object(model, vocabulary_size, options)
-    for name, value in options.items():
-        setattr(found, name, value)
+    declare(found, options)
     return found
 
 
+def of_another_kind(model: Any, options: dict[str, Any]) -> Subject | None:
+    """A subject of what is no model of ids: by its `kind`, or by its arguments."""
+    from ..operators.attention import attention
+    from ..operators.chooser import chooser
+    from ..operators.guess import looks_like_one
+
+    if isinstance(model, Subject):
+        if model.kind == LOGITS:
+            return None
+        if options:
+            told = f"{model.name} is a subject already; {next(iter(options))} was to be given there"
+            raise SubjectError(told)
+        return model
+    kind = getattr(model, "kind", None)
+    if kind == ATTENTION or (kind is None and looks_like_one(model)):
+        return attention(model, **options)
+    return chooser(model, **options) if kind == CHOOSER else None
+
+
+def declare(found: Subject, options: dict[str, Any]) -> None:
+    """Set what is declared, and take away the capabilities that it rules out."""
+    for name, value in options.items():
+        setattr(found, name, value)
+    found.said = found.said | {name for name in options if name != "name"}
+    gone = set()
+    if not found.rollback:
+        gone.add(TRUNCATE)
+    if not found.paddings:
+        gone |= {MASK, STEP_MASK}
+    if "documents" in options and not found.documents:
+        gone.add(DOCUMENTS)
+    found.capabilities = found.capabilities - gone
+
+
 def _ready(model: Any, options: dict[str, Any]) -> Subject:
-    """A subject as it is, or a language model with what is declared on it."""
+    """A subject as it is, or a model of transformers with what is declared on it."""
+    if "cache" in options and isinstance(model, Subject):
+        raise SubjectError("cache is for a language model that is no subject yet")
     if isinstance(model, Subject):
         return copy.copy(model) if options else model
-    from .adapters import LanguageModelSubject
+    from ..adapters import adapted
 
-    found = LanguageModelSubject(model)
+    found = adapted(model, options.pop("cache", None))
     declared, notes = declared_on(model, found.name)
-    for name in declared.keys() - {"name", "tensors"}:
-        setattr(found, name, declared[name])
-    found.notes = tuple(notes)
+    for name in ("name", "tensors", "cache"):
+        declared.pop(name, None)
+    declare(found, declared)
+    found.notes = (*found.notes, *notes)
     return found
 
 
@@ -289,10 +306,15 @@ def _object(
     model: Any, vocabulary_size: int | None, options: dict[str, Any]
 ) -> tuple[ObjectSubject, dict[str, Any]]:
     """A subject for an object, and what is declared of it: on itself, and in the options."""
+    from .objects import object_subject
+
     name = getattr(model, "__name__", type(model).__name__)
     if isinstance(model, type):
         raise SubjectError(f"{name} is a class; give an object of it")
     declared, notes = declared_on(model, name)
+    if "cache" in options:
+        raise SubjectError(f"cache is for language models of transformers; {name} is none")
+    declared.pop("cache", None)
     options = {"name": name, **declared, **options}
     size = getattr(model, "vocabulary_size", None) if vocabulary_size is None else vocabulary_size
     known = {one for one, value in options.items() if value is not None}
@@ -307,11 +329,8 @@ def _object(
         )
     torch = sys.modules.get("torch")
     is_module = torch is not None and isinstance(model, torch.nn.Module)
-    found = ObjectSubject(model, name, int(size), options.pop("tensors", is_module))
-    notes += overlooked(model, known, found.called)
-    if _is_of_transformers(model) and not getattr(model.config, "is_decoder", False):
-        notes += [] if "causal" in options else [f"{name} generates nothing: taken as not causal"]
-        options.setdefault("causal", False)
+    found = object_subject(model, name, int(size), options.pop("tensors", is_module))
+    notes += overlooked(model, known, found.called, found.capabilities)
     found.notes = tuple(notes)
     return found, options
 
@@ -319,7 +338,3 @@ def _object(
 def _is_of_transformers(model: Any) -> bool:
     own = any(kind.__module__.startswith("transformers.") for kind in type(model).__mro__)
     return own and hasattr(model, "config")
-
-
-def _is_language_model(model: Any) -> bool:
-    return _is_of_transformers(model) and hasattr(model, "generate")

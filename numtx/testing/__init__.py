@@ -8,6 +8,12 @@ A model is a callable ids [B, T] -> logits [B, T, V] with a `vocabulary_size`, w
 `reorder` (`HasEdits`). What it does not do by nature stands on it, or is given to `subject`:
 `causal`, `reach`, `ordered`, `longest`, `exact`, `tolerance` (`Subject`).
 
+An attention operator is a function of q, k and v whose `kind` is "attention", or one that
+`attention` was told of: `check(attention(my_attention, causal=True))`.
+
+A chooser of tokens, filters or a sampler or a beam search, is made by `chooser`:
+`check(chooser(top_p=my_top_p))`.
+
 Names are loaded when they are first used: importing this package loads no test library, and only
 those that try laws need Hypothesis.
 """
@@ -20,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..laws.law import LawBroken as LawBroken
+    from ..operators.attention import attention as attention
+    from ..operators.chooser import chooser as chooser
     from ..subjects.own import NumtxSubject as NumtxSubject
     from ..subjects.subject import HasEdits as HasEdits
     from ..subjects.subject import HasLogits as HasLogits
@@ -47,7 +55,9 @@ _HOMES = {
     "Report": ".trial",
     "Result": ".trial",
     "Subject": "..subjects.subject",
+    "attention": "..operators.attention",
     "check": ".trial",
+    "chooser": "..operators.chooser",
     "machine_of": ".machine",
     "run_machine": ".machine",
     "subject": "..subjects.subject",

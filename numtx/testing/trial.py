@@ -1,129 +1,58 @@
 """`check`: try laws on a subject, and report which held, which are broken, which were not asked.
 
-A call that raises is an error and never a breach: no law says anything of it.
+A call that raises is an error and never a breach: no law says anything of it. Whether the model
+answers one question twice alike is asked first; where it does not, nothing else is asked.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
-import json
 import unittest
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.errors import HypothesisException
+from hypothesis.errors import Flaky, HypothesisException
 
 from .. import laws as _laws  # noqa: F401 (both enter their laws into the table)
+from .. import operator_laws as _operator_laws  # noqa: F401
 from .. import own_laws as _own_laws  # noqa: F401
-from ..laws.exactness import row_independence
-from ..laws.law import LAWS, Draw, Law, LawBroken, law_of
-from ..small_repr import small_repr
-from ..subjects.calls import Call, CallFailed, first_calls, watched
-from ..subjects.subject import CAPABILITIES, LOGITS, Subject, subject
+from ..errors import SubjectError
+from ..laws.hidden import GROWTH, grows
+from ..laws.law import KINDS, LAWS, Draw, Law, LawBroken, law_of
+from ..subjects.calls import Call, CallFailed, first_calls, settled, watched
+from ..subjects.declared import EDITS
+from ..subjects.subject import CAPABILITIES, LOGITS, NUMTX, Subject, subject
+from .report import (
+    BROKEN,
+    ERROR,
+    PASSED,
+    ROUNDING,
+    SKIPPED,
+    UNDECLARED,
+    VACUOUS,
+    Report,
+    Result,
+)
+from .undeclared import SIGHT, Missing, explained, sight, with_options
 
-__all__ = ["LAWS", "LawBroken", "LawSuite", "Report", "Result", "attempt", "check", "law_names"]
+__all__ = [
+    "BROKEN", "ERROR", "LAWS", "PASSED", "ROUNDING", "SKIPPED", "UNDECLARED", "VACUOUS",
+    "LawBroken", "LawSuite", "Report", "Result", "attempt", "check", "law_names",
+]  # fmt: skip
 
 # The families as they are shown: mask, softmax, variants, positions, cache, batching, ...
-_ORDER = "KSVPCBRLGTDW"
-PASSED, BROKEN, ERROR, SKIPPED, VACUOUS = "passed", "broken", "error", "skipped", "vacuous"
+_ORDER = "KSVPCBRLGTDWA"
+TWICE = "R1"  # the law that is asked first
 Progress = Callable[[str], None]
 
 
-class Result(NamedTuple):
-    """What became of one law on one subject.
-
-    status     passed, broken, error (a call raised, or gave no logits), skipped (a capability
-               is missing) or vacuous (no example exercised the law); only `passed` is a pass
-    exercised  examples that did
-    why        what is missing, how the law is broken, or what was raised, where and in which call
-    """
-
-    law: Law
-    subject: str
-    status: str
-    exercised: int
-    tried: int
-    why: str = ""
-
-
-@small_repr("ok", "broken", "results")
-class Report(NamedTuple):
-    """The results of all laws, on one subject or on several.
-
-    notes  what of a subject looks like a declaration and is none, and the like
-    """
-
-    results: list[Result]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def broken(self) -> list[Result]:
-        return [result for result in self.results if result.status == BROKEN]
-
-    @property
-    def errors(self) -> list[Result]:
-        return [result for result in self.results if result.status == ERROR]
-
-    @property
-    def ok(self) -> bool:
-        """Whether no law is broken or in error; skipped and vacuous ones did not pass either."""
-        return not (self.broken or self.errors)
-
-    def table(self, known: frozenset[str] = frozenset()) -> str:
-        """One line a law. Over several subjects: the worst of them."""
-        lines = [f"{'law':<10}  {'result':<8}  {'subjects':>8}  {'examples':>8}  says"]
-        for name, of_law in self._by_law().items():
-            status = self.status(of_law)
-            shown = f"{status}*" if name in known and status == BROKEN else status
-            passed = sum(result.status == PASSED for result in of_law)
-            exercised = sum(result.exercised for result in of_law)
-            says = of_law[0].why if status == SKIPPED else of_law[0].law.statement
-            count = f"{passed}/{len(of_law)}"
-            lines.append(f"{name:<10}  {shown:<8}  {count:>8}  {exercised:>8}  {says}")
-        counts = {
-            status: sum(self.status(of_law) == status for of_law in self._by_law().values())
-            for status in (PASSED, BROKEN, ERROR, SKIPPED, VACUOUS)
-        }
-        told = (f"{n} {status}" for status, n in counts.items() if n or status != ERROR)
-        notes = [*lines, *(f"note: {note}" for note in self.notes), ", ".join(told)]
-        if not row_independence().contents and any(r.law.exact for r in self.results):
-            notes.append(row_independence().note)
-        return "\n".join(notes)
-
-    def _by_law(self) -> dict[str, list[Result]]:
-        found: dict[str, list[Result]] = {}
-        for result in self.results:
-            found.setdefault(result.law.name, []).append(result)
-        return found
-
-    @staticmethod
-    def status(results: Sequence[Result]) -> str:
-        """The worst of several: broken, error, then passed anywhere, then vacuous, skipped."""
-        found = {result.status for result in results}
-        order = (BROKEN, ERROR, PASSED, VACUOUS, SKIPPED)
-        return next(status for status in order if status in found)
-
-    def to_json(self) -> str:
-        """The results as strict JSON."""
-        rows = [
-            {
-                "law": result.law.name, "statement": result.law.statement,
-                "statement_zh": result.law.statement_zh, "subject": result.subject,
-                "status": result.status, "exercised": result.exercised, "tried": result.tried,
-                "why": result.why,
-            }
-            for result in self.results
-        ]  # fmt: skip
-        told = {"results": rows, "notes": list(self.notes)}
-        return json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False)
-
-
-def law_names() -> list[str]:
-    """All laws, by family and number."""
-    return sorted(LAWS, key=lambda name: (_ORDER.index(name[0]), _number(name), name))
+def law_names(kind: str = LOGITS) -> list[str]:
+    """All laws of a kind of subjects, by family and number."""
+    return sorted(KINDS[kind], key=lambda name: (_ORDER.index(name[0]), _number(name), name))
 
 
 def _number(name: str) -> int:
@@ -149,17 +78,69 @@ def check(
 
     Raises `SubjectError` for a law that does not exist and an object that is no subject.
     """
-    chosen = [law_of(name) for name in (law_names() if laws is None else laws)]
-    own = subject(model, **options)
-    failed = first_calls(own)
-    if failed is not None:
-        return Report([_failed(own, failed)], notes_of(own))
+    made = subject(model, **options)
+    names = law_names(made.kind) if laws is None else laws
+    chosen = [law_of(name, made.kind) for name in names]
+    trial = Trial(made, seed, examples, shrink)
+    own, stopped = trial.own, trial.first({law.name for law in chosen})
+    if stopped is not None:
+        return Report([stopped], notes_of(own))
     results = []
     for law in chosen:
         if progress is not None:
             progress(law.name)
-        results.append(attempt(law, own, seed=seed, examples=examples, shrink=shrink))
-    return Report(results, notes_of(own))
+        results.append(trial.ask(law))
+    return Report(results, notes_of(trial.own))
+
+
+class Trial:
+    """Laws asked of one subject, with the declarations that it turns out to lack."""
+
+    def __init__(self, own: Subject, seed: int = 0, examples: int = 50, shrink: bool = True):
+        self.own = own
+        self.missing: Missing | None = None
+        self.options: dict[str, Any] = {"seed": seed, "examples": examples, "shrink": shrink}
+        self.twice: Result | None = None
+
+    def first(self, names: set[str]) -> Result | None:
+        """What stops it: a plain call that fails, or the same call that gives something else."""
+        failed = first_calls(self.own)
+        if failed is not None:
+            return _failed(self.own, failed)
+        if NUMTX in self.own.capabilities or self.own.kind != LOGITS:
+            return None
+        self.own = settled(self.own)
+        if LOGITS in self.own.capabilities:
+            self.twice = attempt(law_of(TWICE), self.own, **self.options)
+            if self.twice.status == BROKEN:
+                return self.twice._replace(why=f"{self.twice.why}\n  {training(self.own)}")
+        if names & SIGHT:
+            self.missing = sight(self.own)
+        return None
+
+    def ask(self, law: Law) -> Result:
+        if law.name == TWICE and self.twice is not None:
+            return self.twice
+
+        def once_more(own: Subject) -> Result:
+            return attempt(law, own, **self.options)
+
+        if self.missing is None:
+            return explained(law, self.own, once_more(self.own), once_more)
+        own = with_options(self.own, self.missing.options)
+        result = explained(law, own, once_more(own), once_more)
+        if law.name in self.missing.laws and result.status in (PASSED, VACUOUS, ROUNDING):
+            why = f"{' '.join(self.missing.laws)} undeclared: {self.missing.text()}"
+            return result._replace(status=UNDECLARED, why=why)
+        return result
+
+
+def training(own: Subject) -> str:
+    """What may make a model give something else for the same ids."""
+    model = getattr(own, "model", None)
+    if getattr(model, "training", False) is True:
+        return "it is in training mode, in which dropout draws anew; call .eval() before"
+    return "nothing else is asked: no law can be told from chance"
 
 
 # What is asked before any law; it has a row of its own only where it fails.
@@ -172,15 +153,24 @@ PLAIN = Law(
 
 def _failed(own: Subject, failed: CallFailed) -> Result:
     """The result of a plain call that failed, and what would be right."""
+    if own.kind != LOGITS:
+        lines = [str(failed), f"  {own.wanted}"]
+        return Result(PLAIN._replace(statement=own.wanted), own.name, ERROR, 0, 1, "\n".join(lines))
+    ids = (failed.call.given if failed.call else {}).get("ids")
+    raised = not isinstance(failed.error, SubjectError)
+    if ids is not None and raised and failed.taken and len(ids) not in failed.taken:
+        rows = ", ".join(map(str, failed.taken))
+        if len(failed.taken) == 1:
+            missing = Missing({"fixed_rows": failed.taken[0]}, f"{rows} rows pass, others do not")
+            why = f"call undeclared: {missing.text()}\n{failed}"
+            return Result(PLAIN, own.name, UNDECLARED, 0, 1, why)
+        return Result(PLAIN, own.name, ERROR, 0, 1, f"{failed}\n  inputs of {rows} rows passed")
     wanted = f"a model takes ids [B, T] of int64 and gives logits [B, T, {own.vocabulary_size}]"
     hint = "wrap what takes or gives something else in a function of ids"
     lines = [str(failed), f"  {wanted}; {hint}"]
-    if "ids" in (given := failed.call.given if failed.call else {}):
-        length = given["ids"].shape[1]
-        if length > 3:
-            lines[1:] = [
-                f"  shorter inputs passed; longest=N says that it takes no {length} tokens"
-            ]
+    if ids is not None and ids.shape[1] > 3:
+        told = f"longest=N says that it takes no {ids.shape[1]} tokens"
+        lines[1:] = [f"  shorter inputs passed; {told}"]
     return Result(PLAIN, own.name, ERROR, 0, 1, "\n".join(lines))
 
 
@@ -198,59 +188,98 @@ def attempt(
     law: Law, subject: Subject, *, seed: int = 0, examples: int = 50, shrink: bool = True
 ) -> Result:
     """Try one law on a subject."""
-    missing = [name for name in CAPABILITIES if name in law.needs - subject.capabilities]
+    lacking = law.needs - subject.capabilities
+    missing = sorted(lacking, key=lambda name: (name not in CAPABILITIES, name))
     if missing:
         return Result(law, subject.name, SKIPPED, 0, 0, f"skipped: no {', no '.join(missing)}")
-    own = subject
-    if law.exact and not law.everywhere and "numtx" not in subject.capabilities and subject.exact:
-        own = _inexact(subject)
-    going_on: list[Call] = []
-    own = watched(own, going_on)
-    tried = exercised = 0
-    found: list[LawBroken | CallFailed] = []
-
-    def example(draw: Draw) -> None:
-        nonlocal tried, exercised
-        tried += 1
-        going_on.clear()
-        try:
-            exercised += bool(law.run(own, draw))
-        except LawBroken as broken:
-            broken.law = law
-            found.append(broken)
-            raise
-        except HypothesisException:
-            raise
-        except (Exception, SystemExit) as error:
-            failed = CallFailed(law.name, error, going_on[0] if going_on else None)
-            found.append(failed)
-            raise failed from error
-
+    run = _Run(law, subject)
     # Short, for Hypothesis reads its source before each run.
-    def run(data: st.DataObject) -> None:
-        example(data.draw)
-
     asked = settings(
         max_examples=max(2, examples // law.cost), deadline=None, database=None, print_blob=False,
         phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
         suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
     )  # fmt: skip
+
+    def tried(data: st.DataObject) -> None:
+        run.example(data.draw)
+
     try:
-        hypothesis.seed(seed)(asked(hypothesis.given(st.data())(run)))()
-    except Exception:
-        if not found:
+        hypothesis.seed(seed)(asked(hypothesis.given(st.data())(tried)))()
+    except Exception as error:
+        if not run.found:
             raise
-        status = BROKEN if isinstance(found[-1], LawBroken) else ERROR
-        return Result(law, subject.name, status, exercised, tried, str(found[-1]))
-    if not exercised:
-        why = f"vacuous: none of {tried} examples exercised it"
-        return Result(law, subject.name, VACUOUS, 0, tried, why)
-    return Result(law, subject.name, PASSED, exercised, tried)
+        return run.failed(isinstance(error, Flaky))
+    return run.result(seed)
 
 
-def _inexact(own: Subject) -> Subject:
-    """A foreign subject for a law that is asked of it within the tolerance only."""
-    return subject(own, exact=False)
+class _Run:
+    """The examples of one law on one subject."""
+
+    def __init__(self, law: Law, subject: Subject) -> None:
+        self.law, self.name = law, subject.name
+        own = copy.copy(subject)
+        if law.exact and NUMTX not in subject.capabilities and subject.exact:
+            if law.everywhere:
+                own.roundings = []
+            else:  # a foreign subject, asked within the tolerance only
+                own.exact = False
+        self.own = own
+        self.going_on: list[Call] = []
+        self.watched = watched(own, self.going_on)
+        self.tried = self.exercised = 0
+        self.refused = ""
+        self.found: list[LawBroken | CallFailed] = []
+
+    def example(self, draw: Draw) -> None:
+        self.tried += 1
+        self.going_on.clear()
+        try:
+            self.exercised += bool(self.law.run(self.watched, draw))
+        except LawBroken as broken:
+            broken.law = self.law
+            self.found.append(broken)
+            raise
+        except HypothesisException:
+            raise
+        except (Exception, SystemExit) as error:
+            call = self.going_on[0] if self.going_on else None
+            if isinstance(error, NotImplementedError) and call and call.method in EDITS:
+                self.refused = f"{call.method} is refused: {' '.join(str(error).split())}"
+                return
+            failed = CallFailed(self.law.name, error, call)
+            self.found.append(failed)
+            raise failed from error
+
+    def failed(self, flaky: bool) -> Result:
+        last = self.found[-1]
+        status = BROKEN if isinstance(last, LawBroken) else ERROR
+        more = "\n  the same example passed when asked again: what was asked before matters"
+        return self._result(status, str(last) + (more if flaky else ""))
+
+    def result(self, seed: int) -> Result:
+        if not self.exercised:
+            why = f"vacuous: none of {self.tried} examples exercised it"
+            if self.refused:
+                why = f"vacuous: {self.refused}"
+            return self._result(VACUOUS, why)
+        if not self.own.roundings:
+            return self._result(PASSED)
+        size, roundings = max(self.own.roundings, key=lambda pair: pair[1])
+        told = f"{size:.2g} at most, {roundings:.2g} eps of the largest logit"
+        grown = None if self.law.hidden is None else grows(self.own, self.law.hidden, seed)
+        if grown is None:
+            return self._result(ROUNDING, told)
+        one, many = grown
+        lines = (
+            f"{self.law.name} broken: {self.law.statement}",
+            f"  a difference of {told}, which grows with what should be hidden: from {one:.2g} eps "
+            f"by one token to {many:.2g} by many (rounding does not grow {GROWTH:g} times)",
+        )
+        return self._result(BROKEN, "\n".join(lines))
+
+    def _result(self, status: str, why: str = "") -> Result:
+        exercised = 0 if status == VACUOUS else self.exercised
+        return Result(self.law, self.name, status, exercised, self.tried, why)
 
 
 class LawSuite:
@@ -269,21 +298,18 @@ class LawSuite:
     examples = 50
     seed = 0
     known_failures: ClassVar[Mapping[str, str]] = {}
+    _trial: ClassVar[tuple[Trial, Result | None]]
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         if "law_name" in metafunc.fixturenames:
             metafunc.parametrize("law_name", law_names() if self.laws is None else self.laws)
 
     def test_law(self, law_name: str) -> None:
-        model = inspect.getattr_static(self, "subject")  # a function is not bound
-        own = subject(model.__func__ if isinstance(model, staticmethod) else model)
-        failed = first_calls(own)
-        if failed is not None:
-            raise AssertionError(_failed(own, failed).why)
-        result = attempt(law_of(law_name), own, seed=self.seed, examples=self.examples)
+        trial, stopped = self._begun()
+        result = stopped or trial.ask(law_of(law_name, trial.own.kind))
         if result.status in (SKIPPED, VACUOUS):
-            raise unittest.SkipTest("; ".join((result.why, *notes_of(own))))
-        if result.status == ERROR:
+            raise unittest.SkipTest("; ".join((result.why, *notes_of(trial.own))))
+        if result.status in (ERROR, UNDECLARED):
             raise AssertionError(result.why)
         if law_name in self.known_failures:
             why = self.known_failures[law_name]
@@ -291,3 +317,13 @@ class LawSuite:
             raise unittest.SkipTest(f"known failure: {why}")
         if result.status == BROKEN:
             raise AssertionError(result.why)
+
+    @classmethod
+    def _begun(cls) -> tuple[Trial, Result | None]:
+        """What is asked first, once for all laws of the suite."""
+        if "_trial" not in vars(cls):
+            model = inspect.getattr_static(cls, "subject")  # a function is not bound
+            own = subject(model.__func__ if isinstance(model, staticmethod) else model)
+            trial = Trial(own, cls.seed, cls.examples)
+            cls._trial = trial, trial.first(set(law_names() if cls.laws is None else cls.laws))
+        return cls._trial

@@ -20,7 +20,7 @@ from ..stages.resolve import resolve
 from ..tap import Pin, Recorder
 
 if TYPE_CHECKING:
-    from ..check.verify import Report
+    from ..check.verify import Verification
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,11 +113,11 @@ class Trace:
         )
 
     def _repr_html_(self) -> str:
-        from ..show.trace_text import trace_html  # a notebook asks; nothing else needs it
+        from ..show.trace_html import trace_html  # a notebook asks; nothing else needs it
 
         return trace_html(self)
 
-    def verify(self, budget: int | None = 1_000_000, seed: int = 0) -> Report:
+    def verify(self, budget: int | None = 1_000_000, seed: int = 0) -> Verification:
         """The check of every stage and gradient by the oracle, see `verify.verify`."""
         from ..check.verify import verify  # the check reads traces
 

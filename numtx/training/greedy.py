@@ -20,7 +20,7 @@ from ..ops.softmax import log_softmax_forward
 from ..shapes import Array
 
 
-class Row(NamedTuple):
+class Sentence(NamedTuple):
     """One row of a batch without its padding, as a model that runs freely sees it.
 
     source   the encoder's side of the batch, one row; None where the decoder is alone
@@ -33,7 +33,7 @@ class Row(NamedTuple):
     targets: list[int]
 
 
-def rows(config: Config, batch: Batch) -> list[Row]:
+def rows(config: Config, batch: Batch) -> list[Sentence]:
     """The rows of a batch with labels; the model has a decoder."""
     inputs = check_batch(config, batch)
     assert inputs.labels is not None
@@ -51,12 +51,12 @@ def rows(config: Config, batch: Batch) -> list[Row]:
         ids, wanted = decoder.ids[i][real], labels[real]
         counted = np.flatnonzero(wanted != IGNORED)
         prompt = ids[: counted[0] + 1].tolist() if counted.size else ids.tolist()
-        found.append(Row(source, prompt, wanted[counted].tolist()))
+        found.append(Sentence(source, prompt, wanted[counted].tolist()))
     return found
 
 
 def last_log_probabilities(
-    config: Config, parameters: Mapping[str, Array], row: Row, tokens: Sequence[int]
+    config: Config, parameters: Mapping[str, Array], row: Sentence, tokens: Sequence[int]
 ) -> Array:
     """log P of the word after `tokens`: a whole forward pass, its last place taken    [V]"""
     if row.source is None:
@@ -69,7 +69,7 @@ def last_log_probabilities(
 
 
 def run_freely(
-    config: Config, parameters: Mapping[str, Array], row: Row, eos: int | None = None
+    config: Config, parameters: Mapping[str, Array], row: Sentence, eos: int | None = None
 ) -> list[int]:
     """What a model writes after the prompt: as many words as there are targets, or up to `eos`."""
     tokens = list(row.prompt)

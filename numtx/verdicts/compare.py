@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
 def report(found: Comparison, first: Side, second: Side, full: bool, cells: int) -> Iterator[str]:
     """The comparison in lines."""
     from ..compare.compare import with_hint
-    from ..show.compare_text import amount, table
+    from ..show.grid import table_text
+    from ..show.numbers import amount
 
     for name, (a, b) in found.config.items():
         yield f"configuration: {name} is {a!r} in {first.name}, {b!r} in {second.name}"
@@ -68,7 +69,7 @@ def report(found: Comparison, first: Side, second: Side, full: bool, cells: int)
         yield f"{len(wrong)} parameters differ; what follows may follow from that"
         rows = [["parameter", "cells", "largest difference", ""]]
         rows += [[d.name, f"{d.differing} of {d.cells}", amount(d.largest), d.note] for d in wrong]
-        yield table(rows, ["left", "right", "right", "left"])
+        yield table_text(rows, "lrrl", "  ")
     if found.first is None:
         share = f"{found.compared} of {found.of}" if found.compared < found.of else f"{found.of}"
         if not wrong:
@@ -92,7 +93,8 @@ def report(found: Comparison, first: Side, second: Side, full: bool, cells: int)
 def _first(found: Comparison, worst: Difference, first: Side, most: int) -> Iterator[str]:
     """The first stage that differs, its cells, and its cause."""
     from ..show.cell_text import Names
-    from ..show.compare_text import amount, number, table
+    from ..show.grid import table_text
+    from ..show.numbers import amount, number
 
     before = [d.name for d in found.values if d.equal]
     yield f"first difference: {worst.name}" + (f"   ({worst.note})" if worst.note else "")
@@ -100,28 +102,25 @@ def _first(found: Comparison, worst: Difference, first: Side, most: int) -> Iter
         yield f"cause: not looked for, as the shapes do not fit; {len(before)} stages are equal"
         return
     yield (
-        f"{worst.differing} of {worst.cells} cells differ, by {amount(worst.largest)} at most, "
+        f"{worst.differing} of {worst.cells} cells differ, "
+        f"by {amount(worst.largest)} at most, "
         f"{amount(worst.relative)} times the tolerance ({_tolerance_text(found)}); "
         f"{len(before)} stages are equal"
     )
     rows = [["cell", "", "expected", "got", "difference"]]
+    names = None if first.trace is None else Names(first.trace)
+    name = worst.name.removeprefix("grad/")
     for pair in worst.worst[:most]:
         label, where = "", "[" + ",".join(map(str, pair.cell)) + "]"
-        name = worst.name.removeprefix("grad/")
-        if first.trace is not None and name in first.trace:
-            trace = first.trace
-            shapes = {n: a.shape for n, a in trace.arrays.items()}
-            if len(pair.cell) == len(shapes[name]):
-                label = Names(trace.graph, shapes, trace.tokens, trace.vocabulary).label(
-                    name, pair.cell
-                )
+        if names is not None and len(names.shapes.get(name, ())) == len(pair.cell):
+            label = names.label(name, pair.cell)
         apart = abs(float(pair.got) - float(pair.expected))
         rows.append(
             [where, label, number(pair.expected), number(pair.got),
              "nan" if math.isnan(apart) else amount(apart)]
         )  # fmt: skip
     if len(rows) > 1:
-        yield table(rows, ["left", "left", "right", "right", "right"])
+        yield table_text(rows, "llrrr", "  ")
     if worst.name.startswith("grad/"):
         yield f"cause: {_cause_of_gradient(found)}"
     elif first.trace is None:
@@ -144,18 +143,25 @@ def _cause_of_gradient(found: Comparison) -> str:
 
 
 def _growth(found: Comparison, full: bool) -> Iterator[str]:
-    from ..show.compare_text import amount, table
+    from ..show.grid import table_text
+    from ..show.numbers import amount
 
     everything = [*found.values, *found.gradients]
     start = next(i for i, d in enumerate(everything) if not d.equal)
     shown = everything if full else everything[start:][:ROWS]
     rows = [["stage", "cells that differ", "largest difference", "in tolerances", ""]]
     rows += [
-        [d.name, f"{d.differing} of {d.cells}", amount(d.largest), amount(d.relative), d.note]
+        [
+            d.name,
+            f"{d.differing} of {d.cells}",
+            amount(d.largest),
+            amount(d.relative),
+            d.note,
+        ]
         for d in shown
     ]
     yield "from there on:" if not full else "all stages:"
-    yield table(rows, ["left", "right", "right", "right", "left"])
+    yield table_text(rows, "lrrrl", "  ")
     if not full and len(everything) - start > ROWS:
         yield f"  and {len(everything) - start - ROWS} more; --full lists all"
 

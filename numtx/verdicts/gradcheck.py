@@ -40,7 +40,6 @@ def run(args: argparse.Namespace) -> int:
     if args.operation is not None:
         return _report(_check_operations(args, samples))
     from ..check.gradcheck import check_model, check_stages, with_gradient
-    from ..show.trace_text import select
 
     example = example_of(args)
     model = example.config, example.parameters, example.batch
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         return _report(check_model(*model, samples=samples, seed=args.seed))
     from ..stages.resolve import resolve
 
-    matching = select(resolve(example.config, labels=example.batch.labels is not None), args.stage)
+    matching = resolve(example.config, labels=example.batch.labels is not None).select(args.stage)
     known = set(with_gradient(*model))
     stages = [name for name in matching if name in known]
     if not stages:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import whole
 from ..errors import FileError, UsageError
+from ..subjects.declared import DECLARATIONS, OPTIONS
 
 if TYPE_CHECKING:
     from ..testing.trial import Report, Result
@@ -23,19 +28,18 @@ def add(commands: Any) -> None:
         "laws",
         help="property tests for masks and caches: numtx, or a model of your own",
         description="Try laws on a model: what every right mask, cache and batch does. Exit code "
-        "1 where one is broken, or a call of the model raises. What the model cannot do is "
-        "skipped, and what no example exercised is vacuous; neither is a pass.",
+        "1 where one is broken, or a call of the model raises; 2 where the model fails exactly as "
+        "a declaration would explain, which is then named. What the model cannot do is not asked, "
+        "and what no example exercised is vacuous; neither is a pass.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(
         "model", nargs="?", metavar="MODULE:OBJECT",
         help="a callable ids -> logits with a vocabulary_size, or a subject, in a module or in a "
-        "file (path/to/file.py:OBJECT); without one the "
-        "laws run on numtx itself, over all kinds of models",
+        "file (path/to/file.py:OBJECT), or transformers:DIR, a saved model's folder; without one "
+        "the laws run on numtx itself, over all kinds of models",
     )  # fmt: skip
-    parser.add_argument(
-        "--vocabulary", type=whole(2), metavar="N", help="the object's vocabulary_size"
-    )
+    _declarations(parser)
     parser.add_argument("--law", action="append", metavar="NAME", help="only this law (repeatable)")
     parser.add_argument("--list", action="store_true", help="print the laws and run none")
     parser.add_argument(
@@ -51,9 +55,45 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--zoo", action="store_true",
-        help="plant bugs in numtx, one after the other, and print which laws catch which",
+        help="plant bugs in numtx and print which laws catch which; in a checkout",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
+
+
+def _declarations(parser: argparse.ArgumentParser) -> None:
+    """An option for each declaration, under its name."""
+    group = parser.add_argument_group("declarations, as on the object or in subject(...)")
+    group.add_argument(
+        "--vocabulary", "--vocabulary-size", dest="vocabulary_size", type=whole(2), metavar="N",
+        help="ids are 0 up to this",
+    )  # fmt: skip
+    for name, (metavar, text) in OPTIONS.items():
+        flag = f"--{name.replace('_', '-')}"
+        if metavar:
+            group.add_argument(flag, type=_declared(name), metavar=metavar, help=text)
+        else:
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
+
+
+def _declared(name: str) -> Callable[[str], Any]:
+    """The type of an option: what the declaration takes, from a text."""
+
+    def read(text: str) -> Any:
+        value: Any = text
+        with contextlib.suppress(ValueError):
+            value = float(text) if name == "tolerance" else int(text)
+        try:
+            return DECLARATIONS[name](value)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}; it should be {error}") from None
+
+    return read
+
+
+def _said(args: argparse.Namespace) -> dict[str, Any]:
+    """The declarations that were given."""
+    names = ("vocabulary_size", *OPTIONS)
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,14 +101,14 @@ def run(args: argparse.Namespace) -> int:
 
     need_hypothesis()
     from ..files import target, write_text
-    from ..laws.law import law_of
+    from ..laws.law import KINDS, law_of
     from ..testing.trial import law_names
 
     for name in args.law or ():
         law_of(name)
     if args.list:
-        for name in law_names():
-            law = law_of(name)
+        for law in (law_of(name, kind) for kind in KINDS for name in law_names(kind)):
+            name = law.name
             print(f"{name:<10} {'E' if law.exact else 'T'}  {law.statement}")
             print(f"{'':<13} {law.statement_zh}  [{', '.join(sorted(law.needs))}]")
         return 0
@@ -77,9 +117,11 @@ def run(args: argparse.Namespace) -> int:
     if args.zoo:
         return _zoo(args)
     known = _known(args.known_failures)
+    if args.model is None and _said(args):
+        raise UsageError("declarations are for a model of your own; give MODULE:OBJECT")
     report = _numtx(args) if args.model is None else _own(args)
     broken = {result.law.name for result in report.broken}
-    args.code = 1 if broken - known or report.errors else 0
+    args.code = 1 if broken - known or report.errors else 2 if report.undeclared else 0
     if args.json is not None:
         write_text(args.json, report.to_json() + "\n")
     print(report.table(known))
@@ -110,34 +152,49 @@ def _own(args: argparse.Namespace) -> Report:
     from ..testing.trial import check
 
     model = load(args.model)
-    options = {} if args.vocabulary is None else {"vocabulary_size": args.vocabulary}
     with Progress() as progress:
         return check(
             model, args.law, seed=args.seed, examples=args.examples or 50,
-            progress=progress.after(args.model), **options,
+            progress=progress.after(args.model), **_said(args),
         )  # fmt: skip
 
 
 def _zoo(args: argparse.Namespace) -> int:
+    """The matrix of bugs and laws, by the registry that stands in a checkout beside the package."""
     from ..files import write_text
-    from ..testing.zoo import kill_matrix
 
     if args.model is not None or args.known_failures is not None:
         raise UsageError("--zoo plants bugs in numtx; leave out MODULE:OBJECT and --known-failures")
-    with Progress() as progress:
-        matrix = kill_matrix(
-            args.law, seed=args.seed, examples=args.examples or 4, progress=progress.after("zoo")
+    tests = Path(__file__).resolve().parents[2] / "tests"
+    if not (tests / "zoo" / "matrix.py").is_file():
+        raise UsageError(
+            "--zoo needs the planted bugs of a checkout (tests/zoo); there are none here"
         )
-    print(matrix.text())
+    command = [sys.executable, "-P", "-m", "zoo", "--seed", str(args.seed)]
+    command += ["--examples", str(args.examples or 4)]
+    command += [part for name in args.law or () for part in ("--law", name)]
+    paths = os.pathsep.join(filter(None, (str(tests), os.environ.get("PYTHONPATH"))))
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+    ) as zoo:
+        try:
+            told, _ = zoo.communicate()
+        except KeyboardInterrupt:
+            zoo.terminate()
+            raise
+    if zoo.returncode:  # it said why
+        return zoo.returncode
+    matrix = json.loads(told)
+    print(matrix["text"])
     if args.json is not None:
-        write_text(args.json, matrix.to_json() + "\n")
-    return 0 if matrix.ok else 1
+        write_text(args.json, matrix["json"] + "\n")
+    return 0 if matrix["ok"] else 1
 
 
 def _tell(report: Report, known: frozenset[str]) -> None:
-    """Each law that is broken or in error with its example, and what is to be said of known
-    failures; an error is none of these."""
-    from ..testing.trial import BROKEN, ERROR
+    """Each law that is broken, in error or undeclared with its example, and what is to be said
+    of known failures; only what is broken is one of these."""
+    from ..testing.report import BROKEN, ERROR, UNDECLARED
 
     found = {result.law.name for result in report.broken}
     tried = {result.law.name for result in report.results}
@@ -147,9 +204,11 @@ def _tell(report: Report, known: frozenset[str]) -> None:
         print(f"* known failures: {', '.join(sorted(found & known))}")
     shown: set[tuple[str, str]] = set()
     for result in report.results:
-        one = (result.law.name, result.status)
+        undeclared = result.status == UNDECLARED  # one declaration may explain several laws
+        one = (result.why if undeclared else result.law.name, result.status)
         excused = result.status == BROKEN and result.law.name in known
-        if result.status in (BROKEN, ERROR) and one not in shown and not excused:
+        told = (BROKEN, ERROR, UNDECLARED)
+        if result.status in told and one not in shown and not excused:
             shown.add(one)
             print(f"\n{result.subject}: {result.why}")
 
@@ -171,6 +230,10 @@ def load(text: str) -> Any:
     """The object that MODULE:OBJECT or FILE.py:OBJECT names; modules of the working directory,
     or of the file's own, come first."""
     module, _, name = text.rpartition(":")
+    if text.startswith("transformers:"):
+        from ..adapters.folder import load as load_folder
+
+        return load_folder(text.removeprefix("transformers:"))
     if not module or not name:
         raise UsageError(
             f"{text!r} is not MODULE:OBJECT, such as my_model:logits or ./my_model.py:logits"

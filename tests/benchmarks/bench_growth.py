@@ -1,8 +1,8 @@
 """How the time of a generation grows with its length, with a cache and without one.
 
 Width 64, 4 layers, float32, one thread; from one token to T. The exponent is that of the
-power of T which fits the times best. Operations are counted beside: time follows them only
-where they outweigh what every step costs anyhow.
+power of T which fits the times best. The multiply-adds of attention stand beside: time follows
+them only where they outweigh what every step costs anyhow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from interleave import QUICK
 
 import numtx
-from numtx.costs import count_step
+from numtx.costs import total_with_cache, total_without_cache
 from numtx.decoding import generate
 
 CONFIG = numtx.Config(
@@ -28,14 +28,6 @@ def seconds(parameters: dict[str, np.ndarray], tokens: int, use_cache: bool) -> 
     start = time.perf_counter()
     generate(CONFIG, parameters, numtx.Batch([[1]]), max_new_tokens=tokens, use_cache=use_cache)
     return time.perf_counter() - start
-
-
-def operations(tokens: int, use_cache: bool) -> int:
-    steps = range(1, tokens + 1)
-    return sum(
-        sum(count_step(CONFIG, 1 if use_cache else i, i, use_cache=use_cache).values())
-        for i in steps
-    )
 
 
 def exponent(found: dict[int, float]) -> float:
@@ -57,9 +49,12 @@ def main() -> None:
         )
         cached[tokens] = min(cached[tokens], *(seconds(parameters, tokens, True) for _ in range(2)))
     print("T tokens from one; width 64, 4 layers, float32, one thread")
-    print("   T   with cache    without      gain   multiply-adds with, without")
+    print("   T   with cache    without      gain   attention with, without")
     for tokens in LENGTHS:
-        counts = operations(tokens, True), operations(tokens, False)
+        counts = [
+            CONFIG.decoder_layers * total(tokens, CONFIG.width)
+            for total in (total_with_cache, total_without_cache)
+        ]
         print(
             f"{tokens:5d} {cached[tokens]:10.3f} s {without[tokens]:10.3f} s "
             f"{without[tokens] / cached[tokens]:7.1f} x   {counts[0]:.3g}, {counts[1]:.3g}"

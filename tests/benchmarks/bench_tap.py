@@ -1,19 +1,22 @@
 """What a tap costs that is off, and what recording costs, in the tiny encoder-decoder.
 
-The package runs beside a second copy of itself in which every call of a tap is taken out of
-the source: what is left is the mathematics alone.
+The package runs beside itself with every call of a tap taken out of the source: what is left is
+the mathematics alone.
 """
 
 from __future__ import annotations
 
 import ast
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from interleave import ratios, report
 
-import numtx
-from numtx.testing.second_copy import SecondCopy, second_copy
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from zoo.planting import Transform, plant
 
 TAPS = {"tap", "at", "here"}  # the names that the source gives to taps, and to places
 
@@ -70,22 +73,37 @@ class Untouchable:
         raise AssertionError(f"the copy without taps calls its tap: {arguments}")
 
 
+NAMES = ("Batch", "Config", "Recorder", "backward", "forward", "initialise")
+
+
+def package(transform: Transform | None = None) -> SimpleNamespace:
+    """numtx, with its source transformed; its names, for another is imported next."""
+    if transform is not None:
+        plant((), transform)
+    import numtx
+
+    found = SimpleNamespace(**{name: getattr(numtx, name) for name in NAMES})  # loaded on demand
+    for name in [name for name in sys.modules if name.partition(".")[0] == "numtx"]:
+        del sys.modules[name]
+    if transform is not None:
+        del sys.meta_path[0]
+    return found
+
+
 def main() -> None:
-    with second_copy(transform=without_taps) as copy:
-        compare(copy)
+    compare(package(without_taps), package())
 
 
-def compare(copy: SecondCopy) -> None:
-    config = numtx.Config(
-        width=4, hidden=16, encoder_layers=2, decoder_layers=2, vocabulary=10, position_base=100.0
-    )
+def compare(bare: SimpleNamespace, numtx: SimpleNamespace) -> None:
+    fields: dict[str, Any] = {
+        "width": 4, "hidden": 16, "encoder_layers": 2, "decoder_layers": 2, "vocabulary": 10,
+        "position_base": 100.0,
+    }  # fmt: skip
+    config, bare_config = numtx.Config(**fields), bare.Config(**fields)
     parameters = numtx.initialise(config, 0)
     arrays = [[3, 4, 4, 5, 6, 7, 2]], [[1, 3, 4, 4, 5, 6, 7]], [[3, 4, 4, 5, 6, 7, 2]]
-    batch = numtx.Batch(*arrays)
-    bare: Any = copy.module("model")
+    batch, bare_batch = numtx.Batch(*arrays), bare.Batch(*arrays)
     no_tap: Any = Untouchable()
-    bare_config = copy.module("config").Config(**config.to_dict())
-    bare_batch = copy.module("batch").Batch(*arrays)
 
     def forward_bare() -> Any:
         return bare.forward(bare_config, parameters, bare_batch, no_tap)

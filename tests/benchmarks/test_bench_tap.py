@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import bench_tap
 import interleave
 import pytest
-from bench_tap import compare
-
-from numtx.testing.second_copy import second_copy
+from zoo.planting import PlantingError, planted
 
 
-def test_a_tap_left_standing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interleave, "QUICK", True)
-    with second_copy() as copy, pytest.raises(AssertionError, match="its tap"):
-        compare(copy)
+def left_standing() -> None:
+    interleave.QUICK = True
+    bench_tap.compare(bench_tap.package(lambda module, source: source), bench_tap.package())
+
+
+def test_a_tap_left_standing_is_noticed() -> None:
+    with pytest.raises(PlantingError, match=r"AssertionError: the copy without taps .* its tap"):
+        planted((), "test_bench_tap:left_standing")

@@ -98,7 +98,7 @@ def generation(use_cache: bool, padding: str, chunk: int | None = None) -> Trace
     return trace
 
 
-def junk() -> Trace:
+def too_large() -> Trace:
     """A row of the embedding is infinite, and stands under padding only."""
     config = config_of("encoder-decoder")
     fields, parameters = ragged_batch(config), random_parameters(config)
@@ -111,7 +111,7 @@ def junk() -> Trace:
 TRACES: dict[str, Any] = {
     "weather": lambda: load_example("weather").trace(),
     "cat, cells pinned": lambda: load_example("cat", as_stated=True).trace(),
-    "junk under padding": junk,
+    "too large under padding": too_large,
     "generation": lambda: generation(True, "left", chunk=2),
     "generation without a cache": lambda: generation(False, "right"),
 }

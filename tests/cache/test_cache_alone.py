@@ -34,11 +34,11 @@ from numtx.step import step
 def test_a_reserve_that_is_refused_changes_nothing(storage):
     """Of the cache alone, with no step around it that would roll back."""
     cache = warm(3, 5, storage)
-    before, room = after(cache), cache._storage.allocated
+    before, room = after(cache), cache.numbers
     for one in (cache, cache.fork()):
         with pytest.raises(CacheError, match="3 of 5 columns are taken and 3 more"):
             one.reserve(3)
-    assert (cache.length, cache._storage.allocated) == (3, room)
+    assert (cache.length, cache.numbers) == (3, room)
     with pytest.raises(CacheError, match="append outside a call"):
         cache.append(0)
     assert same(after(cache), before)  # a fork is taken, so no call is open
@@ -51,7 +51,7 @@ def test_a_reserve_that_is_refused_changes_nothing(storage):
 def test_memory_that_runs_out_on_the_way_changes_nothing(monkeypatch, layer):
     """While room is made for one layer after the other."""
     cache = warm(3)
-    before, room, empty, left = after(cache), cache._storage.allocated, np.empty, [2 * layer]
+    before, room, empty, left = after(cache), cache.numbers, np.empty, [2 * layer]
 
     def full(*arguments, **options):
         if not left[0]:
@@ -63,7 +63,7 @@ def test_memory_that_runs_out_on_the_way_changes_nothing(monkeypatch, layer):
     with pytest.raises(MemoryError):
         cache.reserve(3)
     monkeypatch.undo()
-    assert cache._storage.allocated == room and same(after(cache), before)
+    assert cache.numbers == room and same(after(cache), before)
 
 
 @EACH_STORAGE

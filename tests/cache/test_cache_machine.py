@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cache_checks import MACHINES, run
 from cache_machine import machine_of
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -47,3 +48,9 @@ def test_whatever_is_done_to_a_cache(name, kind):
 def test_whatever_is_done_to_a_cache_at_length(name, kind):
     thorough = settings(SETTINGS, max_examples=60, stateful_step_count=40, derandomize=False)
     run_state_machine_as_test(machine(name, kind), settings=thorough)
+
+
+@pytest.mark.parametrize("seeds", [1, pytest.param(20, marks=pytest.mark.heavy, id="heavy")])
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_machine_that_finds_bugs_passes_without_one(machine, seeds):
+    run(machine, seeds)

@@ -99,17 +99,18 @@ def test_the_last_real_position_alone_is_asked_for_in_generation(name):
 
 
 @pytest.mark.parametrize("name", GENERATING)
-def test_junk_in_padding_changes_nothing_bit_for_bit(name):
+def test_what_stands_in_padding_changes_nothing_bit_for_bit(name):
     config = config_of(name)
     parameters = random_parameters(config)
     batch, real = a_batch(config, "holes"), MASKS["holes"]
     own = "decoder_ids" if len(config.sides) == 2 else "ids"
-    junk = {own: np.where(real, getattr(batch, own), (getattr(batch, own) + 3) % config.vocabulary)}
+    moved = (getattr(batch, own) + 3) % config.vocabulary
+    other = {own: np.where(real, getattr(batch, own), moved)}
     if len(config.sides) == 2:
-        junk["ids"] = np.where(SOURCE_MASK, batch.ids, 3)
+        other["ids"] = np.where(SOURCE_MASK, batch.ids, 3)
     pair = [
         in_chunks(config, parameters, one, (2, 3, 1), Cache(config, parameters, ROWS))
-        for one in (batch, replace(batch, **junk))
+        for one in (batch, replace(batch, **other))
     ]
     assert np.array_equal(pair[0][real], pair[1][real])
-    assert not np.array_equal(pair[0], pair[1])  # the junk did differ
+    assert not np.array_equal(pair[0], pair[1])  # padding itself did differ

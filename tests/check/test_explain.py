@@ -7,14 +7,14 @@ import math
 
 import numpy as np
 import pytest
-from samples import config_of, ragged_batch, random_parameters, some
+from samples import run_of, some
 
-from numtx import Batch, Pin, load_example
+from numtx import Pin, load_example
 from numtx.check.explain import explain, explain_gradient, find_cells
 from numtx.errors import StageError
 from numtx.examples.registry import EXAMPLES
 from numtx.oracle.explanation import Explanation, evaluate, exact, written
-from numtx.trace.trace import Trace, record
+from numtx.trace.trace import Trace
 
 # Names that the printed arithmetic uses, given anew here.
 MATHEMATICS = {
@@ -22,12 +22,6 @@ MATHEMATICS = {
     "tanh": math.tanh, "erfc": math.erfc, "sin": math.sin, "cos": math.cos, "abs": abs,
     "inf": math.inf, "pi": math.pi, "max": max,
 }  # fmt: skip
-
-
-def run(name: str, dtype: str = "float64") -> Trace:
-    config = config_of(name, dtype=dtype)
-    fields = ragged_batch(config, 4, "left")
-    return record(config, random_parameters(config, 3), Batch(**fields))
 
 
 def some_cells(shape: tuple[int, ...], most: int, seed: int) -> list[tuple[int, ...]]:
@@ -103,7 +97,7 @@ def test_every_stage_of_every_example(name):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", some(3, __name__))
 def test_every_stage_of_every_variant(name, dtype):
-    trace = with_oracle(run(name, dtype))
+    trace = with_oracle(run_of(name, dtype))
     for number, stage in enumerate(trace):
         for cell in some_cells(trace[stage].shape, 7, number):
             assert_evaluates(trace, stage, cell)
@@ -120,7 +114,7 @@ def assert_gradient(trace: Trace, name: str, cell: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("name", some(4, __name__, always=["weather"]))
 def test_every_gradient_is_the_sum_over_its_consumers(name):
-    trace = load_example("weather").trace() if name == "weather" else run(name)
+    trace = load_example("weather").trace() if name == "weather" else run_of(name)
     for number, source in enumerate(trace.gradients):
         if source != "loss":
             for cell in some_cells(trace.gradients[source].shape, 5, number):

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from samples import WEATHER, config_of, ragged_batch, random_parameters, some, weather_batch
+from samples import WEATHER, config_of, random_parameters, run_of, some, weather_batch
 
 from numtx import Batch, Config, NumtxError, Pin
 from numtx.check.verify import verify
@@ -24,16 +24,10 @@ LARGE = [
 ]
 
 
-def run(name: str, dtype: str = "float64", padding: str = "left", **options: object) -> Trace:
-    config = config_of(name, dtype=dtype)
-    fields = weather_batch() if name == "weather" else ragged_batch(config, 4, padding)
-    return record(config, random_parameters(config, 3), Batch(**fields), **options)
-
-
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", MODELS)
 def test_every_stage_and_gradient_is_recomputed(name, dtype):
-    trace = run(name, dtype)
+    trace = run_of(name, dtype)
     report = verify(trace, budget=None)
     assert report.ok, "\n".join(map(str, report.wrong))
     values = [f.name for f in report.findings if f.kind == "value"]
@@ -46,7 +40,7 @@ def test_every_stage_and_gradient_is_recomputed(name, dtype):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_catalogue_and_stages_are_equal_both_ways(name):
-    trace = run(name)
+    trace = run_of(name)
     assert list(trace.values) == [stage.name for stage in trace.graph]
     lengths = {side: trace[f"{side}.tokens"].shape[1] for side in trace.config.sides}
     rows = 1 if name == "weather" else 2
@@ -61,14 +55,14 @@ def test_catalogue_and_stages_are_equal_both_ways(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_type_is_kept_through_every_stage(name):
-    trace = run(name, "float32")
+    trace = run_of(name, "float32")
     for stage in trace:
         assert trace[stage].dtype in (np.float32, np.int64, np.bool_), stage
     assert {array.dtype for array in trace.gradients.values()} == {np.dtype(np.float32)}
 
 
 def test_the_first_encoder_stages_of_the_design():
-    names = list(run("weather"))
+    names = list(run_of("weather"))
     assert names[:5] == [
         f"encoder.{x}" for x in ["tokens", "embedding", "positions", "input", "mask"]
     ]
@@ -92,7 +86,7 @@ def tampered(trace: Trace, field: str, name: str, cell: tuple[int, ...], by: flo
     return dataclasses.replace(trace, **{field: arrays})
 
 
-TRACES = {dtype: run("weather", dtype) for dtype in ("float64", "float32")}
+TRACES = {dtype: run_of("weather", dtype) for dtype in ("float64", "float32")}
 WEATHER_TRACE = TRACES["float64"]
 
 
@@ -193,7 +187,7 @@ def test_a_gradient_that_must_be_0_throughout(budget):
     """Where every consumer is pinned nothing comes back, and nothing may stand there."""
     place = "decoder.0.self_attention"
     pins = {f"{place}.weights": WEATHER_TRACE[f"{place}.weights"]}
-    changed = trace = run("weather", pins=pins)
+    changed = trace = run_of("weather", pins=pins)
     assert verify(trace, budget).ok
     leaves = ("masked_scores", "scores", "products", "queries", "keys")
     names = [*(f"{place}.{leaf}" for leaf in leaves), f"parameters/{place}.w_k"]
@@ -218,7 +212,7 @@ def test_pins_of_some_cells_whole_and_sampled(budget):
         where = np.zeros(WEATHER_TRACE[name].shape, bool)
         where[..., 2, :2] = True
         pins[name] = Pin(where, np.full(where.shape, 7.0))
-    changed = trace = run("weather", pins=pins)
+    changed = trace = run_of("weather", pins=pins)
     report = verify(trace, budget)
     assert report.ok, "\n".join(map(str, report.wrong))
     wanted = set()
@@ -241,7 +235,7 @@ def test_a_trace_with_pins_is_recomputed_around_them():
     value = WEATHER_TRACE[name]
     where = np.zeros(value.shape, bool)
     where[..., 2, :] = True
-    trace = run("weather", pins={name: Pin(where, np.full(value.shape, 0.25))})
+    trace = run_of("weather", pins={name: Pin(where, np.full(value.shape, 0.25))})
     assert (trace[name][..., 2, :] == 0.25).all()
     assert (trace[name][..., 1, :] == value[..., 1, :]).all()
     assert verify(trace).ok
@@ -254,7 +248,7 @@ def test_a_trace_with_pins_is_recomputed_around_them():
 def test_a_pinned_mask_reaches_every_attention_that_reads_it(name):
     mask = np.ones((1, 7), bool)
     mask[0, 1] = False
-    trace = run("weather", pins={name: mask})
+    trace = run_of("weather", pins={name: mask})
     assert verify(trace).ok, "\n".join(map(str, verify(trace).wrong))
 
 
@@ -262,7 +256,7 @@ def test_a_pinned_attention_mask():
     name = "encoder.1.self_attention.mask"
     mask = np.eye(7, dtype=bool)
     mask[3] = False  # a query that may attend to nothing
-    trace = run("weather", pins={name: mask})
+    trace = run_of("weather", pins={name: mask})
     assert verify(trace).ok, "\n".join(map(str, verify(trace).wrong))
     assert not trace["encoder.1.self_attention.weights"][..., 3, :].any()
     assert not trace["encoder.1.self_attention.context"][..., 3, :].any()
@@ -271,7 +265,7 @@ def test_a_pinned_attention_mask():
 
 @pytest.mark.parametrize("name", ["encoder.tokens", "labels"])
 def test_pinned_ids(name):
-    trace = run("weather", pins={name: np.array([[1, 2, 3, 4, 5, 6, 7]])})
+    trace = run_of("weather", pins={name: np.array([[1, 2, 3, 4, 5, 6, 7]])})
     assert verify(trace).ok, "\n".join(map(str, verify(trace).wrong))
 
 
@@ -298,7 +292,7 @@ def test_errors_of_a_trace():
 
 
 def test_a_large_trace_is_sampled():
-    trace = run("encoder-decoder")
+    trace = run_of("encoder-decoder")
     whole = verify(trace)
     part = verify(trace, budget=20_000, seed=1)
     assert whole.share == 1.0 and 0.0 < part.share < 0.9 and part.ok
@@ -310,7 +304,7 @@ def test_a_large_trace_is_sampled():
 
 
 def test_what_is_too_large_for_the_budget_is_named():
-    report = verify(run("encoder-decoder"), budget=60)
+    report = verify(run_of("encoder-decoder"), budget=60)
     assert report.ok and any(name.startswith("grad/") for name in report.skipped)
 
 
@@ -318,7 +312,7 @@ def test_what_is_too_large_for_the_budget_is_named():
 @pytest.mark.parametrize("budget", [None, 20_000])
 def test_a_tampered_cell_is_found_and_named(kind, budget):
     """Sampled or not, the largest cell is always looked at."""
-    trace = run("encoder-decoder")
+    trace = run_of("encoder-decoder")
     name = "decoder.1.self_attention.queries"
     array = trace[name] if kind == "value" else trace.grad(name)
     index = tuple(int(i) for i in np.unravel_index(np.abs(array).argmax(), array.shape))
@@ -336,14 +330,14 @@ def test_a_tampered_cell_is_found_and_named(kind, budget):
 @pytest.mark.parametrize("name", MODELS)
 def test_sampled_gradients_agree_with_the_whole_check(name):
     """Two ways to a gradient: passed on by every cell, and gathered by one."""
-    report = verify(run(name), budget=60_000)
+    report = verify(run_of(name), budget=60_000)
     assert report.ok, "\n".join(map(str, report.wrong))
 
 
 @pytest.mark.parametrize("name", LARGE)
 def test_large_models_follow_from_their_inputs_whole_and_step_by_step(name):
     """Deep, of many words, or of long rows far out, whatever is drawn: sampled."""
-    trace = run(name)
+    trace = run_of(name)
     report = verify(trace, budget=20_000)
     assert report.ok, "\n".join(map(str, report.wrong))
     config = config_of(name)
@@ -363,7 +357,7 @@ def test_the_roundings_of_a_long_row_do_not_add_up():
 
 
 def test_an_array_without_its_inputs_is_skipped():
-    trace = run("weather")
+    trace = run_of("weather")
     values = {n: a for n, a in trace.values.items() if n != "decoder.0.self_attention.keys"}
     report = verify(dataclasses.replace(trace, values=values))
     place = "decoder.0.self_attention"

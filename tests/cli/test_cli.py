@@ -6,19 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from children import python, shell
+from terminal import run
 
 from numtx import __version__
-from numtx.cli import main
 from numtx.show.grid import display_width
-
-
-def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
-    try:
-        code = main(args)
-    except SystemExit as stop:  # argparse's own way out
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_trace_prints_the_run_in_order(capsys: pytest.CaptureFixture[str]) -> None:

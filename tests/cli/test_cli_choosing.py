@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from functools import partial
 
-from numtx.cli import main
+import pytest
+import terminal
 
 
 @pytest.fixture
 def run(capsys):
-    def call(*args):
-        try:
-            code = main(("generate", *args))
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return partial(terminal.run, capsys, "generate")
 
 
 def test_greedy_and_beams_tell_the_documents_story(run):

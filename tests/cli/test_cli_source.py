@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from terminal import run
 
 from numtx import Batch, Config, forward, load_parameters, load_trace
 from numtx.cli import main
@@ -26,16 +27,6 @@ def model(tmp_path: Path) -> list[str]:
     config.write_text(json.dumps(CONFIG))
     assert main(["init", "--config", str(config), "--seed", "5", "--out", str(parameters)]) == 0
     return ["--config", str(config), "--parameters", str(parameters)]
-
-
-def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
-    capsys.readouterr()
-    try:
-        code = main(args)
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

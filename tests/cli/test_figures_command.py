@@ -10,7 +10,6 @@ import pytest
 from numtx.cli import main
 from numtx.examples.ledger.ledger import ROWS
 from numtx.show.grid import display_width
-from numtx.show.wrap import wrap
 from numtx.verdicts.figures import EXPECTED
 
 
@@ -112,12 +111,3 @@ def test_the_searches_find_what_is_kept(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["figures", "--search"]) == 0
     out = capsys.readouterr().out
     assert "004.hidden" in out and "003.story" in out
-
-
-def test_lines_break_at_spaces_and_between_chinese_characters() -> None:
-    assert wrap("the row of 今天天气很好 is 0.123456", 12) == [
-        "the row of", "今天天气很好", "is 0.123456",
-    ]  # fmt: skip
-    assert wrap("0.12345678901234567890 1", 8) == ["0.12345678901234567890", "1"]
-    assert wrap("one two three four five", 9, most=2) == ["one two", "three ..."]
-    assert wrap("", 10) == [""]

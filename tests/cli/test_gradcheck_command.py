@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+import terminal
 
 import numtx.feed_forward
-from numtx.cli import main
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, list[str], str]:
-    code = main(["gradcheck", *args])
-    captured = capsys.readouterr()
-    return code, captured.out.splitlines(), captured.err
+    code, out, err = terminal.run(capsys, "gradcheck", *args)
+    return code, out.splitlines(), err
 
 
 def test_an_example_passes(capsys):

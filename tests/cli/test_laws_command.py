@@ -6,9 +6,10 @@ import json
 import sys
 
 import pytest
+import terminal
 
-from numtx.cli import main
 from numtx.subjects.own import every_kind
+from numtx.verdicts import laws
 
 MODULE = """
 import numpy as np
@@ -54,18 +55,16 @@ def module(tmp_path, monkeypatch):
 
 
 def run(capsys, *args):
-    code = main(["laws", *args])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+    return terminal.run(capsys, "laws", *args)
 
 
 def test_a_right_model(module, capsys):
     code, out, err = run(capsys, f"{module}:right", "--law", "K1", "--law", "K5", "--law", "C1")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert [line.split()[:2] for line in lines[1:4]] == [
-        ["K1", "passed"], ["K5", "vacuous"], ["C1", "skipped"],
-    ]  # fmt: skip
+    assert lines[1].split()[:2] == ["K1", "passed"]
+    assert lines[2] == "vacuous: K5: no example exercised them"
+    assert lines[3].startswith("not asked: C1; more is asked of a model with prefill and step")
     assert lines[-1] == "1 passed, 0 broken, 1 skipped, 1 vacuous"
 
 
@@ -193,21 +192,37 @@ def test_a_model_in_a_file(tmp_path, monkeypatch, capsys):
     assert code == 2 and "my-model.py' has no 'wrong'" in err and err.count("\n") == 1
 
 
-def test_the_zoo_prints_its_matrix(monkeypatch, capsys):
-    from numtx.testing import zoo
+MATRIX = """
+import json, sys
+print(sys.argv[1:], file=sys.stderr)
+code, ok = {code}, {ok}
+print(json.dumps({{"ok": ok, "text": "the matrix", "json": "[1]"}}))
+sys.exit(code)
+"""
 
-    bug = zoo.BUGS[0]
-    small = zoo.Matrix([zoo.Kills(bug, {"K1": "why"})], ["K1"])
-    asked = {}
 
-    def matrix(laws, **options):
-        asked.update(laws=laws, **options)
-        return small
+@pytest.mark.parametrize(
+    ("ran", "ok", "code"), [(0, True, 0), (0, False, 1), (2, True, 2), (130, True, 130)]
+)
+def test_the_zoo_is_run_where_there_is_one(ran, ok, code, tmp_path, monkeypatch, capfd):
+    """By a registry beside the package that stands in for the real one."""
+    zoo = tmp_path / "tests" / "zoo"
+    zoo.mkdir(parents=True)
+    for name in ("__init__.py", "matrix.py"):
+        (zoo / name).touch()
+    (zoo / "__main__.py").write_text(MATRIX.format(code=ran, ok=ok))
+    monkeypatch.setattr(laws, "__file__", str(tmp_path / "numtx" / "verdicts" / "laws.py"))
+    file = tmp_path / "matrix.json"
+    found, out, err = run(capfd, "--zoo", "--law", "K1", "--seed", "3", "--json", str(file))
+    assert found == code
+    assert err == "['--seed', '3', '--examples', '4', '--law', 'K1']\n"
+    assert out == ("" if ran else "the matrix\n")
+    assert file.exists() is not bool(ran)
+    assert ran or file.read_text() == "[1]\n"
 
-    monkeypatch.setattr(zoo, "kill_matrix", matrix)
-    code, out, _ = run(capsys, "--zoo", "--law", "K1", "--seed", "3")
-    assert code == 0 and (asked["laws"], asked["seed"]) == (["K1"], 3)
-    assert f"{bug.name}: K1" in out and "survivors: none" in out
-    small.kills.append(zoo.Kills(zoo.BUGS[1], {}))
-    code, out, _ = run(capsys, "--zoo")
-    assert code == 1 and "SURVIVES" in out
+
+def test_elsewhere_there_is_no_zoo(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(laws, "__file__", str(tmp_path / "numtx" / "verdicts" / "laws.py"))
+    code, out, err = run(capsys, "--zoo")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert "--zoo needs the planted bugs of a checkout (tests/zoo)" in err

@@ -2,17 +2,15 @@
 
 import numpy as np
 import pytest
+import terminal
 
-from numtx.cli import main
 from numtx.examples.registry import load_example
 from numtx.parameters_file import load_parameters
 from numtx.training.checkpoint import load_run
 
 
 def run(capsys, *arguments):
-    code = main(["train", *arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
+    return terminal.run(capsys, "train", *arguments)
 
 
 def test_train_says_what_it_reaches(capsys):

@@ -295,11 +295,11 @@ def test_a_shape_that_does_not_fit_is_a_difference():
 
 def test_names_of_others(tmp_path):
     trace = REFERENCES["post"][0]
-    np.savez(tmp_path / "b.npz", out=trace["logits"], junk=np.zeros(3))
+    np.savez(tmp_path / "b.npz", out=trace["logits"], other=np.zeros(3))
     side = read_side(tmp_path / "b.npz", {"out": "logits"})
     found = compare(Side("A", trace.arrays, trace), side)
     assert (
-        found.equal and [d.name for d in found.values] == ["logits"] and found.unknown == ["junk"]
+        found.equal and [d.name for d in found.values] == ["logits"] and found.unknown == ["other"]
     )
 
 

@@ -1,7 +1,7 @@
-"""Checks of the filters and of the draw, written so that they can run on a second copy with a bug.
+"""Checks of the filters and of the draw, which run where a bug is planted, too.
 
-Each takes `get`, which gives a module of the package by name. The laws take drawn values too;
-`test_choosing.py` draws them with hypothesis, the checks below from a generator.
+The laws take drawn values; `test_choosing.py` draws them with hypothesis, the checks below from a
+generator.
 """
 
 from __future__ import annotations
@@ -10,6 +10,17 @@ import itertools
 import math
 
 import numpy as np
+
+from numtx.decoding.filters import (
+    Filters,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    penalise_repetition,
+    temper,
+)
+from numtx.decoding.generate import greedy
+from numtx.decoding.sample import draw, sampler
 
 VOCABULARY = 5
 
@@ -34,18 +45,18 @@ def drawn(seed, rows=3, tokens=11):
 # Laws of the filters (D1 to D4).
 
 
-def top_k_law(get, logits, k):
+def top_k_law(logits, k):
     """Exactly min(k, V), none smaller than one left out, ties by id, values as they were."""
-    kept = np.isfinite(get("decoding.filters").keep_top_k(logits, k))
+    kept = np.isfinite(keep_top_k(logits, k))
     for row, chosen in zip(logits, kept, strict=True):
         ranked = sorted(range(len(row)), key=lambda token: (-row[token], token))
         assert np.flatnonzero(chosen).tolist() == sorted(ranked[:k])
-    unchanged(get("decoding.filters").keep_top_k(logits, k), logits)
+    unchanged(keep_top_k(logits, k), logits)
 
 
-def top_p_law(get, logits, p):
+def top_p_law(logits, p):
     """The smallest set that reaches p: with the last token in it does, without it it does not."""
-    filtered = get("decoding.filters").keep_top_p(logits, p)
+    filtered = keep_top_p(logits, p)
     kept = np.isfinite(filtered)
     if p == 1.0:
         assert np.array_equal(filtered, logits)
@@ -60,10 +71,9 @@ def top_p_law(get, logits, p):
     unchanged(filtered, logits)
 
 
-def exact_boundaries(get):
+def exact_boundaries():
     """What reaches a limit exactly. Of 2^n equal logits each has the probability 2^-n exactly;
     of logits that differ by log(p), one has exactly p times the probability of the other."""
-    f = get("decoding.filters")
 
     def kept(filtered):
         return np.flatnonzero(np.isfinite(filtered[0])).tolist()
@@ -74,22 +84,22 @@ def exact_boundaries(get):
         order = [0, *range(2, tokens + 1)]
         for k in range(1, tokens + 1):
             p = k / tokens
-            assert kept(f.keep_top_p(logits, p)) == order[:k]
-            assert kept(f.keep_top_p(logits, np.nextafter(p, 0.0))) == order[:k]
+            assert kept(keep_top_p(logits, p)) == order[:k]
+            assert kept(keep_top_p(logits, np.nextafter(p, 0.0))) == order[:k]
             beyond = min(np.nextafter(p, 1.0), 1.0)
-            assert kept(f.keep_top_p(logits, beyond)) == order[: k + 1]
-            assert kept(f.keep_top_k(logits, k)) == order[:k]
-        assert kept(f.keep_min_p(logits, 1.0)) == order
-        assert kept(f.temper(logits, 0.0)) == [0]
-        assert get("decoding.generate").greedy(logits, [[]]).tolist() == [0]
+            assert kept(keep_top_p(logits, beyond)) == order[: k + 1]
+            assert kept(keep_top_k(logits, k)) == order[:k]
+        assert kept(keep_min_p(logits, 1.0)) == order
+        assert kept(temper(logits, 0.0)) == [0]
+        assert greedy(logits, [[]]).tolist() == [0]
     gap = math.log(0.25)
     steps = np.array([[gap, 0.0, np.nextafter(gap, -9.0), np.nextafter(gap, 0.0)]])
-    assert kept(f.keep_min_p(steps, 0.25)) == [0, 1, 3]
+    assert kept(keep_min_p(steps, 0.25)) == [0, 1, 3]
 
 
-def min_p_law(get, logits, p):
+def min_p_law(logits, p):
     """Kept: at least p times as probable as the most probable one."""
-    filtered = get("decoding.filters").keep_min_p(logits, p)
+    filtered = keep_min_p(logits, p)
     if p == 0.0:
         assert np.array_equal(filtered, logits)
     probabilities = softmax(logits)
@@ -100,12 +110,11 @@ def min_p_law(get, logits, p):
     unchanged(filtered, logits)
 
 
-def temperature_law(get, logits, temperature):
+def temperature_law(logits, temperature):
     """1 is the identity, order is kept, the probabilities are those of logits / T, and towards 0
     it is greedy."""
-    filters = get("decoding.filters")
-    assert np.array_equal(filters.temper(logits, 1.0), logits)
-    scaled = filters.temper(logits, temperature)
+    assert np.array_equal(temper(logits, 1.0), logits)
+    scaled = temper(logits, temperature)
     if temperature > 0.01:
         np.testing.assert_allclose(
             softmax(scaled), softmax(logits / temperature), rtol=0, atol=1e-12
@@ -113,16 +122,16 @@ def temperature_law(get, logits, temperature):
         ranks = np.argsort(-logits, 1, kind="stable")
         assert (np.diff(np.take_along_axis(scaled, ranks, 1), axis=1) <= 0).all()
     for cold in (0.0, 1e-320):
-        largest = filters.temper(logits, cold)
+        largest = temper(logits, cold)
         assert np.array_equal(np.argmax(largest, 1), np.argmax(logits, 1))
         is_largest = logits == logits.max(1, keepdims=True)
         assert (softmax(largest)[~is_largest] == 0).all()
-    assert (np.isfinite(filters.temper(logits, 0.0)).sum(1) == 1).all()
+    assert (np.isfinite(temper(logits, 0.0)).sum(1) == 1).all()
 
 
-def penalty_law(get, logits, rows, penalty):
+def penalty_law(logits, rows, penalty):
     """Seen tokens fall (or stay, at 0), once each, by the stated formula; others stay."""
-    filtered = get("decoding.filters").penalise_repetition(logits, rows, penalty)
+    filtered = penalise_repetition(logits, rows, penalty)
     if penalty == 1.0:
         assert np.array_equal(filtered, logits)
     for before, after, seen in zip(logits, filtered, rows, strict=True):
@@ -146,43 +155,42 @@ def unchanged(filtered, logits):
 # The same laws over values from a generator, for planted bugs.
 
 
-def top_k(get):
+def top_k():
     for seed, k in itertools.product(range(6), (1, 2, 5, 11, 30)):
-        top_k_law(get, drawn(seed), k)
+        top_k_law(drawn(seed), k)
 
 
-def top_p(get):
+def top_p():
     for seed, p in itertools.product(range(8), (1e-9, 0.3, 0.6, 0.9, 0.999, 1.0)):
-        top_p_law(get, drawn(seed), p)
+        top_p_law(drawn(seed), p)
 
 
-def min_p(get):
+def min_p():
     for seed, p in itertools.product(range(6), (0.0, 0.05, 0.4, 1.0)):
-        min_p_law(get, drawn(seed), p)
+        min_p_law(drawn(seed), p)
 
 
-def temperature(get):
+def temperature():
     for seed, t in itertools.product(range(6), (0.2, 0.7, 1.0, 3.0)):
-        temperature_law(get, drawn(seed), t)
+        temperature_law(drawn(seed), t)
 
 
-def penalty(get):
+def penalty():
     rows = [[1, 1, 1, 4], [], [0, 10, 3, 3]]
     for seed, value in itertools.product(range(6), (0.5, 1.0, 1.3, 5.0)):
-        penalty_law(get, drawn(seed), rows, value)
+        penalty_law(drawn(seed), rows, value)
 
 
-def order_of_filters(get):
+def order_of_filters():
     """Repetition penalty, temperature, top-k, top-p, min-p, each on what the last one left."""
-    f = get("decoding.filters")
-    filters = f.Filters(repetition_penalty=1.5, temperature=2.0, top_k=4, top_p=0.8, min_p=0.6)
+    filters = Filters(repetition_penalty=1.5, temperature=2.0, top_k=4, top_p=0.8, min_p=0.6)
     for seed in range(6):
         logits, rows = drawn(seed) + 1.0, [[2], [3, 3], [0, 7]]
-        expected = f.penalise_repetition(logits, rows, 1.5)
-        expected = f.temper(expected, 2.0)
-        expected = f.keep_top_k(expected, 4)
-        expected = f.keep_top_p(expected, 0.8)
-        expected = f.keep_min_p(expected, 0.6)
+        expected = penalise_repetition(logits, rows, 1.5)
+        expected = temper(expected, 2.0)
+        expected = keep_top_k(expected, 4)
+        expected = keep_top_p(expected, 0.8)
+        expected = keep_min_p(expected, 0.6)
         assert np.array_equal(filters(logits, rows), expected)
         steps = filters.steps(logits, rows)
         assert [step.name.split("=")[0] for step in steps] == [
@@ -195,12 +203,12 @@ def order_of_filters(get):
 # Sampling.
 
 
-def frequencies(get):
+def frequencies():
     """Chi-square over 4000 rows of the same logits: drawn as often as the filters say."""
-    filters = get("decoding.filters").Filters(temperature=1.5, top_k=5, top_p=0.97)
+    filters = Filters(temperature=1.5, top_k=5, top_p=0.97)
     logits = np.tile([[1.0, 3.0, 2.5, -1.0, 2.0, 0.5, 1.5, -2.0]], (4000, 1))
     rows = [[0]] * len(logits)
-    choose = get("decoding.sample").sampler(filters, seed=7)
+    choose = sampler(filters, seed=7)
     counts = np.bincount(choose(logits, rows), minlength=8)
     probabilities = softmax(filters(logits[:1], rows[:1]))[0]
     possible = probabilities > 0
@@ -216,9 +224,8 @@ def frequencies(get):
     assert (((observed - expected) ** 2) / expected).sum() < 18.47
 
 
-def edges_of_a_draw(get):
+def edges_of_a_draw():
     """A number on the border belongs to the next token; a token of probability 0 is never drawn."""
-    draw = get("decoding.sample").draw
     probabilities = np.array([[0.0, 0.25, 0.0, 0.75, 0.0]])
     for uniform, token in ((0.0, 1), (0.2499, 1), (0.25, 3), (1 - 2**-53, 3)):
         assert draw(probabilities, np.array([uniform])).tolist() == [token]
@@ -233,3 +240,9 @@ def edges_of_a_draw(get):
         border = running[token] / running[-1]
         for uniform, expected in ((border - 1e-12, token), (border + 1e-12, token + 1)):
             assert draw(unlike, np.array([uniform])).tolist() == [expected]
+
+
+CHECKS = (
+    top_k, top_p, min_p, temperature, penalty, order_of_filters, frequencies, edges_of_a_draw,
+    exact_boundaries,
+)  # fmt: skip

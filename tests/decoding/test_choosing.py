@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 
 import decoding_checks as checks
@@ -25,34 +24,11 @@ from numtx.decoding import filters as f
 from numtx.errors import DecodingError
 
 
-def get(name):
-    return importlib.import_module(f"numtx.{name}")
-
-
-CHECKS = (
-    filter_checks.order_of_filters,
-    filter_checks.frequencies,
-    filter_checks.edges_of_a_draw,
-    filter_checks.exact_boundaries,
-    checks.given_texts,
-    checks.sampling_alone_and_in_a_batch,
-    checks.cold_sampling_is_greedy,
-    checks.padding_is_not_seen,
-    checks.one_beam_is_greedy,
-    checks.beams_are_sorted_and_scores_recomputed,
-    checks.enough_beams_are_exhaustive,
-    checks.stopping_loses_nothing,
-    checks.stop_tokens_do_not_crowd_out,
-    checks.equal_beams_go_on_in_order,
-    checks.a_long_text_may_still_win,
-    checks.beams_alone_and_in_a_batch,
-    checks.the_tree_holds_together,
+@pytest.mark.parametrize(
+    "check", filter_checks.CHECKS + checks.CHECKS, ids=lambda check: check.__name__
 )
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_law(check):
-    check(get)
+    check()
 
 
 @st.composite
@@ -67,29 +43,29 @@ def some_logits(draw):
 
 @given(some_logits(), st.integers(1, 15))
 def test_top_k_keeps_exactly_so_many(logits, k):
-    filter_checks.top_k_law(get, logits, k)
+    filter_checks.top_k_law(logits, k)
 
 
 @given(some_logits(), st.floats(0, 1, exclude_min=True))
 def test_top_p_keeps_the_smallest_set_that_reaches_p(logits, p):
-    filter_checks.top_p_law(get, logits, p)
+    filter_checks.top_p_law(logits, p)
 
 
 @given(some_logits(), st.floats(0, 1))
 def test_min_p_keeps_a_share_of_the_largest(logits, p):
-    filter_checks.min_p_law(get, logits, p if p > 1e-300 else 0.0)
+    filter_checks.min_p_law(logits, p if p > 1e-300 else 0.0)
 
 
 @given(some_logits(), st.floats(0, 1e6))
 def test_temperature_keeps_the_order(logits, temperature):
-    filter_checks.temperature_law(get, logits, temperature)
+    filter_checks.temperature_law(logits, temperature)
 
 
 @given(some_logits(), st.floats(1, 100), st.data())
 def test_a_penalty_never_raises_a_seen_token(logits, penalty, data):
     token = st.integers(0, logits.shape[1] - 1)
     rows = data.draw(st.lists(st.lists(token, max_size=6), min_size=3, max_size=3))
-    filter_checks.penalty_law(get, logits, rows, penalty)
+    filter_checks.penalty_law(logits, rows, penalty)
 
 
 @given(
@@ -173,8 +149,8 @@ def test_a_row_that_has_ended_may_compute_anything():
         seen.append(logits.copy())
         return np.argmax(logits, -1)
 
-    config, parameters = checks.model(get, seed=3)
-    batch = checks.prompt(get, config)
+    config, parameters = checks.model(seed=3)
+    batch = checks.prompt(config)
     plain = generate(config, parameters, batch, max_new_tokens=6, choose=choose).new
     end = plain[0][0]
     seen.clear()
@@ -190,8 +166,8 @@ def test_what_is_chosen_by_are_the_logits_as_they_are():
         seen.append(logits)
         return np.argmax(logits, -1)
 
-    config, parameters = checks.model(get, seed=3)
-    batch = checks.prompt(get, config)
+    config, parameters = checks.model(seed=3)
+    batch = checks.prompt(config)
     steps = generate(config, parameters, batch, max_new_tokens=4, eos=2, choose=choose).steps
     for logits, step in zip(seen, steps, strict=True):
         assert logits.dtype == step.logits.dtype
@@ -199,14 +175,14 @@ def test_what_is_chosen_by_are_the_logits_as_they_are():
 
 
 def test_no_new_tokens():
-    config, parameters = checks.model(get)
+    config, parameters = checks.model()
     found = beam_search(config, parameters, Batch([[1]]), max_new_tokens=0, num_beams=3)
     assert found.new == [[]]
     assert found.steps == []
 
 
 def test_no_number_of_beams_beats_all_texts():
-    config, parameters = checks.model(get, vocabulary=4)
+    config, parameters = checks.model(vocabulary=4)
     batch = Batch([[1, 2]])
     best = [
         beam_search(config, parameters, batch, max_new_tokens=3, num_beams=n).hypotheses[0][0]
@@ -296,7 +272,7 @@ def test_a_penalty_for_what_is_no_token(token, named):
     ],
 )
 def test_options_that_beam_search_does_not_take(options, message):
-    config, parameters = checks.model(get)
+    config, parameters = checks.model()
     with pytest.raises(DecodingError, match=message):
         beam_search(
             config, parameters, Batch([[1]]), **{"max_new_tokens": 2, "num_beams": 2, **options}
@@ -304,7 +280,7 @@ def test_options_that_beam_search_does_not_take(options, message):
 
 
 def test_logits_that_no_beam_can_go_on_by():
-    config, parameters = checks.model(get)
+    config, parameters = checks.model()
     parameters["output.b"] = np.full(checks.VOCABULARY, np.nan)
     with pytest.raises(DecodingError, match="row 0, token 0 is nan"):
         beam_search(config, parameters, Batch([[1]]), max_new_tokens=2, num_beams=2)
@@ -319,6 +295,6 @@ def test_logits_that_no_beam_can_go_on_by():
     ],
 )
 def test_texts_that_have_no_probability(tokens, message):
-    config, parameters = checks.model(get)
+    config, parameters = checks.model()
     with pytest.raises(DecodingError, match=message):
         sequence_log_probability(config, parameters, Batch([[1], [2]]), tokens)

@@ -20,12 +20,10 @@ from numtx.decoding import (
     record_generation,
     sampler,
     sequence_log_probability,
-    stream,
 )
 from numtx.errors import CacheError, DecodingError, NumtxError
 from numtx.model import forward
 from numtx.parameters import initialise
-from numtx.tap import Recorder
 from numtx.trace.files import load_trace, save_trace
 
 VOCABULARY = 11
@@ -183,26 +181,10 @@ def test_a_row_that_has_ended_gives_padding_and_the_others_go_on():
         config, parameters, prompt_of(config, ROWS), max_new_tokens=8, eos=eos, stop=[other], pad=9
     )
     lengths = [len(row) for row in result.new]
-    padded = result.padded(9)
     for row, length in enumerate(lengths):
-        assert padded[row, length:].tolist() == [9] * (padded.shape[1] - length)
         assert all(step.tokens[row] == 9 for step in result.steps[length:])
         assert not {eos, other} & set(result.new[row][:-1])
     assert min(lengths) < max(lengths) <= 8
-
-
-def test_tokens_come_one_by_one():
-    config = model("decoder-only")
-    parameters = weights(config)
-    recorder = Recorder()
-    steps = stream(config, parameters, Batch([[3, 1]]), max_new_tokens=5, tap=recorder)
-    assert not recorder.values  # nothing has run yet
-    first = next(steps)
-    assert first.phase == "prefill"
-    assert not any(name.startswith("decode.") for name in recorder.values)
-    assert next(steps).phase == "decode.0"
-    rest = [step.tokens[0] for step in steps]
-    assert len(rest) == 3
 
 
 def test_what_each_step_computed_read_and_recomputed():
@@ -291,7 +273,6 @@ def test_no_new_tokens_at_all():
     config = model("decoder-only")
     result = generate(config, weights(config), Batch([[3, 1]]), max_new_tokens=0)
     assert (result.prompt, result.new, result.steps) == ([[3, 1]], [[]], [])
-    assert result.padded().shape == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +291,7 @@ def test_no_new_tokens_at_all():
 def test_options_that_cannot_be_taken(options, message):
     config = model("decoder-only")
     with pytest.raises(DecodingError, match=message):
-        stream(config, weights(config), Batch([[3, 1]]), **options)  # not even started
+        generate(config, weights(config), Batch([[3, 1]]), **options)
 
 
 def test_inputs_that_cannot_be_generated_from():

@@ -11,7 +11,7 @@ from numtx.ops.attend import (
     products_forward,
     weigh_backward,
     weigh_forward,
-    without_junk,
+    zero_unattended,
 )
 
 HEADS = pytest.mark.parametrize(("h", "g"), [(3, 3), (4, 2), (3, 1)])
@@ -71,21 +71,21 @@ def test_the_mask():
     assert mask_backward(scores, mask).tolist() == [[1.0, 0.0], [3.0, 4.0]]
 
 
-@pytest.mark.parametrize("junk", [np.nan, np.inf, -np.inf])
-def test_junk_goes_where_no_query_looks_and_nowhere_else(junk):
+@pytest.mark.parametrize("content", [np.nan, np.inf, -np.inf])
+def test_nan_and_inf_go_where_no_query_attends_and_nowhere_else(content):
     x = draw(2, 3, 4, 5)
     live = np.array([[True, True, False, True], [True, True, True, True]])
-    x[0, 1, 2, 0] = x[0, 0, 0, 0] = x[1, 0, 2, 0] = junk
-    clean = without_junk(x, live)
+    x[0, 1, 2, 0] = x[0, 0, 0, 0] = x[1, 0, 2, 0] = content
+    clean = zero_unattended(x, live)
     assert clean[0, 1, 2, 0] == 0.0
     changed = np.argwhere(~((clean == x) | (np.isnan(clean) & np.isnan(x))))
     assert changed.tolist() == [[0, 1, 2, 0]]
-    assert without_junk(x, None) is x
+    assert zero_unattended(x, None) is x
 
 
 def test_finite_content_stays_whatever_its_size():
     x = np.full((1, 1, 2, 3), 1e200)
-    assert (without_junk(x, np.array([[False, True]])) == x).all()
+    assert (zero_unattended(x, np.array([[False, True]])) == x).all()
 
 
 def test_type_is_kept():
@@ -96,5 +96,5 @@ def test_type_is_kept():
     products = products_forward(q, k)
     kinds = [products, *products_backward(products, q, k), mask_forward(products, mask)]
     kinds += [mask_backward(products, mask), weigh_forward(products, k)]
-    kinds += [*weigh_backward(w, products, k), without_junk(k, mask[:, 0, 0])]
+    kinds += [*weigh_backward(w, products, k), zero_unattended(k, mask[:, 0, 0])]
     assert {x.dtype for x in kinds} == {np.dtype(np.float32)}

@@ -44,14 +44,14 @@ def test_the_table_by_the_formula(places, tolerance, dtype):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @NEAR_AND_FAR
 def test_every_angle_of_a_rotation_by_the_formula(places, tolerance, dtype):
-    turn = rotation(places, 6, 10000.0, "half", dtype)
-    assert turn.cosine.dtype == turn.sine.dtype == dtype
-    assert turn.cosine.shape == turn.sine.shape == (2, 1, 3, 3)
+    rotary = rotation(places, 6, 10000.0, "half", dtype)
+    assert rotary.cosine.dtype == rotary.sine.dtype == dtype
+    assert rotary.cosine.shape == rotary.sine.shape == (2, 1, 3, 3)
     room = max(tolerance, float(np.finfo(dtype).eps))
     for b, t, i in np.ndindex(2, 3, 3):
         angle = places[b, t] / 10000.0 ** (2 * i / 6.0)
-        assert abs(turn.cosine[b, 0, t, i] - math.cos(angle)) < room
-        assert abs(turn.sine[b, 0, t, i] - math.sin(angle)) < room
+        assert abs(rotary.cosine[b, 0, t, i] - math.cos(angle)) < room
+        assert abs(rotary.sine[b, 0, t, i] - math.sin(angle)) < room
 
 
 def test_rotation_by_hand():
@@ -61,9 +61,9 @@ def test_rotation_by_hand():
         "half": [-3.0, 2.0, 1.0, 4.0, 9.0],
         "interleaved": [-2.0, 1.0, 3.0, 4.0, 9.0],
     }.items():
-        turn = rotation(np.array([[0]]), 4, 100.0, layout, "float64")
-        turn = turn._replace(cosine=np.array([[[[0.0, 1.0]]]]), sine=np.array([[[[1.0, 0.0]]]]))
-        assert rotate_forward(x, turn).ravel().tolist() == expected
+        rotary = rotation(np.array([[0]]), 4, 100.0, layout, "float64")
+        rotary = rotary._replace(cosine=np.array([[[[0.0, 1.0]]]]), sine=np.array([[[[1.0, 0.0]]]]))
+        assert rotate_forward(x, rotary).ravel().tolist() == expected
 
 
 @LAYOUTS
@@ -75,10 +75,20 @@ def test_rotation_by_the_formula(places, tolerance, layout, width):
     assert (y[..., width:] == x[..., width:]).all()
     for b, h, t, i in np.ndindex(2, 3, 3, width // 2):
         one, two = (i, i + width // 2) if layout == "half" else (2 * i, 2 * i + 1)
-        turned = complex(*x[b, h, t, [one, two]]) * complex(
+        rotated = complex(*x[b, h, t, [one, two]]) * complex(
             math.cos(angle := places[b, t] / 50.0 ** (2 * i / width)), math.sin(angle)
         )
-        assert_close(y[b, h, t, [one, two]], [turned.real, turned.imag], 10 * tolerance)
+        assert_close(y[b, h, t, [one, two]], [rotated.real, rotated.imag], 10 * tolerance)
+
+
+def test_the_layouts_differ_by_the_order_of_components():
+    x, order = draw(2, 3, 3, 6), [0, 3, 1, 4, 2, 5]  # the pairs of `half` set side by side
+    half, interleaved = (
+        rotation(PLACES, 6, 10000.0, layout, "float64") for layout in ("half", "interleaved")
+    )
+    turned = rotate_forward(x, half)
+    assert (turned[..., order] == rotate_forward(x[..., order], interleaved)).all()
+    assert (turned != rotate_forward(x, interleaved)).any()
 
 
 @LAYOUTS
@@ -86,11 +96,11 @@ def test_rotation_keeps_norms_and_sees_differences_only(layout):
     q, k = draw(1, 2, 1, 8), draw(1, 2, 1, 8, seed=1)
 
     def product(at: int, other: int) -> np.ndarray:
-        turns = (rotation(np.array([[p]]), 8, 100.0, layout, "float64") for p in (at, other))
-        return (rotate_forward(q, next(turns)) * rotate_forward(k, next(turns))).sum(-1)
+        rotaries = (rotation(np.array([[p]]), 8, 100.0, layout, "float64") for p in (at, other))
+        return (rotate_forward(q, next(rotaries)) * rotate_forward(k, next(rotaries))).sum(-1)
 
-    turn = rotation(np.array([[7]]), 8, 100.0, layout, "float64")
-    assert_close(np.linalg.norm(rotate_forward(q, turn)), np.linalg.norm(q), 1e-14)
+    rotary = rotation(np.array([[7]]), 8, 100.0, layout, "float64")
+    assert_close(np.linalg.norm(rotate_forward(q, rotary)), np.linalg.norm(q), 1e-14)
     assert_close(product(5, 5), (q * k).sum(-1), 1e-13)
     assert_close(product(9, 4), product(5, 0), 1e-13)
     assert_close(product(4105, 4100), product(5, 0), 1e-10)
@@ -100,16 +110,16 @@ def test_rotation_keeps_norms_and_sees_differences_only(layout):
 @LAYOUTS
 def test_rotation_backward(layout):
     x, dy = draw(2, 2, 3, 8), draw(2, 2, 3, 8, seed=1)
-    turn = rotation(PLACES, 6, 50.0, layout, "float64")
-    numeric = central_difference(lambda x: float((rotate_forward(x, turn) * dy).sum()), x)
-    assert_close(rotate_backward(dy, turn), numeric, 1e-9)
-    assert_close(rotate_backward(rotate_forward(x, turn), turn), x, 1e-14)
+    rotary = rotation(PLACES, 6, 50.0, layout, "float64")
+    numeric = central_difference(lambda x: float((rotate_forward(x, rotary) * dy).sum()), x)
+    assert_close(rotate_backward(dy, rotary), numeric, 1e-9)
+    assert_close(rotate_backward(rotate_forward(x, rotary), rotary), x, 1e-14)
 
 
 @LAYOUTS
 def test_type_and_input_are_kept(layout):
     x = draw(2, 2, 3, 8).astype(np.float32)
     before = x.copy()
-    turn = rotation(PLACES, 6, 50.0, layout, "float32")
-    assert rotate_forward(x, turn).dtype == rotate_backward(x, turn).dtype == np.float32
+    rotary = rotation(PLACES, 6, 50.0, layout, "float32")
+    assert rotate_forward(x, rotary).dtype == rotate_backward(x, rotary).dtype == np.float32
     assert (x == before).all()

@@ -87,6 +87,9 @@ def test_a_row_without_a_key_is_zero_and_the_others_are_untouched():
     assert (weights == plain).all()
     dscores = softmax_backward(scores(1), weights)
     assert (dscores[1, 2] == 0.0).all() and np.isfinite(dscores).all()
+    others = (weights != 0.0).all(-1)
+    whole = softmax_backward(scores(1), softmax_forward(scores()))
+    assert (dscores[others] == whole[others]).all() and others.sum() == others.size - 1
     assert (softmax_forward(np.full((2, 3), -INF)) == 0.0).all()
 
 

@@ -9,31 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import GENERATING, all_leaves, config_of, ragged_batch, random_parameters, some
+from samples import (
+    GENERATING,
+    all_leaves,
+    generation_of,
+    run_of,
+    some,
+)
 
 import numtx.oracle
-from numtx import Batch
 from numtx.arithmetic.derivatives import backward, forward
 from numtx.config import ACTIVATIONS as CHOICES
-from numtx.decoding import record_generation
 from numtx.oracle.gradients import Sums, consumers, gather, pass_on
 from numtx.oracle.operations import ACTIVATIONS, OPERATIONS
 from numtx.oracle.rows import Rows
-from numtx.trace.trace import Trace, record
-
-
-def run(name: str, dtype: str = "float64") -> Trace:
-    config = config_of(name, dtype=dtype)
-    return record(config, random_parameters(config, 3), Batch(**ragged_batch(config, 4)))
-
-
-def generation(name: str) -> Trace:
-    config = config_of(name)
-    prompt = {"ids": [[1, 2, 3], [4, 5, 6]]}
-    if len(config.sides) == 2:
-        prompt["decoder_ids"] = [[1, 2], [3, 4]]
-    parameters = random_parameters(config, 3)
-    return record_generation(config, parameters, Batch(**prompt), max_new_tokens=2)[1]
 
 
 def test_every_operation_of_the_catalogue_has_a_record():
@@ -48,7 +37,7 @@ def test_every_activation_has_a_formula():
 
 
 def test_an_operation_without_a_record_is_an_error():
-    trace = run("bare")
+    trace = run_of("bare")
     stage = trace.graph["logits"]
     odd = stage._replace(leaf=stage.leaf._replace(operation="polish"))
     for use in (trace.oracle().plain, trace.oracle().reads, trace.oracle().rows):
@@ -70,12 +59,12 @@ def test_the_oracle_shares_no_code_with_the_operations_of_the_model():
 
 @pytest.mark.parametrize("name", some(4, f"{__name__} generation", GENERATING))
 def test_one_cell_some_rows_and_a_whole_stage_of_a_generation_are_one(name):
-    assert_one(generation(name))
+    assert_one(generation_of(name))
 
 
 @pytest.mark.parametrize("name", some(7, __name__))
 def test_one_cell_some_rows_and_a_whole_stage_are_one(name):
-    assert_one(run(name))
+    assert_one(run_of(name))
 
 
 def assert_one(trace):
@@ -103,7 +92,7 @@ def assert_one(trace):
 @pytest.mark.parametrize("name", some(6, __name__))
 def test_gradients_passed_on_gathered_and_of_one_cell_are_one(name):
     """Backwards from a whole stage, backwards to some cells, forwards from one cell."""
-    trace = run(name)
+    trace = run_of(name)
     oracle = trace.oracle()
     sums: dict[str, Sums] = {}
     for stage in trace.graph:
@@ -138,8 +127,8 @@ def test_gradients_passed_on_gathered_and_of_one_cell_are_one(name):
 @pytest.mark.parametrize("operation", [n for n, o in OPERATIONS.items() if o.by_row])
 def test_forwards_and_backwards_are_one(operation):
     """d(each cell of a row) / d(one cell that it reads), either way."""
-    trace = run("decoder, latents, rotary, smoothed")
-    trace = trace if any(s.operation == operation for s in trace.graph) else run("bare")
+    trace = run_of("decoder, latents, rotary, smoothed")
+    trace = trace if any(s.operation == operation for s in trace.graph) else run_of("bare")
     stage = next(s for s in trace.graph if s.operation == operation)
     oracle = trace.oracle()
     numbers = oracle.row(stage, (0,) * trace[stage.name].ndim)
@@ -153,7 +142,7 @@ def test_forwards_and_backwards_are_one(operation):
 
 def test_what_is_not_taken_adds_nothing():
     """Infinities behind a factor of 0 leave values, bounds and gradients as they are."""
-    trace = run("decoder, rotary, grouped, gated")
+    trace = run_of("decoder, rotary, grouped, gated")
     name = "decoder.0.feed_forward.gate"
     values = dict(trace.arrays)
     values[name] = np.full_like(values[name], -800.0)  # exp(800) overflows, x * sigmoid(x) is 0
@@ -167,7 +156,7 @@ def test_what_is_not_taken_adds_nothing():
 
 
 def test_a_formula_on_plain_numbers_remembers_nothing():
-    trace = run("bare")
+    trace = run_of("bare")
     stage = trace.graph["encoder.0.self_attention.weights"]
     rows = Rows(trace.oracle(), stage, (0, 1, 2), remembers=False)
     cells = OPERATIONS["softmax"].formula(rows)

@@ -22,7 +22,6 @@ from numtx.page.page import Heading, script_json
 from numtx.page.report import trace_report
 from numtx.parameters import initialise
 from numtx.show.stage_grid import Style
-from numtx.show.trace_text import select
 from numtx.stages.catalogue import Text
 from numtx.trace.trace import Trace, record
 
@@ -237,7 +236,7 @@ def test_languages(weather: Trace, lang: str, root: str) -> None:
 
 
 def test_a_part_of_the_stages(weather: Trace) -> None:
-    names = select(weather.graph, ["decoder.0.self_attention.q*", "loss"])
+    names = weather.graph.select(["decoder.0.self_attention.q*", "loss"])
     page = Page(trace_report(weather, HEADING, stages=names))
     folded = [a["id"] for a in page.all("details") if a.get("class", "").startswith("stage")]
     assert folded == [

@@ -92,7 +92,7 @@ class Similar(Stepping):
     is_causal = True
     shift = crop = clone = lambda self, state: state
 
-    def __call__(self, ids, attention_mask=None, past_key_values=None):
+    def __call__(self, ids, padding_mask=None, past_kv=None):
         return super().__call__(ids)
 
     fork = truncate = None
@@ -107,7 +107,7 @@ def test_what_looks_like_a_declaration_and_is_none_is_named_once():
         "shift(): not a capability; no law asks for it",
         "crop(): not a capability; did you mean truncate?",
         "clone(): not a capability; did you mean fork?",
-        "argument attention_mask: never given; did you mean mask?",
+        "argument padding_mask: never given; did you mean mask?",
     }
     table = report.table()
     assert all(table.count(note) == 1 for note in report.notes)

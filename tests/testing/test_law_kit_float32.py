@@ -7,15 +7,14 @@ from dataclasses import replace
 import pytest
 from samples import some
 
-from numtx.subjects.models import MODELS
-from numtx.subjects.own import own_parameters
+from numtx.subjects.models import MODELS, parameters_of
 from numtx.testing import NumtxSubject
 from numtx.testing.trial import BROKEN, ERROR, LAWS, attempt, law_names
 
 
 def single(name: str) -> NumtxSubject:
     config = MODELS[name].config(dtype="float32")
-    return NumtxSubject(config, own_parameters(config), name)
+    return NumtxSubject(config, parameters_of(config), name)
 
 
 @pytest.mark.parametrize("model", some(2, __name__, list(MODELS)))
@@ -51,7 +50,7 @@ class Wrong(NumtxSubject):
 )  # fmt: skip
 def test_what_is_off_by_a_hundredth_is_found_in_float32(law, off):
     config = MODELS["encoder-decoder"].config(dtype="float32")
-    subject = Wrong(config, own_parameters(config))
+    subject = Wrong(config, parameters_of(config))
     assert attempt(LAWS[law], subject, examples=30, shrink=False).status != BROKEN
     subject.off = off
     assert attempt(LAWS[law], subject, examples=60, shrink=False).status == BROKEN

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 from children import python
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
 from samples import some
+from zoo.laws import OF_OPERATIONS
 
+from numtx.laws.law import LawBroken
 from numtx.subjects.models import MODELS
 from numtx.subjects.own import every_kind
+from numtx.subjects.subject import STEP
 from numtx.testing import NumtxSubject, check, run_machine
 from numtx.testing.trial import BROKEN, LAWS, PASSED, Report, attempt, law_names
 
 KINDS = list(every_kind())
-NAMES = [subject.name for subject in KINDS]
-FIRST = list({subject.config.model: subject for subject in KINDS}.values())  # one of each
-ALIKE = {"S1", "K8", "P4", "T2", "L4", "D1", "D2", "D3", "D4"}  # of operations, whatever the model
-DEAR = [name for name in law_names() if LAWS[name].cost >= 5 or name in ALIKE]
-CHEAP = [name for name in law_names() if name not in DEAR]
+DEAR = [name for name in law_names() if LAWS[name].cost >= 5]
+CHEAP = [name for name in law_names() if name not in DEAR and name not in OF_OPERATIONS]
 
 
 def named(name: str) -> NumtxSubject:
@@ -29,20 +31,70 @@ def tried(subject: NumtxSubject, names: list[str], examples: int) -> Report:
 
 
 def broken(report: Report) -> str:
-    return "\n".join(result.why for result in report.broken)
+    return "\n".join(f"{result.subject}: {result.why}" for result in report.broken)
 
 
-@pytest.mark.parametrize("name", some(4, __name__, NAMES))
-def test_a_kind_keeps_every_law(name):
-    thorough = settings.default.max_examples > 100
-    report = tried(named(name), CHEAP, 50 if thorough else 2)
+def one_example(subject: NumtxSubject, names: list[str], seed: int) -> dict[str, bool]:
+    """Whether one example exercised each law; all in one run of Hypothesis, of which the first
+    example is the simplest, in which most laws have nothing to see."""
+    exercised: dict[str, bool] = {}
+
+    def run(data: st.DataObject) -> None:
+        if not data.draw(st.integers(0, 2**16)):
+            return
+        for name in names:
+            try:
+                exercised[name] = LAWS[name].run(subject, data.draw)
+            except LawBroken as broken:
+                broken.law = LAWS[name]
+                raise AssertionError(f"{subject.name}: {broken}") from broken
+
+    asked = settings(
+        max_examples=2, deadline=None, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck), print_blob=False,
+    )  # fmt: skip
+    hypothesis.seed(seed)(asked(hypothesis.given(st.data())(run)))()
+    assert list(exercised) == names, "an example too long for Hypothesis"
+    return exercised
+
+
+def test_every_kind_keeps_every_cheap_law_and_some_kind_exercises_each():
+    """Of a model's second storage those of a cache."""
+    wanted, models = set(CHEAP), set()
+    for seed, subject in enumerate(KINDS):
+        names = [name for name in CHEAP if LAWS[name].needs <= subject.capabilities]
+        if subject.config in models:
+            names = [name for name in names if STEP in LAWS[name].needs]
+        models.add(subject.config)
+        wanted -= {name for name, seen in one_example(subject, names, seed).items() if seen}
+    assert wanted == set()
+
+
+def test_one_example_of_a_model_that_breaks_a_law_fails():
+    class Wrong(NumtxSubject):
+        """The last row of a batch is another where there are several."""
+
+        def logits(self, ids, mask=None, memory=None):
+            found = super().logits(ids, mask, memory)
+            found[1:] *= 1.01
+            return found
+
+    right = named("encoder-decoder")
+    wrong = Wrong(right.config, right.parameters, right.name)
+    assert one_example(right, ["B4"], 0) == {"B4": True}
+    with pytest.raises(AssertionError, match="encoder-decoder: B4 broken"):
+        for seed in range(10):  # one of them asks for a row that is not the first
+            one_example(wrong, ["B4"], seed)
+
+
+def test_some_kinds_keep_the_other_laws_and_one_exercises_each():
+    results = tried(KINDS[0], sorted(OF_OPERATIONS), 6).results
+    for subject in KINDS[::11]:
+        results += tried(subject, DEAR, 2).results
+    report = Report(results)
     assert report.ok, broken(report)
-
-
-@pytest.mark.parametrize("subject", KINDS[::11], ids=lambda subject: subject.name)
-def test_a_kind_keeps_the_other_laws(subject):
-    report = tried(subject, DEAR, 2)
-    assert report.ok, broken(report)
+    passed = {result.law.name for result in results if result.status == PASSED}
+    assert passed == {*OF_OPERATIONS, *DEAR}
 
 
 @pytest.mark.heavy
@@ -67,7 +119,7 @@ def alone(law: str, kinds: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("law", some(3, __name__, law_names(), always=["G1"]))
 def test_a_law_alone_passes_on_a_clean_numtx(law):
-    code, out = alone(law, "kinds[::16]")
+    code, out = alone(law, "kinds[:1]")
     assert code == 0, out
 
 
@@ -82,19 +134,6 @@ def test_every_law_alone_passes_on_a_clean_numtx_of_all_kinds(law):
 def test_a_slope_along_a_random_direction_is_one_along_a_unit_step(seed):
     (result,) = check(KINDS[0], ["G1"], seed=seed, examples=15, shrink=False).results
     assert result.status == PASSED, result.why
-
-
-def test_every_law_is_exercised_by_some_kind():
-    wanted = set(law_names())
-    for subject in FIRST:
-        wanted -= {
-            result.law.name
-            for result in tried(subject, sorted(wanted), 6).results
-            if result.status == PASSED
-        }
-    for subject in KINDS:
-        wanted -= {name for name in wanted if attempt(LAWS[name], subject, examples=6).exercised}
-    assert wanted == set()
 
 
 def test_kinds_are_all_of_them():

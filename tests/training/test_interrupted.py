@@ -1,7 +1,6 @@
 """A training process killed at random moments: its file always loads, and a resumed run ends
 like an undisturbed one."""
 
-import importlib
 import random
 import time
 from pathlib import Path
@@ -20,23 +19,19 @@ RECIPE = Recipe(warmup=20, clip=1.0)
 HERE = Path(__file__).parent
 
 CHILD = """
-import importlib, sys
+import sys
 from training_checks import tiny
 from numtx.training.loop import train
 from numtx.training.recipe import Recipe
 from numtx.training.run import Run
-config, parameters, batch = tiny(lambda name: importlib.import_module("numtx." + name))
+config, parameters, batch = tiny()
 run = Run(config, parameters, Recipe(warmup=20, clip=1.0))
 train(run, batch, int(sys.argv[2]), save=sys.argv[1], save_every=1)
 """
 
 
-def get(name):
-    return importlib.import_module(f"numtx.{name}")
-
-
 def undisturbed():
-    config, parameters, batch = tiny(get)
+    config, parameters, batch = tiny()
     return train(Run(config, parameters, RECIPE), batch, STEPS), batch
 
 

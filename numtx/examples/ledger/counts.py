@@ -5,6 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from ...costs import (
+    step_with_cache,
+    step_without_cache,
+    total_with_cache,
+    total_without_cache,
+)
+
 Cost = Callable[[int], int]
 
 
@@ -20,13 +27,12 @@ def attention(queries: int, keys: int, dim: int) -> int:
 
 def step(i: int, dim: int, cached: bool) -> int:
     """Generating token i: over the whole sequence again, or for the new token alone."""
-    rows = 1 if cached else i
-    return projections(rows, dim) + attention(rows, i, dim)
+    return step_with_cache(i, dim) if cached else step_without_cache(i, dim)
 
 
 def total(length: int, dim: int, cached: bool) -> int:
     """Generating `length` tokens: the sum of `step` over 1 .. length, in closed form."""
-    return total_projections(length, dim, cached) + total_attention(length, dim, cached)
+    return total_with_cache(length, dim) if cached else total_without_cache(length, dim)
 
 
 def total_projections(length: int, dim: int, cached: bool) -> int:

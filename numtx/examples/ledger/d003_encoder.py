@@ -107,10 +107,10 @@ def _invariant() -> tuple[bool, str]:
     ids = [1, 2, 3, 4]
     before, after = output(config, p, ids), output(config, p, ids[::-1])
     same = bool(np.allclose(before, after, rtol=0, atol=1e-9))
-    turned = bool(np.allclose(before[::-1], after, rtol=0, atol=1e-9))
+    permuted = bool(np.allclose(before[::-1], after, rtol=0, atol=1e-9))
     return (
         same,
-        f"permuting the tokens permutes the rows of the output ({'yes' if turned else 'no'}): it is equivariant; a sum or mean over the rows is what does not change",
+        f"permuting the tokens permutes the rows of the output ({'yes' if permuted else 'no'}): it is equivariant; a sum or mean over the rows is what does not change",
     )
 
 

@@ -14,7 +14,7 @@ function operationsOf(data, array, place, { plan, starts }) {
     return read(cells, place(cells, index), by);
   };
   const flat = (r, k, offset) => read(array(r.stage.inputs[k]), offset, []);
-  const look = (name, index) => {
+  const valueAt = (name, index) => {
     const cells = array(name);
     return cells.flat[place(cells, index)];
   };
@@ -45,7 +45,7 @@ function operationsOf(data, array, place, { plan, starts }) {
   };
 
   const operations = {
-    given: (r) => constant(look(r.stage.name, r.index)),
+    given: (r) => constant(valueAt(r.stage.name, r.index)),
 
     lookup(r) {
       const number = at(r, 0, r.index.slice(0, 2));
@@ -57,8 +57,8 @@ function operationsOf(data, array, place, { plan, starts }) {
       const where = [number.value + (r.attributes.offset || 0), column];
       const entry = () => at(r, 1, where, number);
       if (!("valid" in r.attributes)) return entry();
-      const real = look(r.attributes.valid, r.index.slice(0, 2));
-      const kept = real || Math.abs(look(r.stage.inputs[1], where)) <= r.attributes.junk;
+      const real = valueAt(r.attributes.valid, r.index.slice(0, 2));
+      const kept = real || Math.abs(valueAt(r.stage.inputs[1], where)) <= r.attributes.limit;
       return choose(kept, entry, () => constant(0, null, [number]));
     },
 
@@ -112,7 +112,7 @@ function operationsOf(data, array, place, { plan, starts }) {
         rules.push(`${key} <= ${here}`);
       }
       if (reach !== null) {
-        const [p, q] = [here, key].map((i) => look(r.attributes.positions, [batch, i]));
+        const [p, q] = [here, key].map((i) => valueAt(r.attributes.positions, [batch, i]));
         seen = seen && Math.abs(p - q) < reach;
         rules.push(`abs(${p} - ${q}) < ${reach}`);
       }
@@ -181,7 +181,7 @@ function operationsOf(data, array, place, { plan, starts }) {
     last(r) {
       const [batch, , j] = r.index;
       const given = r.stage.inputs.length > 1;
-      return at(r, 0, [batch, given ? look(r.stage.inputs[1], [batch]) : shape(r, 0)[1] - 1, j]);
+      return at(r, 0, [batch, given ? valueAt(r.stage.inputs[1], [batch]) : shape(r, 0)[1] - 1, j]);
     },
 
     pick(r) {

@@ -1,0 +1,37 @@
+"""Models of the `transformers` package as subjects; loaded on demand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import SubjectError
+from ..subjects.subject import Subject
+
+
+def adapted(model: Any, cache: str | None = None) -> Subject:
+    """The subject for a causal model, a sequence-to-sequence model, or an encoder with logits.
+
+    cache  "dynamic" or "static", of a causal model; None: as the package has it
+
+    Raises `SubjectError` for a model without logits of every token.
+    """
+    name, config = type(model).__name__, model.config
+    two_stacks = getattr(config, "is_encoder_decoder", False)
+    if cache == "static" and (two_stacks or not hasattr(model, "generate")):
+        raise SubjectError(f"cache is 'static'; {name} is tried with its dynamic cache only")
+    if model.get_output_embeddings() is None:
+        raise SubjectError(
+            f"{name} gives no logits [B, T, vocabulary]; give a model with an output layer, "
+            "such as ...ForCausalLM or ...ForMaskedLM, or a function ids -> logits of your own"
+        )
+    if two_stacks:
+        from .sequences import SequenceSubject
+
+        return SequenceSubject(model)
+    if hasattr(model, "generate"):
+        from .causal import LanguageModelSubject
+
+        return LanguageModelSubject(model, cache)
+    from .encoders import EncoderSubject
+
+    return EncoderSubject(model)

@@ -1,0 +1,1 @@
+"""What laws are tried on beside models: attention operators, and choosers of tokens."""

@@ -1,0 +1,170 @@
+"""What became of laws: the result of each, and a report as short as what there is to say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ..laws.exactness import row_independence
+from ..laws.law import Law
+from ..small_repr import small_repr
+from ..subjects.declared import EDITS
+from ..subjects.subject import CAPABILITIES, DOCUMENTS, MASK, MEMORY, NUMTX, STEP, STEP_MASK
+
+PASSED, ROUNDING, UNDECLARED, BROKEN, ERROR, SKIPPED, VACUOUS = STATUSES = (
+    "passed", "rounding", "undeclared", "broken", "error", "skipped", "vacuous",
+)  # fmt: skip
+# What would let more laws be asked, in words; by capability.
+GIVES = {
+    MASK: "a mask",
+    STEP: "prefill and step",
+    STEP_MASK: "a mask of prefill and step",
+    MEMORY: "a memory",
+    DOCUMENTS: "documents",
+}
+
+
+class Result(NamedTuple):
+    """What became of one law on one subject.
+
+    status     passed; rounding (passed, but for a few roundings where it says bit for bit);
+               undeclared (it fails exactly as a declaration would explain); broken; error (a call
+               raised, or gave no logits); skipped (a capability is missing); vacuous (no example
+               exercised the law)
+    exercised  examples that did
+    why        what is missing, how the law is broken, or what was raised, where and in which call
+    """
+
+    law: Law
+    subject: str
+    status: str
+    exercised: int
+    tried: int
+    why: str = ""
+
+
+@small_repr("ok", "broken", "results")
+class Report(NamedTuple):
+    """The results of all laws, on one subject or on several.
+
+    notes  what of a subject looks like a declaration and is none, and the like
+    """
+
+    results: list[Result]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> list[Result]:
+        return self._of(BROKEN)
+
+    @property
+    def errors(self) -> list[Result]:
+        return self._of(ERROR)
+
+    @property
+    def undeclared(self) -> list[Result]:
+        return self._of(UNDECLARED)
+
+    def _of(self, status: str) -> list[Result]:
+        return [result for result in self.results if result.status == status]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no law is broken, in error or undeclared; skipped and vacuous ones did not
+        pass either."""
+        return not (self.broken or self.errors or self.undeclared)
+
+    @property
+    def code(self) -> int:
+        """The exit code: 1 where a law is broken or in error, 2 where a declaration is missing."""
+        return 1 if self.broken or self.errors else 2 if self.undeclared else 0
+
+    def table(self, known: frozenset[str] = frozenset()) -> str:
+        """One line for each law that was asked, and one for all that were not. Over several
+        subjects: the worst of them."""
+        several = len({result.subject for result in self.results}) > 1
+        count = f"{'subjects':>8}  " if several else ""
+        lines = [f"{'law':<10}  {'result':<10}  {count}{'examples':>8}  says"]
+        for name, of_law in self._by_law().items():
+            status = self.status(of_law)
+            if status in (SKIPPED, VACUOUS):
+                continue
+            shown = f"{status}*" if name in known and status == BROKEN else status
+            passed = sum(result.status in (PASSED, ROUNDING) for result in of_law)
+            exercised = sum(result.exercised for result in of_law)
+            count = f"{f'{passed}/{len(of_law)}':>8}  " if several else ""
+            says = of_law[0].law.statement
+            if status == ROUNDING:
+                says += f" ({next(r.why for r in of_law if r.status == ROUNDING)})"
+            lines.append(f"{name:<10}  {shown:<10}  {count}{exercised:>8}  {says}")
+        if len(lines) == 1:
+            lines = []
+        lines += [*self._not_asked(), *(f"note: {note}" for note in self.notes)]
+        counts = {
+            status: sum(self.status(of_law) == status for of_law in self._by_law().values())
+            for status in STATUSES
+        }
+        shown_always = (PASSED, BROKEN)
+        told = (f"{n} {status}" for status, n in counts.items() if n or status in shown_always)
+        lines.append(", ".join(told))
+        if not row_independence().contents and any(r.law.exact for r in self.results):
+            lines.append(row_independence().note)
+        return "\n".join(lines)
+
+    def _not_asked(self) -> Iterator[str]:
+        """One line for what no example exercised, one for what was skipped, and what it needs."""
+        by_law = self._by_law()
+        vacuous = [name for name, found in by_law.items() if self.status(found) == VACUOUS]
+        if vacuous:
+            whys = {found.why for name in vacuous for found in by_law[name] if found.why}
+            refused = sorted(why for why in whys if not why.startswith("vacuous: none of"))
+            yield f"vacuous: {' '.join(vacuous)}: no example exercised them" + "".join(
+                f"; {why.removeprefix('vacuous: ')}" for why in refused
+            )
+        skipped = {name: found for name, found in by_law.items() if self.status(found) == SKIPPED}
+        of_any = [found[0] for found in skipped.values() if NUMTX not in found[0].law.needs]
+        missing = {one for result in of_any for one in missing_of(result)}
+        if STEP in missing:
+            missing -= {*EDITS, STEP_MASK}
+        if of_any:
+            words = [GIVES.get(one, one) for one in CAPABILITIES if one in missing]
+            names = " ".join(result.law.name for result in of_any)
+            others = sorted(missing - set(CAPABILITIES))  # of another kind than models
+            words += others
+            more = f"more is asked of {'one' if others else 'a model'} with"
+            yield f"not asked: {names}; {more} {', '.join(words)} (help: numtx.testing)"
+        elif skipped and len(skipped) == len(by_law):
+            yield f"not asked: {' '.join(skipped)}, of numtx alone"
+
+    def _by_law(self) -> dict[str, list[Result]]:
+        found: dict[str, list[Result]] = {}
+        for result in self.results:
+            found.setdefault(result.law.name, []).append(result)
+        return found
+
+    @staticmethod
+    def status(results: Sequence[Result]) -> str:
+        """The worst of several; but passed anywhere before vacuous and skipped."""
+        found = {result.status for result in results}
+        order = (BROKEN, ERROR, UNDECLARED, ROUNDING, PASSED, VACUOUS, SKIPPED)
+        return next(status for status in order if status in found)
+
+    def to_json(self) -> str:
+        """The results as strict JSON."""
+        rows = [
+            {
+                "law": result.law.name, "statement": result.law.statement,
+                "statement_zh": result.law.statement_zh, "subject": result.subject,
+                "status": result.status, "exercised": result.exercised, "tried": result.tried,
+                "why": result.why,
+            }
+            for result in self.results
+        ]  # fmt: skip
+        told = {"results": rows, "notes": list(self.notes)}
+        return json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def missing_of(result: Result) -> list[str]:
+    """The capabilities that a skipped law missed."""
+    return result.why.removeprefix("skipped: no ").split(", no ")

@@ -1,0 +1,92 @@
+"""`pytest --numtx MODULE:OBJECT`: one test a law, of a model that knows nothing of numtx."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from children import environment, python
+
+import numtx
+
+MODEL = """
+import numpy as np
+
+TABLE = np.random.default_rng(0).standard_normal((7, 7))
+
+def right(ids):
+    return TABLE[ids].cumsum(1)
+
+def ahead(ids):
+    return TABLE[ids][:, ::-1].cumsum(1)[:, ::-1].copy()
+
+def step(ids, state=None):
+    raise AssertionError("unused")
+
+right.vocabulary_size = ahead.vocabulary_size = 7
+right.causal = ahead.causal = True
+"""
+
+
+def outcome(folder: Path, *arguments: str) -> tuple[int, str]:
+    (folder / "my_model.py").write_text(MODEL)
+    plugin = () if installed() else ("-p", "numtx.pytest_plugin")
+    run = python(
+        "-m", "pytest", "-rfs", "-p", "no:cacheprovider", *plugin, "--numtx-examples=8", *arguments,
+        cwd=folder, env=environment(PYTEST_ADDOPTS=""),
+    )  # fmt: skip
+    return run.returncode, run.stdout + run.stderr
+
+
+def installed() -> bool:
+    """Whether pytest finds the plugin by itself."""
+    from importlib.metadata import entry_points
+
+    return any(point.value == "numtx.pytest_plugin" for point in entry_points(group="pytest11"))
+
+
+def test_a_right_model_passes_and_what_was_not_asked_is_skipped(tmp_path):
+    code, out = outcome(tmp_path, "--numtx", "my_model:right", "-k", "K1 or C1 or B2")
+    assert code == 0, out
+    assert "2 passed" in out and "skipped" in out and "no step" in out
+
+
+def test_a_wrong_one_fails_with_the_example_and_without_the_laws_own_lines(tmp_path):
+    code, out = outcome(tmp_path, "--numtx", "my_model:ahead", "--numtx-law", "K1")
+    assert code == 1
+    assert "K1 broken: tokens after t never move outputs at or before t" in out
+    assert "FAILED" in out and "my_model:ahead[K1]" in out and "runtest" not in out
+
+
+def test_several_models_beside_tests_of_ones_own(tmp_path):
+    (tmp_path / "test_own.py").write_text("def test_own():\n    assert True\n")
+    code, out = outcome(
+        tmp_path, "--numtx", "my_model:right", "--numtx", "my_model:ahead", "--numtx-law=B2",
+    )  # fmt: skip
+    assert code == 0 and "3 passed" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["my_model"], "--numtx my_model: 'my_model' is not MODULE:OBJECT"),
+        (["my_model:left"], "--numtx my_model:left: module 'my_model' has no 'left'"),
+        (["my_model:right", "--numtx-law=K0"], "law 'K0' does not exist"),
+        (["my_model:TABLE"], "ndarray has no vocabulary_size"),
+    ],
+)
+def test_what_is_no_model_is_one_line(tmp_path, arguments, told):
+    code, out = outcome(tmp_path, "--numtx", *arguments)
+    assert code == 4 and told in out and "Traceback" not in out
+
+
+def test_the_file_imports_nothing_of_numtx_when_it_is_loaded():
+    file = Path(numtx.__file__).parent / "pytest_plugin.py"
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level and not str(node.module).startswith("numtx")
+        if isinstance(node, ast.Import):
+            assert not any(name.name.startswith("numtx") for name in node.names)
+    code = "import sys, numtx.pytest_plugin; print('numpy' in sys.modules)"
+    assert python("-c", code, check=True).stdout.strip() == "False"

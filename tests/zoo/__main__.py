@@ -1,0 +1,3 @@
+from .matrix import main
+
+raise SystemExit(main())

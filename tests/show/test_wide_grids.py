@@ -93,6 +93,11 @@ def test_every_cell_and_label_stands_in_its_place(name: str, full: bool) -> None
         assert [r for r in grid.rows if r != "..."] == labels
         lines = [line for line in grid.cells if set(line) != {"..."}]
         assert [[cell for cell in line if cell != "..."] for line in lines] == cells
+        notes = [f"| sum 1.00  max {label(name, 1, int(matrix[i].argmax()))}" for i in rows]
+        if name.endswith("weights"):
+            assert [note for note in grid.notes if note] == notes
+            told = re.findall(r'<td class="note">(.*?)</td>', table)
+            assert [f"| {unescape(note)}" for note in told] == notes
         gap = len(columns) < matrix.shape[1]
         assert grid.columns.count("...") == gap and all(line[3] == "..." for line in lines if gap)
         heads_html = re.findall(r'<th scope="col">(.*?)</th>', table)

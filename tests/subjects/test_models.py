@@ -209,6 +209,9 @@ NEEDLESS = {
 
 LARGE: dict[str, Callable[[Model, Config], bool]] = {
     "deep": lambda m, c: max(c.encoder_layers, c.decoder_layers) >= 4,
+    "deep, with a memory": lambda m, c: (
+        len(c.sides) == 2 and c.encoder_layers >= 3 and c.decoder_layers >= 4
+    ),
     "deep, cached": lambda m, c: c.decoder_layers >= 3 and bool(m.storages),
     "more words than a byte counts": lambda m, c: c.vocabulary > 256,
     "more tokens than a panel has columns": lambda m, c: m.length > 32,

@@ -116,6 +116,16 @@ class _Rules:
     longest: int
     ends: frozenset[int]
     length_penalty: float
+    shortest: int
+    repetition_penalty: float
+    no_repeat_ngram_size: int
+
+    def filtered(self, logits: Array, going: list[_Search], number: int) -> Array:
+        """The logits [R, V] of step `number`, after the filters."""
+        seen = [[*search.prompt, *one.tokens] for search in going for one in search.running]
+        logits = penalise_repetition(logits, seen, self.repetition_penalty)
+        logits = ban_repeated_ngrams(logits, seen, self.no_repeat_ngram_size)
+        return rule_out(logits, self.ends) if self.ends and number < self.shortest else logits
 
     def score(self, log_probability: float, length: int) -> float:
         """log_probability / length^length_penalty"""
@@ -169,7 +179,10 @@ def beam_search(
     ends = frozenset(stop if eos is None else (eos, *stop))
     for token in ends:
         check_whole("stop", token, 0, config.vocabulary - 1)
-    rules = _Rules(num_beams, max_new_tokens, ends, length_penalty)
+    rules = _Rules(
+        num_beams, max_new_tokens, ends, length_penalty, min_new_tokens, repetition_penalty,
+        no_repeat_ngram_size,
+    )  # fmt: skip
     given = decoder_input(config, prompt, None)
     searches = [
         _Search(ids[valid].tolist()) for ids, valid in zip(given.ids, given.valid, strict=True)
@@ -186,11 +199,7 @@ def beam_search(
         batch = _next_tokens(config, going) if number else replace(prompt, labels=None)
         logits = step(config, parameters, batch, cache, phase=phase, tap=tap).logits[:, 0]
         check_logits(logits)
-        seen = [[*search.prompt, *one.tokens] for search in going for one in search.running]
-        logits = penalise_repetition(logits, seen, repetition_penalty)
-        logits = ban_repeated_ngrams(logits, seen, no_repeat_ngram_size)
-        if ends and number < min_new_tokens:
-            logits = rule_out(logits, ends)
+        logits = rules.filtered(logits, going, number)
         rows = _advance(going, logits, rules, is_last=number + 1 == max_new_tokens)
         steps.append(
             BeamStep(phase, len(logits), [[] if s.is_over else s.candidates for s in searches])

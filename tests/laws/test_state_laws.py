@@ -1,0 +1,41 @@
+"""C12, C13: models with something that outlives a call, right and wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from state_models import Prefixes, Shared, Stepped
+
+from numtx.laws.law import LAWS
+from numtx.testing import subject
+from numtx.testing.trial import BROKEN, PASSED, attempt
+
+
+def status(model, law, seed=0):
+    return attempt(LAWS[law], subject(model), seed=seed, examples=50, shrink=False).status
+
+
+@pytest.mark.parametrize("size", [13, 300, 70000])
+@pytest.mark.parametrize("block", [2, 16])
+def test_a_cache_of_prefixes(size, block):
+    assert status(Prefixes("right", size, block), "C12") == PASSED
+    assert status(Prefixes("block", size, block), "C12") == BROKEN
+    for mistake, least in (("byte", 256), ("two bytes", 65536)):
+        found = status(Prefixes(mistake, size, block), "C12")
+        assert found == (BROKEN if size > least else PASSED), mistake
+
+
+def test_requests_that_share_a_state():
+    assert status(Shared(), "C12") == BROKEN
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("seed", range(3))
+def test_right_ones(dtype, seed):
+    for law in ("C12", "C13"):
+        assert status(Stepped("", dtype), law, seed) == PASSED
+
+
+@pytest.mark.parametrize("mistake", ["tail kept", "one token kept", "positions go on"])
+def test_a_rejected_draft_leaves_a_trace(mistake):
+    assert status(Stepped(mistake), "C13") == BROKEN

@@ -22,7 +22,8 @@ ROOT = Path(numtx.__file__).parent
 # `sequences` is data about families of models, and names them: it computes nothing.
 HIGHER = {
     "sequences.py", "trace", "check", "compare", "training", "decoding", "examples", "subjects",
-    "laws", "operators", "own_laws", "operator_laws", "testing", "arguments", "commands",
+    "laws", "operators", "own_laws", "generation_laws", "operator_laws", "testing", "arguments",
+    "commands",
     "verdicts", "cli.py",
 }  # fmt: skip
 

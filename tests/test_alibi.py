@@ -10,9 +10,9 @@ from samples import assert_close, config_of, random_parameters
 
 from numtx import Batch, Cache, Config, forward
 from numtx.compare.compare import Side, compare
+from numtx.models import MODELS
 from numtx.ops.alibi import distance_bias, slopes
 from numtx.step import step
-from numtx.subjects.models import MODELS
 from numtx.trace.trace import record
 
 NAMES = [name for name, model in MODELS.items() if model.config().positions == "alibi"]

@@ -41,6 +41,7 @@ FLOORS = [
     {"page", "compare", "training", "decoding", "costs"},
     {"examples", "subjects", "operators", "adapters", "lessons"},
     {"laws"},
+    {"cache_laws"},
     {"own_laws", "generation_laws", "operator_laws"},
     {"testing"},
     {"arguments"},

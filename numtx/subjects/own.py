@@ -11,10 +11,10 @@ from ..batch import Batch
 from ..cache.cache import Cache
 from ..config import Config
 from ..model import forward
+from ..models import MODELS, STORAGES, parameters_of
 from ..shapes import Array
 from ..step import step
 from ..trace.trace import Trace, record
-from .models import MODELS, STORAGES, parameters_of
 from .subject import (
     CAPABILITIES,
     DOCUMENTS,

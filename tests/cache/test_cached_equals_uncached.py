@@ -10,8 +10,8 @@ from cache_runs import batch_of, compositions, in_chunks, tokens, uncached
 from samples import GENERATING, MODELS, config_of, random_parameters, some
 
 from numtx.cache import Cache
+from numtx.models import STORAGES
 from numtx.step import step
-from numtx.subjects.models import STORAGES
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-10}
 ROWS, LENGTH, SOURCE = 2, 6, 5

@@ -9,8 +9,8 @@ from samples import config_of, one, random_parameters
 
 from numtx.batch import Batch
 from numtx.cache import Cache
+from numtx.models import STORAGES
 from numtx.step import step
-from numtx.subjects.models import STORAGES
 from numtx.tap import Recorder
 
 ROWS = 2

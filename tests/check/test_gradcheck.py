@@ -18,7 +18,7 @@ from numtx.check.gradcheck import (
 )
 from numtx.check.operations import check_own_operation, operations
 from numtx.errors import NumtxError, StageError, UsageError
-from numtx.subjects.models import parameters_of
+from numtx.models import parameters_of
 from numtx.trace.trace import record
 
 CONFIG = Config(

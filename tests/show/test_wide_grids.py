@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from numtx import Batch, Config, record
+from numtx.models import parameters_of
 from numtx.page.page import Heading
 from numtx.page.report import trace_report
 from numtx.show.grid import Grid, display_width, grid_text
@@ -21,7 +22,6 @@ from numtx.show.trace_html import trace_html
 from numtx.show.trace_text import trace_text
 from numtx.show.walk import walk
 from numtx.stages.catalogue import Text
-from numtx.subjects.models import parameters_of
 from numtx.trace.trace import Trace
 
 LENGTH = 45

@@ -11,7 +11,7 @@ from samples import some
 from zoo.laws import OF_OPERATIONS
 
 from numtx.laws.law import LawBroken
-from numtx.subjects.models import MODELS
+from numtx.models import MODELS
 from numtx.subjects.own import every_kind
 from numtx.subjects.subject import STEP
 from numtx.testing import NumtxSubject, check, run_machine

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import Config
-from ..parameters import initialise
-from ..shapes import Array
+from .config import Config
+from .parameters import initialise
+from .shapes import Array
 
 # Options of the cache by the name of its storage. Blocks are of fewer tokens than a row has.
 STORAGES: dict[str, dict[str, Any]] = {

@@ -18,9 +18,9 @@ import numtx.stages
 from numtx import Config
 from numtx.batch import Batch, count_positions
 from numtx.decoding.record import record_generation
+from numtx.models import MODELS
 from numtx.parameters import parameter_shapes
 from numtx.stages.leaf import Leaf
-from numtx.subjects.models import MODELS
 from numtx.trace.trace import Trace, record
 
 WEATHER: dict[str, Any] = {

@@ -10,9 +10,9 @@ from samples import assert_close, config_of, random_parameters
 
 from numtx import Batch, Cache, Config, forward
 from numtx.compare.compare import Side, compare
+from numtx.models import MODELS
 from numtx.ops.alibi import distance_bias, slopes
 from numtx.step import step
-from numtx.subjects.models import MODELS
 from numtx.trace.trace import record
 
 NAMES = [name for name, model in MODELS.items() if model.config().positions == "alibi"]
@@ -54,6 +54,10 @@ def test_the_bias_by_hand():
         [[-3 / 256, -2 / 256, -1 / 256, 0]],
     ]
     assert bias[1, 0].tolist() == [[-1 / 16] * 3 + [0]]
+    far = distance_bias(np.array([[70_000]]), np.array([[0, 4096, 69_000, 70_003]]), 2, "float64")
+    assert far[0, :, 0].tolist() == [
+        [-m * n for n in (70_000, 65_904, 1000, 3)] for m in (1 / 16, 1 / 256)
+    ]
 
 
 def test_the_scores_fall_with_the_distance_and_padding_on_the_left_moves_nothing():

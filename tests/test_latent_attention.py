@@ -15,11 +15,11 @@ from numtx.attention.latent import latent_attention_forward
 from numtx.check.gradcheck import check_model, check_stages, with_gradient
 from numtx.check.verify import verify
 from numtx.masks import Mask, allowed
+from numtx.models import parameters_of
 from numtx.ops.positions import rotation
 from numtx.parameters import parameter_shapes
 from numtx.place import Place
 from numtx.step import step
-from numtx.subjects.models import parameters_of
 from numtx.tap import NO_TAP
 from numtx.trace.trace import record
 

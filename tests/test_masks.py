@@ -48,6 +48,24 @@ def test_causal_with_padding(padding, expected):
     assert mask.live.tolist() == valid.tolist()
 
 
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("window", [1, 33, 40, 300])
+def test_wide_windows_over_long_rows_by_the_formula(window, causal):
+    """Of 50 queries behind 40 keys more, with holes, far out."""
+    valid = np.arange(90) % 7 != 3
+    places = 5000 + np.maximum(np.cumsum(valid) - 1, 0)
+    mask = allowed(
+        valid[None], 2, 50, causal=causal, window=window, query_positions=places[None, 40:],
+        key_positions=places[None],
+    )  # fmt: skip
+    for i in range(50):
+        for j in range(90):
+            near = abs(int(places[40 + i]) - int(places[j])) < window
+            seen = bool(valid[j]) and near and (not causal or j <= 40 + i)
+            assert mask.allowed[0, 0, i, j] == mask.allowed[0, 1, i, j] == seen
+    assert mask.live.tolist() == [mask.allowed[0, 0].any(0).tolist()]
+
+
 def test_a_window_measures_positions():
     places = np.array([[0, 1, 2, 3]])
     valid = np.ones((1, 4), bool)

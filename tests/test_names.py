@@ -22,7 +22,8 @@ ROOT = Path(numtx.__file__).parent
 # `sequences` is data about families of models, and names them: it computes nothing.
 HIGHER = {
     "sequences.py", "trace", "check", "compare", "training", "decoding", "examples", "subjects",
-    "laws", "operators", "own_laws", "operator_laws", "testing", "arguments", "commands",
+    "laws", "operators", "own_laws", "generation_laws", "operator_laws", "testing", "arguments",
+    "commands",
     "verdicts", "cli.py",
 }  # fmt: skip
 
@@ -103,7 +104,8 @@ def test_every_name_that_is_mentioned_exists() -> None:
 
 def test_every_option_that_is_mentioned_exists() -> None:
     actions = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-    known = {"--version", "--help", *FOREIGN}
+    plugin = (ROOT / "pytest_plugin.py").read_text(encoding="utf-8")
+    known = {"--version", "--help", *FOREIGN, *re.findall(r'"(--numtx[\w-]*)"', plugin)}
     for command in actions.values():  # type: ignore[union-attr]
         known |= set(command._option_string_actions)
     found = {(where, name) for where, text in said() for name in OPTION.findall(text)}

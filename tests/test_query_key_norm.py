@@ -12,8 +12,8 @@ from samples import assert_close, config_of, random_parameters
 from numtx import Batch, Cache, Config, forward
 from numtx.compare.compare import Side, compare
 from numtx.errors import ConfigError
+from numtx.models import MODELS
 from numtx.step import step
-from numtx.subjects.models import MODELS
 from numtx.trace.trace import record
 
 NAMES = [name for name, model in MODELS.items() if model.config().query_key_norm]

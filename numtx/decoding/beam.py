@@ -120,6 +120,16 @@ class _Rules:
     repetition_penalty: float
     no_repeat_ngram_size: int
 
+    def check(self, vocabulary: int) -> None:
+        check_whole("max_new_tokens", self.longest, 0)
+        check_whole("num_beams", self.beams, 1)
+        check_number("length_penalty", self.length_penalty, "from -10 to 10", -10, 10)
+        check_whole("min_new_tokens", self.shortest, 0, self.longest)
+        check_penalty(self.repetition_penalty)
+        check_ngram(self.no_repeat_ngram_size)
+        for token in self.ends:
+            check_whole("stop", token, 0, vocabulary - 1)
+
     def filtered(self, logits: Array, going: list[_Search], number: int) -> Array:
         """The logits [R, V] of step `number`, after the filters."""
         seen = [[*search.prompt, *one.tokens] for search in going for one in search.running]
@@ -170,19 +180,12 @@ def beam_search(
     Raises `DecodingError` for an option that cannot be taken and for logits that no token can be
     chosen by, besides what `step` raises.
     """
-    check_whole("max_new_tokens", max_new_tokens, 0)
-    check_whole("num_beams", num_beams, 1)
-    check_number("length_penalty", length_penalty, "from -10 to 10", -10, 10)
-    check_whole("min_new_tokens", min_new_tokens, 0, max_new_tokens)
-    check_penalty(repetition_penalty)
-    check_ngram(no_repeat_ngram_size)
     ends = frozenset(stop if eos is None else (eos, *stop))
-    for token in ends:
-        check_whole("stop", token, 0, config.vocabulary - 1)
     rules = _Rules(
         num_beams, max_new_tokens, ends, length_penalty, min_new_tokens, repetition_penalty,
         no_repeat_ngram_size,
     )  # fmt: skip
+    rules.check(config.vocabulary)
     given = decoder_input(config, prompt, None)
     searches = [
         _Search(ids[valid].tolist()) for ids, valid in zip(given.ids, given.valid, strict=True)

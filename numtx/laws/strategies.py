@@ -17,9 +17,9 @@ from hypothesis.errors import InvalidArgument
 from ..batch import Batch, count_positions
 from ..config import RULES, Config
 from ..config_fields import AnyOf, Number, Rule, Whole, fields_of
+from ..models import parameters_of
 from ..ops.loss import IGNORED
 from ..shapes import Array
-from ..subjects.models import parameters_of
 
 ROWS, LENGTHS = 2, {"encoder": 5, "decoder": 3}
 C = TypeVar("C", bound=Config)

@@ -1,11 +1,9 @@
-"""Laws for numtx's own models, asked of their traces, parameters, generation and files."""
+"""Laws for numtx's own models, asked of their traces, parameters and gradients."""
 
 from . import (  # noqa: F401 (each enters its laws into the table)
-    choosing,
     gradients,
     loss,
     numbers,
-    numtx,
     positions,
     variants,
 )

@@ -14,9 +14,9 @@ from ..batch import Batch
 from ..config import Config
 from ..laws.law import Draw, LawBroken, expect, expect_true, law, seeds, tolerance_of
 from ..model import tied_name
+from ..models import parameters_of
 from ..ops.loss import IGNORED
 from ..shapes import Array
-from ..subjects.models import parameters_of
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
 from .runs import attentions, expect_gradients, labelled, prefixes, rows_of

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from .. import model
 from ..laws.law import Draw, draw_ids, expect, expect_true, law, moved, seeds
+from ..models import parameters_of
 from ..parameters import parameter_shapes
 from ..shapes import Array
-from ..subjects.models import parameters_of
 from ..subjects.own import MEMORY_LENGTH, NumtxSubject
 from ..subjects.subject import NUMTX, Memory
 from .runs import attentions, labelled

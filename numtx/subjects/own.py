@@ -11,11 +11,22 @@ from ..batch import Batch
 from ..cache.cache import Cache
 from ..config import Config
 from ..model import forward
+from ..models import MODELS, STORAGES, parameters_of
 from ..shapes import Array
 from ..step import step
 from ..trace.trace import Trace, record
-from .models import MODELS, STORAGES, parameters_of
-from .subject import CAPABILITIES, LOGITS, MASK, MEMORY, NUMTX, TRUNCATE, Memory, Subject, beyond
+from .subject import (
+    CAPABILITIES,
+    DOCUMENTS,
+    LOGITS,
+    MASK,
+    MEMORY,
+    NUMTX,
+    TRUNCATE,
+    Memory,
+    Subject,
+    beyond,
+)
 
 MEMORY_LENGTH = 4  # tokens of the memory that is there when a law does not bring one
 
@@ -46,7 +57,8 @@ class NumtxSubject(Subject):
             self.longest = beyond(config.window, self.reach)
         self.limit = config.position_limit
         self.tolerance = 1e-10 if config.dtype == "float64" else 1e-4
-        own = set(CAPABILITIES) if self.causal else {LOGITS, MASK, MEMORY, NUMTX}
+        every = set(CAPABILITIES) - {DOCUMENTS}  # a row of numtx is one text
+        own = every if self.causal else {LOGITS, MASK, MEMORY, NUMTX}
         if self.storage.get("storage") == "ring":  # it has forgotten what a truncation may need
             own.discard(TRUNCATE)
         self.capabilities = frozenset(own if self.two_stacks else own - {MEMORY})

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from ..cache_laws.bench import Bench, kinds_of, largest_of
 from ..errors import SubjectError
-from ..laws.bench import Bench, kinds_of, largest_of
 from ..laws.strategies import Action
 from ..subjects.subject import FORK, REORDER, RESET, STEP, TRUNCATE, Subject
 

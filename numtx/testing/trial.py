@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, HypothesisException
 
-from .. import laws as _laws  # noqa: F401 (both enter their laws into the table)
+from .. import cache_laws as _cache_laws  # noqa: F401 (all enter their laws into the table)
+from .. import generation_laws as _generation_laws  # noqa: F401
+from .. import laws as _laws  # noqa: F401
 from .. import operator_laws as _operator_laws  # noqa: F401
 from .. import own_laws as _own_laws  # noqa: F401
 from ..errors import SubjectError

@@ -112,7 +112,7 @@ def test_rows_that_are_cut_unevenly_go_on_each_from_its_own_end():
         ring = ring_of(config, parameters, 7)
         step(config, parameters, Batch(ids), ring)
         for seed in (5, 6):  # what is still held of the tokens before is looked at again
-            more = text(3, seed)
+            more, ring = text(3, seed), ring.fork()  # which has gone round
             ring.truncate(kept)
             assert ring.lengths.tolist() == kept
             got = in_chunks(config, parameters, Batch(more), (1, 2), ring)

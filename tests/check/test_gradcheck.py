@@ -18,7 +18,7 @@ from numtx.check.gradcheck import (
 )
 from numtx.check.operations import check_own_operation, operations
 from numtx.errors import NumtxError, StageError, UsageError
-from numtx.subjects.models import parameters_of
+from numtx.models import parameters_of
 from numtx.trace.trace import record
 
 CONFIG = Config(
@@ -147,14 +147,15 @@ def test_as_much_as_is_tolerated_and_no_more(share, ok):
 
 def test_every_array_is_compared():
     """However many there are: a wrong one is named in whichever place it stands."""
-    given = [np.full(2, 1.0 + k) for k in range(12)]
-    for wrong in range(12):
+    given = [np.full(2, 1.0 + k) for k in range(24)]
+    for wrong in range(24):
 
         def vjp(d, *xs, wrong=wrong):
             return [2.0 * x * d * (1.01 if k == wrong else 1.0) for k, x in enumerate(xs)]
 
         report = check_operation(lambda *xs: sum(x * x for x in xs), vjp, given, samples=1)
-        assert [c.ok for c in report.comparisons] == [k != wrong for k in range(12)]
+        assert [c.ok for c in report.comparisons] == [k != wrong for k in range(24)]
+        assert not report.ok and report.worst.name == f"argument {wrong}"
 
 
 def test_every_parameter_and_stage_is_compared(monkeypatch):

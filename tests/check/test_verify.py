@@ -12,8 +12,8 @@ from numtx import Batch, Config, NumtxError, Pin
 from numtx.check.verify import verify
 from numtx.decoding import record_generation
 from numtx.errors import StageError
-from numtx.subjects.models import MODELS as LIST
-from numtx.subjects.models import parameters_of
+from numtx.models import MODELS as LIST
+from numtx.models import parameters_of
 from numtx.trace.trace import Trace, record
 
 MODELS = some(3, __name__, always=["weather"])

@@ -179,3 +179,29 @@ def test_a_gradient_stored_the_other_way_round():
         if name in trace.gradients:
             found = against(trace, {f"grad/{name}": trace.grad(name).T.copy()})
             assert "numtx has matrices as (in, out)" in found.gradients[0].note
+
+
+def test_every_parameter_value_and_gradient_is_compared():
+    """Each off by a little in one cell, the last that is finite: none is looked over."""
+    trace = traced("decoder, deep")
+    moved = {name: array.copy() for name, array in trace.arrays.items()}
+    moved |= {f"grad/{name}": array.copy() for name, array in trace.gradients.items()}
+    first = {**trace.arrays, **{f"grad/{n}": a for n, a in trace.gradients.items()}}
+    whole = []
+    for name, array in moved.items():
+        flat = array.reshape(-1)
+        last = np.flatnonzero(np.isfinite(flat))[-1]
+        if array.dtype.kind == "f":
+            size = float(np.sqrt(np.square(np.where(np.isfinite(array), array, 0.0)).mean()))
+            flat[last] += 1e-6 * (size or 1.0)
+        else:
+            whole.append(name)
+            flat[last] = ~flat[last] if array.dtype.kind == "b" else flat[last] + 1
+    found = compare(Side("A", first, trace), Side("B", moved, None))
+    assert [d.name for d in found.parameters] == [f"parameters/{n}" for n in trace.parameters]
+    assert {d.name for d in found.values} == set(trace.values) and whole
+    assert {d.name for d in found.gradients} == {f"grad/{n}" for n in trace.gradients}
+    every = (*found.parameters, *found.values, *found.gradients)
+    right = [d.name for d in every if d.equal]
+    assert right == []
+    assert all(d.differing == 1 for d in every)

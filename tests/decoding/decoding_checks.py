@@ -101,8 +101,8 @@ def given_texts():
         found = sequence_log_probability(config, parameters, batch, tokens)
         for row, one in enumerate(alone):
             expected = log_probability(config, parameters, one, tokens[row])
-            np.testing.assert_allclose(found.total[row], expected, atol=1e-10)
-            np.testing.assert_allclose(found.per_token[row].sum(), expected, atol=1e-10)
+            np.testing.assert_allclose(found.total[row], expected, rtol=0, atol=1e-10)
+            np.testing.assert_allclose(found.per_token[row].sum(), expected, rtol=0, atol=1e-10)
             assert len(found.per_token[row]) == len(tokens[row])
             assert (found.per_token[row] <= 0).all()  # so a running sum never rises
     config, parameters = model("encoder-decoder", segments=2)
@@ -125,12 +125,12 @@ def given_texts():
             expected = [
                 math.log(share[token]) for share, token in zip(shares, tokens, strict=False)
             ]
-            np.testing.assert_allclose(found.per_token[row], expected, atol=1e-10)
+            np.testing.assert_allclose(found.per_token[row], expected, rtol=0, atol=1e-10)
     config, parameters = model()
     texts = list(itertools.product(range(VOCABULARY), repeat=2))
     batch = Batch([[1, 3]] * len(texts))
     total = sequence_log_probability(config, parameters, batch, texts).total
-    np.testing.assert_allclose(math.fsum(np.exp(total)), 1.0, atol=1e-12)
+    np.testing.assert_allclose(math.fsum(np.exp(total)), 1.0, rtol=0, atol=1e-12)
 
 
 def sampling_alone_and_in_a_batch():
@@ -222,9 +222,11 @@ def beams_are_sorted_and_scores_recomputed():
                 assert scores == sorted(scores, reverse=True)
                 for one in hypotheses:
                     expected = log_probability(config, parameters, alone[row], one.tokens)
-                    np.testing.assert_allclose(one.log_probability, expected, atol=1e-10)
+                    np.testing.assert_allclose(one.log_probability, expected, rtol=0, atol=1e-10)
                     length = len(one.tokens)
-                    np.testing.assert_allclose(one.score, expected / length**penalty, atol=1e-10)
+                    np.testing.assert_allclose(
+                        one.score, expected / length**penalty, rtol=0, atol=1e-10
+                    )
                     assert one.ended == (one.tokens[-1] == 2)
                     assert 2 not in one.tokens[:-1]
                     assert one.ended or length == 5
@@ -248,7 +250,7 @@ def enough_beams_are_exhaustive():
         }
         assert [h.tokens for h in found] == sorted(scores, key=lambda text: -scores[text])
         total = math.fsum(math.exp(h.log_probability) for h in found)
-        np.testing.assert_allclose(total, 1.0, atol=1e-10)
+        np.testing.assert_allclose(total, 1.0, rtol=0, atol=1e-10)
 
 
 def reference_search(config, parameters, one, beams, longest, ends, length_penalty):
@@ -349,6 +351,7 @@ def beams_alone_and_in_a_batch():
             np.testing.assert_allclose(
                 [h.score for h in single.hypotheses[0]],
                 [h.score for h in together.hypotheses[row]],
+                rtol=0,
                 atol=1e-10,
             )
 

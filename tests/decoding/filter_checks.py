@@ -116,7 +116,9 @@ def temperature_law(logits, temperature):
     assert np.array_equal(temper(logits, 1.0), logits)
     scaled = temper(logits, temperature)
     if temperature > 0.01:
-        np.testing.assert_allclose(softmax(scaled), softmax(logits / temperature), atol=1e-12)
+        np.testing.assert_allclose(
+            softmax(scaled), softmax(logits / temperature), rtol=0, atol=1e-12
+        )
         ranks = np.argsort(-logits, 1, kind="stable")
         assert (np.diff(np.take_along_axis(scaled, ranks, 1), axis=1) <= 0).all()
     for cold in (0.0, 1e-320):
@@ -227,6 +229,17 @@ def edges_of_a_draw():
     probabilities = np.array([[0.0, 0.25, 0.0, 0.75, 0.0]])
     for uniform, token in ((0.0, 1), (0.2499, 1), (0.25, 3), (1 - 2**-53, 3)):
         assert draw(probabilities, np.array([uniform])).tolist() == [token]
+    # Of many words the sum is run in float64: each border of 5000 is where it should be.
+    many = np.full((4, 5000), 1.0 / 4096, np.float32)  # an exact number, and so are its sums
+    for token in (1, 2047, 4998):
+        borders = np.array([token, token + 0.999, token + 1, token - 0.001]) / 5000
+        assert draw(many, borders).tolist() == [token, token, token + 1, token - 1]
+    unlike = np.tile(np.float32([0.1, 0.7, 0.2]), (1, 400)) / np.float32(400)
+    running = list(itertools.accumulate(unlike[0].tolist()))
+    for token in range(3, 1199, 37):
+        border = running[token] / running[-1]
+        for uniform, expected in ((border - 1e-12, token), (border + 1e-12, token + 1)):
+            assert draw(unlike, np.array([uniform])).tolist() == [expected]
 
 
 CHECKS = (

@@ -8,7 +8,7 @@ import pytest
 from numtx import Batch, BlockPool, Cache, Config, generate, record_generation
 from numtx.check.verify import verify
 from numtx.errors import DecodingError
-from numtx.subjects.models import parameters_of
+from numtx.models import parameters_of
 
 FIELDS = {
     "model": "decoder-only", "width": 8, "decoder_layers": 2, "heads": 4, "hidden": 7,

@@ -9,8 +9,8 @@ import pytest
 
 from numtx import Batch, Config, PrefixCache, Recorder, forward
 from numtx.errors import BatchError, CacheError
+from numtx.models import parameters_of
 from numtx.step import step
-from numtx.subjects.models import parameters_of
 
 CONFIG = Config(
     model="decoder-only", width=8, decoder_layers=2, heads=4, key_value_heads=2, hidden=7,

@@ -38,6 +38,19 @@ def test_by_the_formula():
     assert_close(log_softmax_forward(x), np.log(right), 1e-14)
 
 
+@pytest.mark.parametrize("place", [0, 255, 256, 699])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_largest_of_many_wherever_it_stands(place, dtype):
+    x = np.zeros((1, 700), dtype)
+    x[0, place] = 5000.0
+    assert softmax_forward(x)[0].tolist() == [float(n == place) for n in range(700)]
+    assert log_softmax_forward(x)[0].tolist() == [-5000.0 * (n != place) for n in range(700)]
+    x[0, place] = 3.0
+    room = 8 * float(np.finfo(dtype).eps)
+    assert_close(softmax_forward(x)[0, place], math.exp(3) / (math.exp(3) + 699), room)
+    assert_close(log_softmax_forward(x)[0, place], 3 - math.log(math.exp(3) + 699), room)
+
+
 def test_backward():
     x = scores()
     cotangent = np.random.default_rng(1).standard_normal(x.shape)

@@ -49,7 +49,7 @@ def test_the_mask_hides_later_tokens_and_the_rest_shares_their_weight():
             assert weights[i][j] == pytest.approx(free[i][j] / sum(free[i][: i + 1]), abs=0.06)
     np.testing.assert_allclose(
         picture.weights, np.where(later, 0, picture.free)
-        / np.where(later, 0, picture.free).sum(1, keepdims=True), atol=1e-12,
+        / np.where(later, 0, picture.free).sum(1, keepdims=True), rtol=0, atol=1e-12,
     )  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def test_the_svg_of_the_memory_can_be_read_without_colour():
     ends = [e for e in curves if e.get("x2") == "636"]
     heights = [448 - float(e.get("y2")) for e in ends]
     np.testing.assert_allclose(
-        np.array(heights) / heights[0], [1, 1 / 4, 1 / 32, 4.5 / 64], atol=1e-3
+        np.array(heights) / heights[0], [1, 1 / 4, 1 / 32, 4.5 / 64], rtol=0, atol=1e-3
     )
     labels = [e for e in root.iter(f"{SVG}text") if re.fullmatch(r"M?[A-Z]+  .* GiB", e.text)]
     places = sorted(float(e.get("y")) for e in labels)

@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from html import unescape
 
 import numpy as np
 import pytest
 
 from numtx import Batch, Config, record
+from numtx.models import parameters_of
 from numtx.page.page import Heading
 from numtx.page.report import trace_report
 from numtx.show.grid import Grid, display_width, grid_text
 from numtx.show.numbers import fixed
-from numtx.show.stage_grid import Marks, StageGrids, Style
-from numtx.show.trace_text import marks_of, trace_html, trace_text
+from numtx.show.stage_grid import Marks, Panel, StageGrids, Style
+from numtx.show.trace_html import trace_html
+from numtx.show.trace_text import trace_text
+from numtx.show.walk import walk
 from numtx.stages.catalogue import Text
-from numtx.subjects.models import parameters_of
+from numtx.trace.trace import Trace
 
 LENGTH = 45
 CONFIG = Config(
@@ -71,15 +75,19 @@ def test_panels_of_a_wide_grid_give_every_cell_once_and_in_order(width: int) -> 
     assert not any("|" in line for panel in panels[:-1] for line in panel)
 
 
+def panels_of(trace: Trace, name: str, style: Style) -> Iterator[Panel]:
+    """What text, notebook and page make their grids of."""
+    (found,) = walk(trace, style, [name])
+    return StageGrids(trace.tokens, WORDS, style).panels(found.stage, found.value, 2, found.marks)
+
+
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("name", WIDE)
 def test_every_cell_and_label_stands_in_its_place(name: str, full: bool) -> None:
     """In the grid that text and notebook are made of, and in the table of the page."""
     style = Style(full=full)
     rows, columns = shown(name, full)
-    grids = StageGrids(TRACE.tokens, WORDS, style)
-    marks = marks_of(TRACE, name)
-    found = [grid for _, grid in grids.grids(TRACE.graph[name], TRACE[name], 2, marks)]
+    found = [panel.grid(full)[1] for panel in panels_of(TRACE, name, style)]
     page = trace_report(TRACE, Heading(Text("", "")), style, [name])
     tables = re.findall(rf'<table[^>]*data-of="{name}"[^>]*>.*?</table>', page, re.S)
     matrices = TRACE[name].reshape(-1, *TRACE[name].shape[-2:])
@@ -93,6 +101,11 @@ def test_every_cell_and_label_stands_in_its_place(name: str, full: bool) -> None
         assert [r for r in grid.rows if r != "..."] == labels
         lines = [line for line in grid.cells if set(line) != {"..."}]
         assert [[cell for cell in line if cell != "..."] for line in lines] == cells
+        notes = [f"| sum 1.00  max {label(name, 1, int(matrix[i].argmax()))}" for i in rows]
+        if name.endswith("weights"):
+            assert [note for note in grid.notes if note] == notes
+            told = re.findall(r'<td class="note">(.*?)</td>', table)
+            assert [f"| {unescape(note)}" for note in told] == notes
         gap = len(columns) < matrix.shape[1]
         assert grid.columns.count("...") == gap and all(line[3] == "..." for line in lines if gap)
         heads_html = re.findall(r'<th scope="col">(.*?)</th>', table)
@@ -122,14 +135,14 @@ def test_an_allowed_weight_of_0_is_no_masked_one(zero: float) -> None:
     weights[0, 0, 2, 1] = zero
     trace = dataclasses.replace(TRACE, values={**TRACE.values, name: weights})
     stage, grids = trace.graph[name], StageGrids(trace.tokens, WORDS, Style())
-    _, grid = next(grids.grids(stage, weights, 2, marks_of(trace, name)))
+    _, grid = next(panels_of(trace, name, Style())).grid(False)
     assert (grid.cells[2][1], grid.cells[0][1], grid.cells[1][2]) == ("0.00", ".", ".")
     page = trace_report(trace, Heading(Text("", "")), Style(), [name])
     row = re.findall(r'<tr><th scope="row">2 .*?</tr>', page)[0]
     texts = re.findall(r"<td( class=\w+)?>(.*?)</td>", row)
     assert texts[1] == ("", "0.00") and texts[-2][0] == " class=x" and texts[-2][1] == "."
     scores = f"{PLACE}.masked_scores"
-    _, grid = next(grids.grids(trace.graph[scores], trace[scores], 2, marks_of(trace, scores)))
+    _, grid = next(panels_of(trace, scores, Style())).grid(False)
     assert grid.cells[0][1] == "-inf"
     mask = np.array([[True, False]])
     for number, text in ((0.0, "."), (0.5, "."), (1.0, ".")):

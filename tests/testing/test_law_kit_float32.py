@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from samples import some
 
-from numtx.subjects.models import MODELS, parameters_of
+from numtx.models import MODELS, parameters_of
 from numtx.testing import NumtxSubject
 from numtx.testing.trial import BROKEN, ERROR, LAWS, attempt, law_names
 

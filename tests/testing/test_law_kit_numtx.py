@@ -11,7 +11,7 @@ from samples import some
 from zoo.laws import OF_OPERATIONS
 
 from numtx.laws.law import LawBroken
-from numtx.subjects.models import MODELS
+from numtx.models import MODELS
 from numtx.subjects.own import every_kind
 from numtx.subjects.subject import STEP
 from numtx.testing import NumtxSubject, check, run_machine
@@ -19,7 +19,9 @@ from numtx.testing.trial import BROKEN, LAWS, PASSED, Report, attempt, law_names
 
 KINDS = list(every_kind())
 DEAR = [name for name in law_names() if LAWS[name].cost >= 5]
-CHEAP = [name for name in law_names() if name not in DEAR and name not in OF_OPERATIONS]
+KNOWN = frozenset().union(*(subject.capabilities for subject in KINDS))
+ASKED = [name for name in law_names() if LAWS[name].needs <= KNOWN]
+CHEAP = [name for name in ASKED if name not in DEAR and name not in OF_OPERATIONS]
 
 
 def named(name: str) -> NumtxSubject:

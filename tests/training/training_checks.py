@@ -308,6 +308,12 @@ def a_spoilt_file_is_refused(folder):
     single = arrays["moments/first"].astype(np.float32)
     refused({**arrays, "moments/first": single}, "moments/first.*float32")
     refused({**arrays, "parameters/embedding": arrays["parameters/embedding"] * np.nan}, "finite")
+    for name, array in arrays.items():  # the first of them and the last
+        if name != "meta":
+            odd = array.copy()
+            odd.flat[-1] = np.inf
+            refused({**arrays, name: odd}, f"{name}.*not finite")
+            refused({n: a for n, a in arrays.items() if n != name}, f"{name}.*missing")
     refused({**arrays, "extra": np.zeros(2)}, "extra")
     refused({k: v for k, v in arrays.items() if k != "meta"}, "meta")
     refused({**arrays, "meta": np.frombuffer(b"{", "u1")}, "JSON")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from types import CodeType
 
 from numtx.laws.law import LAWS
-from numtx.subjects.models import MODELS, STORAGES, parameters_of
+from numtx.models import MODELS, STORAGES, parameters_of
 from numtx.subjects.own import NumtxSubject
 from numtx.testing.trial import BROKEN, ERROR, attempt, law_names
 

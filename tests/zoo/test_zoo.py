@@ -10,7 +10,7 @@ import pytest
 from children import environment, python
 from samples import DRAW
 
-from numtx.subjects.models import MODELS
+from numtx.models import MODELS
 from numtx.testing.trial import LAWS, law_names
 
 from .bug import Bug

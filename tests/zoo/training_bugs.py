@@ -10,7 +10,8 @@ TRAINING_BUGS = (
     Bug("no correction of the first moment", "training.optimisers", "rate / (1.0 - BETA_1**step)",
         "rate", checks="adamw_by_hand"),
     Bug("no correction of the second moment", "training.optimisers",
-        "denominator *= 1.0 / math.sqrt(1.0 - BETA_2**step)", "pass", checks="adamw_by_hand"),
+        "denominator *= 1.0 / math.sqrt(1.0 - BETA_2**step)", "pass",
+        checks="adamw_by_hand three_steps_of_adamw_are_the_formula"),
     Bug("the correction counts steps from 0", "training.optimisers", "1.0 - BETA_1**step",
         "1.0 - BETA_1 ** (step + 1)", checks="adamw_by_hand"),
     Bug("epsilon inside the root", "training.optimisers", "denominator = np.sqrt(second)",
@@ -66,4 +67,7 @@ TRAINING_BUGS = (
         checks="a_spoilt_file_is_refused"),
     Bug("numbers that are not finite are let in", "training.checkpoint",
         "if not np.isfinite(arrays[name]).all():", "if False:", checks="a_spoilt_file_is_refused"),
+    Bug("the run goes on with a gradient that is not finite", "training.run",
+        "if not (math.isfinite(loss) and math.isfinite(length)):", "if not math.isfinite(loss):",
+        checks="a_gradient_that_is_not_finite_stops_it"),
 )  # fmt: skip

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..laws.law import LawBroken, expect
+from ..laws.strategies import Action
 from ..shapes import Array
 from ..subjects.subject import FORK, LENGTHS, REORDER, RESET, TRUNCATE, Memory, Subject
-from .law import LawBroken, expect
-from .strategies import Action
 
 CACHES, ROWS = 3, 4
 LONGEST_SOURCE = 4

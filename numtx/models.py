@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import Config
-from ..parameters import initialise
-from ..shapes import Array
+from .config import Config
+from .parameters import initialise
+from .shapes import Array
 
 # Options of the cache by the name of its storage. Blocks are of fewer tokens than a row has.
 STORAGES: dict[str, dict[str, Any]] = {
@@ -287,10 +287,10 @@ MODELS: dict[str, Model] = {
             positions="alibi",
         )
     ),
-    "encoder-decoder, slopes, latent": Model(
+    "encoder-decoder, deep, slopes, latent": Model(
         _both(
-            width=9, heads=3, key_value_latent=5, key_width=4, value_width=6, hidden=7,
-            vocabulary=11, positions="alibi",
+            width=9, encoder_layers=4, decoder_layers=5, heads=3, key_value_latent=5, key_width=4,
+            value_width=6, hidden=7, vocabulary=11, positions="alibi",
         ),
         ("contiguous",),
     ),

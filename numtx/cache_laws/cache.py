@@ -7,6 +7,18 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from ..laws.law import (
+    Draw,
+    alone,
+    draw_ids,
+    draw_mask,
+    draw_rows,
+    expect,
+    expect_true,
+    law,
+    seeds,
+)
+from ..laws.strategies import cache_scripts, chunkings
 from ..shapes import Array
 from ..subjects.subject import (
     FORK,
@@ -20,18 +32,6 @@ from ..subjects.subject import (
     Subject,
 )
 from .bench import Bench, kinds_of, largest_of
-from .law import (
-    Draw,
-    alone,
-    draw_ids,
-    draw_mask,
-    draw_rows,
-    expect,
-    expect_true,
-    law,
-    seeds,
-)
-from .strategies import cache_scripts, chunkings
 
 
 def in_chunks(

@@ -13,10 +13,10 @@ from samples import all_leaves
 
 from numtx import Config
 from numtx.config_fields import Choice, Flag, Places, fields_of
+from numtx.models import MODELS, STORAGES, Model
 from numtx.oracle.operations import OPERATIONS
 from numtx.stages.leaf import Leaf
 from numtx.stages.resolve import resolve
-from numtx.subjects.models import MODELS, STORAGES, Model
 
 PART = "some"
 FIELDS = fields_of(Config)
@@ -209,6 +209,9 @@ NEEDLESS = {
 
 LARGE: dict[str, Callable[[Model, Config], bool]] = {
     "deep": lambda m, c: max(c.encoder_layers, c.decoder_layers) >= 4,
+    "deep, with a memory": lambda m, c: (
+        len(c.sides) == 2 and c.encoder_layers >= 3 and c.decoder_layers >= 4
+    ),
     "deep, cached": lambda m, c: c.decoder_layers >= 3 and bool(m.storages),
     "more words than a byte counts": lambda m, c: c.vocabulary > 256,
     "more tokens than a panel has columns": lambda m, c: m.length > 32,
@@ -353,4 +356,4 @@ def test_no_other_file_writes_out_a_list_of_models():
         for path in (root / folder).rglob("*.py")
         if path.parent.name != "comparison"  # those of others, each as it is
     }
-    assert [name for name, n in counts.items() if n >= len(KINDS)] == ["numtx/subjects/models.py"]
+    assert [name for name, n in counts.items() if n >= len(KINDS)] == ["numtx/models.py"]

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from ..laws.law import Draw, expect, law, seeds
 from ..shapes import Array
 from ..subjects.subject import STEP, TRUNCATE, Subject
-from .law import Draw, expect, law, seeds
 
 BLOCKS = (1, 2, 3, 4, 8, 16, 32)  # tokens of a beginning: caches of prefixes go by such blocks
 

@@ -27,18 +27,24 @@ def test_every_filter_leaves_the_same_logits(seed: int) -> None:
     logits = 3 * generator.standard_normal((3, vocabulary))
     rows = generator.integers(0, vocabulary, (3, 5))
     penalty, p = float(generator.uniform(0.5, 3)), float(generator.uniform(0.05, 0.99))
-    k = int(generator.integers(1, 40))
+    k, size = int(generator.integers(1, 40)), int(generator.integers(1, 4))
+    few = generator.integers(0, vocabulary - 1, (3, 9))  # one word is never seen
     for ours, theirs in (
         (
             filters.penalise_repetition(logits, rows.tolist(), penalty),
             process.RepetitionPenaltyLogitsProcessor(penalty),
+        ),
+        (
+            filters.ban_repeated_ngrams(logits, few.tolist(), size),
+            process.NoRepeatNGramLogitsProcessor(size),
         ),
         (filters.temper(logits, penalty), process.TemperatureLogitsWarper(penalty)),
         (filters.keep_top_k(logits, k), process.TopKLogitsWarper(k)),
         (filters.keep_top_p(logits, p), process.TopPLogitsWarper(p)),
         (filters.keep_min_p(logits, p), process.MinPLogitsWarper(p)),
     ):
-        expected = theirs(torch.tensor(rows), torch.tensor(logits)).numpy()
+        seen = few if type(theirs) is process.NoRepeatNGramLogitsProcessor else rows
+        expected = theirs(torch.tensor(seen), torch.tensor(logits)).numpy()
         np.testing.assert_allclose(ours, expected, rtol=1e-13)
 
 
@@ -48,7 +54,8 @@ def test_the_filters_stand_in_the_same_order() -> None:
     logits = 2 * generator.standard_normal((4, 23))
     rows = generator.integers(0, 23, (4, 6))
     options = {
-        "repetition_penalty": 1.4, "temperature": 1.7, "top_k": 12, "top_p": 0.85, "min_p": 0.2,
+        "repetition_penalty": 1.4, "no_repeat_ngram_size": 2, "temperature": 1.7, "top_k": 12,
+        "top_p": 0.85, "min_p": 0.2,
     }  # fmt: skip
     model = _model(23)
     config = transformers.GenerationConfig(do_sample=True, **options)

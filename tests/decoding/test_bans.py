@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 from decoding_checks import VOCABULARY, model, prompt
@@ -39,18 +37,14 @@ def test_zero_is_none():
     assert ban_repeated_ngrams(logits, [[1, 1, 1]], 0) is logits
 
 
-def get(name):
-    return importlib.import_module(f"numtx.{name}")
-
-
 KINDS = ("decoder-only", "encoder-decoder")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [1, 2])
 def test_no_run_comes_twice_in_what_is_generated(kind, size):
-    own = model(get, kind, vocabulary=9)
-    batch = prompt(get, own[0])
+    own = model(kind, vocabulary=9)
+    batch = prompt(own[0])
     most = 5 if size == 1 else 12
     plain = generate(*own, batch, max_new_tokens=most)
     assert any(repeats([*p, *n], size) for p, n in zip(plain.prompt, plain.new, strict=True))
@@ -64,8 +58,8 @@ def test_no_run_comes_twice_in_what_is_generated(kind, size):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_row_ends_before_its_time(kind):
-    own = model(get, kind)
-    batch = prompt(get, own[0])
+    own = model(kind)
+    batch = prompt(own[0])
     for eos in range(VOCABULARY):
         options = {"max_new_tokens": 6, "eos": eos}
         free = generate(*own, batch, **options)
@@ -80,8 +74,8 @@ def test_no_row_ends_before_its_time(kind):
 
 
 def test_beams_without_repetition():
-    own = model(get)
-    batch = prompt(get, own[0], rows=[[1], [4]])
+    own = model()
+    batch = prompt(own[0], rows=[[1], [4]])
     found = beam_search(*own, batch, max_new_tokens=4, num_beams=4, no_repeat_ngram_size=1)
     for before, row in zip(found.prompt, found.hypotheses, strict=True):
         assert row and not any(repeats([*before, *one.tokens], 1) for one in row)
@@ -95,8 +89,8 @@ def test_what_leaves_no_token_is_one_line():
     for wrong in (-1, 1.5, True, None):
         with pytest.raises(DecodingError, match="no_repeat_ngram_size is"):
             Filters(no_repeat_ngram_size=wrong)
-    own = model(get)
-    batch = prompt(get, own[0])
+    own = model()
+    batch = prompt(own[0])
     for call in (generate, lambda *a, **o: beam_search(*a, num_beams=2, **o)):
         with pytest.raises(DecodingError, match="min_new_tokens is int 4; it is a whole number"):
             call(*own, batch, max_new_tokens=3, min_new_tokens=4)

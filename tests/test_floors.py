@@ -39,7 +39,7 @@ FLOORS = [
     {"trace"},
     {"show", "check"},
     {"page", "compare", "training", "decoding", "costs"},
-    {"examples", "subjects", "operators", "adapters", "lessons"},
+    {"examples", "models", "subjects", "operators", "adapters", "lessons"},
     {"laws"},
     {"cache_laws"},
     {"own_laws", "generation_laws", "operator_laws"},
@@ -50,7 +50,14 @@ FLOORS = [
 ]
 # A trace can be asked for its check and for its page in a notebook; both stand above it.
 FACES = {"trace.trace": {"check.verify", "show.trace_html"}}
-KIT = {"laws", "own_laws", "generation_laws", "operator_laws", "testing"}  # what draws examples
+KIT = {
+    "laws",
+    "cache_laws",
+    "own_laws",
+    "generation_laws",
+    "operator_laws",
+    "testing",
+}  # what draws examples
 LONGEST_FILE, LONGEST_FUNCTION, LARGEST_ROOM = 400, 60, 1500  # lines
 ROOMS = sorted({file.parent.name for file in HOME.glob("*/*.py")} - {"examples"})
 RUNTIME = {"numpy", "tabulate", "wcwidth"}

@@ -349,7 +349,7 @@ def models_in(path: Path) -> int:
 
 def test_no_other_file_writes_out_a_list_of_models():
     """A few of its own are examples; as many as there are kinds of attention are a list."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[1]
     counts = {
         path.relative_to(root).as_posix(): models_in(path)
         for folder in ("numtx", "tests")

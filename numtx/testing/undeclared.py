@@ -44,7 +44,7 @@ class Missing(NamedTuple):
 def _flag(name: str, value: Any) -> str:
     word = name.replace("_", "-")
     if isinstance(value, bool):
-        return f"--{word}" if value else f"--no-{word}"
+        return "--" + (word if value else f"no-{word}")
     return f"--{word} {','.join(value) if isinstance(value, tuple) else value}"
 
 

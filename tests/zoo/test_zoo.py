@@ -48,7 +48,7 @@ def test_a_check_catches_a_bug(check):
     assert list(checks_that_speak(bug, [check])) == [check], bug.name
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("law", [name for name in LAWS if name not in STAYS])
 def test_a_law_catches_a_bug(law):
     bug = drawn(law, "laws")
     told = laws_that_speak(bug, [law])

@@ -51,10 +51,13 @@ def _tests(session: pytest.Session, config: pytest.Config, model: str) -> Iterat
         from .testing.trial import law_names
         from .verdicts.laws import load
 
-        names = [law_of(name).name for name in config.getoption("--numtx-law") or law_names()]
         vocabulary = config.getoption("--numtx-vocabulary")
         options = {} if vocabulary is None else {"vocabulary_size": vocabulary}
+        asked = config.getoption("--numtx-law") or ()
+        for name in asked:
+            law_of(name)
         own = subject(load(model), **options)
+        names = [law_of(name, own.kind).name for name in asked or law_names(own.kind)]
     except NumtxError as error:
         raise pytest.UsageError(f"--numtx {model}: {error}") from None
     for name in names:

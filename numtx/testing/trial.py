@@ -304,7 +304,7 @@ class LawSuite:
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         if "law_name" in metafunc.fixturenames:
-            metafunc.parametrize("law_name", law_names() if self.laws is None else self.laws)
+            metafunc.parametrize("law_name", self._names())
 
     def test_law(self, law_name: str) -> None:
         trial, stopped = self._begun()
@@ -324,8 +324,21 @@ class LawSuite:
     def _begun(cls) -> tuple[Trial, Result | None]:
         """What is asked first, once for all laws of the suite."""
         if "_trial" not in vars(cls):
-            model = inspect.getattr_static(cls, "subject")  # a function is not bound
-            own = subject(model.__func__ if isinstance(model, staticmethod) else model)
-            trial = Trial(own, cls.seed, cls.examples)
-            cls._trial = trial, trial.first(set(law_names() if cls.laws is None else cls.laws))
+            trial = Trial(cls._own(), cls.seed, cls.examples)
+            cls._trial = trial, trial.first(set(cls._names()))
         return cls._trial
+
+    @classmethod
+    def _own(cls) -> Subject:
+        model = inspect.getattr_static(cls, "subject")  # a function is not bound
+        return subject(model.__func__ if isinstance(model, staticmethod) else model)
+
+    @classmethod
+    def _names(cls) -> Sequence[str]:
+        """The laws that are asked: those of the kind of subject, unless some are named."""
+        if cls.laws is not None:
+            return cls.laws
+        try:
+            return law_names(cls._own().kind)
+        except SubjectError:  # each test says it
+            return law_names()

@@ -6,10 +6,12 @@ import pydoc
 import re
 from pathlib import Path
 
+import numpy as np
 from children import environment, python
 from plain_models import Plain, V, right
 
 from numtx.testing import LawSuite, subject
+from numtx.testing.trial import law_names
 
 HERE = Path(__file__).parent
 
@@ -25,6 +27,22 @@ class TestRightModel(LawSuite):
     subject = right
     laws = ("K1", "K3", "B2")
     examples = 8
+
+
+def attend(q, k, v):
+    scores = np.einsum("bhtd,bhsd->bhts", q, k) * q.dtype.type(q.shape[-1] ** -0.5)
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.einsum("bhts,bhsd->bhtd", powers / powers.sum(-1, keepdims=True), v)
+
+
+class TestAnOperator(LawSuite):
+    subject = attend
+    examples = 5
+
+
+def test_an_operator_is_asked_the_laws_of_its_kind():
+    assert set(TestAnOperator._names()) == set(law_names("attention"))
+    assert set(TestKnownFailures._names()) == {"K1", "B1"}
 
 
 class TestKnownFailures(LawSuite):

@@ -236,10 +236,10 @@ def draw_ids(
     lengths = st.integers(least, max(least, min(most, subject.longest)))
     if subject.longest > 2 * SHORT:  # short ones are quicker to try, and show most
         lengths = st.integers(least, max(least, SHORT)) | lengths
+    if most > subject.longest and draw(st.booleans()):
+        lengths = st.integers(max(least, subject.longest), most)
     length = draw(lengths)
     generator = np.random.default_rng(draw(seeds))
-    if most > subject.longest and draw(st.booleans()):  # evenly, not short ones first
-        length = int(generator.integers(max(least, subject.longest), most + 1))
     ids: Array = generator.integers(0, subject.vocabulary_size, (count, length))
     if NUMTX in subject.capabilities:  # a law of its own asks numtx of shared prefixes
         return ids

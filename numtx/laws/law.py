@@ -237,7 +237,7 @@ def draw_ids(
     if subject.longest > 2 * SHORT:  # short ones are quicker to try, and show most
         lengths = st.integers(least, max(least, SHORT)) | lengths
     if most > subject.longest and draw(st.booleans()):
-        lengths = st.integers(max(least, subject.longest), most)
+        lengths = st.integers(least, most)
     length = draw(lengths)
     generator = np.random.default_rng(draw(seeds))
     ids: Array = generator.integers(0, subject.vocabulary_size, (count, length))

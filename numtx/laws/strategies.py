@@ -299,7 +299,7 @@ def chunkings(draw: st.DrawFn, /, length: int) -> tuple[int, ...]:
     cuts = st.lists(st.booleans(), min_size=length - 1, max_size=length - 1).map(
         lambda cuts: [place + 1 for place, is_cut in enumerate(cuts) if is_cut]
     )
-    if length > 8:  # some long chunks too, which even chances never give
+    if length > 1:  # some long chunks too, which even chances never give
         cuts |= st.lists(st.integers(1, length - 1), max_size=3, unique=True)
     ends = [*sorted(draw(cuts)), length]
     return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))

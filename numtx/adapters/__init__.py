@@ -7,6 +7,8 @@ from typing import Any
 from ..errors import SubjectError
 from ..subjects.subject import Subject
 
+DOUBLE = 1e-5  # in float64 too, norms, rotations and softmax are computed in float32 there
+
 
 def adapted(model: Any, cache: str | None = None) -> Subject:
     """The subject for a causal model, a sequence-to-sequence model, or an encoder with logits.
@@ -24,14 +26,19 @@ def adapted(model: Any, cache: str | None = None) -> Subject:
             f"{name} gives no logits [B, T, vocabulary]; give a model with an output layer, "
             "such as ...ForCausalLM or ...ForMaskedLM, or a function ids -> logits of your own"
         )
+    found: Subject
     if two_stacks:
         from .sequences import SequenceSubject
 
-        return SequenceSubject(model)
-    if hasattr(model, "generate"):
+        found = SequenceSubject(model)
+    elif hasattr(model, "generate"):
         from .causal import LanguageModelSubject
 
-        return LanguageModelSubject(model, cache)
-    from .encoders import EncoderSubject
+        found = LanguageModelSubject(model, cache)
+    else:
+        from .encoders import EncoderSubject
 
-    return EncoderSubject(model)
+        found = EncoderSubject(model)
+    if str(model.dtype) == "torch.float64":
+        found.tolerance = DOUBLE
+    return found

@@ -18,12 +18,13 @@ from ..laws.law import (
     law,
     seeds,
 )
-from ..laws.strategies import cache_scripts, chunkings
+from ..laws.strategies import cache_scripts, chunkings, earlier_requests
 from ..shapes import Array
 from ..subjects.subject import (
     FORK,
     LENGTHS,
     MASK,
+    NUMTX,
     REORDER,
     RESET,
     STEP,
@@ -55,11 +56,19 @@ def in_chunks(
     STEP,
 )
 def chunked(subject: Subject, draw: Draw) -> bool:
+    """Of a model of others, after requests that a store of prefixes may take for this one."""
     ids = draw_ids(subject, draw)
     chunks = draw(chunkings(ids.shape[1]))
     whole = subject.logits(ids)
+    asked: list[Array] = []
+    if NUMTX not in subject.capabilities and draw(st.booleans()):
+        asked = earlier_requests(ids, subject.vocabulary_size)
+        chunks = draw(st.sampled_from(((ids.shape[1],), chunks)))
+    for request in asked:
+        subject.step(request)
     for part, logits in in_chunks(subject, ids, chunks)[0]:
         example = {"ids": ids, "chunks": chunks, "chunk at": part.start}
+        example |= {f"asked before, {n + 1}": request for n, request in enumerate(asked)}
         what, at = "chunks differ from the full pass", (0, part.start)
         expect(subject, what, whole[:, part], logits, example, at=at)
     return True

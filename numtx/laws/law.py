@@ -236,8 +236,8 @@ def draw_ids(
     lengths = st.integers(least, max(least, min(most, subject.longest)))
     if subject.longest > 2 * SHORT:  # short ones are quicker to try, and show most
         lengths = st.integers(least, max(least, SHORT)) | lengths
-    if most > subject.longest:
-        lengths = lengths | st.integers(subject.longest, most)
+    if most > subject.longest and draw(st.booleans()):
+        lengths = st.integers(least, most)
     length = draw(lengths)
     generator = np.random.default_rng(draw(seeds))
     ids: Array = generator.integers(0, subject.vocabulary_size, (count, length))

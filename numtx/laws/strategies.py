@@ -221,6 +221,20 @@ def patterned(ids: Array, vocabulary: int, draw: Any) -> Array:
     return found
 
 
+def earlier_requests(ids: Array, vocabulary: int) -> list[Array]:
+    """Tokens that a store of earlier keys and values may take for these.
+
+    The same ones further on, by a block of each size, or greater or less by 2^8 or 2^16 where
+    there are such ids.
+    """
+    found: list[Array] = [np.roll(ids, size, 1) for size in BLOCKS if 2 * size < ids.shape[1]]
+    for step in MODULI:
+        if step < vocabulary:
+            less = np.where(ids >= step, ids - step, ids)
+            found.append(np.where(ids + step < vocabulary, ids + step, less))
+    return found
+
+
 def _repeat_a_block(ids: Array, generator: np.random.Generator) -> None:
     """One block of tokens at multiples of its size: first in a row, and further on in others."""
     length = ids.shape[1]
@@ -285,7 +299,7 @@ def chunkings(draw: st.DrawFn, /, length: int) -> tuple[int, ...]:
     cuts = st.lists(st.booleans(), min_size=length - 1, max_size=length - 1).map(
         lambda cuts: [place + 1 for place, is_cut in enumerate(cuts) if is_cut]
     )
-    if length > 8:  # some long chunks too, which even chances never give
+    if length > 1:  # some long chunks too, which even chances never give
         cuts |= st.lists(st.integers(1, length - 1), max_size=3, unique=True)
     ends = [*sorted(draw(cuts)), length]
     return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))

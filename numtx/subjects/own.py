@@ -53,6 +53,7 @@ class NumtxSubject(Subject):
         self.two_stacks = len(config.sides) == 2
         self.ordered = config.positions is not None
         if config.window is not None:
+            self.reach_by = "tokens"
             self.reach = config.layers(self.side) * (config.window - 1)
             self.longest = beyond(config.window, self.reach)
         self.limit = config.position_limit

@@ -4,9 +4,16 @@
     print(check(my_model, vocabulary_size=50).table())
 
 A model is a callable ids [B, T] -> logits [B, T, V] with a `vocabulary_size`, which may take a
-`mask`. One with a cache has `prefill` and `step` (`HasSteps`), and some of `fork`, `truncate` and
-`reorder` (`HasEdits`). What it does not do by nature stands on it, or is given to `subject`:
-`causal`, `reach`, `ordered`, `longest`, `exact`, `tolerance` (`Subject`).
+`mask` (or `attention_mask`) and `documents`. One with a cache has `prefill` and `step`
+(`HasSteps`), and some of `fork`, `truncate` and `reorder` (`HasEdits`), or takes
+`past_key_values` or `cache` in its call. What it does not do by nature stands on it, or is given
+to `subject`: `causal`, `reach`, `reach_by`, `ordered`, `longest`, `exact`, `tolerance`,
+`paddings`, `fixed_rows`, `rollback`, `documents` (`Subject`). An edit that cannot be done raises
+`NotImplementedError`, and is then not asked.
+
+A law is passed; rounding (a few roundings where it says bit for bit); undeclared (the model fails
+exactly as a declaration would explain, which is named); broken; in error (a call raised); skipped;
+or vacuous (no example exercised it).
 
 An attention operator is a function of q, k and v whose `kind` is "attention", or one that
 `attention` was told of: `check(attention(my_attention, causal=True))`.

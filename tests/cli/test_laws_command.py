@@ -27,7 +27,7 @@ class Model:
         seen = np.tri(length, length, self.ahead)
         return (seen / seen.sum(1, keepdims=True)) @ TABLE[ids]
 
-right, wrong = Model(0), Model(1)
+right, wrong, encoder = Model(0), Model(1), Model(100)
 
 def bare(ids):
     return right(ids)
@@ -226,3 +226,36 @@ def test_elsewhere_there_is_no_zoo(tmp_path, monkeypatch, capsys):
     code, out, err = run(capsys, "--zoo")
     assert (code, out) == (2, "") and err.count("\n") == 1
     assert "--zoo needs the planted bugs of a checkout (tests/zoo)" in err
+
+
+def test_declarations_are_options_under_the_same_names(module, capsys):
+    from numtx.subjects.declared import DECLARATIONS, OPTIONS
+
+    assert set(OPTIONS) == set(DECLARATIONS) - {"name", "tensors"}
+    few = ("--law", "K1", "--law", "K4", "--examples", "5")
+    said = ("--no-causal", "--reach", "3", "--reach-by", "tokens", "--paddings", "left,right")
+    said += ("--fixed-rows", "2", "--no-rollback", "--longest", "9", "--tolerance", "1e-6")
+    code, out, _ = run(capsys, f"{module}:right", *few, *said)
+    assert code == 1 and "inputs" not in out  # it is causal after all
+    assert "K4 broken" in out and "vacuous: K1" in out
+    for option, told in [
+        (("--reach", "far"), "argument --reach: 'far'; it should be a whole number"),
+        (("--paddings", "top"), "it should be some of left, right, holes"),
+        (("--reach-by", "rows"), "it should be 'columns' or 'tokens'"),
+    ]:
+        code, _, err = run(capsys, f"{module}:right", *few, *option)
+        assert code == 2 and told in err
+    code, _, err = run(capsys, "--no-causal")
+    assert code == 2 and "declarations are for a model of your own" in err
+
+
+def test_a_missing_declaration_has_exit_code_2_and_is_named_once(module, capsys):
+    code, out, _ = run(capsys, f"{module}:encoder", "--law", "K1", "--law", "K3")
+    assert code == 2 and out.count("K1 K3 undeclared: every place sees every later one") == 1
+    assert "declare causal=False" in out and out.count("undeclared") == 4
+    assert run(capsys, f"{module}:encoder", "--law", "K1", "--no-causal")[0] == 0
+
+
+def test_a_folder_that_is_none(tmp_path, capsys):
+    code, _, err = run(capsys, f"transformers:{tmp_path}")
+    assert code == 2 and "has no config.json" in err and err.count("\n") == 1

@@ -13,7 +13,7 @@ from numtx.testing import check, run_machine, subject
 
 MASK_LAWS = {"K6", "B1-mask", "B3", "B4-mask"}
 STEP_LAWS = {"K2", "C1", "C8"}
-STATE_LAWS = {"C3", "C4", "C5", "C11"}
+STATE_LAWS = {"C3", "C4", "C5", "C11", "C12", "C13"}
 
 
 def statuses(report):

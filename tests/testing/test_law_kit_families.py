@@ -21,7 +21,9 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 NO_STATIC = {"BERT", "T5", "BART", "BLOOM"}  # BLOOM's raises: see below
-EAGER = {"Gemma 2", "BLOOM"}  # in float64 these give NaN for padding on the left: see below
+# In float64 these give NaN where a row sees padding alone: see below. In a window it may on
+# either side.
+EAGER = {"Gemma 2": "none", "BLOOM": "right"}
 WAYS = [
     f"{name}, {dtype}, {cache}"
     for name in FAMILIES
@@ -37,13 +39,14 @@ def test_a_right_model_breaks_no_law_and_none_is_in_error(way):
     name, dtype, cache = way.split(", ")
     options = {"cache": "static"} if cache == "static" else {}
     if dtype == "float64" and name in EAGER:
-        options["paddings"] = "right"
+        options["paddings"] = EAGER[name]
     report = check(make(name, dtype == "float64"), **FEW, **options)
     found = report.broken + report.errors + report.undeclared
     assert not found, "\n".join(result.why for result in found)
     passed = {r.law.name for r in report.results if r.status in ("passed", "rounding")}
     wanted = {"K6", "B1", "B3", "B4", "R1"}
     wanted |= {"K1", "K3", "C1", "C2", "C3", "C5", "C8", "C11"} if name != "BERT" else set()
+    wanted -= {"K6", "B3", "C2"} if options.get("paddings") == "none" else set()
     assert wanted | ({"K6-memory", "B5"} if name in ("T5", "BART") else set()) <= passed
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..strict_json import read_json
 
 
 def load(folder: str) -> Any:
@@ -24,7 +24,7 @@ def load(folder: str) -> Any:
         told = f"transformers:{folder} needs torch and transformers, which are not installed"
         raise UsageError(f"{told} ({error.name})") from None
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = read_json(file.read_bytes(), str(file), UsageError)
         names = config.get("architectures") or ["AutoModelForCausalLM"]
         kind = getattr(transformers, str(names[0]), None)
         if kind is None:

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import importlib
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import whole
 from ..errors import FileError, UsageError
+from ..strict_json import parse
 from ..subjects.declared import DECLARATIONS, OPTIONS
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _zoo(args: argparse.Namespace) -> int:
             raise
     if zoo.returncode:  # it said why
         return zoo.returncode
-    matrix = json.loads(told)
+    matrix = parse(told)
     print(matrix["text"])
     if args.json is not None:
         write_text(args.json, matrix["json"] + "\n")

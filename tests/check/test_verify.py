@@ -341,8 +341,9 @@ def test_large_models_follow_from_their_inputs_whole_and_step_by_step(name):
     report = verify(trace, budget=20_000)
     assert report.ok, "\n".join(map(str, report.wrong))
     config = config_of(name)
-    ids = trace["decoder.tokens"][:, :3]
-    steps = record_generation(config, random_parameters(config, 3), Batch(ids), max_new_tokens=3)[1]
+    ids = [trace[f"{side}.tokens"][:, :3] for side in config.sides]
+    own, prompt = random_parameters(config, 3), Batch(*ids)
+    steps = record_generation(config, own, prompt, max_new_tokens=3)[1]
     report = verify(steps, budget=20_000)
     assert report.ok, "\n".join(map(str, report.wrong))
 

@@ -16,7 +16,9 @@ BY_TYPE = {"float64": 1e-10, "float32": 1e-4, "float16": 3e-2}
 
 
 def subject(**fields: Any) -> Any:
-    return SimpleNamespace(**{"tolerance": None, "capabilities": (), "exact": True, **fields})
+    return SimpleNamespace(
+        **{"tolerance": None, "capabilities": (), "exact": True, "roundings": None, **fields}
+    )
 
 
 def is_broken(who: Any, expected: Any, got: Any, **options: Any) -> bool:

@@ -129,9 +129,18 @@ def window(subject: Subject, draw: Draw) -> bool:
     if MASK in subject.capabilities and subject.reach_by is not None:
         mask = draw_mask(subject, draw, *ids.shape)
     key = draw(st.integers(0, ids.shape[1] - reach - 2))
-    backwards = not subject.causal and draw(st.booleans())
-    if backwards:
-        key = ids.shape[1] - 1 - key
+    _as_far_as_it_reaches(subject, draw, ids, mask, key)
+    if not subject.causal:
+        _as_far_as_it_reaches(subject, draw, ids, mask, ids.shape[1] - 1 - key, backwards=True)
+    return True
+
+
+def _as_far_as_it_reaches(
+    subject: Subject, draw: Draw, ids: Array, mask: Array, key: int, backwards: bool = False
+) -> None:
+    """Another token at `key` moves nothing beyond the reach, and something at its end."""
+    reach = subject.reach
+    assert reach is not None
     other = ids.copy()
     other[:, key] = other_ids(subject, draw, ids)[:, key]
     given = None if mask.all() else mask
@@ -151,7 +160,6 @@ def window(subject: Subject, draw: Draw) -> bool:
         raise LawBroken(
             f"token {key} has no effect at exactly its reach, {reach} places on", example
         )
-    return True
 
 
 @law(

@@ -186,17 +186,18 @@ def in_children(
 def _plan(
     bug: Bug, known: Sequence[Sequence[tuple[str, list[str]]]]
 ) -> list[tuple[int, list[str]]]:
-    """The models, and of each the laws to be tried: those that run the function that a bug stands
-    in. The laws that must speak are tried on all models, others on the first and the last."""
+    """The models, and of each the laws to be tried: on all models those that must speak, on the
+    first and the last others, of those that run the function that a bug stands in."""
     where, must = function_of(bug), bug.laws.split()
-    running = [[law for law, places in laws if where is None or where in places] for laws in known]
-    wanted: dict[str, set[int]] = {}
-    for law in {law for laws in running for law in laws}:
-        models = [number for number, laws in enumerate(running) if law in laws]
-        wanted[law] = set(models if law in must else (models[0], models[-1]))
+    running: dict[str, list[int]] = {}
+    for number, laws in enumerate(known):
+        for law, places in laws:
+            if law in must or where is None or where in places:
+                running.setdefault(law, []).append(number)
+    wanted = {law: n if law in must else (n[0], n[-1]) for law, n in running.items()}
     return [
-        (number, [law for law in laws if number in wanted[law]])
-        for number, laws in enumerate(running)
+        (number, [law for law, _ in laws if number in wanted.get(law, ())])
+        for number, laws in enumerate(known)
     ]
 
 

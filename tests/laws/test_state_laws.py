@@ -11,11 +11,11 @@ from numtx.testing import subject
 from numtx.testing.trial import BROKEN, PASSED, attempt
 
 
-def status(model, law, seed=0):
-    return attempt(LAWS[law], subject(model), seed=seed, examples=50, shrink=False).status
+def status(model, law, seed=0, examples=50):
+    return attempt(LAWS[law], subject(model), seed=seed, examples=examples, shrink=False).status
 
 
-@pytest.mark.parametrize("size", [13, 300, 70000])
+@pytest.mark.parametrize("size", [13, 300, pytest.param(70000, marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("block", [2, 16])
 def test_a_cache_of_prefixes(size, block):
     assert status(Prefixes("right", size, block), "C12") == PASSED
@@ -23,6 +23,10 @@ def test_a_cache_of_prefixes(size, block):
     for mistake, least in (("byte", 256), ("two bytes", 65536)):
         found = status(Prefixes(mistake, size, block), "C12")
         assert found == (BROKEN if size > least else PASSED), mistake
+
+
+def test_ids_that_are_alike_in_two_bytes():
+    assert status(Prefixes("two bytes", 70000, 2), "C12", examples=12) == BROKEN
 
 
 def test_requests_that_share_a_state():

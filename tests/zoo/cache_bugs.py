@@ -119,7 +119,7 @@ CACHE_BUGS = (
         "pass", checks="paged_machine", laws="C1"),
     Bug("a new block too late", "cache.paged",
         "more = self._blocks(needed) - self._blocks(self.length)",
-        "more = self._blocks(needed - 1) - self._blocks(max(self.length - 1, 0))", laws="K2"),
+        "more = self._blocks(needed - 1) - self._blocks(max(self.length - 1, 0))", laws="C12 K2"),
     Bug("only the keys are reordered", "cache.storage", "a[index] for name, a",
         "(a[index] if name == 'keys' else a[np.arange(len(index)) % len(a)]) for name, a",
         checks="beams_are_sorted_and_scores_recomputed"),

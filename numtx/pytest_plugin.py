@@ -5,7 +5,8 @@ Nothing of numtx is imported here until the option is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def _tests(session: pytest.Session, config: pytest.Config, model: str) -> Iterat
         need_hypothesis()
         from .laws.law import law_of
         from .subjects.subject import subject
-        from .testing.trial import law_names
+        from .testing.trial import Trial, law_names
         from .verdicts.laws import load
 
         vocabulary = config.getoption("--numtx-vocabulary")
@@ -57,29 +58,29 @@ def _tests(session: pytest.Session, config: pytest.Config, model: str) -> Iterat
         for name in asked:
             law_of(name)
         own = subject(load(model), **options)
-        names = [law_of(name, own.kind).name for name in asked or law_names(own.kind)]
+        laws = [law_of(name, own.kind) for name in asked or law_names(own.kind)]
     except NumtxError as error:
         raise pytest.UsageError(f"--numtx {model}: {error}") from None
-    for name in names:
-        yield LawTest.from_parent(session, name=f"{model}[{name}]", subject=own, law=name)
+    trial = Trial(own, examples=config.getoption("--numtx-examples"))
+    first = cache(lambda: trial.first({law.name for law in laws}))  # once, not before each law
+    for law in laws:
+        name = f"{model}[{law.name}]"
+        yield LawTest.from_parent(session, name=name, trial=trial, first=first, law=law)
 
 
 class LawTest(pytest.Item):
     """One law, asked of one model."""
 
-    def __init__(self, *, subject: Any, law: str, **given: Any) -> None:
+    def __init__(self, *, trial: Any, first: Callable[[], Any], law: Any, **given: Any) -> None:
         super().__init__(**given)
-        self.subject, self.law = subject, law
+        self.trial, self.first, self.law = trial, first, law
 
     def runtest(self) -> None:
-        from .testing import check
-
-        examples = self.config.getoption("--numtx-examples")
-        for result in check(self.subject, [self.law], examples=examples).results:
-            if result.status in SKIPS:
-                pytest.skip(result.why)
-            if result.status not in PASSES:
-                raise LawFailed(result.why)
+        result = self.first() or self.trial.ask(self.law)
+        if result.status in SKIPS:
+            pytest.skip(result.why)
+        if result.status not in PASSES:
+            raise LawFailed(result.why)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """What the law says; the lines of its code say nothing to the model's owner."""

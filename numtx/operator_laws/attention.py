@@ -127,7 +127,9 @@ def nothing_to_see(subject: AttentionSubject, draw: Draw) -> bool:
     answer = asked.answer()
     blind = np.broadcast_to(~asked.sees, answer.out.shape[:3])
     limit = asked.limit(answer.dtype)
-    expect_near(asked, "a blind query moved another", asked.exact.out, answer.out, limit)
+    expect_near(
+        asked, "a blind query moved another", asked.exact.out, answer.out, limit, causes=True
+    )
     if subject.empty == "any" or not blind.any():
         return False
     nan = subject.empty == "nan"
@@ -137,7 +139,7 @@ def nothing_to_see(subject: AttentionSubject, draw: Draw) -> bool:
         raise LawBroken(told, asked.example, None, np.nan, answer.out[blind][0])
     if not nan:
         what = "a query that sees nothing does not give 0 (empty= says what it gives)"
-        expect_near(asked, what, wanted, answer.out, 0.0, blind, "row, head, query")
+        expect_near(asked, what, wanted, answer.out, 0.0, real=blind)
     return True
 
 
@@ -158,8 +160,7 @@ def permuted_heads(subject: AttentionSubject, draw: Draw) -> bool:
     first, second = asked.answer(), turned.answer()
     limit = 2.0 * asked.limit(first.dtype)
     expected, what = first.out[:, order], "the outputs did not follow the heads"
-    also = {"order": order}
-    expect_near(turned, what, expected, second.out, limit, None, "row, head, query", also)
+    expect_near(turned, what, expected, second.out, limit, also={"order": order})
     return bool((order != np.arange(count)).any())
 
 
@@ -176,7 +177,9 @@ def grouped(subject: AttentionSubject, draw: Draw) -> bool:
     k, v = (np.repeat(x, times, 1) for x in (asked.k, asked.v))
     first, second = asked.with_(k=k, v=v).answer(), asked.answer()
     limit = 2.0 * asked.limit(max(first.dtype, second.dtype, key=EPS.__getitem__))
-    expect_near(asked, "a group is not its head repeated", first.out, second.out, limit)
+    expect_near(
+        asked, "a group is not its head repeated", first.out, second.out, limit, causes=True
+    )
     return bool(groups > 1)
 
 
@@ -194,15 +197,15 @@ def alone(subject: AttentionSubject, draw: Draw) -> bool:
     row = draw(st.integers(0, len(asked.q) - 1))
     part = slice(row, row + 1)
     one = asked.with_(q=asked.q[part], k=asked.k[part], v=asked.v[part])
-    got, axes = one.answer().out, "row, head, query"
-    expect_near(one, f"row {row} alone differs", answer.out[part], got, limit, None, axes)
+    got = one.answer().out
+    expect_near(one, f"row {row} alone differs", answer.out[part], got, limit)
     if not subject.always_causal and "window" not in subject.fixed:
         query = draw(st.integers(0, asked.q.shape[2] - 1))
         part = slice(query, query + 1)
         one = asked.with_(q=asked.q[:, :, part])
         got = one.answer().out
         what = f"query {query} alone differs"
-        expect_near(one, what, answer.out[:, :, part], got, limit, None, axes)
+        expect_near(one, what, answer.out[:, :, part], got, limit)
     return len(asked.q) > 1 or asked.q.shape[2] > 1
 
 
@@ -219,7 +222,7 @@ def large_scores(subject: AttentionSubject, draw: Draw) -> bool:
     asked = asked.with_(q=sizes[asked.dtype] * asked.q)
     answer = asked.answer()
     limit = asked.limit(answer.dtype)
-    expect_near(asked, "large scores", asked.exact.out, answer.out, limit)
+    expect_near(asked, "large scores", asked.exact.out, answer.out, limit, causes=True)
     if answer.lse is not None:
         finite = asked.exact.lse
         limit = 64.0 * EPS[answer.dtype] * (1.0 + asked.exact.largest)

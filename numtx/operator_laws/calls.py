@@ -117,13 +117,16 @@ def expect_near(
     expected: Array,
     got: Array,
     limit: float,
+    *,
     real: Array | None = None,
-    axes: str = "row,head,query",
+    causes: bool = False,
     also: dict[str, Any] | None = None,
 ) -> None:
     """Raise `LawBroken` unless two results lie within the limit, where they count.
 
-    real  [B,1|H,T]: which of the first three axes count; None: queries that see something
+    real    [B,1|H,T]: which of the first three axes count; None: queries that see something
+    causes  whether `got` is the output of the call, which a known mistake may explain
+    also    what else stands in the example
     """
     real = np.broadcast_to(asked.sees if real is None else real, expected.shape[:3])
     with np.errstate(invalid="ignore"):
@@ -137,10 +140,10 @@ def expect_near(
     with np.errstate(invalid="ignore"):
         size = float(abs(np.where(wrong, expected - got, 0.0)).max())
     told = f"{what} (largest difference {size:.3g}, allowed {limit:.3g})"
-    if expected.ndim == 4 and axes == "row,head,query":
-        causes = " or ".join(explained(asked, got, limit))
-        told += f"; it is what {causes} gives" if causes else ""
-    example = {**asked.example, **(also or {}), f"differs at [{axes}]": shown + more}
+    if causes:
+        words = " or ".join(explained(asked, got, limit))
+        told += f"; it is what {words} gives" if words else ""
+    example = {**asked.example, **(also or {}), "differs at [row,head,query]": shown + more}
     first = places[0]
     raise LawBroken(told, example, None, expected[first], got[first])
 
@@ -148,7 +151,8 @@ def expect_near(
 def expect_truth(asked: Asked, what: str) -> Answer:
     """The output lies where the reference says."""
     answer = asked.answer()
-    expect_near(asked, what, asked.exact.out, answer.out, asked.limit(answer.dtype))
+    limit = asked.limit(answer.dtype)
+    expect_near(asked, what, asked.exact.out, answer.out, limit, causes=True)
     return answer
 
 
@@ -159,7 +163,7 @@ def expect_same(asked: Asked, other: Asked, what: str, real: Array | None = None
     limit = asked.limit(dtype) + other.limit(dtype)
     both = asked.sees & other.sees if real is None else real
     also = {f"{name} of the other": value for name, value in other.options.items()}
-    expect_near(asked, what, first.out, second.out, limit, both, "row, head, query", also)
+    expect_near(asked, what, first.out, second.out, limit, real=both, also=also)
 
 
 def explained(asked: Asked, got: Array, limit: float) -> Iterator[str]:

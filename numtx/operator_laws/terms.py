@@ -116,7 +116,8 @@ def window_of_one(subject: AttentionSubject, draw: Draw) -> bool:
     first = keys - queries if subject.corner == LOWER else 0
     answer = asked.answer()
     own = asked.v[:, :, first : first + queries]
-    expect_near(asked, "not its own value", own, answer.out, asked.limit(answer.dtype))
+    limit = asked.limit(answer.dtype)
+    expect_near(asked, "not its own value", own, answer.out, limit, causes=True)
     return True
 
 
@@ -173,7 +174,9 @@ def sinks(subject: AttentionSubject, draw: Draw) -> bool:
     dtype = max(plain.dtype, answer.dtype, key=EPS.__getitem__)
     limit = asked.limit(dtype) + with_sinks.limit(dtype)
     expected = plain.out * share[..., None]
-    expect_near(with_sinks, "the output is not Z / (Z + exp s)", expected, answer.out, limit)
+    expect_near(
+        with_sinks, "the output is not Z / (Z + exp s)", expected, answer.out, limit, causes=True
+    )
     return True
 
 
@@ -248,5 +251,5 @@ def merged(subject: AttentionSubject, draw: Draw) -> bool:
     expected = sum(share[..., None] * part.out for share, part in zip(shares, parts, strict=True))
     limit = 4.0 * asked.limit(whole.dtype)
     what = f"keys split at {cut} and merged by their lse differ from the whole"
-    expect_near(asked, what, np.asarray(expected), whole.out, limit, None, "row, head, query")
+    expect_near(asked, what, np.asarray(expected), whole.out, limit)
     return True

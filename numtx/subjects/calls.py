@@ -24,8 +24,12 @@ METHODS = (
     "logits", "step", "fork", "truncate", "reorder", "reset", "lengths", "attend", "gradients",
     "filtered", "sample", "search",
 )  # fmt: skip
-_ROOMS = ("subjects", "operators", "laws", "operator_laws", "adapters", "testing")
-_KIT = tuple(str(Path(__file__).parents[1] / room) + os.sep for room in _ROOMS)
+_HOME = Path(__file__).parents[1]
+_ROOMS = (
+    *_HOME.glob("*laws"),
+    *map(_HOME.joinpath, ("subjects", "operators", "adapters", "testing")),
+)
+_KIT = tuple(str(room) + os.sep for room in _ROOMS)
 _LIBRARY = str(Path(sysconfig.get_path("stdlib")))
 _SITE = ("site-packages", "dist-packages")
 _FOREIGN = {"numpy", "torch", "hypothesis", "jax"}

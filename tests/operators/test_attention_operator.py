@@ -76,9 +76,12 @@ INNOCENT = [
 ]
 
 
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.heavy) for seed in (1, 2))]
+)
 @pytest.mark.parametrize(("function", "declared", "note"), INNOCENT)
-def test_who_is_right_is_not_accused(function, declared, note):
-    report = check(function, examples=15, **declared)
+def test_who_is_right_is_not_accused(function, declared, note, seed):
+    report = check(function, seed=seed, examples=15, **declared)
     assert report.ok, report.broken or report.errors
     assert note in " ".join(report.notes)
     assert sum(result.status == PASSED for result in report.results) >= 3

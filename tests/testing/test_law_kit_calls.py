@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
 import pytest
 from plain_models import D, Plain, Stepping, V
 
+import numtx
+from numtx.laws.law import KINDS
+from numtx.subjects import calls
 from numtx.testing import LawSuite, Subject, check
 
 
@@ -176,3 +180,10 @@ def test_a_suite_fails_with_the_error_and_knows_it_for_no_breach():
         Suite().test_law("K1")
     with pytest.raises(AssertionError, match="C1 error: ZeroDivisionError"):
         Later().test_law("C1")
+
+
+def test_no_line_of_a_law_is_taken_for_the_models_own():
+    for table in KINDS.values():
+        for law in table.values():
+            assert inspect.getfile(law.run).startswith(calls._KIT), law.name
+    assert not inspect.getfile(numtx.forward).startswith(calls._KIT)

@@ -45,6 +45,11 @@ def test_a_bug_is_caught_by_the_law_that_names_it(model, laws):
     assert of(report, "broken") == laws and report.code == 1
 
 
+@pytest.mark.parametrize("model", [Cached("upper left"), Sloped("queries"), Ring(4, "early")])
+def test_what_goes_wrong_alone_is_not_laid_to_the_requests_before(model):
+    assert of(check(model, ["C1", "C12"], shrink=False), "broken") == {"C1"}
+
+
 def test_an_encoder_that_nobody_declared_is_told_so_and_one_over_the_batch_is_broken():
     report = check(Rows(), examples=20)
     assert of(report, "undeclared") == {"K1", "K3"} and not report.broken and report.code == 2

@@ -59,6 +59,7 @@ KIT = {
     "testing",
 }  # what draws examples
 LONGEST_FILE, LONGEST_FUNCTION, LARGEST_ROOM = 400, 60, 1500  # lines
+MOST_BY_PLACE = 7  # arguments; others are given by name
 ROOMS = sorted({file.parent.name for file in HOME.glob("*/*.py")} - {"examples"})
 RUNTIME = {"numpy", "tabulate", "wcwidth"}
 
@@ -190,7 +191,9 @@ def too_long(files: Iterable[Path]) -> list[str]:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or 0) - node.lineno + 1
-                if lines > LONGEST_FUNCTION:
+                names = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
+                by_place = len(names) - (names[:1] in (["self"], ["cls"]))
+                if lines > LONGEST_FUNCTION or by_place > MOST_BY_PLACE:
                     found.append(f"{file}: {node.name}")
     return found
 
@@ -209,6 +212,10 @@ def test_a_file_or_a_function_too_long_is_seen(tmp_path):
     (tmp_path / "b.py").write_text("x = 1\n" * (LONGEST_FILE + 1))
     files = sorted(tmp_path.rglob("*.py"))
     assert too_long(files) == [f"{files[0]}: long", str(files[1])]
+    (tmp_path / "c.py").write_text(
+        "def fits(a, b, c, d, e, f, g, *, h=0): ...\ndef many(a, b, c, d, e, f, g, h=0): ...\n"
+    )
+    assert too_long([tmp_path / "c.py"]) == [f"{tmp_path / 'c.py'}: many"]
 
 
 def lines_of(room: Path) -> int:

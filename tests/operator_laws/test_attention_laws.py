@@ -74,10 +74,10 @@ def test_blocks_of_keys():
 
 def own_attention(q, k, v, *, causal=False, window=None, mask=None, bias=None, scale=None):
     """numtx's own, forward: without a triangle and with one."""
-    return _own(q, k, v, causal, window, mask, bias, scale)[0]
+    return _own(q, k, v, causal=causal, window=window, mask=mask, bias=bias, scale=scale)[0]
 
 
-def _own(q, k, v, causal, window, mask, bias, scale):
+def _own(q, k, v, *, causal, window, mask, bias, scale):
     queries, keys = q.shape[2], k.shape[2]
     places = np.arange(keys)[None].repeat(len(q), 0)
     seen = allowed(
@@ -91,8 +91,8 @@ def _own(q, k, v, causal, window, mask, bias, scale):
     return attend_forward(q, k, v, seen, scale, NO_TAP, bias=bias)
 
 
-def own_backward(dout, q, k, v, causal=False, window=None, mask=None, bias=None, scale=None):
-    context = _own(q, k, v, causal, window, mask, bias, scale)[1]
+def own_backward(dout, q, k, v, *, causal=False, window=None, mask=None, bias=None, scale=None):
+    context = _own(q, k, v, causal=causal, window=window, mask=mask, bias=bias, scale=scale)[1]
     return attend_backward(dout, context, NO_TAP)
 
 

@@ -15,7 +15,7 @@ from numtx.testing import check, subject
 from numtx.testing.trial import BROKEN, PASSED
 
 
-def attend(q, k, v, lower_right=None, cap=None, window=None, nothing=0.0, scale=None):
+def attend(q, k, v, lower_right=None, *, cap=None, window=None, nothing=0.0, scale=None):
     """[B, T, H, d]: the axes in another order; causal where a corner is given."""
     queries, keys = q.shape[1], k.shape[1]
     scores = np.einsum("bthd,bshd->bhts", q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)

@@ -24,7 +24,10 @@ def ahead(ids):
 def step(ids, state=None):
     raise AssertionError("unused")
 
-right.vocabulary_size = ahead.vocabulary_size = 7
+def noise(ids):
+    return np.random.default_rng().standard_normal((*ids.shape, 7))
+
+noise.vocabulary_size = right.vocabulary_size = ahead.vocabulary_size = 7
 right.causal = ahead.causal = True
 """
 
@@ -57,6 +60,11 @@ def test_a_wrong_one_fails_with_the_example_and_without_the_laws_own_lines(tmp_p
     assert code == 1
     assert "K1 broken: tokens after t never move outputs at or before t" in out
     assert "FAILED" in out and "my_model:ahead[K1]" in out and "runtest" not in out
+
+
+def test_what_answers_differently_each_time_is_asked_nothing_else(tmp_path):
+    code, out = outcome(tmp_path, "--numtx", "my_model:noise", "--numtx-law", "K1")
+    assert code == 1 and "R1 broken" in out and "K1 broken" not in out
 
 
 def test_several_models_beside_tests_of_ones_own(tmp_path):

@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,16 @@ _PATHS = (
     *(str(Path(p).absolute()) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p),
 )
 
+# Their bytecode, aside: each of some two hundred would compile numtx anew where none may be written
+# beside the sources. Made before the suite forks, so that it goes with its first process.
+_BYTECODE = tempfile.TemporaryDirectory(prefix="numtx-bytecode-")
+
 
 def environment(*folders: Path, **variables: str) -> dict[str, str]:
     """The variables of a child, with `folders` of its own first on the absolute import path."""
     paths = os.pathsep.join((*(str(folder.absolute()) for folder in folders), *_PATHS))
-    return {**os.environ, **variables, "PYTHONPATH": paths}
+    bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": _BYTECODE.name}
+    return {**os.environ, **bytecode, **variables, "PYTHONPATH": paths}
 
 
 def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -45,6 +45,7 @@ def run(session: pytest.Session) -> bool | None:
     if count < 2 or session.testsfailed:
         return None
     files = [list(items) for _, items in itertools.groupby(session.items, lambda item: item.path)]
+    files.sort(key=len, reverse=True)  # no long one at the end, where the others would wait
     context = multiprocessing.get_context("fork")
     taken = context.Value("i", 0)
     told: queue.Queue[Any] = queue.Queue()

@@ -36,9 +36,10 @@ DRAW = int(os.environ.get("NUMTX_DRAW") or (0 if CI else date.today().toordinal(
 
 
 def some(
-    count: int, where: str, among: Iterable[str] = tuple(MODELS), always: Iterable[str] = ()
+    count: int, where: str, among: Iterable[Any] = tuple(MODELS), always: Iterable[str] = ()
 ) -> list[Any]:
-    """Names of models for `parametrize`, a drawn part of them; the others are heavy.
+    """Names of models, or other values, for `parametrize`: a drawn part of them; the others are
+    heavy.
 
     where   the test that asks, for each has a part of its own: its `__name__`
     always  names that are tried each time, too
@@ -48,7 +49,12 @@ def some(
     marks = {name: () if name in drawn else pytest.mark.heavy for name in names}
     return [
         *(pytest.param(name, id=name) for name in always),
-        *(pytest.param(name, id=name, marks=marks[name]) for name in names),
+        *(
+            pytest.param(name, id=name, marks=marks[name])
+            if isinstance(name, str)
+            else pytest.param(*name, id="-".join(name), marks=marks[name])
+            for name in names
+        ),
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samples import WEATHER, assert_close, ragged_batch, random_parameters, weather_batch
+from samples import WEATHER, assert_close, ragged_batch, random_parameters, some, weather_batch
 
 from numtx import Batch, Config, Pin, Recorder, backward, forward
 from numtx.stages.resolve import resolve
@@ -119,7 +119,7 @@ PARTIAL = [
 ]
 
 
-@pytest.mark.parametrize("name", PARTIAL)
+@pytest.mark.parametrize("name", some(8, __name__, PARTIAL))
 def test_gradients_around_a_stage_that_is_pinned_in_part(name):
     """Pinned cells hold: upstream sees the loss through the others only, and the recorded
     gradient at the stage is the total one at pinned cells too."""

@@ -12,6 +12,7 @@ from samples import (
     config_of,
     ragged_batch,
     random_parameters,
+    some,
     weather_batch,
 )
 
@@ -53,7 +54,7 @@ def test_backward_may_run_twice_and_changes_nothing_of_the_caller_s(name):
     assert all((np.array(fields[key]) == given[key]).all() for key in given)
 
 
-@EACH
+@pytest.mark.parametrize("name", some(10, __name__, always=["weather"]))
 def test_gradients_by_finite_differences_along_random_directions(name):
     config, parameters, fields = setup(name)
     if config.activation == "relu":  # no kink within the step

@@ -8,6 +8,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numtx
@@ -59,9 +60,14 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 FOREIGN = {"--heavy", "--benchmark", "--upgrade", "--target"}  # of pytest here, and of pip
 
 
-def said() -> Iterator[tuple[str, str]]:
+@cache
+def said() -> list[tuple[str, str]]:
     """Where and what: every text of the package (messages, docstrings, help), its comments, and
     the pages that are read beside it."""
+    return [*_said()]
+
+
+def _said() -> Iterator[tuple[str, str]]:
     for path in sorted(ROOT.rglob("*.py")):
         source = path.read_text(encoding="utf-8")
         where = str(path.relative_to(ROOT))

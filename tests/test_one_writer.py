@@ -24,23 +24,25 @@ def other_writers(source: str) -> list[str]:
     """Everything in a module that may write a file."""
     found = []
     for node in ast.walk(ast.parse(source)):
-        text = ast.unparse(node) if isinstance(node, ast.expr | ast.stmt) else ""
         if isinstance(node, ast.Attribute):
-            shell = ast.unparse(node.value) == "shutil" and node.attr != "get_terminal_size"
-            if shell or node.attr in WRITERS or text in FUNCTIONS:
-                found.append(text)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in OPENERS:
-            if not _reads(node):
-                found.append(text)
+            owner = node.value.id if isinstance(node.value, ast.Name) else ""
+            shell = owner == "shutil" and node.attr != "get_terminal_size"
+            if shell or node.attr in WRITERS or f"{owner}.{node.attr}" in FUNCTIONS:
+                found.append(ast.unparse(node))
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if name in OPENERS and not _reads(node):
+                found.append(ast.unparse(node))
         elif isinstance(node, ast.Import):
-            found += [text for alias in node.names if alias.name.split(".")[0] in MODULES]
+            modules = [alias.name.split(".")[0] for alias in node.names]
+            found += [ast.unparse(node) for module in modules if module in MODULES]
         elif isinstance(node, ast.ImportFrom) and not node.level:
             module = (node.module or "").split(".")[0]
             names = {alias.name for alias in node.names}
             if module in MODULES | {"shutil"} or (
                 module in LEAVES and names & (WRITERS | OPENERS | {"save", "replace"})
             ):
-                found.append(text)
+                found.append(ast.unparse(node))
     return found
 
 

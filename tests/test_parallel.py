@@ -17,7 +17,7 @@ def test_some(n, capfd):
 """
 
 
-@pytest.mark.parametrize(("files", "processes"), [(2, "1"), (2, "2"), (3, "2"), (5, "3")])
+@pytest.mark.parametrize(("files", "processes"), [(2, "1"), (3, "2"), (5, "3")])
 def test_every_test_is_told_once(tmp_path: Path, monkeypatch, files: int, processes: str) -> None:
     monkeypatch.setenv("NUMTX_PROCESSES", processes)
     tests = Path(__file__).parent

@@ -302,6 +302,8 @@ def chunkings(draw: st.DrawFn, /, length: int) -> tuple[int, ...]:
     if length > 1:  # some long chunks too, which even chances never give
         cuts |= st.lists(st.integers(1, length - 1), max_size=3, unique=True)
     ends = [*sorted(draw(cuts)), length]
+    if len(ends) > 1 and draw(st.booleans()):  # as everybody does: a prompt, then token by token
+        ends = [*range(ends[0], length + 1)]
     return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from samples import VARIANTS, ragged_batch, random_parameters
+from samples import VARIANTS, ragged_batch, random_parameters, some
 
 from numtx import Batch, Config, NumtxError
 from numtx.cli import main
@@ -38,7 +38,7 @@ def in_file(tmp_path, name: str) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-@pytest.mark.parametrize("side", ["first", "second", "no trace"])
+@pytest.mark.parametrize("side", some(1, __name__, ["first", "second", "no trace"]))
 @pytest.mark.parametrize(("right", "wrong"), MISSPELLED)
 def test_a_misspelled_name_is_told(tmp_path, capsys, right, wrong, side):
     arrays = in_file(tmp_path, "a.npz")

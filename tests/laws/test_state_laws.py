@@ -16,7 +16,7 @@ def status(model, law, seed=0, examples=50):
 
 
 @pytest.mark.parametrize("size", [13, 300, pytest.param(70000, marks=pytest.mark.heavy)])
-@pytest.mark.parametrize("block", [2, 16])
+@pytest.mark.parametrize("block", [2, pytest.param(16, marks=pytest.mark.heavy)])
 def test_a_cache_of_prefixes(size, block):
     assert status(Prefixes("right", size, block), "C12") == PASSED
     assert status(Prefixes("block", size, block), "C12") == BROKEN
@@ -34,7 +34,7 @@ def test_requests_that_share_a_state():
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.heavy) for n in (1, 2))])
 def test_right_ones(dtype, seed):
     for law in ("C12", "C13"):
         assert status(Stepped("", dtype), law, seed) == PASSED

@@ -23,9 +23,10 @@ RIGHT = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("examples", [6, pytest.param(40, marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("model", RIGHT, ids=lambda model: type(model).__name__)
-def test_a_right_one_breaks_nothing(model):
-    report = check(model, examples=30)
+def test_a_right_one_breaks_nothing(model, examples):
+    report = check(model, examples=examples)
     assert report.code == 0, report.broken + report.errors + report.undeclared
 
 
@@ -47,16 +48,16 @@ def test_a_bug_is_caught_by_the_law_that_names_it(model, laws):
 
 @pytest.mark.parametrize("model", [Cached("upper left"), Sloped("queries"), Ring(4, "early")])
 def test_what_goes_wrong_alone_is_not_laid_to_the_requests_before(model):
-    assert of(check(model, ["C1", "C12"], shrink=False), "broken") == {"C1"}
+    assert of(check(model, ["C1", "C12"], examples=20, shrink=False), "broken") == {"C1"}
 
 
 def test_an_encoder_that_nobody_declared_is_told_so_and_one_over_the_batch_is_broken():
-    report = check(Rows(), examples=20)
+    report = check(Rows(), examples=8)
     assert of(report, "undeclared") == {"K1", "K3"} and not report.broken and report.code == 2
     assert "declare causal=False" in why(report, "K1") and "--no-causal" in why(report, "K1")
-    assert check(Rows(), causal=False, examples=20).code == 0
+    assert check(Rows(), causal=False, examples=8).code == 0
     for options in ({}, {"causal": False}):
-        wrong = check(Rows("batch"), examples=20, shrink=False, **options)
+        wrong = check(Rows("batch"), examples=8, shrink=False, **options)
         assert {"B1", "K4"} <= of(wrong, "broken") and wrong.code == 1
 
 

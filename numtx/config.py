@@ -3,6 +3,9 @@
 Every field is declared once, in `Config`, with the mechanism that it is only for; which other
 combinations are allowed stands in one table (`COMBINATIONS`). A configuration in JSON is an
 object of the same names.
+
+Layers may differ: a field that says so takes a list too, one value a layer, which repeats where
+the layers are more. `Config.layer` is the configuration of one of them, without lists.
 """
 
 from __future__ import annotations
@@ -14,13 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .config_fields import choice, configuration, fields_of, flag, number, places, rules_of, whole
-from .config_rules import (
-    ATTENTIONS,
-    BIASES,
-    COMBINATIONS,
-    SUBLAYERS,
-    as_set,
-)
+from .config_rules import ATTENTIONS, BIASES, COMBINATIONS, LISTS, SUBLAYERS, as_set, in_every_layer
 from .errors import ConfigError, nearest
 from .small_repr import small_repr
 from .strict_json import read_json
@@ -109,15 +106,16 @@ class Config:
     causal: bool = flag(
         "Attention", "the decoder's self-attention sees no later token", default=True)
     window: int | None = whole(
-        "Attention", "self-attention reaches this many tokens, itself included; None: all",
-        (None, 1, 2, 3), default=None)
+        "Attention", "self-attention reaches this many tokens, itself included, to both sides "
+        "where it is not causal; None: all", (None, 1, 2, 3, (2, None)), default=None)
 
     positions: str | None = choice(
         "Positions", "sinusoidal, learned, rotary, alibi (scores fall with the distance of a key, "
         "by a slope of each head) or None", (*POSITIONS, None),
-        default="sinusoidal")
+        default="sinusoidal", layers=(("rotary", None),))
     position_base: float = number(
-        "Positions", "base of the angles (10000 in the original paper)", (10000.0, 100.0),
+        "Positions", "base of the angles (10000 in the original paper)",
+        (10000.0, 100.0, (100.0, 10000.0)),
         above=0, default=10000.0)
     position_limit: int | None = whole(
         "Positions", "rows of a learned table (tokens, before the offset)", (None, 9),
@@ -178,6 +176,12 @@ class Config:
         }[self.model]
 
     @cached_property
+    def widest_window(self) -> int | None:
+        """The most tokens that self-attention of any layer reaches; None: all."""
+        windows = self.values_of("window")
+        return None if None in windows else max(windows)
+
+    @cached_property
     def kv_heads(self) -> int:
         """G, the number of key/value heads."""
         return self.heads if self.key_value_heads is None else self.key_value_heads
@@ -206,7 +210,7 @@ class Config:
     @cached_property
     def rotated(self) -> int:
         """How many components of queries and keys are rotated (0: none)."""
-        if self.positions != "rotary":
+        if "rotary" not in self.values_of("positions"):
             return 0
         return self.d_k if self.rotary_width is None else self.rotary_width
 
@@ -219,6 +223,11 @@ class Config:
     def shared_embedding(self) -> bool:
         """Whether encoder and decoder look up the same table."""
         return self.model == "encoder-decoder" and self.source_vocabulary is None
+
+    @property
+    def depth(self) -> int:
+        """Layers of the deepest stack."""
+        return max(self.encoder_layers, self.decoder_layers)
 
     def layers(self, side: str) -> int:
         """Number of blocks on a side."""
@@ -237,11 +246,27 @@ class Config:
         powers = 1024 if self.dtype == "float64" else 128
         return float(2.0 ** max(2.0, powers / 2.0**squared))
 
+    def values_of(self, name: str) -> tuple[Any, ...]:
+        """The values that a field has in the layers: one, or a list's."""
+        value = getattr(self, name)
+        return value if isinstance(value, tuple) else (value,)
+
     def layer(self, side: str, i: int) -> Config:
         """The configuration of block i of a side, which everything below a stack reads: every
-        field has the value of that one layer. Layers are alike as yet."""
-        assert 0 <= i < self.layers(side)
-        return self
+        field has the value of that one layer."""
+        different, which = self.stacks[side]
+        return different[which[i]]
+
+    @cached_property
+    def stacks(self) -> dict[str, tuple[tuple[Config, ...], tuple[int, ...]]]:
+        """Of each side, the configurations of layers that differ, and which of them each has."""
+        every, found = views(self), {}
+        for side in self.sides:
+            layers = [every[i % len(every)] for i in range(self.layers(side))]
+            different = tuple({id(layer): layer for layer in layers}.values())
+            which = tuple(next(n for n, d in enumerate(different) if d is one) for one in layers)
+            found[side] = different, which
+        return found
 
     def vocabulary_of(self, side: str) -> int:
         """Size of the vocabulary that a side reads."""
@@ -317,4 +342,33 @@ class Config:
         return cls.from_dict(read_json(text, "config", ConfigError))
 
 
-RULES = (*rules_of(Config), *COMBINATIONS)
+def views(config: Config) -> tuple[Config, ...]:
+    """A configuration for each layer that may differ, in order; the configuration itself where
+    none does. What is only for a mechanism that a layer has not has its default there.
+
+    They repeat from the first. Equal ones are one object.
+    """
+    fields = fields_of(Config)
+    own = vars(config)
+    lists = {n: own[n] for n in fields if fields[n].layers and isinstance(own.get(n), tuple)}
+    if not lists:
+        return (config,)
+    found: dict[tuple[Any, ...], Config] = {}
+    every = []
+    for i in range(config.depth):
+        key = tuple(values[i % len(values)] for values in lists.values())
+        if key not in found:
+            found[key] = view = object.__new__(type(config))
+            vars(view).update({name: own[name] for name in fields if name in own})
+            vars(view).update(zip(lists, key, strict=True))
+            for name, field in fields.items():
+                if field.only is not None and field.only[0] in lists:
+                    other, values = field.only
+                    got = getattr(view, other)
+                    if not (got in values if values else got is not None):
+                        vars(view)[name] = field.default
+        every.append(found[key])
+    return tuple(every)
+
+
+RULES = (*rules_of(Config), *LISTS, *in_every_layer(COMBINATIONS, views))

@@ -156,6 +156,8 @@ class Field:
     draw   values that random models take, the plainest first; `AnyOf` stands for its parts
     only   another field, and its values (none: all but None) under which this one may differ
            from its default
+    layers whether it may differ by layer: a list is then one value a layer, and repeats where the
+           layers are more
     """
 
     kind: Kind
@@ -164,6 +166,7 @@ class Field:
     draw: tuple[Any, ...]
     default: Any = MISSING
     only: Only = None
+    layers: bool = False
 
     def __post_init__(self) -> None:
         if self.section not in get_args(Section):
@@ -181,12 +184,25 @@ class Field:
 
     def check(self, name: str, value: Any) -> Any:
         """The value in its canonical form; `ConfigError` for one that the field does not take."""
+        if self.layers and isinstance(value, tuple | list):
+            return self._pattern(name, tuple(value))
         return None if value is None and self.optional else self.kind.check(name, value)
+
+    def _pattern(self, name: str, values: tuple[Any, ...]) -> Any:
+        """One value a layer; where all are alike, that value itself."""
+        if not values:
+            raise ConfigError(f"config: {name} is an empty list; it has one value a layer")
+        for value in values:
+            if isinstance(value, tuple | list):
+                raise ConfigError(f"config: {name} is {value!r} in a layer; it is {self.text()}")
+            self.check(name, value)
+        return values[0] if len(set(values)) == 1 else values
 
     def text(self) -> str:
         """What is taken, in JSON's words."""
         null = self.optional and not isinstance(self.kind, Choice)
-        return self.kind.text() + (", or null" if null else "")
+        layers = "; or a list, one a layer, repeated" if self.layers else ""
+        return self.kind.text() + (", or null" if null else "") + layers
 
 
 # The statements that declare a field.
@@ -194,26 +210,31 @@ class Field:
 
 def choice(
     section: Section, words: str, values: tuple[str | None, ...], *, default: Any = MISSING,
-    only: Only = None,
+    only: Only = None, layers: tuple[Any, ...] = (),
 ) -> Any:  # fmt: skip
-    """A field of one of the values; each of them is drawn."""
-    plainest = sorted(values, key=lambda value: value is not None)
-    return _declare(Choice(values), section, words, tuple(plainest), default, only)
+    """A field of one of the values; each of them is drawn.
+
+    layers  patterns to draw where it may differ by layer
+    """
+    plainest = (*sorted(values, key=lambda value: value is not None), *layers)
+    return _declare(Choice(values), section, words, plainest, default, only)
 
 
 def whole(
-    section: Section, words: str, draw: tuple[int | None, ...], *, least: int = 1,
+    section: Section, words: str, draw: tuple[Any, ...], *, least: int = 1,
     default: Any = MISSING, only: Only = None,
 ) -> Any:  # fmt: skip
-    """A field of a whole number; None is taken where it is the default."""
+    """A field of a whole number; None is taken where it is the default. It may differ by layer
+    where a pattern, a tuple, is to be drawn."""
     return _declare(Whole(least), section, words, draw, default, only)
 
 
 def number(
-    section: Section, words: str, draw: tuple[float | None, ...], *, least: float | None = None,
+    section: Section, words: str, draw: tuple[Any, ...], *, least: float | None = None,
     above: float | None = None, below: float | None = None, default: Any = MISSING,
 ) -> Any:  # fmt: skip
-    """A field of a finite number; None is taken where it is the default."""
+    """A field of a finite number; None is taken where it is the default. It may differ by layer
+    where a pattern, a tuple, is to be drawn."""
     return _declare(Number(least, above, below), section, words, draw, default)
 
 
@@ -232,7 +253,8 @@ def _declare(
     kind: Kind, section: Section, words: str, draw: tuple[Any, ...], default: Any,
     only: Only = None,
 ) -> Any:  # fmt: skip
-    field = Field(kind, section, words, draw, default, only)
+    layers = any(isinstance(value, tuple) for value in draw)
+    field = Field(kind, section, words, draw, default, only, layers)
     return dataclasses.field(default=default, metadata={"field": field})
 
 
@@ -247,14 +269,16 @@ class Rule(NamedTuple):
 
 
 def rules_of(cls: type[Any]) -> tuple[Rule, ...]:
-    """What follows from `only`: a field has its default, or the other field one of the values."""
+    """What follows from `only`: a field has its default, or the other field one of the values;
+    and from `layers`: no list is longer than the deepest stack (`depth`)."""
 
     def rule(name: str, default: Any, other: str, values: tuple[Any, ...]) -> Rule:
         def holds(config: Any) -> bool:
             if getattr(config, name) == default:
                 return True
             got = getattr(config, other)
-            return got in values if values else got is not None
+            every = got if isinstance(got, tuple) else (got,)  # by layer: one that has it is enough
+            return any(one in values if values else one is not None for one in every)
 
         allowed = " or ".join(map(repr, values)) if values else "given"
         return Rule(
@@ -265,8 +289,24 @@ def rules_of(cls: type[Any]) -> tuple[Rule, ...]:
             ),
         )
 
+    def by_layer(name: str) -> Rule:
+        def size(config: Any) -> int:
+            value = getattr(config, name)
+            return len(value) if isinstance(value, tuple) else 1
+
+        return Rule(
+            lambda c: size(c) == 1 or size(c) <= c.depth,
+            lambda c: (
+                f"{name} has {size(c)} values and no stack more than {c.depth} layers; give one "
+                "a layer, or a few that repeat"
+            ),
+        )
+
     found = fields_of(cls).items()
-    return tuple(rule(name, f.default, *f.only) for name, f in found if f.only is not None)
+    return (
+        *(rule(name, f.default, *f.only) for name, f in found if f.only is not None),
+        *(by_layer(name) for name, f in found if f.layers),
+    )
 
 
 def fields_of(cls: type[Any]) -> dict[str, Field]:

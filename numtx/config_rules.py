@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
 from .config_fields import Rule
 
 SUBLAYERS = (
@@ -69,6 +72,47 @@ COMBINATIONS: tuple[Rule, ...] = (
         ),
     ),
 )
+
+# What a list of values by layer has to meet beside the rules of each of its layers.
+LISTS: tuple[Rule, ...] = (
+    Rule(
+        lambda c: not isinstance(c.positions, tuple) or {*c.positions} <= {"rotary", "alibi", None},
+        lambda c: (
+            f"positions {list(c.positions)} differ by layer, and what is added to the embeddings "
+            "does not; in a list they are 'rotary', 'alibi' or null"
+        ),
+    ),
+    Rule(
+        lambda c: c.key_value_latent is None or not isinstance(c.positions, tuple),
+        lambda c: (
+            f"positions {list(c.positions)} with key_value_latent {c.key_value_latent}; keys from "
+            "latents are alike in every layer"
+        ),
+    ),
+    Rule(
+        lambda c: not isinstance(c.position_base, tuple) or "rotary" in c.values_of("positions"),
+        lambda c: (
+            f"position_base {list(c.position_base)} by layer with positions {c.positions!r}; only "
+            "rotary positions have a base of each layer"
+        ),
+    ),
+)
+
+
+def in_every_layer(
+    rules: Iterable[Rule], views: Callable[[Any], tuple[Any, ...]]
+) -> Iterator[Rule]:
+    """The rules, held by the configuration of each layer."""
+
+    def over_layers(rule: Rule) -> Rule:
+        def message(config: Any) -> str:
+            every = views(config)
+            i = next(i for i, view in enumerate(every) if not rule.holds(view))
+            return ("" if len(every) == 1 else f"in layer {i}: ") + rule.message(every[i])
+
+        return Rule(lambda config: all(map(rule.holds, views(config))), message)
+
+    return map(over_layers, rules)
 
 
 def as_set(places: tuple[str, ...] | bool) -> frozenset[str]:

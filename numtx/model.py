@@ -164,18 +164,19 @@ def stack_forward(
     if cache is not None:
         valid, positions = cache.mark(valid, positions)
         valid = here("all_mask", valid)
-    own = _own_attention(config, side, given, valid, positions)
+    different, which = config.stacks[side]
+    inputs = [_own_attention(layer, side, given, valid, positions) for layer in different]
     cross = output = None
     if memory is not None:
         output, source = memory
         cross = AttentionInputs(allowed(source, config.heads, given.ids.shape[1]))
     blocks = []
-    for i in range(config.layers(side)):
+    for i, kind in enumerate(which):
+        layer, own = different[kind], inputs[kind]
         if cache is not None:
             store, cross_store = cache.layer(i)
             own = own.kept_in(store)
             cross = None if cross is None else cross.kept_in(cross_store)
-        layer = config.layer(side, i)
         x, block = block_forward(layer, here / str(i), x, Stack(side, own, cross, output))
         if keep:
             blocks.append(block)

@@ -287,6 +287,21 @@ MODELS: dict[str, Model] = {
             positions="alibi",
         )
     ),
+    "decoder, deep, rotary and windows in some layers, of several bases": Model(
+        _decoder(
+            width=10, decoder_layers=4, heads=2, key_width=6, value_width=3, hidden=7,
+            vocabulary=11, positions=("rotary", "rotary", None), rotary_width=4,
+            position_base=(100.0, 10000.0), window=(3, None),
+        ),
+        ("contiguous", "paged"),
+    ),
+    "decoder, windows of several widths": Model(
+        _decoder(
+            width=9, decoder_layers=3, heads=3, key_width=4, value_width=5, hidden=7,
+            vocabulary=11, positions="rotary", window=(2, 4),
+        ),
+        ("ring",),
+    ),
     "encoder-decoder, deep, slopes, latent": Model(
         _both(
             width=9, encoder_layers=4, decoder_layers=5, heads=3, key_value_latent=5, key_width=4,

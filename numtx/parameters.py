@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
@@ -54,7 +55,7 @@ def named_shapes(config: Config, most: int | None = None) -> Iterator[tuple[str,
             yield from _norm(config, f"{side}.embedding_norm")
         layers = config.layers(side)
         for i in range(layers if most is None else min(layers, most)):
-            yield from _block(config, side, i)
+            yield from _block(config.layer(side, i), side, i)
         if config.final_norm:
             yield from _norm(config, f"{side}.norm")
     if not config.tied_output:
@@ -92,13 +93,15 @@ def count_parameters(config: Config) -> int:
 
 
 def _count(config: Config) -> tuple[int, int]:
-    """Numbers and arrays of a model, without going through all its blocks, which are alike."""
+    """Numbers and arrays of a model, without going through blocks that are alike."""
     sizes = [math.prod(shape) for _, shape in named_shapes(config, most=1)]
     numbers, arrays = sum(sizes), len(sizes)
     for side in config.sides:
-        block = [math.prod(shape) for _, shape in _block(config, side, 0)]
-        numbers += (config.layers(side) - 1) * sum(block)
-        arrays += (config.layers(side) - 1) * len(block)
+        alike = Counter(config.layer(side, i) for i in range(1, config.layers(side)))
+        for layer, count in alike.items():
+            block = [math.prod(shape) for _, shape in _block(layer, side, 0)]
+            numbers += count * sum(block)
+            arrays += count * len(block)
     return numbers, arrays
 
 

@@ -119,10 +119,33 @@ BROKEN = [
         {"embedding_norm": True, "norm": None},
         "is for models with norm 'layer' or 'rms'",
     ),
+    ({"window": (1, None, 2)}, "window has 3 values and no stack more than 2 layers"),
+    ({"positions": ("rotary", None, None)}, "positions has 3 values and no stack more than 2"),
+    ({"position_base": (1.0, 2.0, 3.0)}, "position_base has 3 values and no stack more than 2"),
+    ({"position_base": (1.0, 2.0)}, "position_base [1.0, 2.0] by layer with positions"),
+    ({"positions": ("sinusoidal", None)}, "in a list they are 'rotary', 'alibi' or null"),
+    (
+        {"positions": ("rotary", None), "key_value_latent": 4},
+        "positions ['rotary', None] with key_value_latent 4",
+    ),
+]
+LISTED = [
+    ({"window": []}, "window is an empty list"),
+    ({"window": [1, 0]}, "window is 0; it is a whole number"),
+    ({"window": [[1]]}, "window is [1] in a layer"),
+    ({"norm": ["layer"]}, "norm is ['layer']; it is one of"),
+    (
+        {"positions": ["rotary", None], "rotary_width": 4},
+        "in layer 0: rotary width 4 with d_k 2",
+    ),
+    (
+        {"positions": ["alibi", None], "rotary_width": 2},
+        "rotary_width 2 is for models with positions 'rotary'; here positions is ('alibi', None)",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("fields", "says"), BROKEN)
+@pytest.mark.parametrize(("fields", "says"), [*BROKEN, *LISTED])
 def test_a_combination_that_names_no_model(fields, says):
     assert says in refused(**fields)
 
@@ -260,3 +283,26 @@ def test_the_face_is_lazy_and_complete():
         assert getattr(numtx, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'forwards'"):
         _ = numtx.forwards
+
+
+def test_a_layer_has_its_own_value_of_what_is_listed_and_the_default_of_what_it_has_not():
+    config = Config(
+        model="decoder-only", width=8, decoder_layers=5, heads=2, hidden=7, vocabulary=11,
+        positions=["rotary", None], rotary_width=2, window=(3, None, 4),
+    )  # fmt: skip
+    layers = [config.layer("decoder", i) for i in range(5)]
+    assert [layer.window for layer in layers] == [3, None, 4, 3, None]
+    assert [layer.positions for layer in layers] == ["rotary", None, "rotary", None, "rotary"]
+    assert [layer.rotary_width for layer in layers] == [2, None, 2, None, 2]
+    assert [layer.rotated for layer in layers] == [2, 0, 2, 0, 2] and config.rotated == 2
+    assert config.widest_window is None
+    assert Config(**{**config.to_dict(), "window": [2, 5]}).widest_window == 5
+    assert Config.from_dict(config.to_dict()) == config
+
+
+def test_equal_layers_are_one_object_and_a_list_of_one_value_is_that_value():
+    config = Config(**{**SMALL, "window": [2, 3], "encoder_layers": 4})
+    assert config.layer("encoder", 0) is config.layer("encoder", 2) is config.layer("decoder", 0)
+    assert config.layer("encoder", 0) == Config(**{**SMALL, "window": 2, "encoder_layers": 4})
+    same = Config(**{**SMALL, "window": [3, 3]})
+    assert same.window == 3 and same.layer("decoder", 1) is same

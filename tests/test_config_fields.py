@@ -63,7 +63,7 @@ def test_a_field_has_words_and_something_to_draw(name):
     for value in values:
         assert field.check(name, value) == value
     if isinstance(field.kind, Choice):
-        assert set(values) == set(field.kind.values)
+        assert {v for v in values if not isinstance(v, tuple)} == set(field.kind.values)
         for value in field.kind.values:
             assert re.search(rf"(?<![\w-]){value}(?![\w-])", field.words), value
     elif isinstance(field.kind, Flag):

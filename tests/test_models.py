@@ -18,7 +18,7 @@ from numtx.oracle.operations import OPERATIONS
 from numtx.stages.leaf import Leaf
 from numtx.stages.resolve import resolve
 
-PART = "some"
+PART, BY_LAYER = "some", "by layer"
 FIELDS = fields_of(Config)
 CHOICES = {n: f.kind.values for n, f in FIELDS.items() if isinstance(f.kind, Choice)}
 PLACES = {n: f.kind.known for n, f in FIELDS.items() if isinstance(f.kind, Places)}
@@ -32,7 +32,14 @@ Label = tuple[str, ...]  # what occurs in a model, in words
 
 def values_of(field: str) -> tuple[str, ...]:
     """The values of a field as the list has to have them: every one of a closed choice; each place
-    in a part of the places and out of one; of a number its absence, its default and another."""
+    in a part of the places and out of one; of a number its absence, its default and another; and
+    several at once where it may differ by layer."""
+    if FIELDS[field].layers:
+        return *_values_of(field), BY_LAYER
+    return _values_of(field)
+
+
+def _values_of(field: str) -> tuple[str, ...]:
     if field in CHOICES:
         return tuple(map(str, CHOICES[field]))
     if field in PLACES:
@@ -57,6 +64,10 @@ def is_there(config: Config, place: str) -> bool:
 def value_in(config: Config, field: str) -> set[str]:
     """Which of them a model has; what has no effect in it does not count."""
     value = getattr(config, field)
+    if FIELDS[field].layers and isinstance(value, tuple):
+        views = [config.layer(side, i) for side in config.sides for i in range(config.layers(side))]
+        found = {getattr(view, field) for view in views if not INERT.get(field, never)(view)}
+        return {BY_LAYER} if len(found) > 1 else set()
     if field in PLACES and not isinstance(value, bool):
         there = [name for name in PLACES[field] if is_there(config, name)]
         return {f"{PART}, {'with' if name in value else 'without'} {name}" for name in there}
@@ -67,6 +78,10 @@ def value_in(config: Config, field: str) -> set[str]:
     if FIELDS[field].needed:
         return {"given"}
     return {str(value) if value == FIELDS[field].default else "another"}
+
+
+def never(config: Config) -> bool:
+    return False
 
 
 # Where a field says nothing.
@@ -129,7 +144,12 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
     "norm_place": (("post", "pre"), lambda m, c: [c.norm_place] if c.norm else []),
     "activation": (tuple(map(str, CHOICES["activation"])), lambda m, c: [c.activation]),
     "dtype": (tuple(map(str, CHOICES["dtype"])), lambda m, c: [c.dtype]),
-    "window": yes(lambda c: c.window is not None),
+    "window": (
+        (*YES_NO, BY_LAYER),
+        lambda m, c: [
+            BY_LAYER if isinstance(c.window, tuple) else "no" if c.window is None else "yes"
+        ],
+    ),
     "causal": yes(lambda c: c.causal, lambda c: "decoder" in c.sides),
     "rotated": yes(lambda c: c.rotated > 0),
     "a part is rotated": yes(
@@ -204,7 +224,7 @@ NEEDLESS = {
     ("segments", "yes", "storage", "contiguous"), ("segments", "yes", "storage", "ring"),
     ("offset", "yes", "storage", "paged"),
     ("output scale", "yes", "storage", "ring"),
-    ("window", "no", "causal", "no"),
+    ("window", "no", "causal", "no"), ("window", BY_LAYER, "causal", "no"),
 }  # fmt: skip
 
 LARGE: dict[str, Callable[[Model, Config], bool]] = {
@@ -216,7 +236,7 @@ LARGE: dict[str, Callable[[Model, Config], bool]] = {
     "more words than a byte counts": lambda m, c: c.vocabulary > 256,
     "more tokens than a panel has columns": lambda m, c: m.length > 32,
     "far positions": lambda m, c: m.first >= 1000 and c.positions == "rotary",
-    "row longer than its window twice": lambda m, c: m.length > 2 * (c.window or m.length),
+    "row longer than its window twice": lambda m, c: m.length > 2 * (c.widest_window or m.length),
     **{
         f"{layout}, four or more rotated": lambda m, c, layout=layout: (
             c.rotated >= 4 and c.rotary_layout == layout

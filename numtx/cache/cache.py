@@ -274,7 +274,7 @@ class Cache:
 
     def _check_still_held(self, wanted: Array) -> None:
         """That of rows cut to so many tokens the last window is not partly evicted."""
-        window = self.config.window or 1
+        window = self.config.widest_window or 1
         first = np.maximum(wanted - (window - 1), 0)  # what the next token looks at begins here
         wrong = np.flatnonzero((first < self._gone) & (first < wanted))
         if wrong.size:
@@ -337,12 +337,14 @@ def _storage(
     if storage == "contiguous":
         return Contiguous(layers, streams, batch, config.dtype, capacity)
     if storage == "ring":
-        room = config.window if capacity is None else capacity
-        if config.window is None or room is None or room < config.window:
-            what = "a model without a window" if config.window is None else f"room for {capacity}"
-            raise CacheError(
-                f"ring storage with {what}; it holds at least one window ({config.window})"
-            )
+        window = config.widest_window
+        room = window if capacity is None else capacity
+        if window is None or room is None or room < window:
+            what = f"room for {capacity}"
+            if window is None:
+                none = config.values_of("window") == (None,)
+                what = f"{'a model' if none else 'layers'} without a window"
+            raise CacheError(f"ring storage with {what}; it holds at least one window ({window})")
         return Ring(layers, streams, batch, config.dtype, room)
     if pool is None:
         pool = BlockPool(config, block_size)

@@ -26,8 +26,8 @@ from .runs import labelled, prefixes
 )
 def shifted(subject: NumtxSubject, draw: Draw) -> bool:
     """Of every stack."""
-    kind = subject.config.positions
-    if kind not in ("rotary", "alibi", "sinusoidal"):
+    kinds = {*subject.config.values_of("positions")} - {None}
+    if not kinds or "learned" in kinds:
         return False
     batch, example, _, _ = labelled(subject, draw)
     shift = draw(st.sampled_from([1, 7, 4096, 100_000]))
@@ -39,7 +39,7 @@ def shifted(subject: NumtxSubject, draw: Draw) -> bool:
         subject.record(one, gradients=False) for one in (batch, replace(batch, **further))
     )
     example = {**example, "shift": shift}
-    if kind == "sinusoidal":
+    if "sinusoidal" in kinds:
         noticed = moved(first["logits"], second["logits"]).any()
         expect_true(noticed, "the shift is not noticed", example)
         return True
@@ -91,7 +91,7 @@ def unordered(subject: NumtxSubject, draw: Draw) -> bool:
 )
 def slopes(subject: NumtxSubject, draw: Draw) -> bool:
     """Of the first 2^k heads; those beyond stand between them: their squares are slopes too."""
-    if subject.config.positions != "alibi":
+    if "alibi" not in subject.config.values_of("positions"):
         return False
     batch, example, mask, _ = labelled(subject, draw)
     trace = subject.record(batch)

@@ -64,10 +64,10 @@ MERGED_OUTPUT = Leaf(
 )  # fmt: skip
 
 
-def rotation(wiring: Wiring, side: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def rotation(wiring: Wiring, place: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The roles and the attributes of a rotation."""
-    config = wiring.config
-    positions = wiring.given(f"{side}.positions")
+    config = wiring.layer(place)
+    positions = wiring.given(f"{place.split('.')[0]}.positions")
     where: dict[str, Any] = {"@positions": positions, "@key_positions": positions}
     rotary = {
         "width": config.rotated,
@@ -82,7 +82,7 @@ def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -
 
     other  the side whose tokens are looked at    width  of a query, of which the root is taken
     """
-    config = wiring.config
+    config = wiring.layer(place)
     side, _, sublayer = place.split(".")
     own = sublayer == "self_attention"
     every = other == f"{side}.all"
@@ -111,5 +111,5 @@ def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -
 def output(wiring: Wiring, place: str) -> Stage:
     """The heads side by side, through W_O where there is one."""
     side, _, sublayer = place.split(".")
-    projected = wiring.config.has_output_projection(f"{side}.{sublayer}")
+    projected = wiring.layer(place).has_output_projection(f"{side}.{sublayer}")
     return wiring.stage(place, PROJECTED_OUTPUT if projected else MERGED_OUTPUT, t=side)

@@ -99,13 +99,13 @@ UP_CONTEXT = CONTEXT._replace(
 
 def latent(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
     """Self-attention on `start`."""
-    config, stage, named = wiring.config, wiring.stage, wiring.named
+    config, stage, named = wiring.layer(place), wiring.stage, wiring.named
     side = place.split(".")[0]
     cached, rotated = wiring.cached, bool(config.rotated)
     other = f"{side}.all" if cached else side
     down = config.query_latent is not None
     roles = {"@input": start}
-    where, rotary = rotation(wiring, side)
+    where, rotary = rotation(wiring, place)
     if down:
         yield stage(place, QUERY_LATENT, roles, t=side)
     yield stage(place, UP_QUERIES if down else QUERIES, roles, t=side)

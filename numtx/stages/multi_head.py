@@ -61,7 +61,7 @@ ALL_VALUES = Leaf(
 
 def multi_head(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
     """Self-attention on `start`, or cross-attention on the encoder's output."""
-    config, stage, named = wiring.config, wiring.stage, wiring.named
+    config, stage, named = wiring.layer(place), wiring.stage, wiring.named
     side, _, sublayer = place.split(".")
     cross = sublayer == "cross_attention"
     other = "encoder" if cross else side
@@ -80,7 +80,7 @@ def multi_head(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
             yield stage(place, NORMED_KEYS, s=other, **norm)
         queries, keys = "normed_queries", "normed_keys"
     if config.rotated and not cross:
-        where, rotary = rotation(wiring, side)
+        where, rotary = rotation(wiring, place)
         where |= {"@queries": named(f"{place}.{queries}"), "@keys": named(f"{place}.{keys}")}
         yield stage(place, ROTATED_QUERIES, where, t=side, **rotary)
         yield stage(place, ROTATED_KEYS, where, s=side, **rotary)

@@ -65,6 +65,11 @@ class Wiring:
         self.before = before
         self.parameters = parameter_shapes(config)
 
+    def layer(self, place: str) -> Config:
+        """The configuration of the block in which a place such as 'decoder.0.norm' stands."""
+        side, i, *_ = place.split(".")
+        return self.config.layer(side, int(i))
+
     def named(self, name: str) -> str:
         """The full name of a stage, or of the tokens of a side; the encoder is in no step."""
         return name if name.startswith("encoder") else self.prefix + name
@@ -141,7 +146,7 @@ class Wiring:
 
     def sublayer(self, place: str, skip: str) -> Iterator[Stage]:
         """A sublayer with its residual connection and its norm, where it has them."""
-        config = self.config
+        config = self.layer(place)
         side, _, sublayer = place.split(".")
         name = f"{side}.{sublayer}"
         norm = config.has_norm(name)
@@ -170,12 +175,13 @@ class Wiring:
 
     def attention(self, place: str, start: str) -> Iterator[Stage]:
         cross = place.endswith("cross_attention")
-        return ATTENTIONS["multi-head" if cross else self.config.attention](self, place, start)
+        kind = "multi-head" if cross else self.layer(place).attention
+        return ATTENTIONS[kind](self, place, start)
 
     def feed_forward(self, place: str, start: str) -> Iterator[Stage]:
-        side = place.split(".")[0]
-        gated = self.config.gated
-        kind = self.config.activation
+        side, config = place.split(".")[0], self.layer(place)
+        gated = config.gated
+        kind = config.activation
         roles: dict[str, Any] = {
             "@input": start,
             "@opened": self.named(f"{place}.{'gate' if gated else 'hidden'}"),

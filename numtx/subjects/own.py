@@ -51,11 +51,13 @@ class NumtxSubject(Subject):
         self.side = config.sides[-1]
         self.causal = self.side == "decoder" and config.causal
         self.two_stacks = len(config.sides) == 2
-        self.ordered = config.positions is not None
-        if config.window is not None:
+        layers = [config.layer(self.side, i) for i in range(config.layers(self.side))]
+        self.ordered = any(layer.positions is not None for layer in layers)
+        windows = [layer.window for layer in layers if layer.window is not None]
+        if len(windows) == len(layers):
             self.reach_by = "tokens"
-            self.reach = config.layers(self.side) * (config.window - 1)
-            self.longest = beyond(config.window, self.reach)
+            self.reach = sum(windows) - len(layers)
+            self.longest = beyond(max(windows), self.reach)
         self.limit = config.position_limit
         self.tolerance = 1e-10 if config.dtype == "float64" else 1e-4
         every = set(CAPABILITIES) - {DOCUMENTS}  # a row of numtx is one text

@@ -211,7 +211,12 @@ def latents_oracle() -> bool:
     return oracle_of(one(lambda config: config.query_latent and config.rotated > 2))
 
 
+def layers_oracle() -> bool:
+    return oracle_of(one(lambda config: len(config.values_of("position_base")) > 1))
+
+
 CHECKS = (
     run, oracle_value, oracle_gradient, catalogue, finite_differences, pinned_differences,
     hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, latents_oracle,
+    layers_oracle,
 )  # fmt: skip

@@ -192,7 +192,7 @@ class CacheMachine(RuleBasedStateMachine):
             int(generator.integers(low, len(row) + 1))
             for low, row in zip(least, live.rows, strict=True)
         ]
-        can = live.can_truncate(lengths, self.config.window)
+        can = live.can_truncate(lengths, self.config.widest_window)
         try:
             live.cache.truncate(lengths)
         except CacheError:

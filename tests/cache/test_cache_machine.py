@@ -31,8 +31,8 @@ def machine(name, kind):
     config = config_of(name)
     changes = {"position_limit": 300} if config.positions == "learned" else {}  # rings go on and on
     if storage == "ring":
-        changes["window"] = config.window or 3
-        room += changes["window"]
+        changes["window"] = config.window if config.widest_window else 3
+        room += config.widest_window or 3
     return machine_of(config_of(name, **changes), storage, room, blocks)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import SubjectError
-from ..subjects.subject import Subject
+from ..subjects.subject import Subject, declare
+from .paths import paths_of
 
 DOUBLE = 1e-5  # in float64 too, norms, rotations and softmax are computed in float32 there
 
@@ -41,4 +42,6 @@ def adapted(model: Any, cache: str | None = None) -> Subject:
         found = EncoderSubject(model)
     if str(model.dtype) == "torch.float64":
         found.tolerance = DOUBLE
+    declare(found, {"paths": paths_of(found, model)})
+    found.said = frozenset(found.said - {"paths"})
     return found

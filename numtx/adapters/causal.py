@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..shapes import Array
-from ..subjects.declared import arguments_of
-from ..subjects.logits import as_logits
+from ..subjects.declared import arguments_of, offers
+from ..subjects.logits import as_logits, as_tokens
 from ..subjects.objects import Past
 from ..subjects.subject import (
     FORK,
@@ -18,10 +18,13 @@ from ..subjects.subject import (
     LOGITS,
     MASK,
     REORDER,
+    SHIFT,
     SHORT,
+    SPECULATE,
     STEP,
     STEP_MASK,
     TRUNCATE,
+    Draft,
     Memory,
     Subject,
     beyond,
@@ -76,6 +79,8 @@ class LanguageModelSubject(Subject):
         self.past = "cache" if "cache" in arguments_of(model) else "past_key_values"
         self.limit = getattr(config, "max_position_embeddings", None)
         widths = _windows(model, config)
+        own = {one for one in (SHIFT, SPECULATE) if offers(model, one)}
+        self.capabilities = self.capabilities | own
         if any(width is not None for width in widths):
             self.reach_by = "columns"
             self._look(widths, set(_kinds(config)))
@@ -112,34 +117,50 @@ class LanguageModelSubject(Subject):
     def _run(self, ids: Array, new: Array, past: Any, **options: Any) -> tuple[Array, Any]:
         import torch
 
-        mask = new if past is None else np.concatenate([past.mask, new], 1)
-        positions = np.maximum(np.cumsum(mask, 1) - 1, 0)[:, -ids.shape[1] :]
+        past = Past(None, new[:, :0]) if past is None else past
+        past = past._replace(mask=np.concatenate([past.mask, new], 1))
         with torch.no_grad():
             found = self.model(
                 input_ids=torch.as_tensor(ids),
-                attention_mask=torch.as_tensor(mask.astype(np.int64)),
-                position_ids=torch.as_tensor(positions),
-                **{"use_cache": False, self.past: None if past is None else past.cache, **options},
+                attention_mask=torch.as_tensor(past.mask.astype(np.int64)),
+                position_ids=torch.as_tensor(past.positions(ids.shape[1])),
+                **{"use_cache": False, self.past: past.cache, **options},
             )
         logits = as_logits(found.logits, ids, self.vocabulary_size, self.name, new, whole=True)
-        return logits, Past(getattr(found, self.past, None), mask)
+        return logits, past._replace(cache=getattr(found, self.past, None))
 
     def fork(self, state: Past) -> Past:
-        return Past(copy.deepcopy(state.cache), state.mask)
+        return state._replace(cache=copy.deepcopy(state.cache))
 
     def truncate(self, state: Past, lengths: Sequence[int]) -> Past:
         kept, columns = cut(state.mask, lengths)
         if not columns:  # an emptied cache of the package keeps its rows: begin anew
             return Past(None, kept[:, :0])
         crop(state.cache, state.mask.shape[1] - columns)
-        return Past(state.cache, kept[:, :columns])
+        return state._replace(mask=kept[:, :columns])
 
     def reorder(self, state: Past, index: Sequence[int]) -> Past:
         import torch
 
         if state.cache is not None:
             state.cache.reorder_cache(torch.as_tensor(list(index)))
-        return Past(state.cache, state.mask[list(index)])
+        return state._replace(mask=state.mask[list(index)])
+
+    def shift(self, state: Past, keep: int, drop: int) -> Past:
+        return state.shifted(self.model.shift(state.cache, keep, drop), keep, drop)
+
+    def hide(self, state: Past, drop: int) -> Past:
+        return state.hiding(drop)
+
+    def speculate(self, ids: Array, draft: Draft, max_new_tokens: int) -> Array:
+        import torch
+
+        def given(*asked: Any) -> Any:
+            return torch.as_tensor(draft(*asked))
+
+        with torch.no_grad():
+            found = self.model.speculate(torch.as_tensor(ids), given, max_new_tokens)
+        return as_tokens(found, self.name)
 
     def lengths(self, state: Past) -> list[int]:
         found: list[int] = state.mask.sum(1).tolist()

@@ -38,6 +38,7 @@ class AttentionKind(NamedTuple):
     parameters  config, and whether the sublayer has W_O -> names and shapes
     streams     config -> what it needs of a token that later ones look at: name -> its axes,
                 without that of the tokens, which stands before the last
+    rotated     the name of the stream that is turned where positions are rotary
     forward     config, at, x [B, T, d], memory [B, S, d], inputs -> output [B, T, d], context
     backward    doutput, context, at -> dx, dmemory; in self-attention x is the memory too, and
                 its gradient is the sum of both
@@ -45,6 +46,7 @@ class AttentionKind(NamedTuple):
 
     parameters: Callable[[Config, bool], Shapes]
     streams: Callable[[Config], dict[str, tuple[int, ...]]]
+    rotated: str
     forward: Callable[[Config, Place, Array, Array | None, AttentionInputs], tuple[Array, Any]]
     backward: Callable[[Array, Any, Place], tuple[Array, Array]]
 

@@ -223,4 +223,6 @@ def absorbed(
     return at("context", mixed @ up.transpose(1, 0, 2))
 
 
-LATENT = AttentionKind(parameters, streams, latent_attention_forward, latent_attention_backward)
+LATENT = AttentionKind(
+    parameters, streams, "rotated_key", latent_attention_forward, latent_attention_backward
+)

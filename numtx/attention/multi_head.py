@@ -127,4 +127,4 @@ def attention_backward(doutput: Array, context: AttentionContext, at: Place) -> 
     return dx, dkey_memory + dvalue_memory
 
 
-MULTI_HEAD = AttentionKind(parameters, streams, attention_forward, attention_backward)
+MULTI_HEAD = AttentionKind(parameters, streams, "keys", attention_forward, attention_backward)

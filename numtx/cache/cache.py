@@ -30,6 +30,7 @@ from ..shapes import Array, describe
 from ..small_repr import small_repr
 from .paged import BlockPool, Paged
 from .ring import Ring
+from .shift import check_counts, check_movable, shifted
 from .storage import Contiguous, Storage
 
 STORAGES = ("contiguous", "ring", "paged")
@@ -283,6 +284,31 @@ class Cache:
                 f"truncate: row {row} cut to {wanted[row]} tokens needs token {first[row]}, and "
                 f"the first {self._gone[row]} are evicted; give the ring more capacity"
             )
+
+    def hide(self, drop: int) -> None:
+        """Later tokens do not see the first `drop` tokens of each row that it holds.
+
+        Nothing moves, and the next token stands where it would have stood.
+        """
+        self._check_settled()
+        check_counts("hide", self._valid, drop=drop)
+        self._valid = self._valid & (np.cumsum(self._valid, 1) > drop)
+        self._gone = self._gone + drop
+
+    def shift(self, keep: int, drop: int) -> None:
+        """Drop the `drop` tokens of every row after its first `keep`; those behind them move up
+        to the places that become free, and so does the next token.
+
+        Deeper layers of what stays have seen what is dropped, and keep what they saw of it.
+        Raises `CacheError` for more tokens than a row holds, for positions that are added to the
+        vectors (sinusoidal, learned), for a ring, and where a pool has no blocks for the copy.
+        """
+        self._check_settled()
+        check_counts("shift", self._valid, keep=keep, drop=drop)
+        check_movable(self.config, self._storage)
+        self._storage, self._valid, self._positions = shifted(
+            self.config, self._storage, self._valid, self._positions, keep, drop
+        )
 
     def reorder(self, index: Sequence[int] | Array) -> None:
         """Row b becomes what row index[b] was, in every layer and in the encoder's part.

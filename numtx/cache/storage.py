@@ -72,6 +72,12 @@ class Storage(ABC):
             array.setflags(write=False)
         return every
 
+    def read(self, layer: int) -> dict[str, Array]:
+        """The streams of a layer up to the length."""
+        self.check_settled()
+        nothing = {name: np.empty(self._shape(name, 0), self.dtype) for name in self.streams}
+        return self._write(layer, nothing)
+
     def commit(self, valid: Array) -> Array | None:
         """Make the written columns visible.
 

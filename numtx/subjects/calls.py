@@ -21,8 +21,8 @@ from .objects import PastSubject
 from .subject import FORK, LOGITS, NUMTX, STEP, STEP_MASK, Subject
 
 METHODS = (
-    "logits", "step", "fork", "truncate", "reorder", "reset", "lengths", "attend", "gradients",
-    "filtered", "sample", "search",
+    "logits", "step", "fork", "truncate", "reorder", "reset", "lengths", "shift", "hide",
+    "speculate", "along", "attend", "gradients", "filtered", "sample", "search",
 )  # fmt: skip
 _HOME = Path(__file__).parents[1]
 _ROOMS = (
@@ -46,7 +46,9 @@ class Call(NamedTuple):
         method, given = self.method, dict(self.given)
         if method == "step" and given.get("state") is None:
             method = "prefill"
-        arrays = {n: a for n, a in given.items() if n != "state" and a is not None}
+        arrays = {
+            n: a for n, a in given.items() if n != "state" and a is not None and not callable(a)
+        }
         words = [
             f"{n} {list(a.shape)}" if isinstance(a, np.ndarray) else n for n, a in arrays.items()
         ]
@@ -110,9 +112,10 @@ def watched(subject: Subject, going_on: list[Call]) -> Subject:
         signature = inspect.signature(method)
 
         def call(*args: Any, **given: Any) -> Any:
+            before = list(going_on)  # a draft asks for logits within a call
             going_on[:] = [Call(name, dict(signature.bind(*args, **given).arguments))]
             found = method(*args, **given)
-            going_on.clear()
+            going_on[:] = before
             return found
 
         return call

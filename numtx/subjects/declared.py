@@ -52,6 +52,19 @@ def _text(value: Any) -> str:
     return value
 
 
+def _paths(value: Any) -> Mapping[str, Any]:
+    """Functions by name; with None for one that is looked up on the object."""
+    names = value.replace(",", " ").split() if isinstance(value, str) else value
+    try:
+        found = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names)
+    except TypeError:
+        found = {"": None}
+    for name, function in found.items():
+        if not (isinstance(name, str) and name and (function is None or callable(function))):
+            raise ValueError("names of its methods, or functions by name")
+    return found
+
+
 def _one_of(*words: str) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         if value is not None and value not in words:
@@ -90,6 +103,7 @@ DECLARATIONS: Mapping[str, Callable[[Any], Any]] = {
     "fixed_rows": _whole(1),
     "rollback": _truth,
     "documents": _truth,
+    "paths": _paths,
     "name": _text,
     "tensors": _truth,
     "cache": _one_of("dynamic", "static"),
@@ -107,11 +121,18 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
     "fixed_rows": ("N", "every call has so many rows"),
     "rollback": ("", "tokens can be taken away from a state again (default)"),
     "documents": ("", "the call takes documents, [B, T], which document a token belongs to"),
+    "paths": ("NAMES", "other ways to compute the same logits: names of its methods"),
     "cache": ("KIND", "the cache of a language model of transformers: dynamic or static"),
 }
 MASKS, PASTS = ("mask", "attention_mask"), ("past_key_values", "cache")
 DOCUMENT_ARGUMENT = "documents"
-STEPS, EDITS = ("prefill", "step"), ("fork", "truncate", "reorder", "reset", "lengths")
+FLAGS = ("output_attentions", "return_weights", "need_weights", "return_attention", "fused")
+STEPS = ("prefill", "step")
+EDITS = ("fork", "truncate", "reorder", "reset", "lengths", "shift", "hide")
+SPECULATE = "speculate"
+TAKES = {  # what is given to methods whose names others use otherwise
+    "shift": "state, keep, drop", "hide": "state, drop", SPECULATE: "ids, draft, max_new_tokens",
+}  # fmt: skip
 
 # Names in use elsewhere for what is declared here, for methods, and for arguments.
 _DATA = {
@@ -127,6 +148,7 @@ _DATA = {
     "reach_by": "window_by reach_in window_unit",
     "paddings": "padding padding_side pad_side padding_sides",
     "fixed_rows": "batch_size max_batch_size max_batch n_rows num_rows static_batch fixed_batch",
+    "paths": "path implementations attn_implementations backends variants",
     "rollback": "no_rollback can_rollback supports_rollback supports_truncate can_truncate",
 }
 _METHODS = {
@@ -137,7 +159,8 @@ _METHODS = {
     "reorder": "reorder_cache gather gather_rows select_rows permute_rows beam_reorder",
     "reset": "clear clear_cache reset_cache empty",
     "lengths": "length get_length get_seq_length cache_length seq_lengths",
-    "": "shift shift_cache context_shift speculate verify",  # no law asks for these
+    "shift": "shift_cache context_shift shift_context slide evict drop_oldest",
+    "speculate": "speculative_decode speculative_generate assisted_generate verify verify_draft",
 }
 _ARGUMENTS = {
     "mask": "padding_mask key_padding_mask src_key_padding_mask attn_mask pad_mask",
@@ -204,14 +227,14 @@ def overlooked(
     can        capabilities that were found
     """
     notes: list[str] = []
-    able = {one for one in (*STEPS, *EDITS) if callable(getattr(model, one, None))}
+    able = {one for one in (*STEPS, *EDITS, SPECULATE) if offers(model, one)}
     if "step" in can:
         able |= set(STEPS)
     for name, value in _own(model):
         if callable(value):
-            right = _meant(name, METHODS, (*STEPS, *EDITS))
-            if right == "":
-                notes.append(f"{name}(): not a capability; no law asks for it")
+            right = _meant(name, METHODS, (*STEPS, *EDITS, SPECULATE))
+            if name in TAKES and not offers(model, name):
+                notes.append(f"{name}(): not asked; it should take {TAKES[name]}")
             elif right is not None and right not in able:
                 notes.append(f"{name}(): not a capability; did you mean {right}?")
         else:
@@ -244,7 +267,22 @@ def _halves(model: Any, able: set[str]) -> list[str]:
         if len(one_of) == 1:
             return [f"mask of {one_of[0]}: never given; both prefill and step should take it"]
         return []
-    return [f"{one}: not asked without {' and '.join(missing)}" for one in sorted(able)]
+    halves = sorted(able - {SPECULATE})
+    return [f"{one}: not asked without {' and '.join(missing)}" for one in halves]
+
+
+def offers(model: Any, name: str) -> bool:
+    """Whether an object has a method of this name, which takes what is given to it."""
+    method = getattr(model, name, None)
+    if not callable(method) or name not in TAKES:
+        return callable(method)
+    try:
+        inspect.signature(method).bind(*TAKES[name].split())
+    except TypeError:
+        return False
+    except ValueError:  # nobody can know
+        return True
+    return True
 
 
 def arguments_of(function: Any) -> list[str]:
@@ -255,6 +293,16 @@ def arguments_of(function: Any) -> list[str]:
         return list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         return []
+
+
+def other_flags(function: Any) -> list[tuple[str, bool]]:
+    """Arguments that choose how logits are computed, each with the value that is not its own."""
+    try:
+        given = inspect.signature(getattr(function, "forward", function)).parameters
+    except (TypeError, ValueError):
+        return []
+    return [(name, not given[name].default) for name in FLAGS if name in given
+            and given[name].default in (None, False, True)]  # fmt: skip
 
 
 def _meant(name: str, table: Mapping[str, str], known: tuple[str, ...]) -> str | None:

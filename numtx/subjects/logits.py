@@ -47,6 +47,21 @@ def as_logits(
     return array
 
 
+def as_tokens(tokens: Any, name: str) -> Array:
+    """The tokens of one row that a model gave, as an array [1, n]. Raises `SubjectError`."""
+    if hasattr(tokens, "detach"):
+        tokens = tokens.detach().cpu().numpy()
+    try:
+        array: Array = np.array(tokens)
+    except ValueError:
+        array = np.array(None)
+    if array.dtype.kind not in "iu" or array.size != array.shape[-1]:
+        raise SubjectError(
+            f"{name} gave {on_one_line(tokens)} for the tokens that follow; give ids [1, n]"
+        )
+    return array.reshape(1, -1)
+
+
 def check_logits(
     array: Array,
     ids: Array,

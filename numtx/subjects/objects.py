@@ -6,21 +6,26 @@ import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import SubjectError
 from ..shapes import Array
-from .declared import DOCUMENT_ARGUMENT, EDITS, MASKS, PASTS, arguments_of
-from .logits import as_logits
+from .declared import DOCUMENT_ARGUMENT, EDITS, MASKS, PASTS, arguments_of, offers, other_flags
+from .logits import as_logits, as_tokens
 from .subject import (
     DOCUMENTS,
     FORK,
     LOGITS,
     MASK,
+    PATHS,
+    SHIFT,
+    SPECULATE,
     STEP,
     STEP_MASK,
+    Draft,
     Memory,
     Subject,
 )
@@ -64,7 +69,13 @@ class ObjectSubject(Subject):
             found.add(STEP)
             if all(map(self._mask_of, steps)):
                 found.add(STEP_MASK)
-            found |= {name for name in EDITS if callable(getattr(model, name, None))}
+            found |= {name for name in EDITS if offers(model, name)}
+        if offers(model, SPECULATE):
+            found.add(SPECULATE)
+        self.paths = {
+            f"{name}={value}": partial(run, **{name: value}) for name, value in other_flags(run)
+        }
+        found |= {PATHS} if self.paths else set()
         self.capabilities = frozenset(found)
         if any(word in type(model).__name__.lower() for word in CAUSAL_CLASSES):
             self.said = frozenset({"causal"})
@@ -109,6 +120,30 @@ class ObjectSubject(Subject):
     def lengths(self, state: Any) -> list[int]:
         return [int(length) for length in self.model.lengths(state)]
 
+    def shift(self, state: Any, keep: int, drop: int) -> Any:
+        return self.model.shift(state, keep, drop)
+
+    def hide(self, state: Any, drop: int) -> Any:
+        if offers(self.model, "hide"):
+            return self.model.hide(state, drop)
+        return super().hide(state, drop)
+
+    def speculate(self, ids: Array, draft: Draft, max_new_tokens: int) -> Array:
+        with self._quiet():
+            found = self.model.speculate(
+                self._into(ids), lambda *given: self._into(draft(*given)), max_new_tokens
+            )
+        return as_tokens(found, self.name)
+
+    def along(
+        self, path: Callable[..., Any], ids: Array, mask: Array | None = None
+    ) -> Array | None:
+        if mask is not None and not self._mask_of(path):
+            return None
+        own = copy.copy(self)
+        own._run = path
+        return type(self).logits(own, ids, mask)
+
     def _quiet(self) -> AbstractContextManager[Any]:
         quiet: AbstractContextManager[Any] = (
             sys.modules["torch"].no_grad() if self.tensors else nullcontext()
@@ -132,10 +167,30 @@ class ObjectSubject(Subject):
 
 
 class Past(NamedTuple):
-    """What a model returned to be given back to it, and which columns hold real tokens."""
+    """What a model returned to be given back to it, and which columns hold real tokens.
+
+    hidden  tokens in front that later ones no longer see
+    """
 
     cache: Any
     mask: Array
+    hidden: int = 0
+
+    def shifted(self, cache: Any, keep: int, drop: int) -> Past:
+        """Without the columns after the first `keep`, so many; `cache` is what is left."""
+        columns = np.r_[:keep, keep + drop : self.mask.shape[1]]
+        return Past(self.cache if cache is None else cache, self.mask[:, columns], self.hidden)
+
+    def hiding(self, drop: int) -> Past:
+        """With the first columns hidden from later tokens, which stand where they stood."""
+        mask = self.mask.copy()
+        mask[:, :drop] = False
+        return self._replace(mask=mask, hidden=self.hidden + drop)
+
+    def positions(self, columns: int) -> Array:
+        """Those of the last columns: the real tokens before them are counted."""
+        found: Array = np.maximum(np.cumsum(self.mask, 1) - 1, 0)[:, -columns:] + self.hidden
+        return found
 
 
 class PastSubject(ObjectSubject):
@@ -151,36 +206,48 @@ class PastSubject(ObjectSubject):
         names = arguments_of(self._run)
         self.past = next(one for one in PASTS if one in names)
         more = {STEP_MASK} if MASK in self.capabilities else set()
+        more |= {SHIFT} if offers(model, SHIFT) else set()
         self.capabilities = self.capabilities | {STEP, FORK} | more
 
     def logits(self, ids: Array, mask: Array | None = None, memory: Memory | None = None) -> Array:
-        found = self._found(ids, mask, None, use_cache=False)
+        past = Past(None, np.ones(ids.shape, bool) if mask is None else mask)
+        found = self._found(ids, past, mask is None, use_cache=False)
         return as_logits(found, ids, self.vocabulary_size, self.name, mask, whole=True)
 
     def step(
         self, ids: Array, state: Any = None, mask: Array | None = None, memory: Memory | None = None
     ) -> tuple[Array, Any]:
         new = np.ones(ids.shape, bool) if mask is None else mask
-        whole = new if state is None else np.concatenate([state.mask, new], 1)
-        given = None if whole.all() and mask is None else whole
-        found = self._found(ids, given, None if state is None else state.cache, use_cache=True)
+        past = Past(None, new[:, :0]) if state is None else state
+        past = past._replace(mask=np.concatenate([past.mask, new], 1))
+        found = self._found(ids, past, mask is None and bool(past.mask.all()), use_cache=True)
         cache = _part(found, self.past)
         if cache is None:
             raise SubjectError(
                 f"{self.name} gave no {self.past} back; it should give (logits, {self.past})"
             )
-        return as_logits(found, ids, self.vocabulary_size, self.name, mask), Past(cache, whole)
+        return as_logits(found, ids, self.vocabulary_size, self.name, mask), past._replace(
+            cache=cache
+        )
 
     def fork(self, state: Any) -> Any:
         return copy.deepcopy(state)
 
-    def _found(self, ids: Array, mask: Array | None, past: Any, **options: Any) -> Any:
+    def shift(self, state: Any, keep: int, drop: int) -> Any:
+        return state.shifted(self.model.shift(state.cache, keep, drop), keep, drop)
+
+    def hide(self, state: Any, drop: int) -> Any:
+        if STEP_MASK in self.capabilities and "position_ids" in arguments_of(self._run):
+            return state.hiding(drop)
+        return super().hide(state, drop)
+
+    def _found(self, ids: Array, past: Past, plain: bool, **options: Any) -> Any:
+        """What a call gives; a plain one has no mask."""
         names = arguments_of(self._run)
-        given: dict[str, Any] = {} if past is None else {self.past: past}
-        given |= self._masked(self._run, mask)
-        if mask is not None and "position_ids" in names:
-            positions = np.maximum(np.cumsum(mask, 1) - 1, 0)[:, -ids.shape[1] :]
-            given["position_ids"] = self._into(positions)
+        given: dict[str, Any] = {} if past.cache is None else {self.past: past.cache}
+        given |= self._masked(self._run, None if plain else past.mask)
+        if not plain and "position_ids" in names:
+            given["position_ids"] = self._into(past.positions(ids.shape[1]))
         given |= {name: value for name, value in options.items() if name in names}
         with self._quiet():
             return self._run(self._into(ids), **given)

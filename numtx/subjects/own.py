@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,16 @@ from .subject import (
     MASK,
     MEMORY,
     NUMTX,
+    PATHS,
+    SHIFT,
+    SPECULATE,
     TRUNCATE,
     Memory,
     Subject,
     beyond,
 )
 
+OTHER = {"float64": "float32", "float32": "float64"}
 MEMORY_LENGTH = 4  # tokens of the memory that is there when a law does not bring one
 
 
@@ -60,8 +65,13 @@ class NumtxSubject(Subject):
             self.longest = beyond(max(windows), self.reach)
         self.limit = config.position_limit
         self.tolerance = 1e-10 if config.dtype == "float64" else 1e-4
-        every = set(CAPABILITIES) - {DOCUMENTS}  # a row of numtx is one text
-        own = every if self.causal else {LOGITS, MASK, MEMORY, NUMTX}
+        self.paths = {
+            name: partial(self._along, name) for name in ("recorded", OTHER[config.dtype])
+        }
+        every = set(CAPABILITIES) - {DOCUMENTS, SPECULATE}  # a row of numtx is one text
+        own = every if self.causal else {LOGITS, MASK, MEMORY, PATHS, NUMTX}
+        if config.positions in ("sinusoidal", "learned") or self.storage.get("storage") == "ring":
+            own.discard(SHIFT)
         if self.storage.get("storage") == "ring":  # it has forgotten what a truncation may need
             own.discard(TRUNCATE)
         self.capabilities = frozenset(own if self.two_stacks else own - {MEMORY})
@@ -99,6 +109,17 @@ class NumtxSubject(Subject):
     def logits(self, ids: Array, mask: Array | None = None, memory: Memory | None = None) -> Array:
         return forward(self.config, self.parameters, self.batch(ids, mask, memory))[0].logits
 
+    def along(self, path: Callable[..., Any], ids: Array, mask: Array | None = None) -> Array:
+        found: Array = path(ids, mask)
+        return found
+
+    def _along(self, name: str, ids: Array, mask: Array | None) -> Array:
+        """Recorded, or in the other type of numbers."""
+        if name == "recorded":
+            return self.record(self.batch(ids, mask), gradients=False)["logits"]
+        own = {one: array.astype(name) for one, array in self.parameters.items()}
+        return self.with_(own, dtype=name).logits(ids, mask)
+
     def record(self, batch: Batch, **options: Any) -> Trace:
         """The trace of a run."""
         return record(self.config, self.parameters, batch, **options)
@@ -130,6 +151,14 @@ class NumtxSubject(Subject):
 
     def reset(self, state: Any) -> Any:
         state.reset()
+        return state
+
+    def shift(self, state: Any, keep: int, drop: int) -> Any:
+        state.shift(keep, drop)
+        return state
+
+    def hide(self, state: Any, drop: int) -> Any:
+        state.hide(drop)
         return state
 
     def lengths(self, state: Any) -> list[int]:

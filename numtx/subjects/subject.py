@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,15 +28,20 @@ STEP = "step"  # prefill, and steps that go on from its state
 STEP_MASK = "step with mask"  # padding in the chunks of a step
 FORK, TRUNCATE, REORDER = "fork", "truncate", "reorder"  # what is done to a state between steps
 LENGTHS, RESET = "lengths", "reset"
+SHIFT = "shift"  # tokens leave from the front of a state, and those behind them move up
+SPECULATE = "speculate"  # greedy generation that verifies drafts
+PATHS = "paths"  # other ways to compute the same logits
 MEMORY = "memory"  # an encoder whose output the model looks at
 DOCUMENTS = "documents"  # several documents in one row, [B, T] says which is a token's
 NUMTX = "numtx"  # numtx itself: trace, parameters, gradients
 CAPABILITIES = (
-    LOGITS, MASK, STEP, STEP_MASK, FORK, TRUNCATE, REORDER, LENGTHS, RESET, MEMORY, DOCUMENTS,
-    NUMTX,
+    LOGITS, MASK, STEP, STEP_MASK, FORK, TRUNCATE, REORDER, LENGTHS, RESET, SHIFT, SPECULATE,
+    PATHS, MEMORY, DOCUMENTS, NUMTX,
 )  # fmt: skip
 
 
+# A draft of a speculation: the text so far [1, T], how many tokens at most -> tokens [1, n]
+Draft = Callable[[Any, int], Any]
 SHORT, LONG = 8, 512  # tokens of an input, unless `longest` says more
 
 
@@ -50,41 +55,6 @@ class Memory(NamedTuple):
 
     ids: Array
     mask: Array
-
-
-class HasLogits(Protocol):
-    """A bare callable, with the size of its vocabulary; it may take a `mask` too."""
-
-    vocabulary_size: int
-
-    def __call__(self, ids: Array) -> Any: ...
-
-
-class HasSteps(Protocol):
-    """Prefill and step: both give logits, of every token or of the last ones, and a state.
-
-    The state may be written to in place; what counts is what is returned. Both may take a
-    `mask` of the new tokens.
-    """
-
-    def prefill(self, ids: Array) -> tuple[Any, Any]: ...
-
-    def step(self, ids: Array, state: Any) -> tuple[Any, Any]: ...
-
-
-class HasEdits(Protocol):
-    """What is done to a state; each of the three is a capability of its own.
-
-    fork      a state of the same content that lives on independently
-    truncate  keep the first lengths[b] real tokens of row b
-    reorder   row b becomes what row index[b] was
-    """
-
-    def fork(self, state: Any) -> Any: ...
-
-    def truncate(self, state: Any, lengths: Sequence[int]) -> Any: ...
-
-    def reorder(self, state: Any, index: Sequence[int]) -> Any: ...
 
 
 class Subject:
@@ -105,6 +75,8 @@ class Subject:
     fixed_rows       every call has so many rows; None: any number
     rollback         tokens can be taken away from a state again
     documents        its call takes `documents`, [B, T], which document a token belongs to
+    paths            other ways to compute the same logits: {name: callable}, called as the model
+                     is; or names of its methods
 
     And what is read off the model, or said by adapters:
 
@@ -133,6 +105,7 @@ class Subject:
     fixed_rows: int | None = None
     rollback = True
     documents = False
+    paths: Mapping[str, Callable[..., Any]] = {}
     limit: int | None = None
     longest_memory = 4
     visible: int | None = None
@@ -211,6 +184,29 @@ class Subject:
         """The real tokens of each row."""
         raise NotImplementedError
 
+    def shift(self, state: Any, keep: int, drop: int) -> Any:
+        raise NotImplementedError
+
+    def hide(self, state: Any, drop: int) -> Any:
+        raise NotImplementedError(
+            "what stays has seen what was dropped; with hide(state, drop) it is asked what is right"
+        )
+
+    def speculate(self, ids: Array, draft: Draft, max_new_tokens: int) -> Array:
+        """The tokens [1, max_new_tokens] that follow [1, T]."""
+        raise NotImplementedError
+
+    def along(
+        self, path: Callable[..., Any], ids: Array, mask: Array | None = None
+    ) -> Array | None:
+        """The logits of every token another way; None where that takes no mask."""
+        if not hasattr(self, "model"):
+            raise SubjectError(f"{self.name} has paths; it should say what they give in `along`")
+        own = copy.copy(self)
+        own.model = path
+        found: Array = type(self).logits(own, ids, mask)
+        return found
+
     def new_memory(self, rows: int, length: int, seed: int) -> Memory | None:
         """Random tokens for the encoder, where there is one."""
         return None
@@ -227,10 +223,10 @@ def subject(model: Any, vocabulary_size: int | None = None, **options: Any) -> S
                      the methods of `HasSteps` and `HasEdits`; a callable ids -> logits
     vocabulary_size  where the model does not say it itself
     options          declarations, attributes of `Subject`: causal, reach, reach_by, ordered,
-                     longest, exact, tolerance, paddings, fixed_rows, rollback, documents, name;
-                     `tensors`: the callable takes tensors of PyTorch; `cache`: which cache of its
-                     library a language model is tried with. They may stand on the model too; what
-                     is given here comes first
+                     longest, exact, tolerance, paddings, fixed_rows, rollback, documents, paths,
+                     name; `tensors`: the callable takes tensors of PyTorch; `cache`: which cache
+                     of its library a language model is tried with. They may stand on the model
+                     too; what is given here comes first
 
     Raises `SubjectError` for an object that no law can be tried on, and for an option or a
     declaration that is none.
@@ -273,8 +269,10 @@ def of_another_kind(model: Any, options: dict[str, Any]) -> Subject | None:
 def declare(found: Subject, options: dict[str, Any]) -> None:
     """Set what is declared, and take away the capabilities that it rules out."""
     for name, value in options.items():
-        setattr(found, name, value)
+        setattr(found, name, _added(found, value) if name == "paths" else value)
     found.said = found.said | {name for name in options if name != "name"}
+    if found.paths:
+        found.capabilities = found.capabilities | {PATHS}
     gone = set()
     if not found.rollback:
         gone.add(TRUNCATE)
@@ -283,6 +281,17 @@ def declare(found: Subject, options: dict[str, Any]) -> None:
     if "documents" in options and not found.documents:
         gone.add(DOCUMENTS)
     found.capabilities = found.capabilities - gone
+
+
+def _added(found: Subject, paths: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
+    """The paths that there are already, and those declared; of names alone, its methods."""
+    every = dict(found.paths)
+    for name, path in paths.items():
+        path = path or getattr(getattr(found, "model", None), name, None)
+        if not callable(path):
+            raise SubjectError(f"paths: {found.name} has no method {name!r}")
+        every[name] = path
+    return every
 
 
 def _ready(model: Any, options: dict[str, Any]) -> Subject:

@@ -5,11 +5,12 @@
 
 A model is a callable ids [B, T] -> logits [B, T, V] with a `vocabulary_size`, which may take a
 `mask` (or `attention_mask`) and `documents`. One with a cache has `prefill` and `step`
-(`HasSteps`), and some of `fork`, `truncate` and `reorder` (`HasEdits`), or takes
-`past_key_values` or `cache` in its call. What it does not do by nature stands on it, or is given
-to `subject`: `causal`, `reach`, `reach_by`, `ordered`, `longest`, `exact`, `tolerance`,
-`paddings`, `fixed_rows`, `rollback`, `documents` (`Subject`). An edit that cannot be done raises
-`NotImplementedError`, and is then not asked.
+(`HasSteps`), and some of `fork`, `truncate`, `reorder` and `shift` (`HasEdits`), or takes
+`past_key_values` or `cache` in its call. One that verifies drafts has `speculate`
+(`HasSpeculate`). What it does not do by nature, and other ways to compute the same logits, stands
+on it, or is given to `subject`: `causal`, `reach`, `reach_by`, `ordered`, `longest`, `exact`,
+`tolerance`, `paddings`, `fixed_rows`, `rollback`, `documents`, `paths` (`Subject`). An edit that
+cannot be done raises `NotImplementedError`, and is then not asked.
 
 A law is passed; rounding (a few roundings where it says bit for bit); undeclared (the model fails
 exactly as a declaration would explain, which is named); broken; in error (a call raised); skipped;
@@ -36,14 +37,15 @@ if TYPE_CHECKING:
     from ..operators.attention import attention as attention
     from ..operators.chooser import chooser as chooser
     from ..subjects.own import NumtxSubject as NumtxSubject
-    from ..subjects.subject import HasEdits as HasEdits
-    from ..subjects.subject import HasLogits as HasLogits
-    from ..subjects.subject import HasSteps as HasSteps
     from ..subjects.subject import Memory as Memory
     from ..subjects.subject import Subject as Subject
     from ..subjects.subject import subject as subject
     from .machine import machine_of as machine_of
     from .machine import run_machine as run_machine
+    from .protocols import HasEdits as HasEdits
+    from .protocols import HasLogits as HasLogits
+    from .protocols import HasSpeculate as HasSpeculate
+    from .protocols import HasSteps as HasSteps
     from .trial import LAWS as LAWS
     from .trial import LawSuite as LawSuite
     from .trial import Report as Report
@@ -52,9 +54,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "LAWS": ".trial",
-    "HasEdits": "..subjects.subject",
-    "HasLogits": "..subjects.subject",
-    "HasSteps": "..subjects.subject",
+    "HasEdits": ".protocols",
+    "HasLogits": ".protocols",
+    "HasSpeculate": ".protocols",
+    "HasSteps": ".protocols",
     "LawBroken": "..laws.law",
     "LawSuite": ".trial",
     "Memory": "..subjects.subject",

@@ -104,7 +104,7 @@ def test_what_looks_like_a_declaration_and_is_none_is_named_once():
         "window 4: not a declaration; did you mean reach? (the farthest token that has an effect: "
         "layers * (window - 1))",
         "is_causal True: not a declaration; did you mean causal?",
-        "shift(): not a capability; no law asks for it",
+        "shift(): not asked; it should take state, keep, drop",
         "crop(): not a capability; did you mean truncate?",
         "clone(): not a capability; did you mean fork?",
         "argument padding_mask: never given; did you mean mask?",

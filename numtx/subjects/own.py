@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,9 +64,7 @@ class NumtxSubject(Subject):
             self.longest = beyond(max(windows), self.reach)
         self.limit = config.position_limit
         self.tolerance = 1e-10 if config.dtype == "float64" else 1e-4
-        self.paths = {
-            name: partial(self._along, name) for name in ("recorded", OTHER[config.dtype])
-        }
+        self.paths = {OTHER[config.dtype]: self._in_the_other_type}  # T1 asks a recorded run
         every = set(CAPABILITIES) - {DOCUMENTS, SPECULATE}  # a row of numtx is one text
         own = every if self.causal else {LOGITS, MASK, MEMORY, PATHS, NUMTX}
         if config.positions in ("sinusoidal", "learned") or self.storage.get("storage") == "ring":
@@ -113,12 +110,10 @@ class NumtxSubject(Subject):
         found: Array = path(ids, mask)
         return found
 
-    def _along(self, name: str, ids: Array, mask: Array | None) -> Array:
-        """Recorded, or in the other type of numbers."""
-        if name == "recorded":
-            return self.record(self.batch(ids, mask), gradients=False)["logits"]
-        own = {one: array.astype(name) for one, array in self.parameters.items()}
-        return self.with_(own, dtype=name).logits(ids, mask)
+    def _in_the_other_type(self, ids: Array, mask: Array | None) -> Array:
+        dtype = OTHER[self.config.dtype]
+        own = {name: array.astype(dtype) for name, array in self.parameters.items()}
+        return self.with_(own, dtype=dtype).logits(ids, mask)
 
     def record(self, batch: Batch, **options: Any) -> Trace:
         """The trace of a run."""

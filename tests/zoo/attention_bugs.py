@@ -38,6 +38,9 @@ ATTENTION_BUGS = (
         checks="oracle_gradient finite_differences", laws="G1"),
     Bug("fast way: scale missing", "ops.attend", "    weights *= scale", "    pass",
         checks="tap_off", laws="T1"),
+    Bug("fast way: scores of float32 pass through half of its bits", "ops.attend",
+        "    weights *= scale\n", "    weights *= scale\n    if weights.dtype == np.float32:\n"
+        "        weights = weights.astype(np.float16).astype(np.float32)\n", laws="R2"),
     Bug("fast way: scale lost in backward", "ops.attend", "dscores *= c.scale", "pass",
         checks="tap_off", laws="T1"),
     Bug("fast way: softmax backward without its sum", "ops.attend",

@@ -202,6 +202,8 @@ class Subject:
         """The logits of every token another way; None where that takes no mask."""
         if not hasattr(self, "model"):
             raise SubjectError(f"{self.name} has paths; it should say what they give in `along`")
+        if mask is not None and not getattr(path, "takes_mask", True):
+            return None
         own = copy.copy(self)
         own.model = path
         found: Array = type(self).logits(own, ids, mask)

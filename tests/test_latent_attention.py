@@ -125,7 +125,7 @@ def test_expanded_equals_absorbed(kind, tapped):
         assert "keys" in first and "keys" not in second and "values" not in second
 
 
-def test_a_query_that_may_attend_to_nothing_and_junk_that_nobody_attends_to():
+def test_a_query_that_may_attend_to_nothing_and_content_that_nobody_attends_to():
     config, own = latent_model("query latent")
     generator = np.random.default_rng(4)
     x = generator.standard_normal((1, 4, config.width))

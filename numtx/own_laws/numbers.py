@@ -175,17 +175,17 @@ def _blind_rows_of_a_run(subject: NumtxSubject, draw: Draw) -> None:
 
 
 @law(
-    "K6-junk",
+    "K6-padding",
     "content of 1e200, NaN and inf under the padding of every stack changes no real output, nor "
     "the loss, nor a gradient",
     "各侧填充处的 1e200, NaN, inf 不影响真实输出, 损失与梯度",
     NUMTX,
     exact=True,
 )
-def junk(subject: NumtxSubject, draw: Draw) -> bool:
-    """The padding token's own embedding is junk, in every table; no real token is that one.
+def content_under_padding(subject: NumtxSubject, draw: Draw) -> bool:
+    """The padding token's own embedding holds it, in every table; no real token is that one.
 
-    An output of its own: one that is tied would be junk for every token.
+    An output of its own: one that is tied would hold it for every token.
     """
     subject = untied(subject)
     batch, example, mask, labels = labelled(subject, draw)
@@ -207,8 +207,16 @@ def junk(subject: NumtxSubject, draw: Draw) -> bool:
     first, second = subject.record(batch), subject.with_(broken).record(batch)
     example = {**example, **given, "embedding of the padding": content}
     before, after = first["logits"], second["logits"]
-    expect(subject, "junk moved a real token", before, after, example, exact=True, real=mask)
-    expect_gradients(subject, "junk", (first, second), example, exact=True)
+    expect(
+        subject,
+        "what stands under padding moved a real token",
+        before,
+        after,
+        example,
+        exact=True,
+        real=mask,
+    )
+    expect_gradients(subject, "what stands under padding", (first, second), example, exact=True)
     return True
 
 
@@ -284,13 +292,13 @@ def in_blocks(subject: NumtxSubject, draw: Draw) -> bool:
         keys_in, values_in = (np.where(dead[:, None, :, None], inside, a) for a in (k, v))
         attend.__dict__.update(KEPT=limit, BLOCK=2)
         try:
-            with np.errstate(over="ignore", invalid="ignore"):  # products with the junk
+            with np.errstate(over="ignore", invalid="ignore"):  # products with the content
                 out, saved = attend.attend_forward(q, keys_in, values_in, mask, 0.4, one_tap)
                 found.append((out, *attend.attend_backward(dcontext, saved, one_tap)))
         finally:
             attend.__dict__.update(KEPT=kept, BLOCK=block)
-    example = {"mask": seen[:, 0], "junk": content}
-    ways = ("recorded, with junk", "in one piece", "in blocks")
+    example = {"mask": seen[:, 0], "content of unattended keys": content}
+    ways = ("recorded, with that content", "in one piece", "in blocks")
     for way, results in zip(ways, found[1:], strict=True):
         for name, expected, got in zip(("out", "dq", "dk", "dv"), found[0], results, strict=True):
             expect(subject, f"{name} {way} differs", expected, got, example)

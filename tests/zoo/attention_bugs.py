@@ -8,7 +8,7 @@ ATTENTION_BUGS = (
     Bug("mask polarity flipped in the scores", "ops.attend",
         "return np.where(mask, scores, -np.inf)", "return np.where(mask, -np.inf, scores)",
         checks="oracle_value mask_laws", laws="K7"),
-    Bug("finite minus infinity: a blind row gives the average of junk", "ops.attend",
+    Bug("finite minus infinity: a blind row gives the average of masked values", "ops.attend",
         "return np.where(mask, scores, -np.inf)", "return np.where(mask, scores, -1e9)", laws="K7"),
     Bug("finite minus infinity that is too small", "ops.attend",
         "return np.where(mask, scores, -np.inf)", "return np.where(mask, scores, -30.0)",

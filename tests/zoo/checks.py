@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from .planting import BROKEN_SOURCE
+
 # Where the checks stand: functions in CHECKS, that give False or raise where something is wrong.
 MODULES = (
     "zoo.model_checks", "filter_checks", "decoding_checks", "training_checks", "cache_checks",
 )  # fmt: skip
-# A source that is broken is no kill.
-BROKEN_SOURCE = (SyntaxError, NameError, AttributeError, ImportError)
 
 
 def checks_of(module: str) -> dict[str, Callable[..., Any]]:

@@ -12,7 +12,7 @@ from numtx.models import MODELS, STORAGES, parameters_of
 from numtx.subjects.own import NumtxSubject
 from numtx.testing.trial import BROKEN, ERROR, attempt, law_names
 
-from .planting import HOME
+from .planting import BROKEN_SOURCE, HOME, PlantingError
 
 Plan = Iterable[tuple[int, list[str]]]
 
@@ -60,9 +60,19 @@ def speaking(wanted: Plan, seed: int = 0, examples: int = 4) -> dict[str, str]:
         for name in laws:
             if name not in found:
                 result = attempt(LAWS[name], one, seed=seed, examples=examples, shrink=False)
+                if result.status == ERROR:
+                    check_source(result.why)
                 if result.status in (BROKEN, ERROR):  # a bug that raises is seen, too
                     found[name] = f"{one.name}: {result.why}"
     return found
+
+
+def check_source(why: str) -> None:
+    """Raise `PlantingError` where a law is in error because the planted code is no code: a name
+    that is nowhere, say."""
+    raised = why.partition(" error: ")[2].partition(":")[0]
+    if raised in {kind.__name__ for kind in BROKEN_SOURCE}:
+        raise PlantingError(why.splitlines()[0])
 
 
 def reached(

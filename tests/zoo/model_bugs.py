@@ -16,7 +16,7 @@ MODEL_BUGS = (
     Bug("the encoder is causal", "model", 'causal=side == "decoder" and config.causal',
         "causal=config.causal", checks="oracle_value", laws="S3"),
     Bug("NaN under padding is let through", "ops.lookup", "~(np.abs(x) <= limit)",
-        "(np.abs(x) > limit)", laws="K6-junk"),
+        "(np.abs(x) > limit)", laws="K6-padding"),
     Bug("scale by the width of the model", "config", "1.0 / math.sqrt(self.d_k)",
         "1.0 / math.sqrt(self.width)", checks="hand_values", laws="V5"),
     Bug("scale by d_k instead of its root", "config", "1.0 / math.sqrt(self.d_k)",

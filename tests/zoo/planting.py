@@ -31,6 +31,11 @@ HOME = TESTS.parent / "numtx"
 FOLDERS = ("", "cache", "decoding", "training", "benchmarks")
 PATHS = [str(TESTS.parent), *(str(TESTS / name) for name in FOLDERS)]
 
+# What a planted code that is no code raises: no kill, whatever law or check it raises in.
+BROKEN_SOURCE = (
+    SyntaxError, NameError, UnboundLocalError, AttributeError, ImportError, ModuleNotFoundError,
+)  # fmt: skip
+
 Change = tuple[str, str, str]
 Transform = Callable[[str, str], str]
 
@@ -116,6 +121,7 @@ class Child:
         changes = list(changes)
         changed(changes)  # what does not fit is said before the fork
         here, there = os.pipe()
+        self.told = "; ".join(f"in {module!r}: {new!r}" for module, _, new in changes)
         self.process = os.fork()
         if not self.process:
             os.close(here)
@@ -135,7 +141,7 @@ class Child:
             raise PlantingError(f"the child ended with status {status}")
         found = json.loads(told)
         if "error" in found:
-            raise PlantingError(found["error"])
+            raise PlantingError(" ".join((found["error"].rstrip(), self.told)).rstrip())
         return found["value"]
 
     def end(self) -> None:

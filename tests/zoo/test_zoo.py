@@ -112,6 +112,21 @@ def test_a_change_that_fits_nowhere_is_an_error_and_no_kill():
         checks_that_speak(broken, ["run"])
 
 
+@pytest.mark.parametrize(
+    ("new", "raised"),
+    [
+        ("no_such_name if causal", "NameError: name 'no_such_name' is not defined"),
+        ("np.no_such_name if causal", "AttributeError: module 'numpy' has no attribute"),
+        ("__import__('no_such_module') if causal", "ModuleNotFoundError: No module named"),
+    ],
+)
+def test_a_change_that_is_no_code_is_an_error_and_no_kill_of_a_law(new, raised):
+    broken = Bug("broken", "masks", "keys - queries if causal", new)
+    with pytest.raises(PlantingError, match=raised) as caught:
+        laws_that_speak(broken, ["K1"])
+    assert "in 'masks'" in str(caught.value).splitlines()[-1]  # which change it was
+
+
 def bug(name, equivalent="", laws=""):
     return Bug(name, "masks", "a", "b", laws=laws, equivalent=equivalent)
 

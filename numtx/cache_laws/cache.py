@@ -112,7 +112,7 @@ def _halves(subject: Subject, draw: Draw) -> tuple[Array, Array, Any]:
 def fork(subject: Subject, draw: Draw) -> bool:
     """Both go on by turns, twice: a shared memory shows when one comes back to it.
 
-    The tokens come one by one, as in decode, so that there is room left to write into.
+    The last token comes by itself, as in decode, so that there is room left to write into.
     """
     ids = draw_ids(subject, draw, min(5, subject.longest))
     length = ids.shape[1] - 2
@@ -120,16 +120,16 @@ def fork(subject: Subject, draw: Draw) -> bool:
         return False
     mine, other = ids[:, length:], (ids[:, length:] + 1) % subject.vocabulary_size
 
-    def one_by_one() -> Any:
-        return in_chunks(subject, ids[:, :length], (1,) * length)[1]
+    def warm() -> Any:
+        return in_chunks(subject, ids[:, :length], (length - 1, 1) if length > 1 else (1,))[1]
 
     expected = {}
     for on_fork, tokens in ((True, other), (False, mine)):
-        alone = one_by_one()
+        alone = warm()
         for turn in (0, 1):
             logits, alone = subject.step(tokens[:, turn : turn + 1], alone)
             expected[on_fork, turn] = logits
-    state = one_by_one()
+    state = warm()
     states = {True: subject.fork(state), False: state}
     fork_first = draw(st.booleans())
     example = {"ids": ids[:, :length], "then": mine, "then in the fork": other}

@@ -33,6 +33,7 @@ def draw_logits(draw: Draw) -> Array:
     "top-k keeps exactly min(k, V) tokens, the largest, ties by id",
     "top-k 恰保留 min(k, V) 个最大者, 相等时按 id",
     NUMTX,
+    once=True,
 )
 def top_k(subject: NumtxSubject, draw: Draw) -> bool:
     logits, k = draw_logits(draw), draw(st.integers(1, 10))
@@ -51,6 +52,7 @@ def top_k(subject: NumtxSubject, draw: Draw) -> bool:
     "nothing; p = 1 is the identity",
     "top-p 保留累计概率达到 p 的最小集合, 含越过者, 从不为空; p = 1 不变",
     NUMTX,
+    once=True,
 )
 def top_p(subject: NumtxSubject, draw: Draw) -> bool:
     logits, p = draw_logits(draw), draw(st.sampled_from([1e-9, 0.1, 0.35, 0.5, 0.8, 0.99, 1.0]))
@@ -75,6 +77,7 @@ def top_p(subject: NumtxSubject, draw: Draw) -> bool:
     "temperature 1 is the identity, any keeps the order, and towards 0 it is greedy",
     "温度 1 不变, 任何温度保持次序, 趋于 0 即贪心",
     NUMTX,
+    once=True,
 )
 def temperature(subject: NumtxSubject, draw: Draw) -> bool:
     logits, warmth = draw_logits(draw), draw(st.sampled_from([0.25, 0.5, 2.0, 8.0]))
@@ -98,6 +101,7 @@ def temperature(subject: NumtxSubject, draw: Draw) -> bool:
     "the identity",
     "重复惩罚不抬高已见词元, 每个词元只计一次, 不动其他; 1 不变",
     NUMTX,
+    once=True,
 )
 def penalty(subject: NumtxSubject, draw: Draw) -> bool:
     logits, size = draw_logits(draw), draw(st.sampled_from([1.0, 1.3, 2.0]))
@@ -122,6 +126,7 @@ def penalty(subject: NumtxSubject, draw: Draw) -> bool:
     "second time",
     "no_repeat_ngram_size 恰排除会使某 n 元组再次出现的词元",
     NUMTX,
+    once=True,
 )
 def ngrams(subject: NumtxSubject, draw: Draw) -> bool:
     return choosing.ngrams(chooser(no_repeat_ngram=filters.ban_repeated_ngrams), draw)

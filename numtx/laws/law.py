@@ -67,6 +67,7 @@ class Law(NamedTuple):
     run        tries one drawn example: True where it exercised the law, False where there was
                nothing to see; raises `LawBroken`
     cost       an example counts for so many
+    once       of an operation by itself, whatever the model: numtx is asked it of one model
     hidden     the same question with so many hidden tokens replaced, all of the same id: a leak
                grows with them, rounding does not; where the law holds `everywhere`
     """
@@ -80,6 +81,7 @@ class Law(NamedTuple):
     run: Callable[[Any, Draw], bool]
     cost: int = 1
     hidden: Hidden | None = None
+    once: bool = False
 
 
 LAWS: dict[str, Law] = {}  # of models of ids
@@ -97,6 +99,7 @@ def law(
     cost: int = 1,
     kind: str = LOGITS,
     hidden: Hidden | None = None,
+    once: bool = False,
 ) -> Callable[[Callable[[Any, Draw], bool]], Callable[[Any, Draw], bool]]:
     """Enter a function into the table of laws."""
 
@@ -104,7 +107,7 @@ def law(
         needed = frozenset(needs or (LOGITS,))
         table = KINDS[kind]
         assert name not in table
-        table[name] = Law(name, statement, zh, exact, everywhere, needed, run, cost, hidden)
+        table[name] = Law(name, statement, zh, exact, everywhere, needed, run, cost, hidden, once)
         return run
 
     return enter

@@ -22,6 +22,7 @@ from ..subjects.subject import NUMTX
 from .runs import attentions, expect_gradients, labelled, prefixes, rows_of
 
 H = 1e-5
+TOGETHER = 8  # tensors whose slopes are taken in one; where they differ, one by one
 
 
 @law(
@@ -41,16 +42,28 @@ def slopes(subject: NumtxSubject, draw: Draw) -> bool:
     fine = subject.with_(own, dtype="float64").config
     limit = max(1e-7, tolerance_of(subject, next(iter(subject.parameters.values()))))
     generator = np.random.default_rng(draw(seeds))
-    for name, tensor in own.items():
-        along = generator.standard_normal(tensor.shape)
-        along /= math.sqrt(float((along * along).sum()))  # a step of length H, whatever the size
+    along = {name: generator.standard_normal(tensor.shape) for name, tensor in own.items()}
+    for direction in along.values():  # a step of length H in each, whatever the size
+        direction /= math.sqrt(float((direction * direction).sum()))
+
+    def wrong(names: list[str]) -> tuple[float, float] | None:
+        """The slope along the directions of some tensors together, where the gradients differ."""
         ends = [
-            _loss(fine, {**own, name: tensor + side * H * along}, batch) for side in (1.0, -1.0)
+            _loss(fine, own | {name: own[name] + step * along[name] for name in names}, batch)
+            for step in (H, -H)
         ]
         slope = factor * (ends[0] - ends[1]) / (2.0 * H)
-        got = float((gradients[f"parameters/{name}"] * along).sum())
-        if not abs(slope - got) <= limit * max(1.0, abs(slope)):
-            raise LawBroken(f"gradient of {name}", example, None, slope, got)
+        got = sum(float((gradients[f"parameters/{name}"] * along[name]).sum()) for name in names)
+        return None if abs(slope - got) <= limit * max(1.0, abs(slope)) else (slope, got)
+
+    names = list(own)
+    for together in (names[n : n + TOGETHER] for n in range(0, len(names), TOGETHER)):
+        if (found := wrong(together)) is not None:
+            alone = {name: wrong([name]) for name in together}
+            name, both = next(
+                ((n, one) for n, one in alone.items() if one), (" + ".join(together), found)
+            )
+            raise LawBroken(f"gradient of {name}", example, None, *both)
     return True
 
 

@@ -24,6 +24,7 @@ from .runs import attentions, expect_gradients, labelled, prefixes, untied
     "softmax rows sum to 1 and are finite up to 1e300, a shift changes nothing, to the last digits",
     "softmax 每行和为 1, 数值有限, 平移不变, 精确到末几位",
     NUMTX,
+    once=True,
 )
 def softmax_rows(subject: NumtxSubject, draw: Draw) -> bool:
     size = draw(st.sampled_from([1.0, 1e2, 1e4, 1e8, 1e300]))
@@ -226,6 +227,7 @@ def content_under_padding(subject: NumtxSubject, draw: Draw) -> bool:
     "布尔掩码等于加性掩码",
     NUMTX,
     exact=True,
+    once=True,
 )
 def additive(subject: NumtxSubject, draw: Draw) -> bool:
     seen = draw(attention_masks(2, 3, 4))
@@ -269,6 +271,7 @@ def unrecorded(subject: NumtxSubject, draw: Draw) -> bool:
     "and inf at keys that no query sees has no effect, forward and backward",
     "分块注意力与整体相同; 无人关注的键处的 1e200, NaN, inf 正反向都无影响",
     NUMTX,
+    once=True,
 )
 def in_blocks(subject: NumtxSubject, draw: Draw) -> bool:
     rows, queries, keys = 2, draw(st.integers(1, 5)), draw(st.integers(2, 6))

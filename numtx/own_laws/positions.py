@@ -116,6 +116,7 @@ def slopes(subject: NumtxSubject, draw: Draw) -> bool:
     "backward is the rotation back",
     "旋转保持长度与同位置内积, 位置 0 不旋转, 反向为逆旋转",
     NUMTX,
+    once=True,
 )
 def rotations(subject: NumtxSubject, draw: Draw) -> bool:
     layout = draw(st.sampled_from(["half", "interleaved"]))

@@ -17,7 +17,7 @@ from .planting import BROKEN_SOURCE, HOME, PlantingError
 Plan = Iterable[tuple[int, list[str]]]
 
 # Laws of single operations, which are the same whatever the model: one model is enough.
-OF_OPERATIONS = frozenset({"S1", "K8", "P4", "T2", "D1", "D2", "D3", "D4", "D7"})
+OF_OPERATIONS = frozenset(name for name in law_names() if LAWS[name].once)
 
 # The models of the list that the laws are tried on; of a model's storages the last.
 TRIED: tuple[str, ...] = (

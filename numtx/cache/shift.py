@@ -34,11 +34,16 @@ def check_counts(method: str, valid: Array, **counts: int) -> None:
         raise CacheError(f"{method}: {told} are more tokens than row {row} holds, {held[row]}")
 
 
+def movable(config: Config) -> bool:
+    """Whether positions are not part of what was computed: nobody can take them out again."""
+    return not {"sinusoidal", "learned"} & {*config.values_of("positions")}
+
+
 def check_movable(config: Config, storage: Storage) -> None:
     """Raise `CacheError` for what cannot be moved."""
-    if config.positions in ("sinusoidal", "learned"):
+    if not movable(config):
         raise CacheError(
-            f"shift with {config.positions} positions: they are part of what was computed; run "
+            "shift with sinusoidal or learned positions: they are part of what was computed; run "
             "the tokens that stay once more"
         )
     if isinstance(storage, Ring):
@@ -59,18 +64,15 @@ def shifted(
     columns = np.flatnonzero(valid.any(0))
     valid, moved = valid[:, columns], np.where(later, drop, 0)[:, columns]
     positions = positions[:, columns] - moved
-    by = None
-    if config.rotated:
-        by = rotation(
-            -moved, config.rotated, config.position_base, config.rotary_layout, config.dtype
-        )
     new = storage.fork()
     new.truncate(0)
     new.reserve(len(columns))
     for layer in range(storage.layers):
         streams = {name: array[..., columns, :] for name, array in storage.read(layer).items()}
-        if by is not None:
-            name = KINDS[config.attention].rotated
+        own = config.layer("decoder", layer)
+        if own.rotated:
+            by = rotation(-moved, own.rotated, own.position_base, own.rotary_layout, config.dtype)
+            name = KINDS[own.attention].rotated
             heads = streams[name].ndim == 4
             turned = rotate_forward(streams[name] if heads else streams[name][:, None], by)
             streams[name] = turned if heads else turned[:, 0]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..batch import Batch
 from ..cache.cache import Cache
+from ..cache.shift import movable
 from ..config import Config
 from ..model import forward
 from ..models import MODELS, STORAGES, parameters_of
@@ -67,10 +68,10 @@ class NumtxSubject(Subject):
         self.paths = {OTHER[config.dtype]: self._in_the_other_type}  # T1 asks a recorded run
         every = set(CAPABILITIES) - {DOCUMENTS, SPECULATE}  # a row of numtx is one text
         own = every if self.causal else {LOGITS, MASK, MEMORY, PATHS, NUMTX}
-        if config.positions in ("sinusoidal", "learned") or self.storage.get("storage") == "ring":
+        if not movable(config):
             own.discard(SHIFT)
         if self.storage.get("storage") == "ring":  # it has forgotten what a truncation may need
-            own.discard(TRUNCATE)
+            own -= {TRUNCATE, SHIFT}
         self.capabilities = frozenset(own if self.two_stacks else own - {MEMORY})
 
     def with_(self, parameters: Mapping[str, Array] | None = None, **fields: Any) -> NumtxSubject:

@@ -44,6 +44,7 @@ FLOORS = [
     {"cache_laws"},
     {"own_laws", "generation_laws", "operator_laws"},
     {"testing"},
+    {"written"},
     {"arguments"},
     {"commands", "verdicts"},
     {"cli", "pytest_plugin", "__main__", "__version__"},

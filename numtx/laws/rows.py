@@ -19,6 +19,7 @@ from .law import (
     moved,
     other_ids,
     seeds,
+    unmoved,
 )
 from .strategies import padding_masks
 
@@ -99,7 +100,11 @@ def memory_of_other_rows(subject: Subject, draw: Draw) -> bool:
     expect(subject, what, first[[row]], second[[row]], example, exact=True)
     differ = ((memory.ids != other.ids) & memory.mask & other.mask).any(1)
     if differ.any() and not moved(first, second)[differ].any():
-        raise LawBroken("another memory moved no row", example)
+        one = np.zeros(ids.shape, bool)
+        one[np.argmax(differ), -1] = True
+        raise LawBroken(
+            "another memory moved no row", example, compared=unmoved(first, [second], one)
+        )
     return bool(differ.any())
 
 
@@ -241,4 +246,5 @@ def order_of_tokens(subject: Subject, draw: Draw) -> bool:
         if alive.all():
             return True
     what = "the order of two tokens changed nothing; ordered=False where it has none by nature"
-    raise LawBroken(what, {"ids": ids, "other": other})
+    compared = unmoved(before, [after], ~alive, 256.0)
+    raise LawBroken(what, {"ids": ids, "other": other}, compared=compared)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from ..calls import Done
 from ..errors import SubjectError, nearest
 from ..shapes import Array
 from ..subjects.kinds import ATTENTION, CHOOSER
@@ -23,6 +24,18 @@ Hidden = Callable[[Any, np.random.Generator, int], Callable[[int], Array] | None
 seeds = st.integers(0, 2**16)
 
 
+class Compared(NamedTuple):
+    """What a broken law compared, as far as it is rows of logits that calls gave.
+
+    pairs  each [N, V] and [N, V], the N places that were wrong
+    limit  how far apart they may lie; where they are to differ, how far at least, in some pair
+    """
+
+    pairs: list[tuple[Array, Array]]
+    limit: float
+    alike: bool = True
+
+
 class LawBroken(AssertionError):  # noqa: N818 (a law is broken; that is its name)
     """A law that does not hold: the example, the positions that differ, expected and got."""
 
@@ -33,8 +46,11 @@ class LawBroken(AssertionError):  # noqa: N818 (a law is broken; that is its nam
         where: Sequence[tuple[int, ...]] | None = None,
         expected: object = None,
         got: object = None,
+        compared: Compared | None = None,
     ) -> None:
         super().__init__(what)
+        self.compared = compared
+        self.calls: tuple[Done, ...] = ()  # that the example made, where they are kept
         self.what, self.example, self.where = what, example, list(where or [])
         self.expected, self.got = expected, got
         self.law: Law | None = None
@@ -191,7 +207,10 @@ def expect(
     told = f"{what} (largest difference {size:.3g}, allowed {limit:.3g})"
     first = places[0]
     shown = [(place[0] + at[0], *(i + at[1] for i in place[1:])) for place in places]
-    raise LawBroken(told, example, shown, expected[first], got[first])
+    index = tuple(np.transpose(places))
+    within = limit or _least(expected if real is None else expected[real], ROUNDINGS)
+    compared = Compared([(expected[index], got[index])], within)
+    raise LawBroken(told, example, shown, expected[first], got[first], compared)
 
 
 def in_roundings(before: Array, after: Array, real: Array | None = None) -> float:
@@ -205,18 +224,38 @@ def in_roundings(before: Array, after: Array, real: Array | None = None) -> floa
     return size / scale if scale else (np.inf if size else 0.0)
 
 
-def expect_true(holds: Any, what: str, example: dict[str, Any], got: object = None) -> None:
+def expect_true(
+    holds: Any,
+    what: str,
+    example: dict[str, Any],
+    got: object = None,
+    expected: object = "see above",
+) -> None:
     """Raise `LawBroken` unless a condition holds."""
     if not holds:
-        raise LawBroken(what, example, None, None if got is None else "see above", got)
+        raise LawBroken(what, example, None, None if got is None else expected, got)
 
 
-def moved(before: Array, after: Array, roundings: float = 4.0) -> Array:
+ROUNDED = 4.0  # roundings that are no move
+
+
+def moved(before: Array, after: Array, roundings: float = ROUNDED) -> Array:
     """[B, T], whether a result moved by more than so many roundings."""
-    eps = float(np.finfo(before.dtype).eps) if before.dtype.kind == "f" else 0.0
-    scale = float(np.abs(before).max(initial=0.0))
-    found: Array = np.abs(after - before).max(-1) > roundings * eps * scale
+    found: Array = np.abs(after - before).max(-1) > _least(before, roundings)
     return found
+
+
+def _least(before: Array, roundings: float) -> float:
+    eps = float(np.finfo(before.dtype).eps) if before.dtype.kind == "f" else 0.0
+    return roundings * eps * float(np.abs(before).max(initial=0.0))
+
+
+def unmoved(
+    before: Array, after: Sequence[Array], where: Array, roundings: float = ROUNDED
+) -> Compared:
+    """Of results of which none moved at these places, [B, T], and some should have."""
+    pairs = [(before[where], one[where]) for one in after]
+    return Compared(pairs, _least(before, roundings), alike=False)
 
 
 # What the laws draw.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ..shapes import Array
 from ..subjects.subject import LOGITS, MASK, MEMORY, STEP, Memory, Subject
 from .hidden import beyond_reach, later_columns, padded_columns, padded_memory
-from .law import Draw, LawBroken, draw_ids, draw_mask, expect, law, moved, other_ids
+from .law import Draw, LawBroken, draw_ids, draw_mask, expect, law, moved, other_ids, unmoved
 from .strategies import padding_masks
 
 
@@ -95,17 +95,19 @@ def liveness(subject: Subject, draw: Draw) -> bool:
     before = subject.logits(ids)
     alive = np.zeros(ids.shape, bool)
     seen = np.array([_is_seen(subject, query, key) for query in range(ids.shape[1])])
-    other = other_ids(subject, draw, ids)[:, key]
+    other, after = other_ids(subject, draw, ids)[:, key], []
     for change in range(3):
         changed = ids.copy()
         changed[:, key] = (other + change) % subject.vocabulary_size
-        alive |= moved(before, subject.logits(changed))
+        after.append(subject.logits(changed))
+        alive |= moved(before, after[-1])
         if alive[:, seen].all():
             return True
     places = [(int(b), int(q)) for b, q in np.argwhere(~alive & seen)]
     raise LawBroken(
         f"another token at {key} moved nothing at {len(places)} places that it reaches",
         {"ids": ids, "token": key}, places, "a change", "none",
+        unmoved(before, after, ~alive & seen),
     )  # fmt: skip
 
 
@@ -157,9 +159,8 @@ def _as_far_as_it_reaches(
     seen = (subject.visible is None or reach <= subject.visible) and given is None
     exactly = away == reach
     if seen and not (moved(before, after) & exactly).any():
-        raise LawBroken(
-            f"token {key} has no effect at exactly its reach, {reach} places on", example
-        )
+        what = f"token {key} has no effect at exactly its reach, {reach} places on"
+        raise LawBroken(what, example, compared=unmoved(before, [after], exactly))
 
 
 @law(
@@ -236,7 +237,8 @@ def memory_padding(subject: Subject, draw: Draw) -> bool:
         if dead.any():
             places = [(int(b), int(q)) for b, q in np.argwhere(dead)]
             what = f"token {key} of the memory moved nothing"
-            raise LawBroken(what, example, places, "a change", "none")
+            compared = unmoved(before, [after], dead)
+            raise LawBroken(what, example, places, "a change", "none", compared)
     return True
 
 

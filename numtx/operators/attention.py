@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..calls import Call, CallFailed
 from ..errors import SubjectError, nearest
 from ..shapes import Array
-from ..subjects.calls import Call, CallFailed
 from ..subjects.declared import MISSING, arguments_of
 from ..subjects.kinds import (
     ATTENTION,

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..calls import Call, CallFailed
 from ..errors import SubjectError, nearest
 from ..shapes import Array
-from ..subjects.calls import Call, CallFailed
 from ..subjects.declared import MISSING, arguments_of
 from ..subjects.kinds import BEAM_SEARCH, CHOOSER, CHOOSER_CAPABILITIES, FILTERS, SAMPLE
 from ..subjects.subject import Subject

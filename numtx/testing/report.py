@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ..calls import CallFailed
 from ..laws.exactness import row_independence
-from ..laws.law import Law
+from ..laws.law import Law, LawBroken
 from ..small_repr import small_repr
 from ..subjects.declared import EDITS
 from ..subjects.subject import CAPABILITIES, DOCUMENTS, MASK, MEMORY, NUMTX, STEP, STEP_MASK
@@ -34,6 +35,7 @@ class Result(NamedTuple):
                exercised the law)
     exercised  examples that did
     why        what is missing, how the law is broken, or what was raised, where and in which call
+    example    what was broken or raised, with its calls, where these are kept
     """
 
     law: Law
@@ -42,6 +44,7 @@ class Result(NamedTuple):
     exercised: int
     tried: int
     why: str = ""
+    example: LawBroken | CallFailed | None = None
 
 
 @small_repr("ok", "broken", "results")

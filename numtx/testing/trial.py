@@ -22,10 +22,10 @@ from .. import generation_laws as _generation_laws  # noqa: F401
 from .. import laws as _laws  # noqa: F401
 from .. import operator_laws as _operator_laws  # noqa: F401
 from .. import own_laws as _own_laws  # noqa: F401
+from ..calls import Call, CallFailed, Done, first_calls, settled, watched
 from ..errors import SubjectError
 from ..laws.hidden import GROWTH, grows
 from ..laws.law import KINDS, LAWS, Draw, Law, LawBroken, law_of
-from ..subjects.calls import Call, CallFailed, first_calls, settled, watched
 from ..subjects.declared import EDITS
 from ..subjects.subject import CAPABILITIES, LOGITS, NUMTX, Subject, subject
 from .report import (
@@ -69,6 +69,7 @@ def check(
     examples: int = 50,
     shrink: bool = True,
     progress: Progress | None = None,
+    record: bool = False,
     **options: Any,
 ) -> Report:
     """Try laws on a model, after a few plain calls: where one of these fails, nothing is asked.
@@ -77,13 +78,14 @@ def check(
     laws      their names; None: all of them
     examples  so many drawn examples of each
     progress  called with each law's name before it is tried
+    record    keep the calls of what is broken or in error, from which tests can be written
 
     Raises `SubjectError` for a law that does not exist and an object that is no subject.
     """
     made = subject(model, **options)
     names = law_names(made.kind) if laws is None else laws
     chosen = [law_of(name, made.kind) for name in names]
-    trial = Trial(made, seed, examples, shrink)
+    trial = Trial(made, seed, examples, shrink, record)
     own, stopped = trial.own, trial.first({law.name for law in chosen})
     if stopped is not None:
         return Report([stopped], notes_of(own))
@@ -98,10 +100,19 @@ def check(
 class Trial:
     """Laws asked of one subject, with the declarations that it turns out to lack."""
 
-    def __init__(self, own: Subject, seed: int = 0, examples: int = 50, shrink: bool = True):
+    def __init__(
+        self,
+        own: Subject,
+        seed: int = 0,
+        examples: int = 50,
+        shrink: bool = True,
+        record: bool = False,
+    ):
         self.own = own
         self.missing: Missing | None = None
-        self.options: dict[str, Any] = {"seed": seed, "examples": examples, "shrink": shrink}
+        self.options: dict[str, Any] = {
+            "seed": seed, "examples": examples, "shrink": shrink, "record": record,
+        }  # fmt: skip
         self.twice: Result | None = None
 
     def first(self, names: set[str]) -> Result | None:
@@ -187,18 +198,25 @@ def notes_of(own: Subject) -> tuple[str, ...]:
 
 
 def attempt(
-    law: Law, subject: Subject, *, seed: int = 0, examples: int = 50, shrink: bool = True
+    law: Law,
+    subject: Subject,
+    *,
+    seed: int = 0,
+    examples: int = 50,
+    shrink: bool = True,
+    record: bool = False,
+    anew: bool = False,
 ) -> Result:
-    """Try one law on a subject."""
+    """Try one law on a subject; anew: on a copy of it for each example."""
     lacking = law.needs - subject.capabilities
     missing = sorted(lacking, key=lambda name: (name not in CAPABILITIES, name))
     if missing:
         return Result(law, subject.name, SKIPPED, 0, 0, f"skipped: no {', no '.join(missing)}")
-    found = _tried(_Run(law, subject), seed, examples, shrink)
+    found = _tried(_Run(law, subject, False, record, anew), seed, examples, shrink)
     if found.status != ERROR or NUMTX in subject.capabilities:
         return found
     # Where other calls do not raise, it may still be broken, which says more.
-    again = _tried(_Run(law, subject, lenient=True), seed, examples, shrink)
+    again = _tried(_Run(law, subject, True, record, anew), seed, examples, shrink)
     if again.status != BROKEN:
         return found
     told = "\n".join(f"  {line}" for line in found.why.splitlines())
@@ -230,7 +248,7 @@ def _tried(run: _Run, seed: int, examples: int, shrink: bool) -> Result:
 class _Run:
     """The examples of one law on one subject; lenient: those in which a call raises are none."""
 
-    def __init__(self, law: Law, subject: Subject, lenient: bool = False) -> None:
+    def __init__(self, law: Law, subject: Subject, lenient: bool, record: bool, anew: bool) -> None:
         self.law, self.name, self.lenient = law, subject.name, lenient
         own = copy.copy(subject)
         if law.exact and NUMTX not in subject.capabilities and subject.exact:
@@ -238,9 +256,10 @@ class _Run:
                 own.roundings = []
             else:  # a foreign subject, asked within the tolerance only
                 own.exact = False
-        self.own = own
+        self.own, self.anew = own, anew
         self.going_on: list[Call] = []
-        self.watched = watched(own, self.going_on)
+        self.done: list[Done] | None = [] if record else None
+        self.watched = watched(own, self.going_on, self.done)
         self.tried = self.exercised = 0
         self.refused = ""
         self.found: list[LawBroken | CallFailed] = []
@@ -248,11 +267,15 @@ class _Run:
     def example(self, draw: Draw) -> None:
         self.tried += 1
         self.going_on.clear()
+        if self.done is not None:
+            self.done.clear()
+        if self.anew:
+            self.watched = watched(copy.deepcopy(self.own), self.going_on, self.done)
         try:
             self.exercised += bool(self.law.run(self.watched, draw))
         except LawBroken as broken:
             broken.law = self.law
-            self.found.append(broken)
+            self._keep(broken)
             raise
         except HypothesisException:
             raise
@@ -264,14 +287,20 @@ class _Run:
             if self.lenient:
                 return
             failed = CallFailed(self.law.name, error, call)
-            self.found.append(failed)
+            self._keep(failed)
             raise failed from error
+
+    def _keep(self, found: LawBroken | CallFailed) -> None:
+        """What was found last; what stood before it is forgotten."""
+        found.calls = tuple(self.done or ())
+        self.found[:] = [found]
 
     def failed(self, flaky: bool) -> Result:
         last = self.found[-1]
         status = BROKEN if isinstance(last, LawBroken) else ERROR
         more = "\n  the same example passed when asked again: what was asked before matters"
-        return self._result(status, str(last) + (more if flaky else ""))
+        result = self._result(status, str(last) + (more if flaky else ""))
+        return result if self.done is None else result._replace(example=last)
 
     def result(self, seed: int) -> Result:
         if not self.exercised:

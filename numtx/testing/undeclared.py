@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..calls import never_truncates, rows_taken
 from ..laws.exactness import ROUNDINGS
 from ..laws.law import Law, moved
 from ..shapes import Array
-from ..subjects.calls import never_truncates, rows_taken
 from ..subjects.subject import MASK, NUMTX, SHORT, STEP, TRUNCATE, Subject, declare
 from .report import BROKEN, ERROR, PASSED, ROUNDING, SKIPPED, UNDECLARED, VACUOUS, Result
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import whole
+from ..arguments.options import check_outputs, whole
 from ..errors import FileError, UsageError
 from ..strict_json import parse
 from ..subjects.declared import DECLARATIONS, OPTIONS
+from .written import copied, file_of, place_of, write
 
 if TYPE_CHECKING:
     from ..testing.trial import Report, Result
@@ -58,6 +59,11 @@ def add(commands: Any) -> None:
         help="plant bugs in numtx and print which laws catch which; in a checkout",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
+    parser.add_argument(
+        "--write", metavar="FILE",
+        help="write tests for pytest: the laws as a suite, and for each that is broken its "
+        "smallest example as a test that needs neither numtx nor hypothesis",
+    )  # fmt: skip
 
 
 def _declarations(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     from ..testing import need_hypothesis
 
     need_hypothesis()
-    from ..files import target, write_text
+    from ..files import write_text
     from ..laws.law import KINDS, law_of
     from ..testing.trial import law_names
 
@@ -112,18 +118,23 @@ def run(args: argparse.Namespace) -> int:
             print(f"{name:<10} {'E' if law.exact else 'T'}  {law.statement}")
             print(f"{'':<13} {law.statement_zh}  [{', '.join(sorted(law.needs))}]")
         return 0
-    if args.json is not None:
-        target(args.json)  # what cannot be written is said before the work
+    read = (args.known_failures, file_of(args.model or ""))
+    check_outputs((args.json, args.write), read)
+    place = None if args.write is None else place_of(args)
     if args.zoo:
         return _zoo(args)
-    known = _known(args.known_failures)
+    args.known = known = _known(args.known_failures)
     if args.model is None and _said(args):
         raise UsageError("declarations are for a model of your own; give MODULE:OBJECT")
-    report = _numtx(args) if args.model is None else _own(args)
+    model = None if args.model is None else load(args.model)
+    fresh = None if place is None else copied(model)
+    report = _numtx(args) if args.model is None else _own(args, model)
     broken = {result.law.name for result in report.broken}
     args.code = 1 if broken - known or report.errors else 2 if report.undeclared else 0
     if args.json is not None:
         write_text(args.json, report.to_json() + "\n")
+    if place is not None:
+        write(args, report, (model, fresh), _said(args), place)
     print(report.table(known))
     _tell(report, known)
     return int(args.code)
@@ -150,14 +161,13 @@ def _numtx(args: argparse.Namespace) -> Report:
     return Report(results, tuple(notes))
 
 
-def _own(args: argparse.Namespace) -> Report:
+def _own(args: argparse.Namespace, model: Any) -> Report:
     from ..testing.trial import check
 
-    model = load(args.model)
     with Progress() as progress:
         return check(
             model, args.law, seed=args.seed, examples=args.examples or 50,
-            progress=progress.after(args.model), **_said(args),
+            progress=progress.after(args.model), record=args.write is not None, **_said(args),
         )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ RUNS = {
     ("figures", "--json"): ["figures", "--document", "3", "--verdict", "impossible", "--summary"],
     ("picture", "--svg"): ["picture", "cache-memory"],
     ("laws", "--json"): ["laws", "MODULE:model", "--vocabulary", "7", "--law", "K1"],
+    ("laws", "--write"): ["laws", "MODULE:model", "--vocabulary", "7", "--law", "K1"],
 }
 OPTIONS = [pytest.param(*names, id=" ".join(names)) for names in RUNS]
 
@@ -77,6 +78,9 @@ def readable(data: bytes, option: str, path: Path) -> None:
             assert all(file[name].size for name in file.files) and file.files
     elif option == "--json":
         assert json.loads(data)
+    elif option == "--write":
+        compile(data, path, "exec")
+        assert b"class TestLaws(LawSuite)" in data
     else:
         assert data.decode().rstrip().endswith(("</html>", "</svg>"))
 

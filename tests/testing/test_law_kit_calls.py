@@ -10,8 +10,8 @@ import pytest
 from plain_models import D, Plain, Stepping, V
 
 import numtx
+from numtx import calls
 from numtx.laws.law import KINDS
-from numtx.subjects import calls
 from numtx.testing import LawSuite, Subject, check
 
 

@@ -93,7 +93,7 @@ CACHE_BUGS = (
         "        return views", laws="D5"),
     Bug("a ring evicts before its old tokens were read", "cache.ring",
         "stays = valid & (later <= self.room)", "stays = valid & (later < self.room - 1)",
-        laws="C1"),
+        laws="C1 C2"),
     Bug("a ring writes in the wrong slot", "cache.ring", "% self.room\n",
         "% max(self.room - 2, 1)\n", laws="C1"),
     Bug("a ring's fork shares memory", "cache.ring",

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from .bug import Bug
 from .planting import Child, PlantingError, file_of, load_libraries
 from .registry import OF_LAWS
+from .standing import ALONE, IMPLIED, STAYS
 
 # What may be known of a model, from the least to the most: each adds to what stands before it.
 LADDER: tuple[tuple[str, frozenset[str]], ...] = (
@@ -31,12 +32,6 @@ LADDER: tuple[tuple[str, frozenset[str]], ...] = (
     ),
     ("+ trace and parameters", frozenset({"paths", "speculate", "numtx"})),
 )
-
-# Laws that catch no planted bug, and why they stay.
-STAYS: Mapping[str, str] = {
-    "B6": "numtx takes no documents in a row; see test_law_kit_field",
-    "D9": "numtx does not speculate; see test_law_kit_speculate",
-}
 
 
 class Kills(NamedTuple):
@@ -83,8 +78,28 @@ class Matrix(NamedTuple):
         ]  # fmt: skip
 
     @property
+    def misstated(self) -> list[str]:
+        """What `standing` says of a law, and was not so."""
+        by = {kill.bug.name: kill.by for kill in self.kills}
+        found = []
+        for law, bug in ALONE.items():
+            others = sorted(one for one in by.get(bug, ()) if one[0] != law[0])
+            if law in self.laws and others:
+                found.append(f"{law} has no bug to itself: {bug}, caught by {' '.join(others)}")
+        for law, implied in IMPLIED.items():
+            if law in self.laws and set(implied.split()) <= set(self.laws):
+                left = [
+                    bug
+                    for bug, own in by.items()
+                    if law in own and own.keys().isdisjoint(implied.split())
+                ]
+                found += [f"{law} is not implied by {implied}: {bug}" for bug in left]
+        return found
+
+    @property
     def ok(self) -> bool:
-        return not (self.survivors or self.silent or self.idle or self.disproven)
+        wrong = self.survivors or self.silent or self.idle or self.disproven or self.misstated
+        return not wrong
 
     def shares(self) -> list[tuple[str, int, int]]:
         """(what may be known, bugs killed with that alone, bugs that can be killed)"""
@@ -109,8 +124,9 @@ class Matrix(NamedTuple):
         for name in self.laws:
             caught = [kill for kill in self.kills if name in kill.by]
             alone = sum(len(kill.by) == 1 for kill in caught)
-            why = f"  {STAYS[name]}" if not caught and name in STAYS else ""
-            lines.append(f"{name:<10} {len(caught):>4} {alone:>4}{why}")
+            why = f"by itself: {ALONE[name]}" if name in ALONE else STAYS.get(name, "")
+            why = f"implied by {IMPLIED[name]}" if name in IMPLIED else why
+            lines.append(f"{name:<10} {len(caught):>4} {alone:>4}  {why}")
         lines += ["", "share of the bugs killed by what is known of the model", ""]
         for name, count, total in self.shares():
             lines.append(f"{name:<26} {count:>4} of {total}  {count / max(total, 1):.0%}")
@@ -123,6 +139,7 @@ class Matrix(NamedTuple):
             lines.append(f"laws that catch nothing: {', '.join(self.idle)}")
         if self.silent:
             lines.append(f"laws that should have spoken: {', '.join(self.silent)}")
+        lines += self.misstated
         for kill in self.disproven:
             lines.append(f"not equivalent: {kill.bug.name}, caught by {', '.join(kill.by)}")
         return "\n".join(lines)

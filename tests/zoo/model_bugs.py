@@ -18,7 +18,7 @@ MODEL_BUGS = (
     Bug("NaN under padding is let through", "ops.lookup", "~(np.abs(x) <= limit)",
         "(np.abs(x) > limit)", laws="K6-padding"),
     Bug("scale by the width of the model", "config", "1.0 / math.sqrt(self.d_k)",
-        "1.0 / math.sqrt(self.width)", checks="hand_values", laws="V5"),
+        "1.0 / math.sqrt(self.width)", checks="hand_values", laws="V3 V5"),
     Bug("scale by d_k instead of its root", "config", "1.0 / math.sqrt(self.d_k)",
         "1.0 / self.d_k", laws="S3"),
     Bug("mask and rotation of the first layer in all", "model",

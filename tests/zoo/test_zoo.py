@@ -16,9 +16,10 @@ from numtx.testing.trial import LAWS, law_names
 from .bug import Bug
 from .checks import checks_of
 from .laws import TRIED, needs
-from .matrix import LADDER, STAYS, Kills, Matrix
+from .matrix import LADDER, Kills, Matrix
 from .planting import TESTS, PlantingError, changed, planted
 from .registry import BUGS
+from .standing import ALONE, IMPLIED, STAYS
 
 CHECKS = dict.fromkeys(name for bug in BUGS for name in bug.checks.split())
 EVERYWHERE = range(len(TRIED))
@@ -95,6 +96,32 @@ def test_every_check_and_every_law_has_a_bug_to_catch():
     names = planted([], "zoo.checks:names")
     assert len(names) == len(set(names)) and set(names) == set(CHECKS)
     assert {law for bug in BUGS for law in bug.laws.split()} | set(STAYS) == set(LAWS)
+
+
+def test_every_law_has_a_bug_to_itself_or_is_implied_by_laws_that_have():
+    assert sorted([*ALONE, *IMPLIED, *STAYS]) == sorted(LAWS)
+    must = {bug.name: bug.laws.split() for bug in BUGS}
+    for law, bug in ALONE.items():
+        assert law in must[bug] and {one[0] for one in must[bug]} == {law[0]}, bug
+    grounded, left = set(ALONE), set(IMPLIED)
+    while left:
+        found = {law for law in left if set(IMPLIED[law].split()) <= grounded}
+        assert found, f"{sorted(left)} are implied by one another, or by no law"
+        grounded |= found
+        left -= found
+
+
+def test_a_wrong_statement_is_told():
+    both = Kills(next(bug for bug in BUGS if bug.name == ALONE["C3"]), {"C3": "why", "K1": "why"})
+    alone = Kills(bug("another"), {"K1": "why"})
+    wrong = Matrix([both, alone], needs(), ["C3", "K1", "K3"])
+    assert wrong.misstated == [
+        f"C3 has no bug to itself: {ALONE['C3']}, caught by K1",
+        f"K1 is not implied by {IMPLIED['K1']}: {ALONE['C3']}",
+        f"K1 is not implied by {IMPLIED['K1']}: another",
+    ]
+    assert not wrong.ok and set(wrong.misstated) <= set(wrong.text().splitlines())
+    assert Matrix([both, alone], needs(), ["K1"]).misstated == []
 
 
 def test_the_ladder_ends_with_all_that_laws_need():

@@ -14,22 +14,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import SubjectError
-from ..shapes import Array
-from .logits import check_logits, on_one_line
-from .objects import PastSubject
-from .subject import FORK, LOGITS, NUMTX, STEP, STEP_MASK, Subject
+from .errors import SubjectError
+from .shapes import Array
+from .subjects.logits import check_logits, on_one_line
+from .subjects.objects import PastSubject
+from .subjects.subject import FORK, LOGITS, NUMTX, STEP, STEP_MASK, Subject
 
 METHODS = (
-    "logits", "step", "fork", "truncate", "reorder", "reset", "lengths", "shift", "hide",
-    "speculate", "along", "attend", "gradients", "filtered", "sample", "search",
+    "logits", "in_documents", "step", "fork", "truncate", "reorder", "reset", "lengths", "shift",
+    "hide", "speculate", "along", "attend", "gradients", "filtered", "sample", "search",
 )  # fmt: skip
-_HOME = Path(__file__).parents[1]
+_HOME = Path(__file__).parent
 _ROOMS = (
     *_HOME.glob("*laws"),
     *map(_HOME.joinpath, ("subjects", "operators", "adapters", "testing")),
 )
-_KIT = tuple(str(room) + os.sep for room in _ROOMS)
+_KIT = (__file__, *(str(room) + os.sep for room in _ROOMS))
 _LIBRARY = str(Path(sysconfig.get_path("stdlib")))
 _SITE = ("site-packages", "dist-packages")
 _FOREIGN = {"numpy", "torch", "hypothesis", "jax"}
@@ -60,6 +60,41 @@ class Call(NamedTuple):
         ]
 
 
+class Done(NamedTuple):
+    """A call that was made, and what it gave; None: it raised."""
+
+    call: Call
+    found: Any
+
+
+class Traced(np.ndarray[Any, Any]):
+    """Logits whose parts know where they stood, as long as they are only taken out.
+
+    origin  of their shape: the number of the call, the row and the token, in one number (`placed`)
+    """
+
+    origin: Array | None = None
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        if isinstance(found, Traced) and self.origin is not None:
+            found.origin = self.origin[index]
+        return found
+
+
+def _traced(logits: Array, call: int) -> Traced:
+    """Logits [B, T, V] of a call by its number."""
+    rows, tokens = np.indices(logits.shape[:2])
+    found, places = logits.view(Traced), np.asarray(call << 40 | rows << 20 | tokens)
+    found.origin = np.broadcast_to(places[..., None], logits.shape)
+    return found
+
+
+def placed(origin: int) -> tuple[int, int, int]:
+    """The number of a call, the row and the token."""
+    return origin >> 40, origin >> 20 & 0xFFFFF, origin & 0xFFFFF
+
+
 class CallFailed(Exception):  # noqa: N818 (the call failed; no law did)
     """A subject raised in a call that a right model can do, or gave what no logits are.
 
@@ -72,6 +107,7 @@ class CallFailed(Exception):  # noqa: N818 (the call failed; no law did)
         super().__init__(law)
         self.law, self.error, self.call = law, error, call
         self.taken: tuple[int, ...] = ()  # numbers of rows that the same call takes
+        self.calls: tuple[Done, ...] = ()  # up to the one that failed, where they are kept
 
     def __str__(self) -> str:
         told = " ".join(str(self.error).split())
@@ -104,8 +140,11 @@ def _is_foreign(file: Path) -> bool:
     return str(file).startswith(_LIBRARY) and not any(site in file.parts for site in _SITE)
 
 
-def watched(subject: Subject, going_on: list[Call]) -> Subject:
-    """The same subject; a call stands in `going_on` until it has returned."""
+def watched(subject: Subject, going_on: list[Call], done: list[Done] | None = None) -> Subject:
+    """The same subject; a call stands in `going_on` until it has returned.
+
+    done  where calls are kept, with what they gave
+    """
 
     def watch(name: str) -> Callable[..., Any]:
         method = getattr(subject, name)
@@ -114,8 +153,22 @@ def watched(subject: Subject, going_on: list[Call]) -> Subject:
         def call(*args: Any, **given: Any) -> Any:
             before = list(going_on)  # a draft asks for logits within a call
             going_on[:] = [Call(name, dict(signature.bind(*args, **given).arguments))]
+            number = None
+            if done is not None:
+                number = len(done)
+                kept = {
+                    n: copy.copy(a) if n != "state" else a for n, a in going_on[0].given.items()
+                }
+                done.append(Done(Call(name, kept), None))
             found = method(*args, **given)
             going_on[:] = before
+            if number is None or done is None:
+                return found
+            if name in ("logits", "in_documents"):
+                found = _traced(found, number)
+            elif name == "step":
+                found = _traced(found[0], number), found[1]
+            done[number] = Done(done[number].call, found)
             return found
 
         return call

@@ -1,0 +1,1 @@
+"""Tests that are written from what laws found; they need no numtx."""

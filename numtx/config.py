@@ -16,7 +16,19 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from .config_fields import choice, configuration, fields_of, flag, number, places, rules_of, whole
+from .config_fields import (
+    choice,
+    configuration,
+    fields_of,
+    flag,
+    number,
+    places,
+    plain,
+    record,
+    rules_of,
+    whole,
+)
+from .config_rotary import PLAIN_SCALINGS, SCALINGS, Scaling, YarnScaling
 from .config_rules import ATTENTIONS, BIASES, COMBINATIONS, LISTS, SUBLAYERS, as_set, in_every_layer
 from .errors import ConfigError, nearest
 from .small_repr import small_repr
@@ -130,6 +142,10 @@ class Config:
         "Positions", "the leading part of d_k that is rotated; None: all of it. With "
         "key_value_latent: d_r, a part beside d_k; None: as wide as d_k", (None, 2), least=2,
         default=None, only=("positions", ("rotary",)))
+    rotary_scaling: Scaling | None = record(
+        "Positions", "how angles change for texts longer than those of the training; None: not",
+        SCALINGS, (None, *PLAIN_SCALINGS, (None, PLAIN_SCALINGS[0])), default=None,
+        only=("positions", ("rotary",)))
 
     embedding_scale: float = number(
         OUTPUT, "factor on the embedding, before positions are added", (1.0, 2.5), default=1.0)
@@ -204,8 +220,11 @@ class Config:
     @cached_property
     def latent_scale(self) -> float:
         """The same in self-attention over latents, where rotated parts stand beside d_k."""
-        width = self.d_k + self.rotated
-        return 1.0 / math.sqrt(width) if self.score_scale is None else self.score_scale
+        if self.score_scale is not None:
+            return self.score_scale
+        scaling = self.rotary_scaling
+        factor = scaling.latent_factor if isinstance(scaling, YarnScaling) else 1.0
+        return factor / math.sqrt(self.d_k + self.rotated)
 
     @cached_property
     def rotated(self) -> int:
@@ -316,8 +335,7 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
-        values = {name: getattr(self, name) for name in fields_of(type(self))}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        return {name: plain(getattr(self, name)) for name in fields_of(type(self))}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Config:

@@ -13,10 +13,11 @@ import dataclasses
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
 from typing import (
     Any,
+    ClassVar,
     Literal,
     NamedTuple,
     NoReturn,
@@ -134,6 +135,39 @@ class Places:
         return f"true, false or a list of names: {', '.join(self.known)}"
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """A list of finite numbers, all above `above`."""
+
+    above: float
+
+    def check(self, name: str, value: Any) -> tuple[float, ...]:
+        if not isinstance(value, tuple | list) or not value:
+            _refuse(name, value, self.text())
+        return tuple(Number(above=self.above).check(name, one) for one in value)
+
+    def text(self) -> str:
+        return f"a list of finite numbers, above {self.above:g}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One of several records, each with a `kind` and fields of its own."""
+
+    kinds: Mapping[str, type[Part]]
+
+    def check(self, name: str, value: Any) -> Any:
+        """A record as it is; an object of the same names, as JSON has it, as a record."""
+        if isinstance(value, tuple(self.kinds.values())):
+            return value
+        if not isinstance(value, Mapping) or value.get("kind") not in self.kinds:
+            _refuse(name, value, self.text())
+        return self.kinds[value["kind"]].from_dict(name, value)
+
+    def text(self) -> str:
+        return f"an object whose kind is one of {', '.join(map(repr, self.kinds))}"
+
+
 def _refuse(name: str, value: Any, takes: str) -> NoReturn:
     raise ConfigError(f"config: {name} is {value!r}; it is {takes}")
 
@@ -192,11 +226,12 @@ class Field:
         """One value a layer; where all are alike, that value itself."""
         if not values:
             raise ConfigError(f"config: {name} is an empty list; it has one value a layer")
+        found = []
         for value in values:
             if isinstance(value, tuple | list):
                 raise ConfigError(f"config: {name} is {value!r} in a layer; it is {self.text()}")
-            self.check(name, value)
-        return values[0] if len(set(values)) == 1 else values
+            found.append(self.check(name, value))
+        return found[0] if len(set(found)) == 1 else tuple(found)
 
     def text(self) -> str:
         """What is taken, in JSON's words."""
@@ -251,14 +286,75 @@ def places(section: Section, words: str, known: tuple[str, ...], *, default: Any
 
 def _declare(
     kind: Kind, section: Section, words: str, draw: tuple[Any, ...], default: Any,
-    only: Only = None,
+    only: Only = None, by_layer: bool = True,
 ) -> Any:  # fmt: skip
-    layers = any(isinstance(value, tuple) for value in draw)
+    layers = by_layer and any(isinstance(value, tuple) for value in draw)
     field = Field(kind, section, words, draw, default, only, layers)
     return dataclasses.field(default=default, metadata={"field": field})
 
 
+def numbers(
+    section: Section, words: str, draw: tuple[tuple[float, ...], ...], *, above: float
+) -> Any:
+    """A field of a list of numbers."""
+    return _declare(Numbers(above), section, words, draw, MISSING, by_layer=False)
+
+
+def record(
+    section: Section, words: str, kinds: Mapping[str, type[Part]], draw: tuple[Any, ...], *,
+    default: Any = MISSING, only: Only = None,
+) -> Any:  # fmt: skip
+    """A field of one of several records; None is taken where it is the default. It may differ by
+    layer where a tuple is to be drawn."""
+    return _declare(Record(kinds), section, words, draw, default, only)
+
+
 # What is read from them.
+
+
+class Part:
+    """A record that is the value of a field, declared as a configuration is."""
+
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for name, field in fields_of(type(self)).items():
+            object.__setattr__(self, name, field.check(self._of(name), getattr(self, name)))
+
+    def hold(self, holds: bool, message: str) -> None:
+        """Raise `ConfigError` where something does not hold between its fields."""
+        if not holds:
+            raise ConfigError(f"config: {self.kind}: {message}")
+
+    @classmethod
+    def _of(cls, name: str) -> str:
+        return f"{cls.kind} {name}"
+
+    @classmethod
+    def from_dict(cls, place: str, values: Mapping[str, Any]) -> Part:
+        """A record from JSON values; unknown and missing names are errors."""
+        known = fields_of(cls)
+        for name in values:
+            if name not in known and name != "kind":
+                raise ConfigError(
+                    f"config: {place}: unknown field {name!r}; {nearest(name, known)}"
+                )
+        for name, field in known.items():
+            if field.needed and name not in values:
+                raise ConfigError(f"config: {place}: {cls.kind} has no {name!r}; it is needed")
+        return cls(**{name: value for name, value in values.items() if name != "kind"})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        own = {name: plain(getattr(self, name)) for name in fields_of(type(self))}
+        return {"kind": self.kind, **own}
+
+
+def plain(value: Any) -> Any:
+    """A value of a field in JSON's terms."""
+    if isinstance(value, tuple):
+        return [plain(one) for one in value]
+    return value.to_dict() if isinstance(value, Part) else value
 
 
 class Rule(NamedTuple):
@@ -317,7 +413,7 @@ def fields_of(cls: type[Any]) -> dict[str, Field]:
 @dataclass_transform(
     kw_only_default=True,
     frozen_default=True,
-    field_specifiers=(choice, whole, number, flag, places),
+    field_specifiers=(choice, whole, number, flag, places, numbers, record),
 )
 def configuration(cls: type[T]) -> type[T]:
     """A class decorator: a frozen dataclass whose docstring lists its fields at `{fields}`."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .config_fields import Rule
+from .config_rotary import LongropeScaling, YarnScaling
 
 SUBLAYERS = (
     "encoder.self_attention",
@@ -60,6 +61,20 @@ COMBINATIONS: tuple[Rule, ...] = (
     Rule(
         lambda c: c.rotated % 2 == 0 and (c.rotated <= c.d_k or c.key_value_latent is not None),
         lambda c: f"rotary width {c.rotated} with d_k {c.d_k}; it is even and at most d_k",
+    ),
+    Rule(
+        lambda c: (
+            not isinstance(c.rotary_scaling, LongropeScaling)
+            or len(c.rotary_scaling.short) == c.rotated // 2
+        ),
+        lambda c: (
+            f"rotary_scaling has {len(c.rotary_scaling.short)} numbers in short and long, and "
+            f"{c.rotated} components are rotated; there is one a pair"
+        ),
+    ),
+    Rule(
+        lambda c: not isinstance(c.rotary_scaling, YarnScaling) or c.position_base > 1.0,
+        lambda c: f"position_base {c.position_base:g} with yarn; the ramp needs one above 1",
     ),
     Rule(
         lambda c: all(

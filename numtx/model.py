@@ -16,6 +16,7 @@ from .batch import Batch, SideInput, check_batch, check_labels, check_range
 from .block import BlockContext, Stack, block_backward, block_forward
 from .cache import Cache
 from .config import Config
+from .config_rotary import LongropeScaling
 from .errors import BatchError
 from .masks import allowed
 from .ops.alibi import distance_bias
@@ -219,10 +220,17 @@ def _own_attention(
         key_positions=positions,
     )
     rotary = bias = None
+    scaling = config.rotary_scaling
+    limit = scaling.limit if isinstance(scaling, LongropeScaling) else None
+    if limit is not None and given.positions.max() >= limit:
+        raise BatchError(
+            f"{side}.positions reach {given.positions.max()}, and rotary_scaling is that of texts "
+            f"of at most {limit} tokens; its `length` says how long those of this run are"
+        )
     if config.rotated:
         rotary = rotation(
             given.positions, config.rotated, config.position_base, config.rotary_layout,
-            config.dtype,
+            config.dtype, scaling,
         )  # fmt: skip
     if config.positions == "alibi":
         bias = distance_bias(given.positions, positions, config.heads, config.dtype)

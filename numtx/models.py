@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .config import Config
+from .config_rotary import LinearScaling, Llama3Scaling, LongropeScaling, YarnScaling
 from .parameters import initialise
 from .shapes import Array
 
@@ -294,6 +295,49 @@ MODELS: dict[str, Model] = {
             position_base=(100.0, 10000.0), window=(3, None),
         ),
         ("contiguous", "paged"),
+    ),
+    "decoder, angles divided over a ramp": Model(
+        _decoder(
+            width=10, heads=2, key_width=9, value_width=3, hidden=7, vocabulary=11,
+            positions="rotary", rotary_width=8, position_base=100.0,
+            rotary_scaling=YarnScaling(
+                factor=4.0, original=64, beta_fast=4.0, beta_slow=0.5, truncate=False
+            ),
+        ),
+        ("contiguous", "paged"),
+    ),
+    "decoder, latents, angles divided over a ramp": Model(
+        _decoder(
+            width=9, heads=3, key_value_latent=7, query_latent=5, key_width=4, hidden=8,
+            vocabulary=11, positions="rotary", rotary_layout="interleaved", rotary_width=6,
+            position_base=50.0,
+            rotary_scaling=YarnScaling(
+                factor=3.0, original=32, beta_fast=3.0, beta_slow=0.3, mscale=0.7,
+                mscale_all_dim=1.2,
+            ),
+        ),
+        ("paged",),
+    ),
+    "decoder, angles by bands, and divided in some layers": Model(
+        _decoder(
+            width=9, decoder_layers=3, heads=3, key_value_heads=1, key_width=8, value_width=5,
+            hidden=7, vocabulary=11, positions="rotary", position_base=100.0,
+            rotary_scaling=(
+                Llama3Scaling(factor=8.0, low=0.2, high=2.0, original=16),
+                LinearScaling(factor=2.5),
+                None,
+            ),
+        ),
+        ("contiguous",),
+    ),
+    "encoder, every angle by a number of its own": Model(
+        _encoder(
+            width=10, heads=2, key_width=4, value_width=3, hidden=7, vocabulary=11,
+            positions="rotary",
+            rotary_scaling=LongropeScaling(
+                short=(1.0, 1.5), long=(1.2, 4.0), original=4096, length=8192, factor=2.0
+            ),
+        )
     ),
     "decoder, windows of several widths": Model(
         _decoder(

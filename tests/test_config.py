@@ -11,6 +11,7 @@ from samples import VARIANTS, WEATHER
 
 import numtx
 from numtx.config import RULES, Config
+from numtx.config_rotary import PLAIN_SCALINGS
 from numtx.config_rules import SUBLAYERS
 from numtx.errors import ConfigError, NumtxError, nearest
 
@@ -83,6 +84,7 @@ def test_a_bad_field_is_named(field, value, says):
     assert field in message and says in message
 
 
+LINEAR, _, YARN, LONGROPE = PLAIN_SCALINGS
 BROKEN = [
     (
         {"query_key_norm": "head", "key_value_latent": 4},
@@ -118,6 +120,19 @@ BROKEN = [
     (
         {"embedding_norm": True, "norm": None},
         "is for models with norm 'layer' or 'rms'",
+    ),
+    ({"rotary_scaling": LINEAR}, "rotary_scaling LinearScaling(factor=2.0) is for models with"),
+    (
+        {"positions": "rotary", "rotary_scaling": (LINEAR, None, LINEAR)},
+        "rotary_scaling has 3 values and no stack more than 2 layers",
+    ),
+    (
+        {"positions": "rotary", "key_width": 4, "rotary_scaling": LONGROPE},
+        "rotary_scaling has 1 numbers in short and long, and 4 components are rotated",
+    ),
+    (
+        {"positions": "rotary", "position_base": 0.5, "rotary_scaling": YARN},
+        "position_base 0.5 with yarn; the ramp needs one above 1",
     ),
     ({"window": (1, None, 2)}, "window has 3 values and no stack more than 2 layers"),
     ({"positions": ("rotary", None, None)}, "positions has 3 values and no stack more than 2"),

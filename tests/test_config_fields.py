@@ -16,6 +16,7 @@ from numtx.config_fields import (
     Flag,
     Number,
     Places,
+    Record,
     Whole,
     configuration,
     fields_of,
@@ -75,7 +76,14 @@ def test_a_field_has_words_and_something_to_draw(name):
 
 
 def test_every_kind_is_used():
-    assert {type(field.kind) for field in FIELDS.values()} == {Choice, Whole, Number, Flag, Places}
+    assert {type(field.kind) for field in FIELDS.values()} == {
+        Choice,
+        Whole,
+        Number,
+        Flag,
+        Places,
+        Record,
+    }
 
 
 def test_the_docstring_and_the_list_have_every_field():

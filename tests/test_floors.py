@@ -22,6 +22,7 @@ FLOORS = [
         "config",
         "config_fields",
         "config_rules",
+        "config_rotary",
         "shapes",
         "tap",
         "files",

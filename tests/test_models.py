@@ -12,8 +12,10 @@ import pytest
 from samples import all_leaves
 
 from numtx import Config
-from numtx.config_fields import Choice, Flag, Places, fields_of
+from numtx.config_fields import Choice, Flag, Places, Record, fields_of
+from numtx.config_rotary import YarnScaling
 from numtx.models import MODELS, STORAGES, Model
+from numtx.ops.angles import attention_factor, frequencies
 from numtx.oracle.operations import OPERATIONS
 from numtx.stages.leaf import Leaf
 from numtx.stages.resolve import resolve
@@ -22,6 +24,7 @@ PART, BY_LAYER = "some", "by layer"
 FIELDS = fields_of(Config)
 CHOICES = {n: f.kind.values for n, f in FIELDS.items() if isinstance(f.kind, Choice)}
 PLACES = {n: f.kind.known for n, f in FIELDS.items() if isinstance(f.kind, Places)}
+RECORDS = {n: tuple(f.kind.kinds) for n, f in FIELDS.items() if isinstance(f.kind, Record)}
 FLAGS = {n for n, f in FIELDS.items() if isinstance(f.kind, Flag)}
 PHASES = ("prefill", "decode.0", "decode.1")
 Label = tuple[str, ...]  # what occurs in a model, in words
@@ -47,6 +50,8 @@ def _values_of(field: str) -> tuple[str, ...]:
         return ("True", "False", *parts)
     if field in FLAGS:
         return "True", "False"
+    if field in RECORDS:
+        return "None", *RECORDS[field]
     if FIELDS[field].needed:
         return ("given",)
     return str(FIELDS[field].default), "another"
@@ -67,7 +72,8 @@ def value_in(config: Config, field: str) -> set[str]:
     if FIELDS[field].layers and isinstance(value, tuple):
         views = [config.layer(side, i) for side in config.sides for i in range(config.layers(side))]
         found = {getattr(view, field) for view in views if not INERT.get(field, never)(view)}
-        return {BY_LAYER} if len(found) > 1 else set()
+        several = {BY_LAYER} if len(found) > 1 else set()
+        return several.union(*(value_in(view, field) for view in views))
     if field in PLACES and not isinstance(value, bool):
         there = [name for name in PLACES[field] if is_there(config, name)]
         return {f"{PART}, {'with' if name in value else 'without'} {name}" for name in there}
@@ -75,6 +81,8 @@ def value_in(config: Config, field: str) -> set[str]:
         return set()
     if field in CHOICES or field in PLACES or field in FLAGS:
         return {str(value)}
+    if field in RECORDS:
+        return {"None" if value is None else value.kind}
     if FIELDS[field].needed:
         return {"given"}
     return {str(value) if value == FIELDS[field].default else "another"}
@@ -94,6 +102,7 @@ INERT: dict[str, Callable[[Config], bool]] = {
     "position_offset": lambda c: c.positions != "learned",
     "rotary_layout": lambda c: c.rotated < 4,  # of a width of two both layouts are one
     "rotary_width": lambda c: c.positions != "rotary",
+    "rotary_scaling": lambda c: c.positions != "rotary",
 }
 
 
@@ -155,6 +164,10 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
     "a part is rotated": yes(
         lambda c: c.rotated != c.d_k, lambda c: c.rotated > 0 and c.key_value_latent is None
     ),
+    "lengthened": yes(
+        lambda c: attention_factor(c.rotary_scaling) != 1.0,
+        lambda c: c.rotated > 0 and not isinstance(c.rotary_scaling, tuple),
+    ),
     "latent": yes(lambda c: c.key_value_latent is not None),
     "normed queries": yes(
         lambda c: c.query_key_norm is not None, lambda c: c.key_value_latent is None
@@ -192,6 +205,8 @@ PAIRS: dict[tuple[str, str], str] = {
     ("normed queries", "model"): "a memory's keys are normed once, its queries in every step",
     ("normed queries", "storage"): "keys are kept as they are after the norm",
     ("normed queries", "kind"): "a gain serves every head, and every group",
+    ("lengthened", "storage"): "keys are kept lengthened, and turned without it in a shift",
+    ("lengthened", "latent"): "only the rotated part of a key from latents is lengthened",
     ("latent", "score scale"): "the default counts the rotated part too",
     ("rotated", "score scale"): "the same",
     ("latent", "projection"): "values are made per head, then merged",
@@ -222,10 +237,17 @@ NEEDLESS = {
     ("kind", "latents", "positions", "alibi"),
     ("storage", "contiguous", "dtype", "float32"), ("storage", "ring", "dtype", "float32"),
     ("segments", "yes", "storage", "contiguous"), ("segments", "yes", "storage", "ring"),
-    ("offset", "yes", "storage", "paged"),
+    ("offset", "yes", "storage", "paged"), ("lengthened", "yes", "storage", "ring"),
     ("output scale", "yes", "storage", "ring"),
     ("window", "no", "causal", "no"), ("window", BY_LAYER, "causal", "no"),
 }  # fmt: skip
+
+
+def kept_of(width: int, base: float, scaling: YarnScaling) -> list[float]:
+    """What share of each pair's angle is not divided."""
+    ratios = frequencies(width, base, scaling) / frequencies(width, base)
+    return [float((r - 1 / scaling.factor) / (1 - 1 / scaling.factor)) for r in ratios]
+
 
 LARGE: dict[str, Callable[[Model, Config], bool]] = {
     "deep": lambda m, c: max(c.encoder_layers, c.decoder_layers) >= 4,
@@ -243,6 +265,10 @@ LARGE: dict[str, Callable[[Model, Config], bool]] = {
         )
         for layout in CHOICES["rotary_layout"]
     },
+    "a ramp between kept and divided angles": lambda m, c: (
+        isinstance(c.rotary_scaling, YarnScaling)
+        and any(0.0 < kept < 1.0 for kept in kept_of(c.rotated, c.position_base, c.rotary_scaling))
+    ),
     "interleaved, latent, four or more rotated": lambda m, c: (
         c.rotated >= 4 and c.rotary_layout == "interleaved" and c.key_value_latent is not None
     ),

@@ -71,7 +71,10 @@ def shifted(
         streams = {name: array[..., columns, :] for name, array in storage.read(layer).items()}
         own = config.layer("decoder", layer)
         if own.rotated:
-            by = rotation(-moved, own.rotated, own.position_base, own.rotary_layout, config.dtype)
+            by = rotation(
+                -moved, own.rotated, own.position_base, own.rotary_layout, config.dtype,
+                own.rotary_scaling, lengthened=False,
+            )  # fmt: skip
             name = KINDS[own.attention].rotated
             heads = streams[name].ndim == 4
             turned = rotate_forward(streams[name] if heads else streams[name][:, None], by)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from ..config import ACTIVATIONS
+from ..config_rotary import LinearScaling, Llama3Scaling, LongropeScaling, YarnScaling
 from ..ops.activation import activation_forward
 from ..ops.loss import IGNORED
 from ..ops.softmax import softmax_forward
@@ -150,8 +155,28 @@ def rotations(at: At) -> Forms:
     for base in (10000.0, 100.0, 1000.0, 100000.0, 500000.0, 1000000.0):
         if base != a["base"]:
             yield f"base {base:g}, not {a['base']:g}", at.again(base=base)
+    for detail, scaling in other_scalings(a["scaling"]):
+        yield detail, at.again(scaling=scaling)
     if a["width"] != x.shape[-1]:
         yield "all of d_k rotated", at.again(width=x.shape[-1] // 2 * 2)
+
+
+def other_scalings(scaling: Any) -> Iterator[tuple[str, Any]]:
+    """What may be done in place of a scaling of the angles."""
+    if scaling is None:
+        return
+    yield "angles not scaled", None
+    if isinstance(scaling, YarnScaling | LongropeScaling) and scaling.attention != 1.0:
+        yield "attention factor left out", replace(scaling, attention_factor=1.0)
+    if isinstance(scaling, YarnScaling | Llama3Scaling):
+        yield "every angle divided by the factor", LinearScaling(factor=scaling.factor)
+    if isinstance(scaling, YarnScaling):
+        whole = "fractions of" if scaling.truncate else "whole"
+        yield f"ramp over {whole} pairs", replace(scaling, truncate=not scaling.truncate)
+    if isinstance(scaling, LongropeScaling):
+        other = scaling.original + (not scaling.is_long)
+        name = "short" if scaling.is_long else "long"
+        yield f"the list for {name} texts", replace(scaling, length=other)
 
 
 def tables(at: At) -> Forms:

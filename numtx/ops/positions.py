@@ -3,20 +3,14 @@ queries and keys (Su et al., 2021)."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from ..config_rotary import Scaling
 from ..shapes import Array
 from ..small_repr import small_repr
-
-
-@lru_cache(maxsize=32)
-def _frequencies(width: int, base: float) -> Array:
-    """base^(-2i / width) for the pairs i = 0 .. width/2 - 1"""
-    frequencies: Array = base ** (-np.arange(0, width, 2) / width)
-    return frequencies
+from .angles import attention_factor, frequencies
 
 
 def sinusoidal(positions: Array, width: int, base: float, dtype: str) -> Array:
@@ -24,7 +18,7 @@ def sinusoidal(positions: Array, width: int, base: float, dtype: str) -> Array:
 
     Angles are taken in float64 whatever the type, for they grow with the position.
     """
-    angles = positions[..., None] * _frequencies(width, base)
+    angles = positions[..., None] * frequencies(width, base)
     table = np.empty((*positions.shape, width), dtype)
     table[..., 0::2] = np.sin(angles)
     table[..., 1::2] = np.cos(angles)
@@ -33,7 +27,8 @@ def sinusoidal(positions: Array, width: int, base: float, dtype: str) -> Array:
 
 @small_repr()
 class Rotation(NamedTuple):
-    """Cosine and sine of every angle, [B, 1, T, r/2], and which components make a pair."""
+    """Cosine and sine of every angle, [B, 1, T, r/2], times the attention factor, and which
+    components make a pair."""
 
     cosine: Array
     sine: Array
@@ -47,10 +42,21 @@ class Rotation(NamedTuple):
         return x[..., 0:rotated:2], x[..., 1:rotated:2]
 
 
-def rotation(positions: Array, width: int, base: float, layout: str, dtype: str) -> Rotation:
-    """The rotation of r = width components at each position, by p / base^(2i/r) for pair i."""
-    angles = positions[:, None, :, None] * _frequencies(width, base)
-    return Rotation(np.cos(angles).astype(dtype), np.sin(angles).astype(dtype), layout)
+def rotation(
+    positions: Array, width: int, base: float, layout: str, dtype: str,
+    scaling: Scaling | None = None, *, lengthened: bool = True,
+) -> Rotation:  # fmt: skip
+    """The rotation of r = width components at each position, by p * w_i for pair i.
+
+    w_i = base^(-2i/r), or what a scaling makes of it; cosine and sine times its factor a.
+
+    lengthened  False: without the factor, for what has it already
+    """
+    angles = positions[:, None, :, None] * frequencies(width, base, scaling)
+    cosine, sine, factor = np.cos(angles), np.sin(angles), attention_factor(scaling)
+    if lengthened and factor != 1.0:
+        cosine, sine = cosine * factor, sine * factor
+    return Rotation(cosine.astype(dtype), sine.astype(dtype), layout)
 
 
 def rotate_forward(x: Array, by: Rotation) -> Array:
@@ -64,5 +70,5 @@ def rotate_forward(x: Array, by: Rotation) -> Array:
 
 
 def rotate_backward(dy: Array, by: Rotation) -> Array:
-    """y = R x    =>    dx = R^T dy, the rotation back"""
+    """y = R x    =>    dx = R^T dy, the rotation back (a R^T where a factor lengthens)"""
     return rotate_forward(dy, by._replace(sine=-by.sine))

@@ -30,6 +30,7 @@ from ..arithmetic.number import (
     written_as,
 )
 from ..arithmetic.number import apply as function
+from .angles import lengthening, turn_of
 from .rows import Rows
 
 
@@ -53,8 +54,11 @@ def _given(r: Rows) -> Operand:
 
 
 def _angle(r: Rows, number: Operand, pair: int, width: int) -> Operand:
-    """p / base^(2i/r) for pair i of r components"""
-    base = r.attributes["base"]
+    """p / base^(2i/r) for pair i of r components, or p * w_i where a scaling gives w_i"""
+    base, scaling = r.attributes["base"], r.attributes.get("scaling")
+    if scaling is not None:
+        turn, text = turn_of(pair, width, base, scaling)
+        return named("angle", in_double(number * r.constant(turn, lambda: text), r.eps))
     power = r.constant(base ** (2 * pair / width), lambda: f"{base:g}**(2*{pair}/{width})")
     return named("angle", in_double(number / power, r.eps))
 
@@ -226,16 +230,19 @@ ACTIVATIONS: dict[str, Callable[[Rows, Operand], Operand]] = {
 
 def _rotate(r: Rows) -> list[Operand]:
     """(a, b) -> (a cos - b sin, a sin + b cos), by the angle p / base^(2i/r) for pair i; what
-    lies beyond the rotated width passes"""
+    lies beyond the rotated width passes. A scaling has other angles, and may lengthen both"""
     row, width = r.row(0), r.attributes["width"]
     position = r.at(1, (r.index[0], r.index[-1]))
-    half = r.attributes["layout"] == "half"
+    half, scaling = r.attributes["layout"] == "half", r.attributes.get("scaling")
+    longer = 1.0 if scaling is None else lengthening(scaling)
     note = f"only the first {width} components are rotated; this one passes"
     cells = [noted(x, lambda: note) for x in row]
     for pair in range(width // 2):
         i, j = (pair, pair + width // 2) if half else (2 * pair, 2 * pair + 1)
         angle = _angle(r, position, pair, width)
         cosine, sine = function("cos", angle), function("sin", angle)
+        if longer != 1.0:
+            cosine, sine = cosine * longer, sine * longer
         cells[i] = row[i] * cosine - row[j] * sine
         cells[j] = row[i] * sine + row[j] * cosine
     return cells

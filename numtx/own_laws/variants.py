@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from .. import model
+from ..config_rotary import YarnScaling
 from ..laws.law import Draw, draw_ids, expect, expect_true, law, moved, seeds
 from ..models import parameters_of
 from ..parameters import parameter_shapes
@@ -170,8 +171,8 @@ def long_window(subject: NumtxSubject, draw: Draw) -> bool:
 @law(
     "V5",
     "the score scale is 1 / sqrt(d_k) where none is written out, bit for bit; over latents the "
-    "rotated part counts too",
-    "未写明缩放时即为 1 / sqrt(d_k), 逐位相同; 潜在向量注意力还计入旋转部分",
+    "rotated part counts too, and YaRN's factor",
+    "未写明缩放时即为 1 / sqrt(d_k), 逐位相同; 潜在向量注意力还计入旋转部分与 YaRN 的因子",
     NUMTX,
     exact=True,
 )
@@ -182,7 +183,11 @@ def scale(subject: NumtxSubject, draw: Draw) -> bool:
         subject = _unrotated(subject)
     ids, width = draw_ids(subject, draw), subject.config.d_k + latent * subject.config.rotated
     default = subject.with_(score_scale=None)
-    explicit = subject.with_(score_scale=1.0 / math.sqrt(width))
+    by = subject.config.rotary_scaling
+    longer = 1.0  # what YaRN has beside it
+    if latent and isinstance(by, YarnScaling) and by.factor > 1.0:
+        longer = (1.0 + 0.1 * by.mscale_all_dim * math.log(by.factor)) ** 2
+    explicit = subject.with_(score_scale=longer / math.sqrt(width))
     before, after = explicit.logits(ids), default.logits(ids)
     expect(subject, "logits differ", before, after, {"ids": ids}, exact=True)
     return True
@@ -193,7 +198,7 @@ def _unrotated(subject: NumtxSubject) -> NumtxSubject:
     if not subject.config.rotated:
         return subject
     kept = {n: a for n, a in subject.parameters.items() if not n.endswith(("w_qr", "w_kr"))}
-    return subject.with_(kept, positions=None, rotary_width=None)
+    return subject.with_(kept, positions=None, rotary_width=None, rotary_scaling=None)
 
 
 @law(

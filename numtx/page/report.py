@@ -8,6 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
+from ..oracle.angles import lengthening, turn_of
 from ..oracle.operations import OPERATIONS
 from ..shapes import Array
 from ..show.grid import clean
@@ -120,6 +121,17 @@ def _clean(tokens: Sequence[str]) -> list[str]:
     return [clean(token) for token in tokens]
 
 
+def _attributes(stage: Stage) -> dict[str, Any]:
+    """What the page's operations read; of a scaling the angles that it makes."""
+    found = dict(stage.attributes)
+    scaling = found.pop("scaling", None)
+    if scaling is not None:
+        pairs = range(found["width"] // 2)
+        found["turns"] = [turn_of(i, found["width"], found["base"], scaling) for i in pairs]
+        found["lengthening"] = lengthening(scaling)
+    return found
+
+
 def _specification(stage: Stage) -> dict[str, Any]:
     return {
         "leaf": stage.leaf.name,
@@ -129,5 +141,5 @@ def _specification(stage: Stage) -> dict[str, Any]:
         "specification": stage.specification,
         "axes": stage.axes,
         "sides": stage.sides,
-        "attributes": stage.attributes,
+        "attributes": _attributes(stage),
     }

@@ -3,6 +3,7 @@ their leaves, and how they are wired."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ def rotation(wiring: Wiring, place: str) -> tuple[dict[str, Any], dict[str, Any]
         "width": config.rotated,
         "base": config.position_base,
         "layout": config.rotary_layout,
+        "scaling": config.rotary_scaling,
     }
     return where, rotary
 
@@ -94,7 +96,8 @@ def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -
         "window": config.window if own else None,
         "positions": positions,
     }
-    root = width if config.score_scale is None else None
+    plain = math.isclose(factor * math.sqrt(width), 1.0) and config.score_scale is None
+    root = width if plain else None
     apart = width != config.d_k
     yield wiring.stage(place, SCORES, **tokens, factor=factor, apart=apart, root=root)
     scores = wiring.named(f"{place}.scores")

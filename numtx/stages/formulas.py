@@ -25,8 +25,9 @@ def formula_of(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], con
         if word == "sum":
             return " + ".join(name.rpartition(".")[2] for name in short)
         if word == "scale":
-            root = "d_k + d_r" if attributes["apart"] else "d_k"
-            return f"/ sqrt({root})" if config.score_scale is None else f"* {config.score_scale:g}"
+            if attributes["root"] is None:
+                return f"* {attributes['factor']:g}"
+            return f"/ sqrt({'d_k + d_r' if attributes['apart'] else 'd_k'})"
         if word == "rule":
             return _rule(attributes)
         if word == "norm":

@@ -62,12 +62,12 @@ FINE_BUGS = (
         _SCALE, _SCALE.replace("1.0 /", "(1.0 + 1e-13 * (self.key_value_heads is None)) /"),
         laws="V2"),
     Bug("latents: the scale of d_k alone", "config",
-        "width = self.d_k + self.rotated", "width = self.d_k", laws="V5"),
+        "math.sqrt(self.d_k + self.rotated)", "math.sqrt(self.d_k)", laws="V5"),
     Bug("a query's own scores move together", "ops.attend",
         'scores = tap("scores", products * scale)',
         'more = 1e-3 * np.abs(queries).sum(-1, keepdims=True)\n'
         '    scores = tap("scores", products * scale + more)', laws="P1"),
     Bug("position 0 turns a little", "ops.positions",
-        "angles = positions[:, None, :, None] * _frequencies(width, base)",
-        "angles = (positions[:, None, :, None] + 1e-12) * _frequencies(width, base)", laws="P4"),
+        "angles = positions[:, None, :, None] * freq",
+        "angles = (positions[:, None, :, None] + 1e-12) * freq", laws="P4"),
 )  # fmt: skip

@@ -8,18 +8,21 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from samples import config_of, one, ragged_batch, random_parameters
+from samples import among, config_of, one, ragged_batch, random_parameters
 
 from numtx import Batch, Config, Recorder, backward, forward
 from numtx.check.verify import verify
+from numtx.config_rotary import LongropeScaling, YarnScaling
 from numtx.masks import allowed
 from numtx.ops.activation import activation_backward, activation_forward
+from numtx.ops.angles import frequencies
 from numtx.ops.heads import merge_heads
 from numtx.ops.lookup import lookup_backward
 from numtx.ops.loss import mean_forward, pick_forward
 from numtx.ops.norm import norm_forward
 from numtx.ops.positions import sinusoidal
 from numtx.ops.softmax import log_softmax_backward, log_softmax_forward, softmax_forward
+from numtx.oracle.angles import turn_of
 from numtx.tap import Pin
 from numtx.trace.trace import record
 
@@ -215,8 +218,31 @@ def layers_oracle() -> bool:
     return oracle_of(one(lambda config: len(config.values_of("position_base")) > 1))
 
 
+def scaled_oracle() -> bool:
+    """Every kind of scaled angles in a whole model."""
+    return all(map(oracle_of, among(lambda config: config.rotary_scaling is not None)))
+
+
+def scaled_angles() -> bool:
+    """All angles of a width at which the ramp passes the last pair, whose list is taken, and the
+    scale of scores over latents in a known model."""
+    yarn = YarnScaling(factor=4.0, original=64, beta_fast=4.0, beta_slow=0.5)
+    wanted = [turn_of(pair, 8, 10.0, yarn)[0] for pair in range(4)]
+    longrope = LongropeScaling(short=(1.0,), long=(2.0,), original=8, length=8)
+    known = Config(
+        model="decoder-only", width=8, decoder_layers=1, hidden=4, vocabulary=5, key_width=128,
+        key_value_latent=4, positions="rotary", rotary_width=64,
+        rotary_scaling=YarnScaling(factor=40.0, original=4096, mscale=1.0, mscale_all_dim=1.0),
+    )  # fmt: skip
+    return (
+        np.allclose(frequencies(8, 10.0, yarn), wanted, rtol=1e-12)
+        and not longrope.is_long
+        and math.isclose(known.latent_scale, 0.1352337788608801)
+    )
+
+
 CHECKS = (
     run, oracle_value, oracle_gradient, catalogue, finite_differences, pinned_differences,
     hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, latents_oracle,
-    layers_oracle,
+    layers_oracle, scaled_oracle, scaled_angles,
 )  # fmt: skip

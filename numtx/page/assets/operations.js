@@ -23,7 +23,8 @@ function operationsOf(data, array, place, { plan, starts }) {
   // ---- the formulas
 
   function angleOf(r, number, pair, width) {
-    const { base } = r.attributes;
+    const { base, turns } = r.attributes;
+    if (turns) return named("angle", held(number.times(constant(...turns[pair]))));
     const power = constant(base ** ((2 * pair) / width), `${base}^(${2 * pair} / ${width})`);
     return named("angle", held(number.over(power)));
   }
@@ -152,13 +153,14 @@ function operationsOf(data, array, place, { plan, starts }) {
 
     rotate(r) {
       const cells = row(r, 0);
-      const { width, layout } = r.attributes;
+      const { width, layout, lengthening = 1 } = r.attributes;
       const position = at(r, 1, [r.index[0], r.index.at(-1)]);
       const found = [...cells];
       for (let pair = 0; pair < width / 2; pair++) {
         const [i, j] = layout === "half" ? [pair, pair + width / 2] : [2 * pair, 2 * pair + 1];
         const angle = angleOf(r, position, pair, width);
-        const [c, s] = [cosine(angle), sine(angle)];
+        let [c, s] = [cosine(angle), sine(angle)];
+        if (lengthening !== 1) [c, s] = [c, s].map((x) => x.times(constant(lengthening)));
         found[i] = cells[i].times(c).minus(cells[j].times(s));
         found[j] = cells[i].times(s).plus(cells[j].times(c));
       }

@@ -7,6 +7,7 @@ from typing import Any
 
 from numtx import Batch, Config
 from numtx.config import ACTIVATIONS, DTYPES, MODELS, NORMS, POSITIONS
+from numtx.config_rotary import PLAIN_SCALINGS
 from numtx.config_rules import ATTENTIONS
 from numtx.ops.loss import IGNORED
 
@@ -57,6 +58,17 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     "rotary, half": ({**ROTARY, "rotary_layout": "half"}, {}),
     "rotary, interleaved": ({**ROTARY, "rotary_layout": "interleaved"}, {}),
     "rotary, a part of d_k": ({**ROTARY, **NO_LATENT, "key_width": 4, "rotary_width": 2}, {}),
+    **{
+        f"angles scaled, {scaling.kind}": ({**ROTARY, "rotary_scaling": scaling}, {})
+        for scaling in PLAIN_SCALINGS
+    },
+    "angles scaled in some layers": (
+        {**ROTARY, **DECODER, "decoder_layers": 2, "rotary_scaling": (None, PLAIN_SCALINGS[0])}, {},
+    ),
+    "window in some layers": ({**DECODER, "decoder_layers": 2, "window": (2, None)}, {}),
+    "positions in some layers": (
+        {**DECODER, **NO_LATENT, "decoder_layers": 2, "positions": ("rotary", None)}, {},
+    ),
     "learned with an offset": ({"positions": "learned", "position_offset": 2}, {}),
     "another epsilon": ({**NORMED, "epsilon": 1e-3}, {}),
     "label smoothing": ({"label_smoothing": 0.1}, {"labels": True}),
@@ -132,6 +144,13 @@ def _of_model(config: Config) -> dict[str, bool]:
         "rotary, interleaved": config.rotated > 0 and config.rotary_layout == "interleaved",
         "rotary, a part of d_k": 0 < config.rotated < config.d_k
         and config.key_value_latent is None,
+        **{
+            f"angles scaled, {scaling.kind}": isinstance(config.rotary_scaling, type(scaling))
+            for scaling in PLAIN_SCALINGS
+        },
+        "angles scaled in some layers": isinstance(config.rotary_scaling, tuple),
+        "window in some layers": isinstance(config.window, tuple),
+        "positions in some layers": isinstance(config.positions, tuple),
         "learned with an offset": config.position_offset > 0,
         "another epsilon": norms and config.epsilon != 1e-5,
         "another position base": config.position_base != 10000.0,

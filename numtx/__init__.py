@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .batch import Batch as Batch
+    from .batch import next_tokens as next_tokens
     from .cache import BlockPool as BlockPool
     from .cache import Cache as Cache
     from .config import Config as Config
@@ -60,6 +61,7 @@ _HOMES = {
     "load_example": "examples.registry",
     "load_parameters": "parameters_file",
     "load_trace": "trace.files",
+    "next_tokens": "batch",
     "pad": "sequences",
     "record": "trace.trace",
     "record_generation": "decoding.record",

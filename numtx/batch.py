@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +28,10 @@ class Batch:
     positions         [B, T]; None: counted over the real tokens of each row
     decoder_positions [B, T'], the same for the decoder
     segments          [B, T] segment ids, for a model that has segments (decoder_segments too)
+    documents         [B, T], the number of the document that a token belongs to, where a row holds
+                      several: none sees another, and positions begin anew in each. The label of
+                      the last token of a document is the caller's affair: what follows it in the
+                      row is no continuation (`next_tokens` knows that). decoder_documents too
     """
 
     ids: Any
@@ -39,6 +43,8 @@ class Batch:
     decoder_positions: Any = None
     segments: Any = None
     decoder_segments: Any = None
+    documents: Any = None
+    decoder_documents: Any = None
 
 
 @small_repr()
@@ -49,6 +55,7 @@ class SideInput(NamedTuple):
     valid: Array  # [B, T] bool
     positions: Array  # [B, T] int64
     segments: Array | None  # [B, T] int64
+    documents: Array | None = None  # [B, T] int64, where a row holds several
 
 
 @small_repr()
@@ -71,7 +78,7 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
         prefix = "decoder_" if side == "decoder" and config.model == "encoder-decoder" else ""
         sides[side] = _side(config, side, batch, prefix)
     if config.model != "encoder-decoder":
-        for name in ("decoder_ids", "decoder_mask", "decoder_positions", "decoder_segments"):
+        for name in (field.name for field in fields(Batch) if field.name.startswith("decoder_")):
             if getattr(batch, name) is not None:
                 raise BatchError(
                     f"{name} given to a model that is {config.model}; its input is `ids`"
@@ -80,6 +87,11 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
         rows, target_rows = (len(sides[side].ids) for side in config.sides)
         if rows != target_rows:
             raise BatchError(f"ids has {rows} rows and decoder_ids {target_rows}; give as many")
+        if len({sides[side].documents is None for side in config.sides}) == 2:
+            raise BatchError(
+                "documents and decoder_documents go together: what is read of a memory is the "
+                "same document's; give both"
+            )
     last = sides[config.sides[-1]]
     labels = None
     if batch.labels is not None:
@@ -102,6 +114,12 @@ def check_step(
     before  [B], the tokens of each row in the cache: positions go on from there, and a row may
             bring padding alone. None without a cache
     """
+    for name in ("documents", "decoder_documents"):
+        if getattr(batch, name) is not None:
+            raise BatchError(
+                f"{name} given to a step of a generation, which goes on with one text a row; "
+                "give each document a row of its own"
+            )
     if config.model != "encoder-decoder":
         side = config.sides[0]
         return None, _side(config, side, batch, "", before)
@@ -128,18 +146,20 @@ def _side(
             "make a cache for this batch"
         )
     mask = getattr(batch, mask_name)
-    if mask is None:
+    documents = _documents(batch, prefix, ids)
+    if mask is None and documents is None:
         valid = np.ones(ids.shape, bool)
         positions = np.zeros_like(ids)
         positions += np.arange(ids.shape[1])
         if before is not None:
             positions += before[:, None]
     else:
+        mask = np.ones(ids.shape, bool) if mask is None else mask
         valid = check_mask(mask_name, mask, ids.shape).copy()
         empty = np.flatnonzero(~valid.any(1))
         if empty.size and before is None:
             raise MaskError(f"{mask_name}: row {empty[0]} has no real token; drop the row")
-        positions = count_positions(valid, before)
+        positions = count_positions(valid, before, documents)
     given = getattr(batch, prefix + "positions")
     if given is not None:
         positions = _integers(prefix + "positions", given)
@@ -150,7 +170,19 @@ def _side(
         if positions.min() < 0:
             raise BatchError(f"{prefix}positions has {positions.min()}; positions start at 0")
     check_positions(config, positions)
-    return SideInput(ids, valid, positions, _segments(config, side, batch, prefix, ids))
+    segments = _segments(config, side, batch, prefix, ids)
+    return SideInput(ids, valid, positions, segments, documents)
+
+
+def _documents(batch: Batch, prefix: str, ids: Array) -> Array | None:
+    name = prefix + "documents"
+    given = getattr(batch, name)
+    if given is None:
+        return None
+    documents = _integers(name, given)
+    if documents.shape != ids.shape:
+        raise BatchError(f"{name} has shape {documents.shape}; it should be {ids.shape}")
+    return documents
 
 
 def _segments(config: Config, side: str, batch: Batch, prefix: str, ids: Array) -> Array | None:
@@ -169,12 +201,21 @@ def _segments(config: Config, side: str, batch: Batch, prefix: str, ids: Array) 
     return segments
 
 
-def count_positions(valid: Array, before: Array | None = None) -> Array:
+def count_positions(
+    valid: Array, before: Array | None = None, documents: Array | None = None
+) -> Array:
     """[B, T] -> [B, T]: 0, 1, 2, ... over the real tokens of each row; padding before the
     first counts as 0, padding after a token as that token's position.
 
-    before  [B], how many real tokens went before, in earlier calls; None: none
+    before     [B], how many real tokens went before, in earlier calls; None: none
+    documents  [B, T]; with them every document counts from 0
     """
+    if documents is not None:
+        found = np.zeros(valid.shape, np.int64)
+        for number in np.unique(documents):
+            own = documents == number
+            found = np.where(own, count_positions(valid & own), found)
+        return found
     count = np.cumsum(valid, 1) - 1
     if before is not None:
         count += before[:, None]
@@ -212,6 +253,23 @@ def _integers(name: str, value: Any) -> Array:
     if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
         raise BatchError(f"{name} has {array.max()}, too large for a token id")
     return array.astype(np.int64)
+
+
+def next_tokens(ids: Any, mask: Any = None, documents: Any = None) -> Array:
+    """Labels of a language model: of every token the one after it, of the same document; -100
+    where there is none or it is padding.
+
+    ids [B, T], mask [B, T], True at real tokens, documents [B, T] as a `Batch` has them
+    """
+    tokens = _integers("ids", ids)
+    kept = np.zeros(tokens.shape, bool)
+    real = np.ones(tokens.shape, bool) if mask is None else check_mask("mask", mask, tokens.shape)
+    kept[:, :-1] = real[:, 1:] & real[:, :-1]
+    if documents is not None:
+        numbers = _integers("documents", documents)
+        kept[:, :-1] &= numbers[:, 1:] == numbers[:, :-1]
+    following: Array = np.where(kept, np.roll(tokens, -1, 1), IGNORED)
+    return following
 
 
 def check_labels(name: str, labels: Array, size: int) -> None:

@@ -33,15 +33,17 @@ def allowed(
     window: int | None = None,
     query_positions: Array | None = None,
     key_positions: Array | None = None,
+    documents: tuple[Array, Array] | None = None,
 ) -> Mask:
     """The mask of an attention: a query may attend to a key that is a real token and, where
-    the attention is causal, does not lie in its future and, with a window of w tokens, lies
-    less than w positions away.
+    the attention is causal, does not lie in its future, with a window of w tokens lies less
+    than w positions away and, where a row holds several documents, belongs to the same one.
 
     valid            [B, S], True at real tokens of the attended side
     heads            H; the mask is the same for every head
     queries          T; the queries are the last T of the S places (aligned bottom right)
     query_positions  [B, T] and key_positions [B, S], the token counts that a window measures
+    documents        [B, T] and [B, S], the document of each query and of each key
     """
     batch, keys = valid.shape
     seen = valid[:, None, None, :] & _reach(queries, keys, causal)
@@ -49,6 +51,8 @@ def allowed(
         assert query_positions is not None and key_positions is not None
         distance = query_positions[:, None, :, None] - key_positions[:, None, None, :]
         seen = seen & (np.abs(distance) < window)
+    if documents is not None:
+        seen = seen & (documents[0][:, None, :, None] == documents[1][:, None, None, :])
     # For one head there is nothing to repeat, and `broadcast_to` takes longer than all the rest.
     everywhere = seen if heads == 1 else np.broadcast_to(seen, (batch, heads, queries, keys))
     return Mask(everywhere, live_keys(seen))

@@ -70,6 +70,14 @@ class HeadContext(NamedTuple):
     log_probabilities: Array | None  # as computed, before the tap
 
 
+class Memory(NamedTuple):
+    """What a decoder looks at of its encoder."""
+
+    output: Array | None  # [B, S, d]; None where a cache has its keys and values
+    valid: Array  # [B, S], which of its tokens are real
+    documents: Array | None = None  # [B, S], where a row holds several
+
+
 @small_repr()
 class ModelContext(NamedTuple):
     """What the backward pass needs of a forward pass."""
@@ -110,7 +118,8 @@ def forward(
     for side in config.sides:
         given = inputs.sides[side]
         if side == "decoder" and "encoder" in hidden:
-            memory = hidden["encoder"], stacks["encoder"].valid
+            documents = inputs.sides["encoder"].documents
+            memory = Memory(hidden["encoder"], stacks["encoder"].valid, documents)
         hidden[side], stacks[side] = stack_forward(config, side, at, given, memory, None, keep)
     logits, loss, head = head_forward(config, at, hidden[side], inputs.labels, last_logits)
     tap.end()
@@ -147,16 +156,13 @@ def stack_forward(
     side: str,
     at: Place,
     given: SideInput,
-    memory: tuple[Array | None, Array] | None,
+    memory: Memory | None,
     cache: Cache | None,
     keep: bool,
 ) -> tuple[Array, StackContext]:
     """Tokens through embedding and blocks: [B, T] -> [B, T, d]
 
     With a cache the tokens also look at those of earlier calls, and are added to them.
-
-    memory  the encoder's output (None where the cache has its keys and values), and [B, S],
-            which of its tokens are real
     """
     here = at / side
     x, input_context = input_forward(config, side, at, here, given)
@@ -169,8 +175,10 @@ def stack_forward(
     inputs = [_own_attention(layer, side, given, valid, positions) for layer in different]
     cross = output = None
     if memory is not None:
-        output, source = memory
-        cross = AttentionInputs(allowed(source, config.heads, given.ids.shape[1]))
+        output, source, others = memory
+        pair = None if others is None or given.documents is None else (given.documents, others)
+        length = given.ids.shape[1]
+        cross = AttentionInputs(allowed(source, config.heads, length, documents=pair))
     blocks = []
     for i, kind in enumerate(which):
         layer, own = different[kind], inputs[kind]
@@ -218,6 +226,7 @@ def _own_attention(
         window=config.window,
         query_positions=given.positions,
         key_positions=positions,
+        documents=None if given.documents is None else (given.documents, given.documents),
     )
     rotary = bias = None
     scaling = config.rotary_scaling

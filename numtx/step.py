@@ -11,7 +11,7 @@ from .batch import Batch, SideInput, check_step
 from .cache import Cache
 from .config import Config
 from .errors import BatchError
-from .model import head_forward, stack_forward
+from .model import Memory, head_forward, stack_forward
 from .parameters import check_parameters
 from .place import Place
 from .shapes import Array
@@ -101,7 +101,7 @@ def _step(
 
 def _step_memory(
     config: Config, given: SideInput, encoded: Encoded | None, cache: Cache | None
-) -> tuple[Array | None, Array] | None:
+) -> Memory | None:
     """The encoder's output (None where the cache has its keys and values), and its padding mask"""
     if config.model != "encoder-decoder":
         return None
@@ -113,7 +113,7 @@ def _step_memory(
         raise BatchError("ids is missing; the encoder has not run yet and needs token ids")
     if len(valid) != len(given.ids):
         raise BatchError(f"encoded has {len(valid)} rows and decoder_ids {len(given.ids)}")
-    return None if encoded is None else encoded.output, valid
+    return Memory(None if encoded is None else encoded.output, valid)
 
 
 def last_places(valid: Array) -> Array:

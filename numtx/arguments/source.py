@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from ..examples.example import Example
 
 _OPTIONS = ("wiring", "as_stated", "layers", "words", "step", "side")
-_MODEL = ("ids", "decoder_ids", "labels", "mask", "decoder_mask")
+_MODEL = (
+    "ids", "decoder_ids", "labels", "mask", "decoder_mask", "documents", "decoder_documents",
+)  # fmt: skip
 
 
 def add_example(parser: argparse.ArgumentParser, default: str) -> None:
@@ -73,6 +75,10 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--labels", metavar="JSON", help="labels; -100 is ignored")
     group.add_argument("--mask", metavar="JSON", help="1 or true: a real token; 0: padding")
     group.add_argument("--decoder-mask", metavar="JSON", help="the same for the decoder")
+    group.add_argument(
+        "--documents", metavar="JSON", help="the document of each token, where a row holds several"
+    )
+    group.add_argument("--decoder-documents", metavar="JSON", help="the same for the decoder")
 
 
 def example_of(args: argparse.Namespace) -> Example:

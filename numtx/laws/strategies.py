@@ -104,12 +104,14 @@ def batches(draw: st.DrawFn, /, config: Config, labels: bool | None = True, **fi
     labels  whether there are labels; None: either
     fixed   what is not drawn: padding (of each row: none, left, right); and, true or false,
             repeats (ids of which some occur twice), positions, segments (are they given),
+            documents (does a row hold two),
             padded_labels (is padding labelled), ignored (are some labels)
     """
     generator = np.random.default_rng(draw(seeds))
     both = config.model == "encoder-decoder"
     fields: dict[str, Any] = {}
     masks = {}
+    several = bool(fixed["documents"] if "documents" in fixed else draw(st.booleans()))
 
     def take(name: str) -> bool:
         return bool(fixed[name] if name in fixed else draw(st.booleans()))
@@ -123,6 +125,9 @@ def batches(draw: st.DrawFn, /, config: Config, labels: bool | None = True, **fi
         fields[prefix + "mask"] = None if mask.all() else mask
         if take("positions"):  # of the caller's own, some tokens later
             fields[prefix + "positions"] = count_positions(mask) + draw(st.integers(0, 3))
+        if several:
+            first = draw(st.integers(1, length - 1))
+            fields[prefix + "documents"] = np.repeat([np.arange(length) >= first], ROWS, 0) * 1
         if config.segments and take("segments"):
             fields[prefix + "segments"] = generator.integers(0, config.segments, mask.shape)
     if labels or (labels is None and draw(st.booleans())):

@@ -151,6 +151,11 @@ def _allowed(r: Rows) -> Operand:
         here, there = (r.value_at(r.attributes["positions"], (row, i)) for i in (place, key))
         seen = seen & (abs(here - there) < window)
         parts.append(lambda: f" and abs({here} - {there}) < {window}")
+    if "documents" in r.attributes:
+        names = r.attributes["documents"]
+        of = [r.value_at(name, (row, i)) for name, i in zip(names, (query, key), strict=True)]
+        seen = seen & (of[0] == of[1])
+        parts.append(lambda: f" and {of[0]} == {of[1]}")
     return written(
         seen, [real], lambda: [part() if callable(part) else part for part in parts]
     )  # fmt: skip

@@ -96,6 +96,8 @@ def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -
         "window": config.window if own else None,
         "positions": positions,
     }
+    if wiring.documents:
+        rule["documents"] = [wiring.given(f"{at}.documents") for at in (side, other)]
     plain = math.isclose(factor * math.sqrt(width), 1.0) and config.score_scale is None
     root = width if plain else None
     apart = width != config.d_k

@@ -26,6 +26,7 @@ def resolve(
     last_logits: bool = False,
     phases: tuple[str, ...] = (),
     cached: bool = True,
+    documents: bool = False,
 ) -> Graph:
     """The graph of a run: every stage that it emits, in order, with its inputs.
 
@@ -34,9 +35,10 @@ def resolve(
     phases       the steps of a generation, such as ("prefill", "decode.0"); the encoder's stages
                  stand before them, the decoder's within each. Empty: a run of the whole model
     cached       whether the steps have a cache; without one each starts from nothing
+    documents    whether rows hold several documents
     """
     if not phases:
-        return Graph(config, Wiring(config).model(labels, last_logits))
+        return Graph(config, Wiring(config, documents=documents).model(labels, last_logits))
     return Graph(config, _generation(config, phases, cached))
 
 
@@ -53,16 +55,22 @@ class Wiring:
     """Walks through a model as its forward pass does, and names what it meets.
 
     prefix, cached and before are of a step of generation: what stands before its names, whether
-    it has a cache, and the prefix of the step before it.
+    it has a cache, and the prefix of the step before it; documents, whether a row holds several.
     """
 
     def __init__(
-        self, config: Config, prefix: str = "", cached: bool = False, before: str | None = None
+        self,
+        config: Config,
+        prefix: str = "",
+        cached: bool = False,
+        before: str | None = None,
+        documents: bool = False,
     ) -> None:
         self.config = config
         self.prefix = prefix
         self.cached = cached
         self.before = before
+        self.documents = documents
         self.parameters = parameter_shapes(config)
 
     def layer(self, place: str) -> Config:

@@ -66,8 +66,10 @@ class NumtxSubject(Subject):
         self.limit = config.position_limit
         self.tolerance = 1e-10 if config.dtype == "float64" else 1e-4
         self.paths = {OTHER[config.dtype]: self._in_the_other_type}  # T1 asks a recorded run
-        every = set(CAPABILITIES) - {DOCUMENTS, SPECULATE}  # a row of numtx is one text
-        own = every if self.causal else {LOGITS, MASK, MEMORY, PATHS, NUMTX}
+        every = set(CAPABILITIES) - {SPECULATE}
+        own = every if self.causal else {LOGITS, MASK, MEMORY, DOCUMENTS, PATHS, NUMTX}
+        if self.two_stacks:  # those of its memory are not asked
+            own.discard(DOCUMENTS)
         if not movable(config):
             own.discard(SHIFT)
         if self.storage.get("storage") == "ring":  # it has forgotten what a truncation may need
@@ -106,6 +108,9 @@ class NumtxSubject(Subject):
 
     def logits(self, ids: Array, mask: Array | None = None, memory: Memory | None = None) -> Array:
         return forward(self.config, self.parameters, self.batch(ids, mask, memory))[0].logits
+
+    def in_documents(self, ids: Array, documents: Array) -> Array:
+        return forward(self.config, self.parameters, Batch(ids, documents=documents))[0].logits
 
     def along(self, path: Callable[..., Any], ids: Array, mask: Array | None = None) -> Array:
         found: Array = path(ids, mask)

@@ -90,7 +90,7 @@ class Trace:
         """The stages of the run with their wiring."""
         return resolve(
             self.config, "labels" in self.values, "last_output" in self.values,
-            self.phases, self.cached,
+            self.phases, self.cached, any(n.endswith(".documents") for n in self.inputs),
         )  # fmt: skip
 
     @cached_property
@@ -160,6 +160,8 @@ def record(
         counts[f"inputs/{side}.positions"] = np.array(given.positions)
         if given.segments is not None:
             counts[f"inputs/{side}.segments"] = given.segments
+        if given.documents is not None:
+            counts[f"inputs/{side}.documents"] = given.documents
         ids[side] = given.ids, recorder.values[f"{side}.tokens"]
     if inputs.labels is not None:
         ids["labels"] = inputs.labels, recorder.values["labels"]

@@ -5,6 +5,12 @@ from __future__ import annotations
 from .bug import Bug
 
 MASK_BUGS = (
+    Bug("the documents before are seen", "masks",
+        "documents[0][:, None, :, None] == documents[1]",
+        "documents[0][:, None, :, None] >= documents[1]", laws="B6"),
+    Bug("positions go on from one document to the next", "batch",
+        "count_positions(valid, before, documents)", "count_positions(valid, before)",
+        laws="B6"),
     Bug("causal mask off by one: the next token is seen", "masks", "keys - queries if causal",
         "keys - queries + 1 if causal", checks="oracle_value hand_values mask_laws", laws="K3 K1"),
     Bug("causal mask hides the token itself", "masks", "keys - queries if causal",

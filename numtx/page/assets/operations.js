@@ -117,6 +117,11 @@ function operationsOf(data, array, place, { plan, starts }) {
         seen = seen && Math.abs(p - q) < reach;
         rules.push(`abs(${p} - ${q}) < ${reach}`);
       }
+      if (r.attributes.documents) {
+        const of = [query, key].map((i, k) => valueAt(r.attributes.documents[k], [batch, i]));
+        seen = seen && of[0] === of[1];
+        rules.push(`${of[0]} == ${of[1]}`);
+      }
       return new Num(seen, [[real, 0]], () => rules.join(" and "));
     },
 

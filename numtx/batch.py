@@ -47,6 +47,9 @@ class Batch:
     decoder_documents: Any = None
 
 
+_OF_DECODERS = tuple(field.name for field in fields(Batch) if field.name.startswith("decoder_"))
+
+
 @small_repr()
 class SideInput(NamedTuple):
     """The checked input of one stack."""
@@ -78,7 +81,7 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
         prefix = "decoder_" if side == "decoder" and config.model == "encoder-decoder" else ""
         sides[side] = _side(config, side, batch, prefix)
     if config.model != "encoder-decoder":
-        for name in (field.name for field in fields(Batch) if field.name.startswith("decoder_")):
+        for name in _OF_DECODERS:
             if getattr(batch, name) is not None:
                 raise BatchError(
                     f"{name} given to a model that is {config.model}; its input is `ids`"
@@ -87,7 +90,7 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
         rows, target_rows = (len(sides[side].ids) for side in config.sides)
         if rows != target_rows:
             raise BatchError(f"ids has {rows} rows and decoder_ids {target_rows}; give as many")
-        if len({sides[side].documents is None for side in config.sides}) == 2:
+        if (batch.documents is None) != (batch.decoder_documents is None):
             raise BatchError(
                 "documents and decoder_documents go together: what is read of a memory is the "
                 "same document's; give both"
@@ -114,12 +117,11 @@ def check_step(
     before  [B], the tokens of each row in the cache: positions go on from there, and a row may
             bring padding alone. None without a cache
     """
-    for name in ("documents", "decoder_documents"):
-        if getattr(batch, name) is not None:
-            raise BatchError(
-                f"{name} given to a step of a generation, which goes on with one text a row; "
-                "give each document a row of its own"
-            )
+    if batch.documents is not None or batch.decoder_documents is not None:
+        raise BatchError(
+            "documents given to a step of a generation, which goes on with one text a row; "
+            "give each document a row of its own"
+        )
     if config.model != "encoder-decoder":
         side = config.sides[0]
         return None, _side(config, side, batch, "", before)
@@ -146,7 +148,9 @@ def _side(
             "make a cache for this batch"
         )
     mask = getattr(batch, mask_name)
-    documents = _documents(batch, prefix, ids)
+    documents = getattr(batch, prefix + "documents")
+    if documents is not None:
+        documents = _documents(prefix + "documents", documents, ids)
     if mask is None and documents is None:
         valid = np.ones(ids.shape, bool)
         positions = np.zeros_like(ids)
@@ -174,11 +178,7 @@ def _side(
     return SideInput(ids, valid, positions, segments, documents)
 
 
-def _documents(batch: Batch, prefix: str, ids: Array) -> Array | None:
-    name = prefix + "documents"
-    given = getattr(batch, name)
-    if given is None:
-        return None
+def _documents(name: str, given: Any, ids: Array) -> Array:
     documents = _integers(name, given)
     if documents.shape != ids.shape:
         raise BatchError(f"{name} has shape {documents.shape}; it should be {ids.shape}")

@@ -120,6 +120,15 @@ class Config:
     window: int | None = whole(
         "Attention", "self-attention reaches this many tokens, itself included, to both sides "
         "where it is not causal; None: all", (None, 1, 2, 3, (2, None)), default=None)
+    chunk: int | None = whole(
+        "Attention", "self-attention stays within blocks of this many tokens, which do not see "
+        "each other; None: it does not", (None, 2, (3, None)), default=None)
+    query_growth: int | None = whole(
+        "Attention", "queries grow with the position p, by 1 + query_growth_rate * "
+        "ln(1 + floor((p + 1) / this)); None: they do not", (None, 2, (None, 3)), default=None,
+        only=("key_value_latent", (None,)))
+    query_growth_rate: float = number(
+        "Attention", "how fast they grow", (0.1, 0.5), least=0, default=0.1)
 
     positions: str | None = choice(
         "Positions", "sinusoidal, learned, rotary, alibi (scores fall with the distance of a key, "

@@ -91,6 +91,14 @@ COMBINATIONS: tuple[Rule, ...] = (
 # What a list of values by layer has to meet beside the rules of each of its layers.
 LISTS: tuple[Rule, ...] = (
     Rule(
+        lambda c: c.values_of("chunk") == (None,) or c.values_of("window") == (None,),
+        lambda c: f"window {c.window} and chunk {c.chunk}; layers have windows or chunks, not both",
+    ),
+    Rule(
+        lambda c: c.query_growth_rate == 0.1 or c.values_of("query_growth") != (None,),
+        lambda c: f"query_growth_rate {c.query_growth_rate:g} without query_growth; give both",
+    ),
+    Rule(
         lambda c: not isinstance(c.positions, tuple) or {*c.positions} <= {"rotary", "alibi", None},
         lambda c: (
             f"positions {list(c.positions)} differ by layer, and what is added to the embeddings "

@@ -31,18 +31,23 @@ def allowed(
     *,
     causal: bool = False,
     window: int | None = None,
+    chunk: int | None = None,
     query_positions: Array | None = None,
     key_positions: Array | None = None,
     documents: tuple[Array, Array] | None = None,
 ) -> Mask:
-    """The mask of an attention: a query may attend to a key that is a real token and, where
-    the attention is causal, does not lie in its future, with a window of w tokens lies less
-    than w positions away and, where a row holds several documents, belongs to the same one.
+    """The mask of an attention. A query may attend to a key that is a real token and
+
+    - where the attention is causal, does not lie in its future,
+    - with a window of w tokens, lies less than w positions away,
+    - with chunks of c tokens, stands in the same chunk,
+    - where a row holds several documents, belongs to the same one.
 
     valid            [B, S], True at real tokens of the attended side
     heads            H; the mask is the same for every head
     queries          T; the queries are the last T of the S places (aligned bottom right)
-    query_positions  [B, T] and key_positions [B, S], the token counts that a window measures
+    query_positions  [B, T] and key_positions [B, S], the token counts that a window and chunks
+                     measure
     documents        [B, T] and [B, S], the document of each query and of each key
     """
     batch, keys = valid.shape
@@ -51,6 +56,10 @@ def allowed(
         assert query_positions is not None and key_positions is not None
         distance = query_positions[:, None, :, None] - key_positions[:, None, None, :]
         seen = seen & (np.abs(distance) < window)
+    if chunk is not None:
+        assert query_positions is not None and key_positions is not None
+        blocks = query_positions // chunk, key_positions // chunk
+        seen = seen & (blocks[0][:, None, :, None] == blocks[1][:, None, None, :])
     if documents is not None:
         seen = seen & (documents[0][:, None, :, None] == documents[1][:, None, None, :])
     # For one head there is nothing to repeat, and `broadcast_to` takes longer than all the rest.

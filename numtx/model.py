@@ -24,7 +24,7 @@ from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.lookup import lookup_backward, lookup_forward, padding_beyond
 from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
 from .ops.norm import NormContext
-from .ops.positions import rotation, sinusoidal
+from .ops.positions import query_growth, rotation, sinusoidal
 from .ops.softmax import log_softmax_backward, log_softmax_forward
 from .parameters import check_parameters, parameter_shapes
 from .place import Place
@@ -224,6 +224,7 @@ def _own_attention(
         given.ids.shape[1],
         causal=side == "decoder" and config.causal,
         window=config.window,
+        chunk=config.chunk,
         query_positions=given.positions,
         key_positions=positions,
         documents=None if given.documents is None else (given.documents, given.documents),
@@ -243,7 +244,11 @@ def _own_attention(
         )  # fmt: skip
     if config.positions == "alibi":
         bias = distance_bias(given.positions, positions, config.heads, config.dtype)
-    return AttentionInputs(mask, rotary, bias)
+    growth = None
+    if config.query_growth is not None:
+        length, rate = config.query_growth, config.query_growth_rate
+        growth = query_growth(given.positions, length, rate, config.dtype)
+    return AttentionInputs(mask, rotary, bias, growth=growth)
 
 
 def input_forward(

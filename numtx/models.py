@@ -339,6 +339,20 @@ MODELS: dict[str, Model] = {
             ),
         )
     ),
+    "decoder, chunks and rotary in some layers, growing queries in the others": Model(
+        _decoder(
+            width=10, decoder_layers=3, heads=4, key_value_heads=2, key_width=6, value_width=3,
+            hidden=7, vocabulary=11, positions=("rotary", None), chunk=(3, None),
+            query_growth=(None, 2), query_growth_rate=0.5,
+        ),
+        ("contiguous", "paged"),
+    ),
+    "encoder, chunks": Model(
+        _encoder(
+            width=10, heads=2, key_width=4, value_width=3, hidden=7, vocabulary=11, chunk=2,
+            query_growth=3,
+        )
+    ),
     "decoder, windows of several widths": Model(
         _decoder(
             width=9, decoder_layers=3, heads=3, key_width=4, value_width=5, hidden=7,

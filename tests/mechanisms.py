@@ -66,6 +66,8 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
         {**ROTARY, **DECODER, "decoder_layers": 2, "rotary_scaling": (None, PLAIN_SCALINGS[0])}, {},
     ),
     "window in some layers": ({**DECODER, "decoder_layers": 2, "window": (2, None)}, {}),
+    "chunks": ({"window": None, "chunk": 2}, {}),
+    "growing queries": ({"query_growth": 2, "query_growth_rate": 0.5, **NO_LATENT}, {}),
     "positions in some layers": (
         {**DECODER, **NO_LATENT, "decoder_layers": 2, "positions": ("rotary", None)}, {},
     ),
@@ -150,6 +152,8 @@ def _of_model(config: Config) -> dict[str, bool]:
             for scaling in PLAIN_SCALINGS
         },
         "angles scaled in some layers": isinstance(config.rotary_scaling, tuple),
+        "chunks": config.chunk is not None,
+        "growing queries": config.query_growth is not None,
         "window in some layers": isinstance(config.window, tuple),
         "positions in some layers": isinstance(config.positions, tuple),
         "learned with an offset": config.position_offset > 0,

@@ -121,6 +121,14 @@ BROKEN = [
         {"embedding_norm": True, "norm": None},
         "is for models with norm 'layer' or 'rms'",
     ),
+    ({"chunk": (1, 2, 3)}, "chunk has 3 values and no stack more than 2 layers"),
+    ({"query_growth": (1, 2, 3)}, "query_growth has 3 values and no stack more than 2 layers"),
+    ({"window": 2, "chunk": (3, None)}, "window 2 and chunk (3, None); layers have windows or"),
+    ({"query_growth_rate": 0.2}, "query_growth_rate 0.2 without query_growth; give both"),
+    (
+        {"query_growth": 2, "key_value_latent": 4},
+        "query_growth 2 is for models with key_value_latent None; here",
+    ),
     ({"rotary_scaling": LINEAR}, "rotary_scaling LinearScaling(factor=2.0) is for models with"),
     (
         {"positions": "rotary", "rotary_scaling": (LINEAR, None, LINEAR)},

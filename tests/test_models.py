@@ -265,6 +265,7 @@ LARGE: dict[str, Callable[[Model, Config], bool]] = {
         )
         for layout in CHOICES["rotary_layout"]
     },
+    "chunks in every layer": lambda m, c: None not in c.values_of("chunk"),
     "a ramp between kept and divided angles": lambda m, c: (
         isinstance(c.rotary_scaling, YarnScaling)
         and any(0.0 < kept < 1.0 for kept in kept_of(c.rotated, c.position_base, c.rotary_scaling))

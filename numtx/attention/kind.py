@@ -26,10 +26,11 @@ class AttentionInputs(NamedTuple):
     rotation: Rotation | None = None  # rotary positions of queries and keys
     bias: Array | None = None  # [B, H, T, S], added to the scores
     store: Store | None = None  # streams of earlier calls, to which those of this call are added
+    growth: Array | None = None  # [B, 1, T, 1], a factor on the queries
 
     def kept_in(self, store: Store | None) -> AttentionInputs:
         """The same, with a layer's place in a cache."""
-        return AttentionInputs(self.mask, self.rotation, self.bias, store)
+        return AttentionInputs(self.mask, self.rotation, self.bias, store, self.growth)
 
 
 class AttentionKind(NamedTuple):

@@ -47,6 +47,7 @@ class AttentionContext(NamedTuple):
     attended: AttendContext
     rotation: Rotation | None
     norms: tuple[NormContext, NormContext] | None  # of queries, of keys
+    growth: Array | None
 
 
 def attention_forward(
@@ -65,7 +66,7 @@ def attention_forward(
     Source: Vaswani et al., 2017, section 3.2. Groups: Ainslie et al., 2023. With
     query_key_norm Q and K are Q / rms(Q) * gain, head by head: Dehghani et al., 2023.
     """
-    mask, rotation, bias, store = inputs
+    mask, rotation, bias, store, growth = inputs
     flat, query_map = at.linear(x, "q")
     queries = at("queries", split_heads(flat, config.heads))  # [B, H, T, k]
     new: dict[str, Array] = {}
@@ -87,6 +88,8 @@ def attention_forward(
             queries = at("rotated_queries", rotate_forward(queries, rotation))
             keys = at("rotated_keys", rotate_forward(keys, rotation))
         new = {"keys": keys, "values": values}
+    if growth is not None:
+        queries = at("grown_queries", queries * growth)
     if store is not None:
         every = store(**new)
         keys, values = at("all_keys", every["keys"]), at("all_values", every["values"])
@@ -101,14 +104,18 @@ def attention_forward(
         if norms is not None:  # and dgain = sum of dkeys * normal
             normal, inverse = (zero_unattended(a, attended.live) for a in key_norm[:2])
             norms = query_norm, key_norm._replace(normal=normal, inverse=inverse)
-    return output, AttentionContext(query_map, key_map, value_map, out, attended, rotation, norms)
+    return output, AttentionContext(
+        query_map, key_map, value_map, out, attended, rotation, norms, growth
+    )
 
 
 def attention_backward(doutput: Array, context: AttentionContext, at: Place) -> tuple[Array, Array]:
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, dmemory"""
-    query_map, key_map, value_map, out, attended, rotation, norms = context
+    query_map, key_map, value_map, out, attended, rotation, norms, growth = context
     dcontext = output_backward(doutput, out, attended.queries.shape[1], at)
     dqueries, dkeys, dvalues = attend_backward(dcontext, attended, at.tap)
+    if growth is not None:
+        dqueries = at.grad("grown_queries", dqueries) * growth
     if rotation is not None:
         dqueries = rotate_backward(at.grad("rotated_queries", dqueries), rotation)
         dkeys = rotate_backward(at.grad("rotated_keys", dkeys), rotation)

@@ -36,15 +36,16 @@ def check_counts(method: str, valid: Array, **counts: int) -> None:
 
 def movable(config: Config) -> bool:
     """Whether positions are not part of what was computed: nobody can take them out again."""
-    return not {"sinusoidal", "learned"} & {*config.values_of("positions")}
+    fixed = any(config.values_of("chunk")) or any(config.values_of("query_growth"))
+    return not fixed and not {"sinusoidal", "learned"} & {*config.values_of("positions")}
 
 
 def check_movable(config: Config, storage: Storage) -> None:
     """Raise `CacheError` for what cannot be moved."""
     if not movable(config):
         raise CacheError(
-            "shift with sinusoidal or learned positions: they are part of what was computed; run "
-            "the tokens that stay once more"
+            "shift with sinusoidal or learned positions, chunks or growing queries: positions are "
+            "part of what was computed; run the tokens that stay once more"
         )
     if isinstance(storage, Ring):
         raise CacheError("shift of a ring: it drops the oldest tokens itself")

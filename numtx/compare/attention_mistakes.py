@@ -193,8 +193,15 @@ def masks(at: At) -> Iterator[tuple[str, Array]]:
     window = stage.attributes["window"]
     if window is not None:
         yield "window ignored", mask(window=None)
+        yield "a chunk, not a window", mask(window=None, chunk=window)
         yield "window too long by one", mask(window=window + 1)
         yield "window too short by one", mask(window=window - 1)
+
+    chunk = stage.attributes["chunk"]
+    if chunk is not None:
+        yield "chunks ignored", mask(chunk=None)
+        yield "a window, not chunks", mask(chunk=None, window=chunk)
+        yield "chunks too long by one", mask(chunk=chunk + 1)
 
 
 def masked(at: At) -> Forms:

@@ -79,7 +79,8 @@ def prefix(subject: Subject, draw: Draw) -> bool:
 def _is_seen(subject: Subject, query: int, key: int) -> bool:
     far = min((n for n in (subject.reach, subject.visible) if n is not None), default=None)
     near = far is None or abs(query - key) <= far
-    return near and (key <= query or not subject.causal)
+    together = subject.chunk is None or query // subject.chunk == key // subject.chunk
+    return near and together and (key <= query or not subject.causal)
 
 
 @law(

@@ -235,6 +235,9 @@ def order_of_tokens(subject: Subject, draw: Draw) -> bool:
     if not subject.ordered or subject.longest < 3 or subject.reach in (0, 1):
         return False
     ids = draw_ids(subject, draw, 3, near=True)
+    last = ids.shape[1] - 1
+    if subject.chunk is not None and last // subject.chunk != (last - 2) // subject.chunk:
+        return False
     step, alive = draw(st.integers(0, 100)), np.zeros((len(ids), 1), bool)
     for change in range(3):
         step = 1 + (step + change) % (min(7, subject.vocabulary_size) - 1)

@@ -69,6 +69,17 @@ def rotate_forward(x: Array, by: Rotation) -> Array:
     return y
 
 
+def query_growth(positions: Array, length: int, rate: float, dtype: str) -> Array:
+    """1 + rate * ln(1 + floor((p + 1) / length))    [B, T] -> [B, 1, T, 1]
+
+    What queries are multiplied by, so that weights stay sharp over many keys (the scale of
+    Nakanishi, 2025, in steps of `length` tokens).
+    """
+    factors = 1.0 + rate * np.log(1.0 + (positions + 1) // length)
+    found: Array = factors.astype(dtype)[:, None, :, None]
+    return found
+
+
 def rotate_backward(dy: Array, by: Rotation) -> Array:
     """y = R x    =>    dx = R^T dy, the rotation back (a R^T where a factor lengthens)"""
     return rotate_forward(dy, by._replace(sine=-by.sine))

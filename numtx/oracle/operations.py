@@ -151,6 +151,11 @@ def _allowed(r: Rows) -> Operand:
         here, there = (r.value_at(r.attributes["positions"], (row, i)) for i in (place, key))
         seen = seen & (abs(here - there) < window)
         parts.append(lambda: f" and abs({here} - {there}) < {window}")
+    chunk = r.attributes["chunk"]
+    if chunk is not None:
+        here, there = (r.value_at(r.attributes["positions"], (row, i)) for i in (place, key))
+        seen = seen & (here // chunk == there // chunk)
+        parts.append(lambda: f" and {here} // {chunk} == {there} // {chunk}")
     if "documents" in r.attributes:
         names = r.attributes["documents"]
         of = [r.value_at(name, (row, i)) for name, i in zip(names, (query, key), strict=True)]
@@ -253,6 +258,14 @@ def _rotate(r: Rows) -> list[Operand]:
     return cells
 
 
+def _grow(r: Rows) -> Operand:
+    """a query times 1 + rate ln(1 + floor((p + 1) / length)), which grows with its position p"""
+    length, rate = r.attributes["length"], r.attributes["rate"]
+    steps = (r.value_at(r.stage.inputs[1], (r.index[0], r.index[-2])) + 1) // length
+    factor = log(r.constant(1.0 + steps, lambda: f"(1 + {steps})")) * rate + 1
+    return r.at(0, r.index) * named("factor", factor)
+
+
 def _append(r: Rows) -> Operand:
     """the inputs one after another, along the tokens (the last axis of a mask, else the last
     but one) or, where the attributes say so, along the width; one without heads serves all"""
@@ -339,6 +352,7 @@ OPERATIONS: dict[str, Operation] = {
     "log_softmax": Operation(_log_softmax, by_row=True),
     "norm": Operation(_norm, by_row=True),
     "activation": Operation(_activation),
+    "grow": Operation(_grow),
     "rotate": Operation(_rotate, by_row=True),
     "append": Operation(_append, heading=";"),
     "last": Operation(_last),

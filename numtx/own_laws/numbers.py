@@ -1,4 +1,4 @@
-"""S1 to S4, K7, K8, T1, T2: what the numbers of a trace must be."""
+"""S1 to S4, K7 to K9, T1, T2: what the numbers of a trace must be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from .. import masks, model, tap
 from ..check.verify import verify
-from ..laws.law import Draw, LawBroken, expect, expect_true, law, rounding, seeds
+from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law, rounding, seeds
 from ..laws.strategies import attention_masks
 from ..ops import attend
 from ..ops.loss import IGNORED
@@ -243,6 +243,27 @@ def additive(subject: NumtxSubject, draw: Draw) -> bool:
     turned = masks.inverted(seen)
     expect_true((turned == ~seen).all(), "inverted is not the other polarity", example, turned)
     return not seen.all()
+
+
+@law(
+    "K9",
+    "with chunks of c tokens nothing passes from one into another, not even through several layers",
+    "分块注意力: 任何信息不跨块, 多层亦然",
+    NUMTX,
+    exact=True,
+)
+def chunks_apart(subject: NumtxSubject, draw: Draw) -> bool:
+    """That all of a chunk is reached says K4."""
+    if subject.chunk is None:
+        return False
+    ids = draw_ids(subject, draw, subject.chunk + 1)
+    key = draw(st.integers(0, ids.shape[1] - 1))
+    changed = ids.copy()
+    changed[:, key] = (ids[:, key] + 1) % subject.vocabulary_size
+    apart = np.arange(ids.shape[1]) // subject.chunk != key // subject.chunk
+    before, after = (subject.logits(one)[:, apart] for one in (ids, changed))
+    expect(subject, "another chunk moved", before, after, {"ids": ids, "token": key}, exact=True)
+    return bool(apart.any())
 
 
 @law(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +28,11 @@ from .runs import labelled, prefixes
 def shifted(subject: NumtxSubject, draw: Draw) -> bool:
     """Of every stack."""
     kinds = {*subject.config.values_of("positions")} - {None}
-    if not kinds or "learned" in kinds:
+    if not kinds or "learned" in kinds or any(subject.config.values_of("query_growth")):
         return False
     batch, example, _, _ = labelled(subject, draw)
-    shift = draw(st.sampled_from([1, 7, 4096, 100_000]))
+    chunks = [size for size in subject.config.values_of("chunk") if size is not None]
+    shift = draw(st.sampled_from([1, 7, 4096, 100_000])) * math.lcm(*chunks)  # to other blocks
     counted = {
         prefix: count_positions(getattr(batch, f"{prefix}mask")) for prefix in prefixes(subject)
     }

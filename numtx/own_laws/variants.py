@@ -150,19 +150,23 @@ def latents(subject: NumtxSubject, draw: Draw) -> bool:
 
 @law(
     "V4",
-    "a window at least as long as the sequence is no window, bit for bit, and a window of one "
-    "token is not",
-    "窗口不短于序列时等于无窗口, 逐位相同; 长度为一的窗口则不然",
+    "a window, or a chunk, at least as long as the sequence is none, bit for bit, and a window of "
+    "one token is not",
+    "窗口或分块不短于序列时等于没有, 逐位相同; 长度为一的窗口则不然",
     NUMTX,
     exact=True,
 )
 def long_window(subject: NumtxSubject, draw: Draw) -> bool:
+    """And a chunk as long is no chunk."""
     ids = draw_ids(subject, draw)
     longest = max(ids.shape[1], MEMORY_LENGTH if subject.two_stacks else 0)
     window = longest + draw(st.integers(0, 3))
     example = {"ids": ids, "window": window}
+    subject = subject.with_(chunk=None)
     whole, wide, short = (subject.with_(window=w).logits(ids) for w in (None, window, 1))
     expect(subject, "the window matters", whole, wide, example, exact=True)
+    chunked = subject.with_(window=None, chunk=window).logits(ids)
+    expect(subject, "the chunk matters", whole, chunked, example, exact=True)
     if (ids != ids[:, :1]).any():
         expect_true(moved(whole, short).any(), "a window of one token does not matter", example)
     return True

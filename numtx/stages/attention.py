@@ -94,6 +94,7 @@ def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -
     rule: dict[str, Any] = {
         "causal": side == "decoder" and own and config.causal,
         "window": config.window if own else None,
+        "chunk": config.chunk if own else None,
         "positions": positions,
     }
     if wiring.documents:

@@ -50,6 +50,8 @@ def _rule(attributes: Mapping[str, Any]) -> str:
         parts.append("key is not later than query (j <= i)")
     if attributes["window"] is not None:
         parts.append(f"less than {attributes['window']} away")
+    if attributes["chunk"] is not None:
+        parts.append(f"in the same block of {attributes['chunk']}")
     if "documents" in attributes:
         parts.append("of the same document")
     return " and ".join(parts)

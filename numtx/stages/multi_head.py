@@ -47,6 +47,11 @@ ROTATED_KEYS = Leaf(
     Text("旋转后的键", "Rotated keys"),
     Text("与查询用同样的旋转", "the same rotation as the queries"),
 )  # fmt: skip
+GROWN_QUERIES = Leaf(
+    "grown_queries", "grow", ("@queries", "@positions"), "bhtk->bhtk", "Q * (1 + {rate} ln(1 + floor((p + 1) / {length})))",
+    Text("随位置增大的查询", "Grown queries"),
+    Text("键越多，权重越平；查询随位置增大，使后面的词元仍能集中注意", "the more keys, the flatter the weights: queries that grow keep them sharp"),
+)  # fmt: skip
 ALL_KEYS = Leaf(
     "all_keys", "append", ("@parts",), "bgsk,bgsk->bgsk", "{parts}",
     Text("全部键", "All keys"),
@@ -85,6 +90,12 @@ def multi_head(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
         yield stage(place, ROTATED_QUERIES, where, t=side, **rotary)
         yield stage(place, ROTATED_KEYS, where, s=side, **rotary)
         queries, keys = "rotated_queries", "rotated_keys"
+    if config.query_growth is not None and not cross:
+        where = {"@queries": named(f"{place}.{queries}")}
+        where |= {"@positions": wiring.given(f"{side}.positions")}
+        growth: dict[str, Any] = {"length": config.query_growth, "rate": config.query_growth_rate}
+        yield stage(place, GROWN_QUERIES, where, t=side, **growth)
+        queries = "grown_queries"
     if wiring.cached:
         if not cross:
             other = f"{side}.all"

@@ -63,6 +63,9 @@ class NumtxSubject(Subject):
             self.reach_by = "tokens"
             self.reach = sum(windows) - len(layers)
             self.longest = beyond(max(windows), self.reach)
+        chunks = {layer.chunk for layer in layers}
+        if len(chunks) == 1:
+            (self.chunk,) = chunks
         self.limit = config.position_limit
         self.tolerance = 1e-10 if config.dtype == "float64" else 1e-4
         self.paths = {OTHER[config.dtype]: self._in_the_other_type}  # T1 asks a recorded run

@@ -84,6 +84,7 @@ class Subject:
     far              the longest input for what holds at any distance; None: `longest`
     limit            the most tokens that the model takes
     longest_memory   the most tokens of a memory
+    chunk            blocks of so many tokens do not see each other; None: there are none
     visible          how many places away an effect is not yet lost in rounding; None: the reach
     notes            what of the object was not taken, for the report
     said             the names of what was declared
@@ -108,6 +109,7 @@ class Subject:
     paths: Mapping[str, Callable[..., Any]] = {}
     limit: int | None = None
     longest_memory = 4
+    chunk: int | None = None
     visible: int | None = None
     notes: tuple[str, ...] = ()
     said: frozenset[str] = frozenset()

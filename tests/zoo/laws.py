@@ -31,6 +31,7 @@ TRIED: tuple[str, ...] = (
     "decoder, deep",
     "decoder, normed queries and keys",
     "decoder, slopes, six heads",
+    "encoder, chunks",
 )
 
 

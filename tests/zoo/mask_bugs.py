@@ -5,6 +5,12 @@ from __future__ import annotations
 from .bug import Bug
 
 MASK_BUGS = (
+    Bug("chunks ignored", "masks", "if chunk is not None:", "if False:", checks="chunks_oracle",
+        laws="K9 S3"),
+    Bug("chunks begin one token late", "masks", "query_positions // chunk, key_positions // chunk",
+        "(query_positions + 1) // chunk, (key_positions + 1) // chunk", checks="chunks_oracle"),
+    Bug("chunks by columns, not by tokens", "model", "chunk=config.chunk,",
+        "chunk=config.chunk if given.valid.all() else None,", checks="chunks_oracle"),
     Bug("the documents before are seen", "masks",
         "documents[0][:, None, :, None] == documents[1]",
         "documents[0][:, None, :, None] >= documents[1]", laws="B6"),

@@ -218,6 +218,10 @@ def layers_oracle() -> bool:
     return oracle_of(one(lambda config: len(config.values_of("position_base")) > 1))
 
 
+def chunks_oracle() -> bool:
+    return all(map(oracle_of, among(lambda config: any(config.values_of("chunk")))))
+
+
 def scaled_oracle() -> bool:
     """Every kind of scaled angles in a whole model."""
     return all(map(oracle_of, among(lambda config: config.rotary_scaling is not None)))
@@ -244,5 +248,5 @@ def scaled_angles() -> bool:
 CHECKS = (
     run, oracle_value, oracle_gradient, catalogue, finite_differences, pinned_differences,
     hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, latents_oracle,
-    layers_oracle, scaled_oracle, scaled_angles,
+    layers_oracle, scaled_oracle, scaled_angles, chunks_oracle,
 )  # fmt: skip

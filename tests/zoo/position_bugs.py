@@ -5,6 +5,11 @@ from __future__ import annotations
 from .bug import Bug
 
 POSITION_BUGS = (
+    Bug("queries grow from the second token on", "ops.positions", "(positions + 1) // length",
+        "positions // length", checks="chunks_oracle"),
+    Bug("growing queries: the factor forgotten backward", "attention.multi_head",
+        'at.grad("grown_queries", dqueries) * growth', 'at.grad("grown_queries", dqueries)',
+        checks="chunks_oracle"),
     Bug("the ramp is cut at the last pair", "ops.angles", "min(last, width - 1.0)",
         "min(last, width // 2 - 1.0)", checks="scaled_angles"),
     Bug("the ramp over fractions of pairs always", "ops.angles", "if by.truncate:", "if False:",

@@ -64,6 +64,7 @@ IMPLIED: Mapping[str, str] = {
     "K6-grad": "S3",
     "K6-memory": "C11",
     "K7": "S3 T1",
+    "K9": "S3",
     "S4": "S3",
     "V1": "S3 T2",
     "V6": "S3",

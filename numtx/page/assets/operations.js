@@ -117,6 +117,12 @@ function operationsOf(data, array, place, { plan, starts }) {
         seen = seen && Math.abs(p - q) < reach;
         rules.push(`abs(${p} - ${q}) < ${reach}`);
       }
+      const { chunk, positions } = r.attributes;
+      if (chunk !== null) {
+        const [p, q] = [here, key].map((i) => valueAt(positions, [batch, i]));
+        seen = seen && Math.floor(p / chunk) === Math.floor(q / chunk);
+        rules.push(`${p} // ${chunk} == ${q} // ${chunk}`);
+      }
       if (r.attributes.documents) {
         const of = [query, key].map((i, k) => valueAt(r.attributes.documents[k], [batch, i]));
         seen = seen && of[0] === of[1];
@@ -170,6 +176,14 @@ function operationsOf(data, array, place, { plan, starts }) {
         found[j] = cells[i].times(s).plus(cells[j].times(c));
       }
       return found;
+    },
+
+    grow(r) {
+      const { length, rate } = r.attributes;
+      const position = valueAt(r.stage.inputs[1], [r.index[0], r.index.at(-2)]);
+      const steps = Math.floor((position + 1) / length);
+      const grown = log(constant(1 + steps, `(1 + ${steps})`)).times(constant(rate));
+      return at(r, 0, r.index).times(named("factor", grown.plus(constant(1))));
     },
 
     append(r) {

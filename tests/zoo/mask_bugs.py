@@ -6,7 +6,7 @@ from .bug import Bug
 
 MASK_BUGS = (
     Bug("chunks ignored", "masks", "if chunk is not None:", "if False:", checks="chunks_oracle",
-        laws="K9 S3"),
+        laws="K9"),
     Bug("chunks begin one token late", "masks", "query_positions // chunk, key_positions // chunk",
         "(query_positions + 1) // chunk, (key_positions + 1) // chunk", checks="chunks_oracle"),
     Bug("chunks by columns, not by tokens", "model", "chunk=config.chunk,",

@@ -90,14 +90,14 @@ MODELS: dict[str, Model] = {
         _encoder(
             width=6, heads=2, hidden=7, vocabulary=11, positions="learned", position_limit=6,
             segments=2, embedding_norm=True, activation="gelu", gated=True, tied_output=True,
-            embedding_scale=0.5, window=2, query_key_norm="head",
+            embedding_scale=0.5, window=2, query_key_norm="head", logit_cap=3.0,
         )
     ),
     "decoder, latents, rotary, smoothed": Model(
         _decoder(
             width=6, heads=2, key_width=4, value_width=3, hidden=7, vocabulary=11,
             positions="rotary", key_value_latent=5, query_latent=8, rotary_width=2,
-            label_smoothing=0.1,
+            label_smoothing=0.1, score_cap=0.5, logit_cap=2.0,
         ),
         ("contiguous",),
     ),
@@ -197,7 +197,7 @@ MODELS: dict[str, Model] = {
     "decoder, latent, window": Model(
         _decoder(
             width=8, heads=4, key_value_latent=5, key_width=6, value_width=3, hidden=7,
-            vocabulary=11, window=3, score_scale=0.4, biases=False,
+            vocabulary=11, window=3, score_scale=0.4, score_cap=2.0, biases=False,
         ),
         ("ring",),
     ),
@@ -277,7 +277,7 @@ MODELS: dict[str, Model] = {
     "decoder, slopes, grouped, window": Model(
         _decoder(
             width=10, heads=4, key_value_heads=2, key_width=3, value_width=5, hidden=7,
-            vocabulary=11, positions="alibi", window=3,
+            vocabulary=11, positions="alibi", window=3, score_cap=0.5,
         ),
         ("ring",),
     ),
@@ -298,7 +298,7 @@ MODELS: dict[str, Model] = {
     "decoder, windows of several widths": Model(
         _decoder(
             width=9, decoder_layers=3, heads=3, key_width=4, value_width=5, hidden=7,
-            vocabulary=11, positions="rotary", window=(2, 4),
+            vocabulary=11, positions="rotary", window=(2, 4), score_cap=(0.5, None, 2.0),
         ),
         ("ring",),
     ),

@@ -173,7 +173,7 @@ def expanded_forward(
         shared = np.broadcast_to(streams["rotated_key"][:, None], rotated_queries.shape)
         keys = at("full_keys", np.concatenate((keys, shared), -1))
     context, attended = attend_forward(
-        queries, keys, values, mask, config.latent_scale, at.tap, bias=bias
+        queries, keys, values, mask, config.latent_scale, at.tap, bias=bias, cap=config.score_cap
     )
     clean = zero_unattended(latent, attended.live)
     key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
@@ -217,7 +217,7 @@ def absorbed(
         keys = at("full_keys", np.concatenate((latent, rotated_key), -1))
     mixed, _ = attend_forward(
         queries, keys[:, None], latent[:, None],
-        mask, config.latent_scale, at.tap, bias=bias, name="latent_context",
+        mask, config.latent_scale, at.tap, bias=bias, name="latent_context", cap=config.score_cap,
     )  # fmt: skip
     up = at["w_uv"].reshape(-1, config.heads, config.d_v)
     return at("context", mixed @ up.transpose(1, 0, 2))

@@ -52,7 +52,7 @@ class AttentionContext(NamedTuple):
 def attention_forward(
     config: Config, at: Place, x: Array, memory: Array | None, inputs: AttentionInputs
 ) -> tuple[Array, AttentionContext | None]:
-    """output = concat(softmax(Q·K^T * scale + bias, masked)·V)·W_O
+    """output = concat(softmax(cap(Q·K^T * scale) + bias, masked)·V)·W_O
 
     Q = x·W_Q, K = memory·W_K, V = memory·W_V    [B, T, d], [B, S, d] -> [B, T, d]
 
@@ -91,7 +91,9 @@ def attention_forward(
         every = store(**new)
         keys, values = at("all_keys", every["keys"]), at("all_values", every["values"])
 
-    context, attended = attend_forward(queries, keys, values, mask, config.scale, at.tap, bias=bias)
+    context, attended = attend_forward(
+        queries, keys, values, mask, config.scale, at.tap, bias=bias, cap=config.score_cap
+    )
     output, out = output_forward(at, context)  # [B, H, T, c] -> [B, T, d]
     if store is not None or memory is None:
         return output, None

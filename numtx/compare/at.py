@@ -72,6 +72,11 @@ class At(NamedTuple):
     def config(self) -> Config:
         return self.graph.config
 
+    @property
+    def place(self) -> str:
+        """The sublayer of the stage."""
+        return self.stage.name.rpartition(".")[0]
+
     def again(self, changed: Mapping[int, Array | None] | None = None, **attributes: Any) -> Array:
         """The stage with other inputs (None: left out) or other numbers of its formula."""
         names = dict(enumerate(self.stage.inputs))
@@ -82,8 +87,8 @@ class At(NamedTuple):
 
     def near(self, leaf: str) -> Array | None:
         """A sibling stage, or a parameter of the same sublayer."""
-        place = self.stage.name.rpartition(".")[0]
-        for name in (f"{place}.{leaf}", f"parameters/{place}.{leaf}"):
+        place = f"{self.place}." if self.place else ""
+        for name in (f"{place}{leaf}", f"parameters/{place}{leaf}"):
             if name in self.graph or name.startswith("parameters/"):
                 try:
                     return self.value(name)

@@ -116,6 +116,12 @@ def _scale(r: Rows) -> Operand:
     return x * r.constant(r.attributes["factor"])
 
 
+def _cap(r: Rows) -> Operand:
+    """cap * tanh(x / cap)"""
+    cap = r.constant(r.attributes["cap"])
+    return function("tanh", r.at(0, r.index) / cap) * cap
+
+
 def _distance(r: Rows) -> Operand:
     """minus the slope of the head times the distance of query and key: slope 2^(-8h/n) for the
     first n heads, n a power of two, then every other one of 2n slopes"""
@@ -320,6 +326,7 @@ OPERATIONS: dict[str, Operation] = {
     "add": Operation(_add, heading="+"),
     "multiply": Operation(_multiply, heading="*"),
     "scale": Operation(_scale),
+    "cap": Operation(_cap),
     "distance": Operation(_distance),
     "allowed": Operation(_allowed),
     "mask": Operation(_mask),

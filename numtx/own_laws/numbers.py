@@ -16,7 +16,7 @@ from ..ops.loss import IGNORED
 from ..ops.softmax import log_softmax_forward, softmax_forward
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .runs import attentions, expect_gradients, labelled, prefixes, untied
+from .runs import attentions, expect_gradients, labelled, logits_of, prefixes, untied
 
 
 @law(
@@ -256,7 +256,7 @@ def unrecorded(subject: NumtxSubject, draw: Draw) -> bool:
     batch, example, mask, _ = labelled(subject, draw)
     trace = subject.record(batch)
     outputs, kept = model.forward(subject.config, subject.parameters, batch)
-    expect(subject, "logits differ", trace["logits"], outputs.logits, example, real=mask)
+    expect(subject, "logits differ", logits_of(trace), outputs.logits, example, real=mask)
     bare = model.forward(subject.config, subject.parameters, replace(batch, labels=None))[0].logits
     expect(subject, "labels moved the logits", bare, outputs.logits, example, exact=True)
     for name, got in model.backward(kept).items():

@@ -71,6 +71,12 @@ def untied(subject: NumtxSubject) -> NumtxSubject:
     return subject.with_({**own, "output.w": matrix}, tied_output=False)
 
 
+def logits_of(trace: Trace, gradient: bool = False) -> Array:
+    """The logits that the loss is taken of, or their gradient: capped, where they are."""
+    name = trace.graph["log_probabilities"].inputs[0]
+    return trace.grad(name) if gradient else trace[name]
+
+
 def attentions(trace: Iterable[str]) -> list[str]:
     """The places of attention in a run."""
     return [name.removesuffix(".weights") for name in trace if name.endswith(".weights")]

@@ -207,6 +207,10 @@ def normed_oracle() -> bool:
     return oracle_of("decoder, normed queries and keys")
 
 
+def capped_oracle() -> bool:
+    return oracle_of("decoder, slopes, grouped, window")
+
+
 def latents_oracle() -> bool:
     return oracle_of(one(lambda config: config.query_latent and config.rotated > 2))
 
@@ -217,6 +221,6 @@ def layers_oracle() -> bool:
 
 CHECKS = (
     run, oracle_value, oracle_gradient, catalogue, finite_differences, pinned_differences,
-    hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, latents_oracle,
-    layers_oracle,
+    hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, capped_oracle,
+    latents_oracle, layers_oracle,
 )  # fmt: skip

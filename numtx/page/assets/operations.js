@@ -88,6 +88,11 @@ function operationsOf(data, array, place, { plan, starts }) {
       return Number.isFinite(root) ? x.over(sqrt(constant(root))) : x.times(constant(factor));
     },
 
+    cap(r) {
+      const cap = constant(r.attributes.cap);
+      return tanh(at(r, 0, r.index).over(cap)).times(cap);
+    },
+
     distance(r) {
       const [batch, head, query, key] = r.index;
       const [here, there] = [at(r, 0, [batch, query]), at(r, 1, [batch, key])];

@@ -1,0 +1,40 @@
+"""Mistakes between the products and the weights: caps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .at import At, Forms
+
+
+def caps(at: At) -> Forms:
+    x, y, cap = at.inputs[0], at.again(), at.stage.attributes["cap"]
+    yield "left out", x
+    yield "tanh(x / cap), not multiplied by the cap", y / cap
+    yield "cap * tanh(x), x not divided by the cap", cap * np.tanh(x)
+    yield "cut off at the cap, not bent towards it", np.clip(x, -cap, cap)
+    yield "taken twice", at.again({0: y})
+    products = at.near("products")
+    if products is not None:
+        factor = at.graph[at.stage.inputs[0]].attributes["factor"]
+        yield "before the scale, not after it", factor * at.again({0: products})
+
+
+def uncapped(at: At) -> Forms:
+    """What comes after a cap, without it, or on its wrong side."""
+    of = at.graph[at.stage.inputs[0]]
+    if at.stage.leaf.name == "weights":
+        of = at.graph[of.inputs[0]]
+    if of.operation != "cap":
+        return
+    x, cap = at.value(of.inputs[0]), of.attributes["cap"]
+    leaf, mask = at.stage.leaf.name, at.near("mask")
+    if leaf == "weights":
+        yield "", None if mask is None else at.again({0: np.where(mask, x, -np.inf)})
+        return
+    yield "", at.again({0: x})
+    if leaf == "masked_scores":
+        back = np.where(at.inputs[1], at.inputs[0], -cap)
+        yield "or put on after the mask, so that hidden keys come back", back
+    if leaf == "biased_scores":
+        yield "or put on after the bias", cap * np.tanh((x + at.inputs[1]) / cap)

@@ -96,6 +96,9 @@ class Config:
     score_cap: float | None = number(
         "Attention", "c: scaled scores become c * tanh(score / c), before bias and mask; None: "
         "they stay", (None, 2.0, (0.5, None)), above=0, default=None)
+    sinks: bool = flag(
+        "Attention", "a learned number of each query head stands in self-attention's softmax as "
+        "one more score, without a value", default=False)
     query_key_norm: str | None = choice(
         "Attention", "head: queries and keys of each head go through an RMS norm with a gain of "
         "their own, before any rotation; None: they do not", ("head", None),

@@ -114,11 +114,11 @@ def test_known_mistakes_are_named(wrong, cause):
 
 
 def test_a_cap_on_the_wrong_side_is_named():
-    config, place = config_of("decoder, latent, window"), "decoder.0.self_attention"
+    config, place = config_of("decoder, latents, rotary, smoothed"), "decoder.0.self_attention"
 
     def after_the_mask(trace):
         scores = trace[f"{place}.capped_scores"]
-        return np.where(trace[f"{place}.mask"], scores, -2.0)
+        return np.where(trace[f"{place}.mask"], scores, -0.5)
 
     named(config, f"{place}.masked_scores", after_the_mask, "after the mask")
     named(

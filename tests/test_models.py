@@ -162,6 +162,7 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
     "score scale": yes(lambda c: c.score_scale is not None),
     "score cap": yes(lambda c: c.score_cap is not None),
     "logit cap": yes(lambda c: c.logit_cap is not None),
+    "sinks": yes(lambda c: c.sinks),
     "slopes": yes(lambda c: "alibi" in c.values_of("positions")),
     "bias of the keys": yes(lambda c: c.has_bias("b_k")),
     "bias of the output": yes(lambda c: c.has_bias("output.b")),
@@ -204,6 +205,12 @@ PAIRS: dict[tuple[str, str], str] = {
     ("score cap", "slopes"): "a cap stands before the bias",
     ("score cap", "score scale"): "and after the scale",
     ("score cap", "latent"): "each kind of attention hands it on",
+    ("sinks", "model"): "cross-attention has none",
+    ("sinks", "storage"): "a step has them too",
+    ("sinks", "latent"): "each kind of attention hands them on",
+    ("sinks", "slopes"): "no bias is added to a sink",
+    ("sinks", "score cap"): "and it is not capped",
+    ("sinks", "window"): "nor masked",
     ("logit cap", "smoothing"): "the loss is of capped logits, all of them",
     ("logit cap", "tied"): "the cap stands after the shared table",
     ("norm", "norm_place"): "a stack ends in a norm of its own, or does not",
@@ -232,6 +239,7 @@ NEEDLESS = {
     ("segments", "yes", "storage", "contiguous"), ("segments", "yes", "storage", "ring"),
     ("offset", "yes", "storage", "paged"),
     ("output scale", "yes", "storage", "ring"),
+    ("sinks", "no", "window", BY_LAYER),
     ("window", "no", "causal", "no"), ("window", BY_LAYER, "causal", "no"),
 }  # fmt: skip
 

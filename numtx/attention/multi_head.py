@@ -92,8 +92,9 @@ def attention_forward(
         keys, values = at("all_keys", every["keys"]), at("all_values", every["values"])
 
     context, attended = attend_forward(
-        queries, keys, values, mask, config.scale, at.tap, bias=bias, cap=config.score_cap
-    )
+        queries, keys, values, mask, config.scale, at.tap, bias=bias, cap=config.score_cap,
+        sinks=at["sinks"] if config.sinks and "sinks" in at else None,
+    )  # fmt: skip
     output, out = output_forward(at, context)  # [B, H, T, c] -> [B, T, d]
     if store is not None or memory is None:
         return output, None
@@ -110,7 +111,9 @@ def attention_backward(doutput: Array, context: AttentionContext, at: Place) -> 
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, dmemory"""
     query_map, key_map, value_map, out, attended, rotation, norms = context
     dcontext = output_backward(doutput, out, attended.queries.shape[1], at)
-    dqueries, dkeys, dvalues = attend_backward(dcontext, attended, at.tap)
+    dqueries, dkeys, dvalues, dsinks = attend_backward(dcontext, attended, at.tap)
+    if dsinks is not None:
+        at.add("sinks", dsinks)
     if rotation is not None:
         dqueries = rotate_backward(at.grad("rotated_queries", dqueries), rotation)
         dkeys = rotate_backward(at.grad("rotated_keys", dkeys), rotation)

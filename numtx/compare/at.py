@@ -11,6 +11,7 @@ import numpy as np
 from ..config import Config
 from ..ops.activation import activation_forward
 from ..ops.norm import norm_forward
+from ..ops.sinks import sink_softmax_forward
 from ..ops.softmax import log_softmax_forward, softmax_forward
 from ..oracle.oracle import Oracle
 from ..shapes import Array
@@ -44,7 +45,9 @@ def _norm(a: Mapping[str, Any], x: Array, gain: Array, bias: Array | None = None
 # Operations by row, whose formula over whole arrays takes its time, and the function that does the
 # same; a test holds the two equal.
 FORWARDS: dict[str, Callable[..., Array]] = {
-    "softmax": lambda a, x: softmax_forward(x),
+    "softmax": lambda a, x, *sinks: (
+        sink_softmax_forward(x, *sinks)[0] if sinks else softmax_forward(x)
+    ),
     "log_softmax": lambda a, x: log_softmax_forward(x),
     "norm": _norm,
     "activation": lambda a, x: activation_forward(a["kind"], x),

@@ -67,6 +67,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause("scale", "scores scaled_embedding scaled_output", a.scales),
     Cause("cap", "@cap", s.caps),
     Cause("cap left out", "biased_scores masked_scores weights log_probabilities", s.uncapped),
+    Cause("sink", "weights", s.sinks),
     Cause("slopes", "bias", a.slopes),
     Cause("bias by distance", "biased_scores", a.biased),
     Cause("mask", "mask", a.masks),

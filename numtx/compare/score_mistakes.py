@@ -1,4 +1,4 @@
-"""Mistakes between the products and the weights: caps."""
+"""Mistakes between the products and the weights: caps, sinks."""
 
 from __future__ import annotations
 
@@ -38,3 +38,17 @@ def uncapped(at: At) -> Forms:
         yield "or put on after the mask, so that hidden keys come back", back
     if leaf == "biased_scores":
         yield "or put on after the bias", cap * np.tanh((x + at.inputs[1]) / cap)
+
+
+def sinks(at: At) -> Forms:
+    if len(at.inputs) < 2:
+        return
+    sink, c = at.inputs[1], at.config
+    yield "left out, or its share divided among the keys", at.again({1: None})
+    yield "counted twice", at.again({1: sink + np.log(2.0)})
+    factor = at.graph[f"{at.place}.scores"].attributes["factor"]
+    yield "multiplied by the scale", at.again({1: sink * factor})
+    yield "0, not what was learned", at.again({1: 0.0 * sink})
+    yield "in reverse order of the heads", at.again({1: sink[::-1]})
+    few = sink[: c.kv_heads].repeat(c.heads // c.kv_heads)
+    yield "one a key/value head, not one a query head", at.again({1: few})

@@ -15,6 +15,7 @@ from ..shapes import Array, row_dots
 from ..small_repr import small_repr
 from ..tap import Tap
 from .cap import cap_backward, cap_forward
+from .sinks import sink_softmax_forward, sinks_backward
 from .softmax import exponentials, softmax_backward, softmax_forward
 
 # Up to so many scores the weights are kept for the backward pass; beyond, they are made anew.
@@ -32,9 +33,11 @@ class AttendContext(NamedTuple):
     scale: float
     bias: Array | None
     cap: float | None
+    sinks: Array | None
     softmax: Array | None  # the softmax as computed, where the steps were taken one by one
     weights: Array | None  # the same after the tap; None where there were too many to keep
     slope: Array | None  # of the cap, beside the weights
+    share: Array | None  # of the sinks, beside the weights
 
 
 def attend_forward(
@@ -47,6 +50,7 @@ def attend_forward(
     *,
     bias: Array | None = None,
     cap: float | None = None,
+    sinks: Array | None = None,
     name: str = "context",
 ) -> tuple[Array, AttendContext]:
     """context = softmax(cap(queries·keys^T * scale) + bias, masked)·values    -> [B, H, T, c]
@@ -57,13 +61,15 @@ def attend_forward(
     if not tap.active:
         values = zero_unattended(values, mask.live)
         seen = mask.allowed[:, :1]
-        context, made = attend_at_once(queries, keys, values, seen, scale, bias=bias, cap=cap)
+        context, made = attend_at_once(
+            queries, keys, values, seen, scale, bias=bias, cap=cap, sinks=sinks
+        )
         return context, AttendContext(
-            queries, keys, values, seen, mask.live, scale, bias, cap, None, *made
+            queries, keys, values, seen, mask.live, scale, bias, cap, sinks, None, *made
         )
     products = tap("products", products_forward(queries, keys))
     scores = tap("scores", products * scale)
-    slope = None
+    slope = share = None
     if cap is not None:
         scores, slope = cap_forward(scores, cap)
         scores = tap("capped_scores", scores)
@@ -72,40 +78,45 @@ def attend_forward(
         scores = tap("biased_scores", scores + bias)
     seen = tap("mask", mask.allowed)
     masked_scores = tap("masked_scores", mask_forward(scores, seen))
-    softmax = softmax_forward(masked_scores)
+    if sinks is None:
+        softmax = softmax_forward(masked_scores)
+    else:
+        softmax, share = sink_softmax_forward(masked_scores, sinks)
     weights = tap("weights", softmax)
     live = None if mask.live is None else live_keys(seen)  # a pin may have changed the mask
     values = zero_unattended(values, live)
     context = tap(name, weigh_forward(weights, values))
     return context, AttendContext(
-        queries, keys, values, seen, live, scale, bias, cap, softmax, weights, slope
+        queries, keys, values, seen, live, scale, bias, cap, sinks, softmax, weights, slope, share
     )
 
 
 def attend_backward(
     dcontext: Array, context: AttendContext, tap: Tap
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array | None]:
     """context = softmax(cap(queries·keys^T * scale) + bias, masked)·values
-    =>    dqueries, dkeys, dvalues"""
+    =>    dqueries, dkeys, dvalues, and dsinks where there are sinks"""
     c = context
     keys = zero_unattended(c.keys, c.live)
     dcontext = tap.grad("context", dcontext)
     if c.softmax is None:
-        weights, slope = c.weights, c.slope
+        weights, slope, share = c.weights, c.slope, c.share
         if weights is None:
-            weights, slope = attention_weights(
-                c.queries, c.keys, c.mask, c.scale, bias=c.bias, cap=c.cap
+            weights, slope, share = attention_weights(
+                c.queries, c.keys, c.mask, c.scale, bias=c.bias, cap=c.cap, sinks=c.sinks
             )
         dscores, dvalues = weigh_backward(dcontext, weights, c.values)
+        dsinks = None if share is None else sinks_backward(dscores, weights, share)
         dscores -= row_dots(dscores, weights)
         dscores *= weights  # 0 where masked
         if slope is not None:
             dscores *= slope
         dscores *= c.scale
-        return *products_backward(dscores, c.queries, keys), dvalues
+        return *products_backward(dscores, c.queries, keys), dvalues, dsinks
     assert c.weights is not None
     dweights, dvalues = weigh_backward(dcontext, c.weights, c.values)
     dweights = tap.grad("weights", dweights)
+    dsinks = None if c.share is None else sinks_backward(dweights, c.softmax, c.share)
     dmasked = tap.grad("masked_scores", softmax_backward(dweights, c.softmax))
     dscores = mask_backward(dmasked, c.mask)
     if c.bias is not None:
@@ -115,7 +126,7 @@ def attend_backward(
         dscores = cap_backward(tap.grad("capped_scores", dscores), c.slope)
     dscores = tap.grad("scores", dscores)
     dproducts = tap.grad("products", dscores * c.scale)
-    return *products_backward(dproducts, c.queries, keys), dvalues
+    return *products_backward(dproducts, c.queries, keys), dvalues, dsinks
 
 
 def attend_at_once(
@@ -127,8 +138,9 @@ def attend_at_once(
     *,
     bias: Array | None = None,
     cap: float | None = None,
-) -> tuple[Array, tuple[Array | None, Array | None]]:
-    """context, and if they are few the weights and the slope of the cap
+    sinks: Array | None = None,
+) -> tuple[Array, tuple[Array | None, Array | None, Array | None]]:
+    """context, and if they are few the weights, the slope of the cap and the share of the sinks
 
     mask [B, 1, T, S], the same for every head
 
@@ -137,7 +149,7 @@ def attend_at_once(
     """
     batch, heads, length, _ = queries.shape
     if batch * heads * length * keys.shape[2] <= KEPT:
-        made = attention_weights(queries, keys, mask, scale, bias=bias, cap=cap)
+        made = attention_weights(queries, keys, mask, scale, bias=bias, cap=cap, sinks=sinks)
         return weigh_forward(made[0], values), made
     context = np.zeros((batch, heads, length, values.shape[3]), queries.dtype)
     group = heads // keys.shape[1]
@@ -160,9 +172,9 @@ def attend_at_once(
                 if bias is not None:
                     scores += bias[b, h, rows, span]
                 np.copyto(scores[:, edge], -np.inf, where=hidden)
-                total = exponentials(scores, scores)
+                total, _ = exponentials(scores, scores, None if sinks is None else sinks[h])
                 np.divide(scores @ values[b, h // group, span], total, out=context[b, h, rows])
-    return context, (None, None)
+    return context, (None, None, None)
 
 
 def attention_weights(
@@ -173,9 +185,10 @@ def attention_weights(
     *,
     bias: Array | None = None,
     cap: float | None = None,
-) -> tuple[Array, Array | None]:
+    sinks: Array | None = None,
+) -> tuple[Array, Array | None, Array | None]:
     """softmax(cap(queries·keys^T * scale) + bias, masked)    -> [B, H, T, S], in one array; and
-    the slope of the cap, where there is one"""
+    the slope of the cap and the share of the sinks, where there are some"""
     weights, slope = products_forward(queries, keys), None
     weights *= scale
     if cap is not None:
@@ -183,8 +196,10 @@ def attention_weights(
     if bias is not None:
         weights += bias
     np.copyto(weights, -np.inf, where=~mask)
-    weights /= exponentials(weights, weights)
-    return weights, slope
+    if sinks is not None:
+        return weights, slope, sink_softmax_forward(weights, sinks, weights)[1]
+    weights /= exponentials(weights, weights)[0]
+    return weights, slope, None
 
 
 def _stack_groups(x: Array, groups: int) -> Array:

@@ -165,14 +165,16 @@ def _mask(r: Rows) -> Operand:
 
 
 def _powers(r: Rows) -> tuple[list[Operand], Operand, Operand]:
-    """The row, its largest number, and the sum of exp(x - largest)."""
+    """The row, its largest number, and the sum of exp(x - largest); a sink counts in both."""
     row = r.row(0)
-    top = named("largest", largest(row))
-    return row, top, named("total", total(exp(x - top) for x in row))
+    every = [*row, r.at(1, (r.index[1],))] if len(r.inputs) > 1 else row
+    top = named("largest", largest(every))
+    return row, top, named("total", total(exp(x - top) for x in every))
 
 
 def _softmax(r: Rows) -> list[Operand]:
-    """exp(x_j - max) / sum of exp(x - max) along the row; 0 throughout for a row of -inf"""
+    """exp(x_j - max) / sum of exp(x - max) along the row, and a sink where there is one; 0
+    throughout for a row of -inf"""
     row, top, total_ = _powers(r)
     blind = r.plain(top) == -math.inf
     nothing = r.constant(0.0, "0.0", *row)

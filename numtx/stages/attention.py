@@ -52,6 +52,11 @@ WEIGHTS = Leaf(
     Text("注意力权重", "Weights"),
     Text("每行之和为 1：一个查询把注意力分给各个键", "every row sums to 1: how a query divides its attention"),
 )  # fmt: skip
+SINK_WEIGHTS = WEIGHTS._replace(
+    inputs=("masked_scores", "#sinks"), specification="bhts,h->bhts",
+    formula="A = exp(S') / (exp(z_h) + sum of exp(S')) per row",
+    why=Text("每个头学一个数 z_h，占去一份权重：每行之和小于 1，查询可以什么都不看", "each head's learned z_h takes a share: a row sums to less than 1, and a query may attend to nothing"),
+)  # fmt: skip
 CONTEXT = Leaf(
     "context", "contract", ("weights", "@values"), "bhts,bgsc->bhtc", "C = A·V",
     Text("加权求和", "Context"),
@@ -113,7 +118,7 @@ def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -
         scores = wiring.named(f"{place}.biased_scores")
     yield wiring.stage(place, ATTENTION_MASK, {"@valid": valid}, **tokens, **rule)
     yield wiring.stage(place, MASKED_SCORES, {"@scores": scores}, **tokens)
-    yield wiring.stage(place, WEIGHTS, **tokens)
+    yield wiring.stage(place, SINK_WEIGHTS if own and config.sinks else WEIGHTS, **tokens)
 
 
 def output(wiring: Wiring, place: str) -> Stage:

@@ -13,12 +13,14 @@ from samples import config_of, one, ragged_batch, random_parameters
 from numtx import Batch, Config, Recorder, backward, forward
 from numtx.check.verify import verify
 from numtx.masks import allowed
+from numtx.ops import attend
 from numtx.ops.activation import activation_backward, activation_forward
 from numtx.ops.heads import merge_heads
 from numtx.ops.lookup import lookup_backward
 from numtx.ops.loss import mean_forward, pick_forward
 from numtx.ops.norm import norm_forward
 from numtx.ops.positions import sinusoidal
+from numtx.ops.sinks import sink_softmax_forward
 from numtx.ops.softmax import log_softmax_backward, log_softmax_forward, softmax_forward
 from numtx.tap import Pin
 from numtx.trace.trace import record
@@ -211,6 +213,25 @@ def capped_oracle() -> bool:
     return oracle_of("decoder, slopes, grouped, window")
 
 
+def sinks_oracle() -> bool:
+    return oracle_of(one(lambda config: config.sinks and config.key_value_latent))
+
+
+def sinks_alone() -> bool:
+    """A large sink takes all, and blocks of queries give what one piece gives."""
+    weights, share = sink_softmax_forward(np.zeros((1, 2, 3, 4)), np.array([2000.0, 0.0]))
+    right = np.allclose(weights[:, 1], 0.2) and (weights[:, 0] == 0.0).all()
+    q, k, v = np.random.default_rng(0).standard_normal((3, 1, 2, 3, 4))
+    seen, sinks, kept = np.ones((1, 1, 3, 3), bool), np.array([0.5, -1.0]), attend.KEPT
+    whole, _ = attend.attend_at_once(q, k, v, seen, 0.4, sinks=sinks)
+    attend.__dict__["KEPT"] = 0
+    try:
+        parts, _ = attend.attend_at_once(q, k, v, seen, 0.4, sinks=sinks)
+    finally:
+        attend.__dict__["KEPT"] = kept
+    return bool(right and (share[:, 0] == 1.0).all() and np.allclose(whole, parts))
+
+
 def latents_oracle() -> bool:
     return oracle_of(one(lambda config: config.query_latent and config.rotated > 2))
 
@@ -222,5 +243,5 @@ def layers_oracle() -> bool:
 CHECKS = (
     run, oracle_value, oracle_gradient, catalogue, finite_differences, pinned_differences,
     hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, capped_oracle,
-    latents_oracle, layers_oracle,
+    sinks_oracle, sinks_alone, latents_oracle, layers_oracle,
 )  # fmt: skip

@@ -30,8 +30,9 @@ function operationsOf(data, array, place, { plan, starts }) {
 
   function powersOf(r) {
     const cells = row(r, 0);
-    const top = named("largest", largest(cells));
-    return [cells, top, named("total", total(cells.map((x) => exp(x.minus(top)))))];
+    const every = r.stage.inputs.length > 1 ? [...cells, at(r, 1, [r.index[1]])] : cells;
+    const top = named("largest", largest(every));
+    return [cells, top, named("total", total(every.map((x) => exp(x.minus(top)))))];
   }
 
   const activations = {

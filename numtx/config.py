@@ -105,6 +105,12 @@ class Config:
     score_scale: float | None = number(
         "Attention", "factor on Q·K^T; None: 1 / sqrt(width of a query)", (None, 1.0, 0.3),
         default=None)
+    score_cap: float | None = number(
+        "Attention", "c: scaled scores become c * tanh(score / c), before bias and mask; None: "
+        "they stay", (None, 2.0, (0.5, None)), above=0, default=None)
+    sinks: bool = flag(
+        "Attention", "a learned number of each query head stands in self-attention's softmax as "
+        "one more score, without a value", default=False)
     query_key_norm: str | None = choice(
         "Attention", "head: queries and keys of each head go through an RMS norm with a gain of "
         "their own, before any rotation; None: they do not", ("head", None),
@@ -170,6 +176,9 @@ class Config:
         OUTPUT, "logits use the (decoder's) embedding; there is no output.w", default=False)
     output_scale: float = number(
         OUTPUT, "factor on the last hidden state, before the logits", (1.0, 0.5), default=1.0)
+    logit_cap: float | None = number(
+        OUTPUT, "c: logits become c * tanh(logit / c); None: they stay", (None, 3.0), above=0,
+        default=None)
     label_smoothing: float = number(
         OUTPUT, "share of the target that all words divide, 0 up to below 1", (0.0, 0.1),
         least=0, below=1, default=0.0)

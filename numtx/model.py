@@ -20,6 +20,7 @@ from .config_rotary import LongropeScaling
 from .errors import BatchError
 from .masks import allowed
 from .ops.alibi import distance_bias
+from .ops.cap import cap_backward, cap_forward
 from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.lookup import lookup_backward, lookup_forward, padding_beyond
 from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
@@ -68,6 +69,7 @@ class HeadContext(NamedTuple):
     length: int | None  # T, where the logits are of the last column only
     labels: Array | None
     log_probabilities: Array | None  # as computed, before the tap
+    slope: Array | None  # of the cap
 
 
 class Memory(NamedTuple):
@@ -313,8 +315,9 @@ def input_backward(
 def head_forward(
     config: Config, at: Place, hidden: Array, labels: Array | None, last: bool
 ) -> tuple[Array, Array | None, HeadContext]:
-    """logits = (scale * hidden)·W + b, and with labels the loss: the mean of -log softmax[label]"""
-    length = None
+    """logits = cap((scale * hidden)·W + b), and with labels the loss: the mean of
+    -log softmax[label]"""
+    length = slope = None
     if labels is not None:
         labels = at("labels", labels)
         if at.tap.active:
@@ -326,24 +329,28 @@ def head_forward(
         hidden = at("scaled_output", hidden * config.output_scale)
     logits, out = linear_forward(hidden, _output_matrix(config, at), at.parameters.get("output.b"))
     logits = at("logits", logits)
+    if config.logit_cap is not None:
+        logits, slope = cap_forward(logits, config.logit_cap)
+        logits = at("capped_logits", logits)
     if labels is None and not at.tap.active:
-        return logits, None, HeadContext(out, length, None, None)
+        return logits, None, HeadContext(out, length, None, None, slope)
     log_probabilities = log_softmax_forward(logits)
     seen = at("log_probabilities", log_probabilities)
     if at.tap.active:
         at.tap.show("probabilities", np.exp(seen))
     if labels is None:
-        return logits, None, HeadContext(out, length, None, None)
+        return logits, None, HeadContext(out, length, None, None, slope)
     per_token = at("loss.per_token", pick_forward(seen, labels, config.label_smoothing))
     loss = at("loss", mean_forward(per_token, labels))
-    return logits, loss, HeadContext(out, length, labels, log_probabilities)
+    return logits, loss, HeadContext(out, length, labels, log_probabilities, slope)
 
 
 def head_backward(
     config: Config, cotangent: float | Array, context: ModelContext, at: Place
 ) -> Array:
-    """logits = (scale * hidden)·W + b, loss = mean(-log softmax(logits)[label])    =>    dhidden"""
-    out, length, labels, log_probabilities = context.head
+    """logits = cap((scale * hidden)·W + b), loss = mean(-log softmax(logits)[label])
+    =>    dhidden"""
+    out, length, labels, log_probabilities, slope = context.head
     if np.ndim(cotangent):
         dlogits = np.asarray(cotangent, config.dtype)
         if dlogits.shape != context.logits_shape:
@@ -362,6 +369,8 @@ def head_backward(
         dlog = pick_backward(dper_token, labels, log_probabilities, config.label_smoothing)
         dlog = at.grad("log_probabilities", dlog)
         dlogits = log_softmax_backward(dlog, log_probabilities)
+    if slope is not None:
+        dlogits = cap_backward(at.grad("capped_logits", dlogits), slope)
     dhidden, dw, db = linear_backward(at.grad("logits", dlogits), out)
     if db is not None:
         at.add("output.b", db)

@@ -91,14 +91,14 @@ MODELS: dict[str, Model] = {
         _encoder(
             width=6, heads=2, hidden=7, vocabulary=11, positions="learned", position_limit=6,
             segments=2, embedding_norm=True, activation="gelu", gated=True, tied_output=True,
-            embedding_scale=0.5, window=2, query_key_norm="head",
+            embedding_scale=0.5, window=2, query_key_norm="head", logit_cap=3.0,
         )
     ),
     "decoder, latents, rotary, smoothed": Model(
         _decoder(
             width=6, heads=2, key_width=4, value_width=3, hidden=7, vocabulary=11,
             positions="rotary", key_value_latent=5, query_latent=8, rotary_width=2,
-            label_smoothing=0.1,
+            label_smoothing=0.1, score_cap=0.5, logit_cap=2.0,
         ),
         ("contiguous",),
     ),
@@ -146,7 +146,7 @@ MODELS: dict[str, Model] = {
     "encoder-decoder, grouped, no positions, segments": Model(
         _both(
             width=9, heads=4, key_value_heads=2, key_width=5, value_width=3, hidden=7,
-            vocabulary=11, source_vocabulary=8, positions=None, segments=3,
+            vocabulary=11, source_vocabulary=8, positions=None, segments=3, sinks=True,
             norm_at=["encoder.self_attention", "decoder.self_attention", "decoder.feed_forward"],
             residual_at=["encoder.feed_forward", "decoder.self_attention", "decoder.feed_forward"],
         ),
@@ -198,7 +198,7 @@ MODELS: dict[str, Model] = {
     "decoder, latent, window": Model(
         _decoder(
             width=8, heads=4, key_value_latent=5, key_width=6, value_width=3, hidden=7,
-            vocabulary=11, window=3, score_scale=0.4, biases=False,
+            vocabulary=11, window=3, score_scale=0.4, score_cap=2.0, sinks=True, biases=False,
         ),
         ("ring",),
     ),
@@ -278,21 +278,21 @@ MODELS: dict[str, Model] = {
     "decoder, slopes, grouped, window": Model(
         _decoder(
             width=10, heads=4, key_value_heads=2, key_width=3, value_width=5, hidden=7,
-            vocabulary=11, positions="alibi", window=3,
+            vocabulary=11, positions="alibi", window=3, score_cap=0.5,
         ),
         ("ring",),
     ),
     "encoder, slopes, multi-query": Model(
         _encoder(
             width=9, heads=3, key_value_heads=1, key_width=4, hidden=7, vocabulary=11,
-            positions="alibi",
+            positions="alibi", sinks=True,
         )
     ),
     "decoder, deep, rotary and windows in some layers, of several bases": Model(
         _decoder(
             width=10, decoder_layers=4, heads=2, key_width=6, value_width=3, hidden=7,
             vocabulary=11, positions=("rotary", "rotary", None), rotary_width=4,
-            position_base=(100.0, 10000.0), window=(3, None),
+            position_base=(100.0, 10000.0), window=(3, None), sinks=True,
         ),
         ("contiguous", "paged"),
     ),
@@ -356,7 +356,8 @@ MODELS: dict[str, Model] = {
     "decoder, windows of several widths": Model(
         _decoder(
             width=9, decoder_layers=3, heads=3, key_width=4, value_width=5, hidden=7,
-            vocabulary=11, positions="rotary", window=(2, 4),
+            vocabulary=11, positions="rotary", window=(2, 4), score_cap=(0.5, None, 2.0),
+            sinks=True,
         ),
         ("ring",),
     ),

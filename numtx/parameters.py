@@ -75,10 +75,13 @@ def _block(config: Config, side: str, i: int) -> Iterator[tuple[str, tuple[int, 
 
 def _sublayer(config: Config, name: str) -> Shapes:
     if name.endswith("feed_forward"):
-        return feed_forward_parameters(config)
+        yield from feed_forward_parameters(config)
+        return
     own = name.endswith("self_attention")
     kind = KINDS[config.attention] if own else MULTI_HEAD
-    return kind.parameters(config, config.has_output_projection(name))
+    yield from kind.parameters(config, config.has_output_projection(name))
+    if own and config.sinks:
+        yield "sinks", (config.heads,)
 
 
 def _norm(config: Config, place: str) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -122,7 +125,7 @@ def _check_size(config: Config, itemsize: int) -> None:
 
 def initialise(config: Config, seed: int = 0) -> dict[str, Array]:
     """Seeded parameters: matrices uniform in ±sqrt(6 / (in + out)) (Glorot and Bengio, 2010),
-    embedding tables normal with deviation 1 / sqrt(width), gains 1, biases 0.
+    embedding tables normal with deviation 1 / sqrt(width), gains 1, biases and sinks 0.
 
     Each tensor has a generator of its own, made from the seed and its name, so a change of
     the configuration elsewhere leaves it as it was.
@@ -141,7 +144,7 @@ def _draw(config: Config, name: str, shape: tuple[int, ...], seed: int) -> Array
     leaf = name.rpartition(".")[2]
     if leaf == "gain":
         return np.ones(shape, config.dtype)
-    if leaf == "bias" or leaf == "b" or leaf.startswith("b_"):
+    if leaf in ("bias", "b", "sinks") or leaf.startswith("b_"):
         return np.zeros(shape, config.dtype)
     generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
     if leaf in ("embedding", "positions", "segments"):

@@ -37,6 +37,14 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     "queries and keys as they are": ({"query_key_norm": None}, {}),
     "normed queries and keys": ({"query_key_norm": "head", **NO_LATENT}, {}),
     "score scale": ({"score_scale": 0.3}, {}),
+    "score cap": ({"score_cap": 0.5}, {}),
+    "score cap, slopes": ({"score_cap": 0.5, "positions": "alibi"}, {}),
+    "sinks": ({"sinks": True}, {}),
+    "sinks over latents": ({"sinks": True, **LATENT}, {}),
+    "sinks, a query without keys": (
+        {**DECODER, "causal": True, "sinks": True}, {"padding": ("none", "left")},
+    ),
+    "logit cap": ({"logit_cap": 2.0}, {"labels": True}),
     "a layer beneath": ({**DECODER, "decoder_layers": 2}, {}),
     "source vocabulary": ({**BOTH, "source_vocabulary": 13}, {}),
     "tied output, shared embedding": ({**BOTH, "source_vocabulary": None, "tied_output": True}, {}),
@@ -123,6 +131,11 @@ def _of_model(config: Config) -> dict[str, bool]:
         "queries and keys as they are": config.query_key_norm is None,
         "normed queries and keys": config.query_key_norm is not None,
         "score scale": config.score_scale is not None,
+        "score cap": config.score_cap is not None,
+        "score cap, slopes": config.score_cap is not None and config.positions == "alibi",
+        "sinks": config.sinks,
+        "sinks over latents": config.sinks and config.key_value_latent is not None,
+        "logit cap": config.logit_cap is not None,
         "a layer beneath": max(config.encoder_layers, config.decoder_layers) > 1,
         "source vocabulary": config.source_vocabulary is not None,
         "tied output, shared embedding": config.tied_output and config.shared_embedding,
@@ -179,6 +192,11 @@ def _of_input(config: Config, batch: Batch) -> dict[str, bool]:
         "padding on both sides": any((~m[:, 0]).any() and (~m[:, -1]).any() for m in masks),
         "no padding": not masks,
         "a fully masked row": bool(config.decoder_layers)
+        and config.causal
+        and valid is not None
+        and bool((~valid[:, 0]).any()),
+        "sinks, a query without keys": bool(config.decoder_layers)
+        and config.sinks
         and config.causal
         and valid is not None
         and bool((~valid[:, 0]).any()),

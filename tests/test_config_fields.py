@@ -40,8 +40,8 @@ class Capped(Config):
     Nothing else.
     """
 
-    score_cap: float | None = number(
-        "Attention", "c·tanh(scores / c); None: no cap", (None, 30.0), above=0, default=None
+    value_cap: float | None = number(
+        "Attention", "c·tanh(values / c); None: no cap", (None, 30.0), above=0, default=None
     )
 
 
@@ -99,25 +99,25 @@ def test_the_docstring_and_the_list_have_every_field():
 
 def test_one_statement_declares_a_field(monkeypatch, capsys):
     """It is in docstring and list, checked, written, read and drawn."""
-    assert list(fields_of(Capped)) == [*FIELDS, "score_cap"]
-    line = "    score_cap             c·tanh(scores / c); None: no cap\n"
+    assert list(fields_of(Capped)) == [*FIELDS, "value_cap"]
+    line = "    value_cap             c·tanh(values / c); None: no cap\n"
     assert line in Capped.__doc__.partition("Attention\n")[2].partition("Positions\n")[0]
     assert Capped.__doc__.startswith("One field more.") and "Nothing else." in Capped.__doc__
-    assert "score_cap" not in Config.__doc__
+    assert "value_cap" not in Config.__doc__
     monkeypatch.setattr("numtx.config.Config", Capped)
     assert main(["init", "--fields"]) == 0
     out = capsys.readouterr().out
     assert line in out
-    assert "    score_cap             None              a finite number, above 0, or null\n" in out
-    with pytest.raises(ConfigError, match="config: score_cap is 0; it is above 0"):
-        Capped(**SMALL, score_cap=0)
-    capped = Capped(**SMALL, score_cap=20.0)
+    assert "    value_cap             None              a finite number, above 0, or null\n" in out
+    with pytest.raises(ConfigError, match="config: value_cap is 0; it is above 0"):
+        Capped(**SMALL, value_cap=0)
+    capped = Capped(**SMALL, value_cap=20.0)
     assert Capped.from_dict(capped.to_dict()) == capped != Capped(**SMALL)
     few = settings(
         max_examples=100, derandomize=True, database=None, deadline=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
-    assert find(configurations(Capped, {}), lambda c: c.score_cap == 30.0, settings=few)
+    assert find(configurations(Capped, {}), lambda c: c.value_cap == 30.0, settings=few)
 
 
 @pytest.mark.parametrize(

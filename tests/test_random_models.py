@@ -144,7 +144,7 @@ def _same_stages(trace: Trace) -> None:
 def _same_without_a_tap(trace: Trace, batch: Batch, cotangent: float | np.ndarray) -> None:
     """What is fast where nothing is recorded gives the same outputs, loss and gradients."""
     outputs, context = forward(trace.config, trace.parameters, batch)
-    pairs = {"logits": (outputs.logits, trace["logits"])}
+    pairs = {"logits": (outputs.logits, trace[trace.graph["log_probabilities"].inputs[0]])}
     if outputs.loss is not None:
         pairs["loss"] = outputs.loss, trace["loss"]
     own = backward(context, cotangent)

@@ -173,8 +173,9 @@ def expanded_forward(
         shared = np.broadcast_to(streams["rotated_key"][:, None], rotated_queries.shape)
         keys = at("full_keys", np.concatenate((keys, shared), -1))
     context, attended = attend_forward(
-        queries, keys, values, mask, config.latent_scale, at.tap, bias=bias
-    )
+        queries, keys, values, mask, config.latent_scale, at.tap, bias=bias, cap=config.score_cap,
+        sinks=at["sinks"] if config.sinks else None,
+    )  # fmt: skip
     clean = zero_unattended(latent, attended.live)
     key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
     return context, Expanded(key_map, value_map, attended, config.d_k)
@@ -186,7 +187,9 @@ def expanded_backward(
     """context = softmax([Q; Q']·[c·W_UK; K']^T * scale, masked)·(c·W_UV)
     =>    dQ, dc, and where there are rotated parts dQ' and dK', the latter over all heads"""
     key_map, value_map, attended, width = context
-    dqueries, dkeys, dvalues = attend_backward(dcontext, attended, at.tap)
+    dqueries, dkeys, dvalues, dsinks = attend_backward(dcontext, attended, at.tap)
+    if dsinks is not None:
+        at.add("sinks", dsinks)
     drotated = None
     if attended.queries.shape[-1] > width:
         dkeys = at.grad("full_keys", dkeys)
@@ -217,7 +220,8 @@ def absorbed(
         keys = at("full_keys", np.concatenate((latent, rotated_key), -1))
     mixed, _ = attend_forward(
         queries, keys[:, None], latent[:, None],
-        mask, config.latent_scale, at.tap, bias=bias, name="latent_context",
+        mask, config.latent_scale, at.tap, bias=bias, name="latent_context", cap=config.score_cap,
+        sinks=at["sinks"] if config.sinks else None,
     )  # fmt: skip
     up = at["w_uv"].reshape(-1, config.heads, config.d_v)
     return at("context", mixed @ up.transpose(1, 0, 2))

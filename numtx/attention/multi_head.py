@@ -53,7 +53,7 @@ class AttentionContext(NamedTuple):
 def attention_forward(
     config: Config, at: Place, x: Array, memory: Array | None, inputs: AttentionInputs
 ) -> tuple[Array, AttentionContext | None]:
-    """output = concat(softmax(Q·K^T * scale + bias, masked)·V)·W_O
+    """output = concat(softmax(cap(Q·K^T * scale) + bias, masked)·V)·W_O
 
     Q = x·W_Q, K = memory·W_K, V = memory·W_V    [B, T, d], [B, S, d] -> [B, T, d]
 
@@ -94,7 +94,10 @@ def attention_forward(
         every = store(**new)
         keys, values = at("all_keys", every["keys"]), at("all_values", every["values"])
 
-    context, attended = attend_forward(queries, keys, values, mask, config.scale, at.tap, bias=bias)
+    context, attended = attend_forward(
+        queries, keys, values, mask, config.scale, at.tap, bias=bias, cap=config.score_cap,
+        sinks=at["sinks"] if config.sinks and "sinks" in at else None,
+    )  # fmt: skip
     output, out = output_forward(at, context)  # [B, H, T, c] -> [B, T, d]
     if store is not None or memory is None:
         return output, None
@@ -113,7 +116,9 @@ def attention_backward(doutput: Array, context: AttentionContext, at: Place) -> 
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, dmemory"""
     query_map, key_map, value_map, out, attended, rotation, norms, growth = context
     dcontext = output_backward(doutput, out, attended.queries.shape[1], at)
-    dqueries, dkeys, dvalues = attend_backward(dcontext, attended, at.tap)
+    dqueries, dkeys, dvalues, dsinks = attend_backward(dcontext, attended, at.tap)
+    if dsinks is not None:
+        at.add("sinks", dsinks)
     if growth is not None:
         dqueries = at.grad("grown_queries", dqueries) * growth
     if rotation is not None:

@@ -18,6 +18,7 @@ from ..ops.attend import (
     weigh_backward,
     weigh_forward,
 )
+from ..ops.cap import cap_backward, cap_forward
 from ..ops.linear import linear_backward, linear_forward
 from ..ops.lookup import lookup_backward, lookup_forward
 from ..ops.loss import IGNORED, mean_backward, mean_forward, pick_backward, pick_forward
@@ -67,6 +68,10 @@ def operations(seed: int = 0) -> dict[str, CheckedOperation]:
         ),
         "products": CheckedOperation(
             products_forward, products_backward, (queries, keys), ("queries", "keys")
+        ),
+        "cap": CheckedOperation(
+            lambda x: cap_forward(x, 0.7)[0],
+            lambda d, x: (cap_backward(d, cap_forward(x, 0.7)[1]),), (x,), ("x",),
         ),
         # What is hidden is -inf and moves nothing: only the rest is summed.
         "mask": CheckedOperation(

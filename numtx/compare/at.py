@@ -11,6 +11,7 @@ import numpy as np
 from ..config import Config
 from ..ops.activation import activation_forward
 from ..ops.norm import norm_forward
+from ..ops.sinks import sink_softmax_forward
 from ..ops.softmax import log_softmax_forward, softmax_forward
 from ..oracle.oracle import Oracle
 from ..shapes import Array
@@ -44,7 +45,9 @@ def _norm(a: Mapping[str, Any], x: Array, gain: Array, bias: Array | None = None
 # Operations by row, whose formula over whole arrays takes its time, and the function that does the
 # same; a test holds the two equal.
 FORWARDS: dict[str, Callable[..., Array]] = {
-    "softmax": lambda a, x: softmax_forward(x),
+    "softmax": lambda a, x, *sinks: (
+        sink_softmax_forward(x, *sinks)[0] if sinks else softmax_forward(x)
+    ),
     "log_softmax": lambda a, x: log_softmax_forward(x),
     "norm": _norm,
     "activation": lambda a, x: activation_forward(a["kind"], x),
@@ -72,6 +75,11 @@ class At(NamedTuple):
     def config(self) -> Config:
         return self.graph.config
 
+    @property
+    def place(self) -> str:
+        """The sublayer of the stage."""
+        return self.stage.name.rpartition(".")[0]
+
     def again(self, changed: Mapping[int, Array | None] | None = None, **attributes: Any) -> Array:
         """The stage with other inputs (None: left out) or other numbers of its formula."""
         names = dict(enumerate(self.stage.inputs))
@@ -82,8 +90,8 @@ class At(NamedTuple):
 
     def near(self, leaf: str) -> Array | None:
         """A sibling stage, or a parameter of the same sublayer."""
-        place = self.stage.name.rpartition(".")[0]
-        for name in (f"{place}.{leaf}", f"parameters/{place}.{leaf}"):
+        place = f"{self.place}." if self.place else ""
+        for name in (f"{place}{leaf}", f"parameters/{place}{leaf}"):
             if name in self.graph or name.startswith("parameters/"):
                 try:
                     return self.value(name)

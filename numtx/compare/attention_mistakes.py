@@ -150,7 +150,7 @@ def biased(at: At) -> Forms:
     yield "left out", scores
     yield "added twice", scores + 2.0 * bias
     yield "taken away, not added", scores - bias
-    factor = at.graph[at.stage.inputs[0]].attributes["factor"]
+    factor = at.graph[at.place + ".scores"].attributes["factor"]
     yield "added before the scale", scores + bias * factor
 
 

@@ -15,6 +15,7 @@ from ..shapes import Array
 from ..stages.graph import Stage
 from . import attention_mistakes as a
 from . import other_mistakes as o
+from . import score_mistakes as s
 from .at import At, Candidates
 
 
@@ -64,6 +65,9 @@ CAUSES: tuple[Cause, ...] = (
     Cause("not rotated", "products", a.unrotated),
     Cause("transposed", "products scores weights", lambda at: at.again().swapaxes(-1, -2)),
     Cause("scale", "scores scaled_embedding scaled_output", a.scales),
+    Cause("cap", "@cap", s.caps),
+    Cause("cap left out", "biased_scores masked_scores weights log_probabilities", s.uncapped),
+    Cause("sink", "weights", s.sinks),
     Cause("slopes", "bias", a.slopes),
     Cause("bias by distance", "biased_scores", a.biased),
     Cause("mask", "mask", a.masks),

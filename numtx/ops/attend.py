@@ -14,6 +14,8 @@ from ..masks import Mask, live_keys
 from ..shapes import Array, row_dots
 from ..small_repr import small_repr
 from ..tap import Tap
+from .cap import cap_backward, cap_forward
+from .sinks import sink_softmax_forward, sinks_backward
 from .softmax import exponentials, softmax_backward, softmax_forward
 
 # Up to so many scores the weights are kept for the backward pass; beyond, they are made anew.
@@ -30,8 +32,12 @@ class AttendContext(NamedTuple):
     live: Array | None
     scale: float
     bias: Array | None
+    cap: float | None
+    sinks: Array | None
     softmax: Array | None  # the softmax as computed, where the steps were taken one by one
     weights: Array | None  # the same after the tap; None where there were too many to keep
+    slope: Array | None  # of the cap, beside the weights
+    share: Array | None  # of the sinks, beside the weights
 
 
 def attend_forward(
@@ -43,9 +49,11 @@ def attend_forward(
     tap: Tap,
     *,
     bias: Array | None = None,
+    cap: float | None = None,
+    sinks: Array | None = None,
     name: str = "context",
 ) -> tuple[Array, AttendContext]:
-    """context = softmax(queries·keys^T * scale + bias, masked)·values    -> [B, H, T, c]
+    """context = softmax(cap(queries·keys^T * scale) + bias, masked)·values    -> [B, H, T, c]
 
     With a tap that is on, every step is a stage (the last under `name`); with none,
     `attend_at_once` takes them in one.
@@ -53,53 +61,72 @@ def attend_forward(
     if not tap.active:
         values = zero_unattended(values, mask.live)
         seen = mask.allowed[:, :1]
-        context, weights = attend_at_once(queries, keys, values, seen, scale, bias)
+        context, made = attend_at_once(
+            queries, keys, values, seen, scale, bias=bias, cap=cap, sinks=sinks
+        )
         return context, AttendContext(
-            queries, keys, values, seen, mask.live, scale, bias, None, weights
+            queries, keys, values, seen, mask.live, scale, bias, cap, sinks, None, *made
         )
     products = tap("products", products_forward(queries, keys))
     scores = tap("scores", products * scale)
+    slope = share = None
+    if cap is not None:
+        scores, slope = cap_forward(scores, cap)
+        scores = tap("capped_scores", scores)
     if bias is not None:
         bias = tap("bias", bias)
         scores = tap("biased_scores", scores + bias)
     seen = tap("mask", mask.allowed)
     masked_scores = tap("masked_scores", mask_forward(scores, seen))
-    softmax = softmax_forward(masked_scores)
+    if sinks is None:
+        softmax = softmax_forward(masked_scores)
+    else:
+        softmax, share = sink_softmax_forward(masked_scores, sinks)
     weights = tap("weights", softmax)
     live = None if mask.live is None else live_keys(seen)  # a pin may have changed the mask
     values = zero_unattended(values, live)
     context = tap(name, weigh_forward(weights, values))
-    return context, AttendContext(queries, keys, values, seen, live, scale, bias, softmax, weights)
+    return context, AttendContext(
+        queries, keys, values, seen, live, scale, bias, cap, sinks, softmax, weights, slope, share
+    )
 
 
 def attend_backward(
     dcontext: Array, context: AttendContext, tap: Tap
-) -> tuple[Array, Array, Array]:
-    """context = softmax(queries·keys^T * scale + bias, masked)·values
-    =>    dqueries, dkeys, dvalues"""
+) -> tuple[Array, Array, Array, Array | None]:
+    """context = softmax(cap(queries·keys^T * scale) + bias, masked)·values
+    =>    dqueries, dkeys, dvalues, and dsinks where there are sinks"""
     c = context
     keys = zero_unattended(c.keys, c.live)
     dcontext = tap.grad("context", dcontext)
     if c.softmax is None:
-        weights = c.weights
+        weights, slope, share = c.weights, c.slope, c.share
         if weights is None:
-            weights = attention_weights(c.queries, c.keys, c.mask, c.scale, c.bias)
+            weights, slope, share = attention_weights(
+                c.queries, c.keys, c.mask, c.scale, bias=c.bias, cap=c.cap, sinks=c.sinks
+            )
         dscores, dvalues = weigh_backward(dcontext, weights, c.values)
+        dsinks = None if share is None else sinks_backward(dscores, weights, share)
         dscores -= row_dots(dscores, weights)
         dscores *= weights  # 0 where masked
+        if slope is not None:
+            dscores *= slope
         dscores *= c.scale
-        return *products_backward(dscores, c.queries, keys), dvalues
+        return *products_backward(dscores, c.queries, keys), dvalues, dsinks
     assert c.weights is not None
     dweights, dvalues = weigh_backward(dcontext, c.weights, c.values)
     dweights = tap.grad("weights", dweights)
+    dsinks = None if c.share is None else sinks_backward(dweights, c.softmax, c.share)
     dmasked = tap.grad("masked_scores", softmax_backward(dweights, c.softmax))
     dscores = mask_backward(dmasked, c.mask)
     if c.bias is not None:
         dscores = tap.grad("biased_scores", dscores)
         tap.grad("bias", dscores)
+    if c.slope is not None:
+        dscores = cap_backward(tap.grad("capped_scores", dscores), c.slope)
     dscores = tap.grad("scores", dscores)
     dproducts = tap.grad("products", dscores * c.scale)
-    return *products_backward(dproducts, c.queries, keys), dvalues
+    return *products_backward(dproducts, c.queries, keys), dvalues, dsinks
 
 
 def attend_at_once(
@@ -108,17 +135,22 @@ def attend_at_once(
     values: Array,
     mask: Array,
     scale: float,
+    *,
     bias: Array | None = None,
-) -> tuple[Array, Array | None]:
-    """context, and the weights if they are few    mask [B, 1, T, S], the same for every head
+    cap: float | None = None,
+    sinks: Array | None = None,
+) -> tuple[Array, tuple[Array | None, Array | None, Array | None]]:
+    """context, and if they are few the weights, the slope of the cap and the share of the sinks
+
+    mask [B, 1, T, S], the same for every head
 
     Small scores are worked on in place. Many are worked on by head and by block of queries,
     without the keys before the first and after the last that some query of the block may see.
     """
     batch, heads, length, _ = queries.shape
     if batch * heads * length * keys.shape[2] <= KEPT:
-        weights = attention_weights(queries, keys, mask, scale, bias)
-        return weigh_forward(weights, values), weights
+        made = attention_weights(queries, keys, mask, scale, bias=bias, cap=cap, sinks=sinks)
+        return weigh_forward(made[0], values), made
     context = np.zeros((batch, heads, length, values.shape[3]), queries.dtype)
     group = heads // keys.shape[1]
     for b in range(batch):
@@ -135,25 +167,39 @@ def attend_at_once(
             for h in range(heads):
                 scores = queries[b, h, rows] @ keys[b, h // group, span].T
                 scores *= scale
+                if cap is not None:
+                    scores, _ = cap_forward(scores, cap)
                 if bias is not None:
                     scores += bias[b, h, rows, span]
                 np.copyto(scores[:, edge], -np.inf, where=hidden)
-                total = exponentials(scores, scores)
+                total, _ = exponentials(scores, scores, None if sinks is None else sinks[h])
                 np.divide(scores @ values[b, h // group, span], total, out=context[b, h, rows])
-    return context, None
+    return context, (None, None, None)
 
 
 def attention_weights(
-    queries: Array, keys: Array, mask: Array, scale: float, bias: Array | None = None
-) -> Array:
-    """softmax(queries·keys^T * scale + bias, masked)    -> [B, H, T, S], in one array"""
-    weights = products_forward(queries, keys)
+    queries: Array,
+    keys: Array,
+    mask: Array,
+    scale: float,
+    *,
+    bias: Array | None = None,
+    cap: float | None = None,
+    sinks: Array | None = None,
+) -> tuple[Array, Array | None, Array | None]:
+    """softmax(cap(queries·keys^T * scale) + bias, masked)    -> [B, H, T, S], in one array; and
+    the slope of the cap and the share of the sinks, where there are some"""
+    weights, slope = products_forward(queries, keys), None
     weights *= scale
+    if cap is not None:
+        weights, slope = cap_forward(weights, cap)
     if bias is not None:
         weights += bias
     np.copyto(weights, -np.inf, where=~mask)
-    weights /= exponentials(weights, weights)
-    return weights
+    if sinks is not None:
+        return weights, slope, sink_softmax_forward(weights, sinks, weights)[1]
+    weights /= exponentials(weights, weights)[0]
+    return weights, slope, None
 
 
 def _stack_groups(x: Array, groups: int) -> Array:

@@ -14,16 +14,23 @@ def softmax_forward(scores: Array) -> Array:
     (a query with no key to attend to) gives weights of exactly 0.
     """
     weights = np.empty_like(scores)
-    weights /= exponentials(scores, weights)
+    weights /= exponentials(scores, weights)[0]
     return weights
 
 
-def exponentials(scores: Array, out: Array) -> Array:
+def exponentials(
+    scores: Array, out: Array, sinks: Array | None = None
+) -> tuple[Array, Array | None]:
     """exp(scores - max) into `out` (which may be `scores`); returns the sum of each row.
 
     A row of -inf throughout gives zeros, and 1 for a sum, by which it can be divided.
+
+    sinks  numbers that are in the maximum and in the sum of each row, and not in `out`; what
+           they add to the sum is returned beside it
     """
-    largest = np.maximum.reduce(scores, -1, keepdims=True)
+    largest, sunk = np.maximum.reduce(scores, -1, keepdims=True), None
+    if sinks is not None:
+        np.maximum(largest, sinks, out=largest)
     blind = None
     if np.minimum.reduce(largest, None) == -np.inf:
         blind = largest == -np.inf
@@ -33,7 +40,10 @@ def exponentials(scores: Array, out: Array) -> Array:
     total = row_dots(out, constant_row(out.shape[-1], 1.0, out.dtype))
     if blind is not None:
         total[blind] = 1.0
-    return total
+    if sinks is not None:
+        sunk = np.exp(sinks - largest)
+        total += sunk
+    return total, sunk
 
 
 def softmax_backward(dweights: Array, weights: Array) -> Array:

@@ -120,6 +120,12 @@ def _scale(r: Rows) -> Operand:
     return x * r.constant(r.attributes["factor"])
 
 
+def _cap(r: Rows) -> Operand:
+    """cap * tanh(x / cap)"""
+    cap = r.constant(r.attributes["cap"])
+    return function("tanh", r.at(0, r.index) / cap) * cap
+
+
 def _distance(r: Rows) -> Operand:
     """minus the slope of the head times the distance of query and key: slope 2^(-8h/n) for the
     first n heads, n a power of two, then every other one of 2n slopes"""
@@ -173,14 +179,16 @@ def _mask(r: Rows) -> Operand:
 
 
 def _powers(r: Rows) -> tuple[list[Operand], Operand, Operand]:
-    """The row, its largest number, and the sum of exp(x - largest)."""
+    """The row, its largest number, and the sum of exp(x - largest); a sink counts in both."""
     row = r.row(0)
-    top = named("largest", largest(row))
-    return row, top, named("total", total(exp(x - top) for x in row))
+    every = [*row, r.at(1, (r.index[1],))] if len(r.inputs) > 1 else row
+    top = named("largest", largest(every))
+    return row, top, named("total", total(exp(x - top) for x in every))
 
 
 def _softmax(r: Rows) -> list[Operand]:
-    """exp(x_j - max) / sum of exp(x - max) along the row; 0 throughout for a row of -inf"""
+    """exp(x_j - max) / sum of exp(x - max) along the row, and a sink where there is one; 0
+    throughout for a row of -inf"""
     row, top, total_ = _powers(r)
     blind = r.plain(top) == -math.inf
     nothing = r.constant(0.0, "0.0", *row)
@@ -345,6 +353,7 @@ OPERATIONS: dict[str, Operation] = {
     "add": Operation(_add, heading="+"),
     "multiply": Operation(_multiply, heading="*"),
     "scale": Operation(_scale),
+    "cap": Operation(_cap),
     "distance": Operation(_distance),
     "allowed": Operation(_allowed),
     "mask": Operation(_mask),

@@ -5,5 +5,6 @@ from . import (  # noqa: F401 (each enters its laws into the table)
     loss,
     numbers,
     positions,
+    scores,
     variants,
 )

@@ -14,7 +14,7 @@ from ..ops.loss import IGNORED
 from ..shapes import Array
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .runs import labelled, rows_of
+from .runs import labelled, logits_of, rows_of
 
 ROUNDINGS = 512.0  # that two runs of a whole model on other shapes may lie apart
 
@@ -32,7 +32,7 @@ def loss_of_a_loop(subject: NumtxSubject, draw: Draw) -> bool:
         subject = subject.with_(label_smoothing=smoothing)
     batch, example, _, labels = labelled(subject, draw)
     trace = subject.record(batch, gradients=False)
-    example, logits = {**example, "smoothing": smoothing}, trace["logits"]
+    example, logits = {**example, "smoothing": smoothing}, logits_of(trace)
     losses, size = [], float(np.abs(logits).max())
     for (b, t), label in np.ndenumerate(labels):
         expected = 0.0 if label == IGNORED else _of_a_loop(logits[b, t], int(label), smoothing)
@@ -132,7 +132,7 @@ def nothing_to_learn(subject: NumtxSubject, draw: Draw) -> bool:
 )
 def logit_gradients(subject: NumtxSubject, draw: Draw) -> bool:
     batch, example, _, _ = labelled(subject, draw)
-    gradient = subject.record(batch, cotangent=-1.7).grad("logits")
+    gradient = logits_of(subject.record(batch, cotangent=-1.7), gradient=True)
     worst = np.abs(gradient.sum(-1, dtype=np.float64)).max()
     limit = gradient.shape[-1] * np.finfo(gradient.dtype).eps * np.abs(gradient).max()
     expect_true(worst <= limit, "a row does not sum to 0", example, worst)

@@ -16,7 +16,7 @@ from ..ops.loss import IGNORED
 from ..ops.softmax import log_softmax_forward, softmax_forward
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .runs import attentions, expect_gradients, labelled, prefixes, untied
+from .runs import attentions, expect_gradients, labelled, logits_of, prefixes, sink_shares, untied
 
 
 @law(
@@ -52,9 +52,10 @@ def softmax_rows(subject: NumtxSubject, draw: Draw) -> bool:
 
 @law(
     "S2",
-    "in a run valid rows of weights, and probabilities, sum to 1 to the last digits, whatever "
-    "the type; masked weights are exactly 0, others are not",
-    "有效行的权重与概率, 和为 1, 精确到末几位, 两种浮点类型皆然; 被遮蔽的权重恰为 0, 其余不为 0",
+    "in a run valid rows of weights (with the share of a sink), and probabilities, sum to 1 to the "
+    "last digits, whatever the type; masked weights are exactly 0, others are not",
+    "有效行的权重 (连同汇的份额) 与概率, 和为 1, 精确到末几位, 两种浮点类型皆然; "
+    "被遮蔽的权重恰为 0, 其余不为 0",
     NUMTX,
 )
 def weights_of_a_run(subject: NumtxSubject, draw: Draw) -> bool:
@@ -67,7 +68,8 @@ def weights_of_a_run(subject: NumtxSubject, draw: Draw) -> bool:
     for place in attentions(trace):
         weights, seen = trace[f"{place}.weights"], trace[f"{place}.mask"]
         where = {**example, "stage": f"{place}.weights"}
-        worst = np.abs(weights.sum(-1, dtype=np.float64) - seen.any(-1)).max()
+        whole = seen.any(-1) - sink_shares(subject, trace, place)
+        worst = np.abs(weights.sum(-1, dtype=np.float64) - whole).max()
         expect_true(worst <= rounding(weights, 4.0), "a row does not sum to 1", where, worst)
         expect_true((weights[~seen] == 0.0).all(), "a masked weight is not 0", where)
         expect_true((weights[seen] > 0.0).all(), "a weight is 0 that is not masked", where)
@@ -95,8 +97,8 @@ def oracle(subject: NumtxSubject, draw: Draw) -> bool:
 
 @law(
     "S4",
-    "context lies within min and max of the attended values",
-    "上下文处于所关注值的最小与最大之间",
+    "context lies within min and max of the attended values (with a sink, and of 0)",
+    "上下文处于所关注值 (有汇时连同 0) 的最小与最大之间",
     NUMTX,
 )
 def context(subject: NumtxSubject, draw: Draw) -> bool:
@@ -107,8 +109,9 @@ def context(subject: NumtxSubject, draw: Draw) -> bool:
         values = trace[f"{place}.values"].repeat(group, 1)[:, :, None]
         seen, found = trace[f"{place}.mask"][..., None], trace[f"{place}.context"]
         room = rounding(found, 16.0 * values.shape[-2], float(np.abs(values).max()))
-        least = np.where(seen, values, np.inf).min(-2) - room
-        largest = np.where(seen, values, -np.inf).max(-2) + room
+        sunk = f"{place}.sinks" in subject.parameters  # whose value is 0
+        least = np.where(seen, values, np.inf).min(-2, initial=0.0 if sunk else np.inf) - room
+        largest = np.where(seen, values, -np.inf).max(-2, initial=0.0 if sunk else -np.inf) + room
         inside = (found >= least) & (found <= largest) | ~seen.any(-2)
         where = {**example, "stage": f"{place}.context"}
         expect_true(inside.all(), "context lies outside the attended values", where)
@@ -137,7 +140,7 @@ def blind_rows(subject: NumtxSubject, draw: Draw) -> bool:
     whole = np.ones_like(seen)
     for one_tap in (tap.NO_TAP, tap.Recorder()):
         got, kept = attend.attend_forward(q, k, v, mask, 0.4, one_tap)
-        dq, dk, dv = attend.attend_backward(dcontext, kept, one_tap)
+        dq, dk, dv, _ = attend.attend_backward(dcontext, kept, one_tap)
         example = {"mask": seen[:, 0], "tap": one_tap is not tap.NO_TAP}
         for name, array in (("context", got), ("dqueries", dq), ("dkeys", dk), ("dvalues", dv)):
             expect_true(np.isfinite(array).all(), f"{name} is not finite", example, array)
@@ -277,7 +280,7 @@ def unrecorded(subject: NumtxSubject, draw: Draw) -> bool:
     batch, example, mask, _ = labelled(subject, draw)
     trace = subject.record(batch)
     outputs, kept = model.forward(subject.config, subject.parameters, batch)
-    expect(subject, "logits differ", trace["logits"], outputs.logits, example, real=mask)
+    expect(subject, "logits differ", logits_of(trace), outputs.logits, example, real=mask)
     bare = model.forward(subject.config, subject.parameters, replace(batch, labels=None))[0].logits
     expect(subject, "labels moved the logits", bare, outputs.logits, example, exact=True)
     for name, got in model.backward(kept).items():
@@ -318,7 +321,7 @@ def in_blocks(subject: NumtxSubject, draw: Draw) -> bool:
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # products with the content
                 out, saved = attend.attend_forward(q, keys_in, values_in, mask, 0.4, one_tap)
-                found.append((out, *attend.attend_backward(dcontext, saved, one_tap)))
+                found.append((out, *attend.attend_backward(dcontext, saved, one_tap)[:3]))
         finally:
             attend.__dict__.update(KEPT=kept, BLOCK=block)
     example = {"mask": seen[:, 0], "content of unattended keys": content}

@@ -106,7 +106,7 @@ def slopes(subject: NumtxSubject, draw: Draw) -> bool:
     slope = 2.0 ** (-4.0 / n * np.array(power))[:, None, None]
     for name in trace.graph.stages:
         if name.startswith(subject.side) and name.endswith("self_attention.biased_scores"):
-            scores = trace[name.replace("biased_scores", "scores")]
+            scores = trace[trace.graph[name].inputs[0]]
             right = np.where(pairs, scores - slope * away, 0.0)
             expect(subject, name, right, np.where(pairs, trace[name], 0.0), example)
     return bool(away[np.broadcast_to(pairs, away.shape)].any())

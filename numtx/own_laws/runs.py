@@ -71,6 +71,23 @@ def untied(subject: NumtxSubject) -> NumtxSubject:
     return subject.with_({**own, "output.w": matrix}, tied_output=False)
 
 
+def logits_of(trace: Trace, gradient: bool = False) -> Array:
+    """The logits that the loss is taken of, or their gradient: capped, where they are."""
+    name = trace.graph["log_probabilities"].inputs[0]
+    return trace.grad(name) if gradient else trace[name]
+
+
+def sink_shares(subject: NumtxSubject, trace: Trace, place: str) -> Array:
+    """What the sinks of an attention take of its rows that see some key    -> [B, H, T]"""
+    sinks = subject.parameters.get(f"{place}.sinks")
+    scores = trace[f"{place}.masked_scores"].astype(np.float64)
+    if sinks is None:
+        return np.zeros(scores.shape[:-1])
+    others = np.logaddexp.reduce(scores, -1)
+    share: Array = 1.0 / (1.0 + np.exp(others - sinks[:, None]))
+    return np.where(np.isfinite(others), share, 0.0)
+
+
 def attentions(trace: Iterable[str]) -> list[str]:
     """The places of attention in a run."""
     return [name.removesuffix(".weights") for name in trace if name.endswith(".weights")]

@@ -25,6 +25,8 @@ def heads_taken(
 ) -> Array:
     """A parameter with its heads in another order, or taken more than once."""
     leaf = name.rpartition(".")[2]
+    if leaf == "sinks":
+        return array[query_heads]
     if leaf in ("w_q", "b_q", "w_uq", "w_uk"):  # with latents every head has keys of its own
         width, order, axis = config.d_k, query_heads, -1
     elif leaf == "w_qr":

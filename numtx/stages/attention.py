@@ -23,13 +23,18 @@ SCORES = Leaf(
     Text("分数", "Scores"),
     Text("除以 sqrt(d_k)，使分数不随宽度变大，softmax 不致饱和", "the division keeps scores from growing with d_k, so softmax does not saturate"),
 )  # fmt: skip
+CAPPED_SCORES = Leaf(
+    "capped_scores", "cap", ("scores",), "bhts->bhts", "S_c = {cap} * tanh(S / {cap})",
+    Text("封顶的分数", "Capped scores"),
+    Text("小分数几乎不变，大分数不超过上限，没有键能独占注意力", "small scores hardly change, large ones stay below the cap: no key outweighs all others"),
+)  # fmt: skip
 DISTANCE_BIAS = Leaf(
     "bias", "distance", ("@positions", "@key_positions"), "bt,bs->bhts", "b = -m_h * |p_query - p_key|",
     Text("距离偏置", "Bias by distance"),
     Text("键离得越远，分数减得越多；每个头有自己的斜率 m_h", "the farther a key, the more is taken from its score; each head has a slope m_h of its own"),
 )  # fmt: skip
 BIASED_SCORES = Leaf(
-    "biased_scores", "add", ("scores", "bias"), "bhts,bhts->bhts", "S + b",
+    "biased_scores", "add", ("@scores", "bias"), "bhts,bhts->bhts", "S + b",
     Text("加偏置后的分数", "Biased scores"),
     Text("位置只在这里起作用：词嵌入和查询、键都不带位置", "the only place where positions act: embeddings, queries and keys have none"),
 )  # fmt: skip
@@ -47,6 +52,11 @@ WEIGHTS = Leaf(
     "weights", "softmax", ("masked_scores",), "bhts->bhts", "A = softmax(S') per row",
     Text("注意力权重", "Weights"),
     Text("每行之和为 1：一个查询把注意力分给各个键", "every row sums to 1: how a query divides its attention"),
+)  # fmt: skip
+SINK_WEIGHTS = WEIGHTS._replace(
+    inputs=("masked_scores", "#sinks"), specification="bhts,h->bhts",
+    formula="A = exp(S') / (exp(z_h) + sum of exp(S')) per row",
+    why=Text("每个头学一个数 z_h，占去一份权重：每行之和小于 1，查询可以什么都不看", "each head's learned z_h takes a share: a row sums to less than 1, and a query may attend to nothing"),
 )  # fmt: skip
 CONTEXT = Leaf(
     "context", "contract", ("weights", "@values"), "bhts,bgsc->bhtc", "C = A·V",
@@ -104,14 +114,17 @@ def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -
     apart = width != config.d_k
     yield wiring.stage(place, SCORES, **tokens, factor=factor, apart=apart, root=root)
     scores = wiring.named(f"{place}.scores")
+    if config.score_cap is not None:
+        yield wiring.stage(place, CAPPED_SCORES, **tokens, cap=config.score_cap)
+        scores = wiring.named(f"{place}.capped_scores")
     if own and config.positions == "alibi":
         where = {"@positions": wiring.given(f"{side}.positions"), "@key_positions": positions}
         yield wiring.stage(place, DISTANCE_BIAS, where, **tokens, heads=config.heads)
-        yield wiring.stage(place, BIASED_SCORES, **tokens)
+        yield wiring.stage(place, BIASED_SCORES, {"@scores": scores}, **tokens)
         scores = wiring.named(f"{place}.biased_scores")
     yield wiring.stage(place, ATTENTION_MASK, {"@valid": valid}, **tokens, **rule)
     yield wiring.stage(place, MASKED_SCORES, {"@scores": scores}, **tokens)
-    yield wiring.stage(place, WEIGHTS, **tokens)
+    yield wiring.stage(place, SINK_WEIGHTS if own and config.sinks else WEIGHTS, **tokens)
 
 
 def output(wiring: Wiring, place: str) -> Stage:

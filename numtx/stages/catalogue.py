@@ -130,8 +130,13 @@ LOGITS = Leaf(
     Text("每个位置对词表里每个词的原始分数", "a raw score of every word of the vocabulary, at every place"),
 )  # fmt: skip
 TIED_LOGITS = LOGITS._replace(specification="btd,vd,v->btv", formula="{hidden}·E^T{+ output.b}")
+CAPPED_LOGITS = Leaf(
+    "capped_logits", "cap", ("logits",), "btv->btv", "{cap} * tanh(logits / {cap})",
+    Text("封顶的词表分数", "Capped logits"),
+    Text("没有词的分数超过上限，模型不会过分自信", "no word's logit passes the cap, which keeps the model from being overconfident"),
+)  # fmt: skip
 LOG_PROBABILITIES = Leaf(
-    "log_probabilities", "log_softmax", ("logits",), "btv->btv", "log softmax(logits) per row",
+    "log_probabilities", "log_softmax", ("@logits",), "btv->btv", "log softmax(logits) per row",
     Text("对数概率", "Log-probabilities"),
     Text("损失从这里取；直接求对数更精确", "the loss is taken from here; the logarithm is exact where a small probability is not"),
 )  # fmt: skip

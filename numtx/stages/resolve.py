@@ -226,7 +226,11 @@ class Wiring:
             "", c.TIED_LOGITS if config.tied_output else c.LOGITS,
             {"@hidden": hidden, "@matrix": f"parameters/{matrix}"}, t=side,
         )  # fmt: skip
-        yield self.stage("", c.LOG_PROBABILITIES, t=side)
+        logits = self.named("logits")
+        if config.logit_cap is not None:
+            yield self.stage("", c.CAPPED_LOGITS, t=side, cap=config.logit_cap)
+            logits = self.named("capped_logits")
+        yield self.stage("", c.LOG_PROBABILITIES, {"@logits": logits}, t=side)
         yield self.stage("", c.PROBABILITIES, t=side)
         if labels:
             smoothing = config.label_smoothing

@@ -46,6 +46,8 @@ def seen(config: Config, name: str) -> bool:
     added to, and so not the same everywhere."""
     if config.query_key_norm is not None:
         return True
+    if config.score_cap is not None or (config.sinks and "self_attention" in name):
+        return True
     return bool(config.rotated) and "self_attention" in name and config.key_value_latent is None
 
 

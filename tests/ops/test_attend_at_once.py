@@ -54,12 +54,14 @@ def test_at_once_equals_step_by_step(
         monkeypatch.setattr(attend, "BLOCK", 3)
     recorder = Recorder()
     expected, context = attend_forward(queries, keys, values, mask, 0.3, recorder)
-    gradients = attend_backward(dcontext, context, recorder)
+    gradients = attend_backward(dcontext, context, recorder)[:3]
     found, context = attend_forward(queries, keys, values, mask, 0.3, NO_TAP)
     assert (context.weights is None) == blocked
     tolerance = 50 * np.finfo(dtype).eps
     for one, other in zip(
-        (found, *attend_backward(dcontext, context, NO_TAP)), (expected, *gradients), strict=True
+        (found, *attend_backward(dcontext, context, NO_TAP)[:3]),
+        (expected, *gradients),
+        strict=True,
     ):
         assert one.dtype == dtype
         assert np.abs(one - other).max() <= tolerance * np.abs(other).max()

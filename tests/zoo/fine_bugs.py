@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .bug import Bug
 
-_SOFTMAX = "weights /= exponentials(scores, weights)"
+_SOFTMAX = "weights /= exponentials(scores, weights)[0]"
 _SCALE = "return 1.0 / math.sqrt(self.d_k) if self.score_scale is None"
 _MEAN = "return np.where(counted, dmean / _count(labels), 0.0)"
 

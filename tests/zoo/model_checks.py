@@ -14,6 +14,7 @@ from numtx import Batch, Config, Recorder, backward, forward
 from numtx.check.verify import verify
 from numtx.config_rotary import LongropeScaling, YarnScaling
 from numtx.masks import allowed
+from numtx.ops import attend
 from numtx.ops.activation import activation_backward, activation_forward
 from numtx.ops.angles import frequencies
 from numtx.ops.heads import merge_heads
@@ -21,6 +22,7 @@ from numtx.ops.lookup import lookup_backward
 from numtx.ops.loss import mean_forward, pick_forward
 from numtx.ops.norm import norm_forward
 from numtx.ops.positions import sinusoidal
+from numtx.ops.sinks import sink_softmax_forward
 from numtx.ops.softmax import log_softmax_backward, log_softmax_forward, softmax_forward
 from numtx.oracle.angles import turn_of
 from numtx.tap import Pin
@@ -210,6 +212,29 @@ def normed_oracle() -> bool:
     return oracle_of("decoder, normed queries and keys")
 
 
+def capped_oracle() -> bool:
+    return oracle_of("decoder, slopes, grouped, window")
+
+
+def sinks_oracle() -> bool:
+    return oracle_of(one(lambda config: config.sinks and config.key_value_latent))
+
+
+def sinks_alone() -> bool:
+    """A large sink takes all, and blocks of queries give what one piece gives."""
+    weights, share = sink_softmax_forward(np.zeros((1, 2, 3, 4)), np.array([2000.0, 0.0]))
+    right = np.allclose(weights[:, 1], 0.2) and (weights[:, 0] == 0.0).all()
+    q, k, v = np.random.default_rng(0).standard_normal((3, 1, 2, 3, 4))
+    seen, sinks, kept = np.ones((1, 1, 3, 3), bool), np.array([0.5, -1.0]), attend.KEPT
+    whole, _ = attend.attend_at_once(q, k, v, seen, 0.4, sinks=sinks)
+    attend.__dict__["KEPT"] = 0
+    try:
+        parts, _ = attend.attend_at_once(q, k, v, seen, 0.4, sinks=sinks)
+    finally:
+        attend.__dict__["KEPT"] = kept
+    return bool(right and (share[:, 0] == 1.0).all() and np.allclose(whole, parts))
+
+
 def latents_oracle() -> bool:
     return oracle_of(one(lambda config: config.query_latent and config.rotated > 2))
 
@@ -247,6 +272,7 @@ def scaled_angles() -> bool:
 
 CHECKS = (
     run, oracle_value, oracle_gradient, catalogue, finite_differences, pinned_differences,
-    hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, latents_oracle,
-    layers_oracle, scaled_oracle, scaled_angles, chunks_oracle,
+    hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, capped_oracle,
+    sinks_oracle, sinks_alone, latents_oracle, layers_oracle, scaled_oracle, scaled_angles,
+    chunks_oracle,
 )  # fmt: skip

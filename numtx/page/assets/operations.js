@@ -31,8 +31,9 @@ function operationsOf(data, array, place, { plan, starts }) {
 
   function powersOf(r) {
     const cells = row(r, 0);
-    const top = named("largest", largest(cells));
-    return [cells, top, named("total", total(cells.map((x) => exp(x.minus(top)))))];
+    const every = r.stage.inputs.length > 1 ? [...cells, at(r, 1, [r.index[1]])] : cells;
+    const top = named("largest", largest(every));
+    return [cells, top, named("total", total(every.map((x) => exp(x.minus(top)))))];
   }
 
   const activations = {
@@ -87,6 +88,11 @@ function operationsOf(data, array, place, { plan, starts }) {
       const { root, factor } = r.attributes;
       const x = at(r, 0, r.index);
       return Number.isFinite(root) ? x.over(sqrt(constant(root))) : x.times(constant(factor));
+    },
+
+    cap(r) {
+      const cap = constant(r.attributes.cap);
+      return tanh(at(r, 0, r.index).over(cap)).times(cap);
     },
 
     distance(r) {

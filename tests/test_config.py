@@ -121,6 +121,7 @@ BROKEN = [
         {"embedding_norm": True, "norm": None},
         "is for models with norm 'layer' or 'rms'",
     ),
+    ({"score_cap": (1.0, 2.0, 3.0)}, "score_cap has 3 values and no stack more than 2 layers"),
     ({"chunk": (1, 2, 3)}, "chunk has 3 values and no stack more than 2 layers"),
     ({"query_growth": (1, 2, 3)}, "query_growth has 3 values and no stack more than 2 layers"),
     ({"window": 2, "chunk": (3, None)}, "window 2 and chunk (3, None); layers have windows or"),

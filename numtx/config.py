@@ -29,7 +29,16 @@ from .config_fields import (
     whole,
 )
 from .config_rotary import PLAIN_SCALINGS, SCALINGS, Scaling, YarnScaling
-from .config_rules import ATTENTIONS, BIASES, COMBINATIONS, LISTS, SUBLAYERS, as_set, in_every_layer
+from .config_rules import (
+    ATTENTIONS,
+    BIASES,
+    COMBINATIONS,
+    LISTS,
+    SUBLAYERS,
+    as_set,
+    in_every_layer,
+    views,
+)
 from .errors import ConfigError, nearest
 from .small_repr import small_repr
 from .strict_json import read_json
@@ -378,33 +387,4 @@ class Config:
         return cls.from_dict(read_json(text, "config", ConfigError))
 
 
-def views(config: Config) -> tuple[Config, ...]:
-    """A configuration for each layer that may differ, in order; the configuration itself where
-    none does. What is only for a mechanism that a layer has not has its default there.
-
-    They repeat from the first. Equal ones are one object.
-    """
-    fields = fields_of(Config)
-    own = vars(config)
-    lists = {n: own[n] for n in fields if fields[n].layers and isinstance(own.get(n), tuple)}
-    if not lists:
-        return (config,)
-    found: dict[tuple[Any, ...], Config] = {}
-    every = []
-    for i in range(config.depth):
-        key = tuple(values[i % len(values)] for values in lists.values())
-        if key not in found:
-            found[key] = view = object.__new__(type(config))
-            vars(view).update({name: own[name] for name in fields if name in own})
-            vars(view).update(zip(lists, key, strict=True))
-            for name, field in fields.items():
-                if field.only is not None and field.only[0] in lists:
-                    other, values = field.only
-                    got = getattr(view, other)
-                    if not (got in values if values else got is not None):
-                        vars(view)[name] = field.default
-        every.append(found[key])
-    return tuple(every)
-
-
-RULES = (*rules_of(Config), *LISTS, *in_every_layer(COMBINATIONS, views))
+RULES = (*rules_of(Config), *LISTS, *in_every_layer(COMBINATIONS))

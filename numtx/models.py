@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .config import Config
-from .config_rotary import LinearScaling, Llama3Scaling, LongropeScaling, YarnScaling
+from .config_rotary import BandScaling, LinearScaling, LongropeScaling, YarnScaling
 from .parameters import initialise
 from .shapes import Array
 
@@ -323,7 +323,7 @@ MODELS: dict[str, Model] = {
             width=9, decoder_layers=3, heads=3, key_value_heads=1, key_width=8, value_width=5,
             hidden=7, vocabulary=11, positions="rotary", position_base=100.0,
             rotary_scaling=(
-                Llama3Scaling(factor=8.0, low=0.2, high=2.0, original=16),
+                BandScaling(factor=8.0, low=0.2, high=2.0, original=16),
                 LinearScaling(factor=2.5),
                 None,
             ),

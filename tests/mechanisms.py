@@ -153,6 +153,13 @@ def _of_model(config: Config) -> dict[str, bool]:
         "W_O nowhere": not any(config.has_output_projection(n) for n in places & set(ATTENTIONS)),
         "some biases": isinstance(config.biases, tuple) and len(config.biases) > 0,
         "no bias": config.biases is False,
+        "another epsilon": norms and config.epsilon != 1e-5,
+        **_of_attention(config),
+    }
+
+
+def _of_attention(config: Config) -> dict[str, bool]:
+    return {
         "window": config.window is not None,
         "window of itself": config.window == 1,
         "decoder not causal": config.decoder_layers > 0 and not config.causal,
@@ -170,7 +177,6 @@ def _of_model(config: Config) -> dict[str, bool]:
         "window in some layers": isinstance(config.window, tuple),
         "positions in some layers": isinstance(config.positions, tuple),
         "learned with an offset": config.position_offset > 0,
-        "another epsilon": norms and config.epsilon != 1e-5,
         "another position base": config.position_base != 10000.0,
         "embedding scale": config.embedding_scale != 1.0,
         "output scale": config.output_scale != 1.0,

@@ -21,6 +21,7 @@ FLOORS = [
         "errors",
         "config",
         "config_fields",
+        "config_kinds",
         "config_rules",
         "config_rotary",
         "shapes",

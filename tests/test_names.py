@@ -14,8 +14,9 @@ from pathlib import Path
 import numtx
 from numtx.cli import parser
 
+# llama3 is what everybody calls one kind of scaled angles.
 PRODUCTS = re.compile(
-    r"(?<![a-z])(?:(?:chat)?gpt|llama|alpaca|(?:ro|al|distil|de)?berta?|qwen|(?:m|flan|u)?t5|m?bart"
+    r"(?<![a-z])(?:(?:chat)?gpt|llama(?!3)|alpaca|(?:ro|al|distil|de)?berta?|qwen|(?:m|flan|u)?t5|m?bart"
     r"|deep_?seek|mistral|mixtral|gemma|pythia|xlnet|electra|marian|chatglm|chinchilla)(?![a-z])",
     re.IGNORECASE,
 )

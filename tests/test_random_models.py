@@ -16,7 +16,8 @@ from samples import some
 from numtx import Batch, Config, backward, forward, initialise
 from numtx.check.verify import verify
 from numtx.config import MODELS
-from numtx.config_fields import Choice, fields_of
+from numtx.config_fields import fields_of
+from numtx.config_kinds import Choice
 from numtx.laws.strategies import (
     LENGTHS,
     ROWS,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..config import ACTIVATIONS
-from ..config_rotary import LinearScaling, Llama3Scaling, LongropeScaling, YarnScaling
+from ..config_rotary import BandScaling, LinearScaling, LongropeScaling, YarnScaling
 from ..ops.activation import activation_forward
 from ..ops.loss import IGNORED
 from ..ops.softmax import softmax_forward
@@ -168,7 +168,7 @@ def other_scalings(scaling: Any) -> Iterator[tuple[str, Any]]:
     yield "angles not scaled", None
     if isinstance(scaling, YarnScaling | LongropeScaling) and scaling.attention != 1.0:
         yield "attention factor left out", replace(scaling, attention_factor=1.0)
-    if isinstance(scaling, YarnScaling | Llama3Scaling):
+    if isinstance(scaling, YarnScaling | BandScaling):
         yield "every angle divided by the factor", LinearScaling(factor=scaling.factor)
     if isinstance(scaling, YarnScaling):
         whole = "fractions of" if scaling.truncate else "whole"

@@ -133,7 +133,7 @@ def views(config: Any) -> tuple[Any, ...]:
     lists = {n: own[n] for n in fields if fields[n].layers and isinstance(own.get(n), tuple)}
     if not lists:
         return (config,)
-    found: dict[tuple[Any, ...], Config] = {}
+    found: dict[tuple[Any, ...], Any] = {}
     every = []
     for i in range(config.depth):
         key = tuple(values[i % len(values)] for values in lists.values())

@@ -30,10 +30,17 @@ from .config_fields import (
 )
 from .config_rotary import PLAIN_SCALINGS, SCALINGS, Scaling, YarnScaling
 from .config_rules import (
+    ACTIVATIONS,
     ATTENTIONS,
     BIASES,
     COMBINATIONS,
+    DTYPES,
     LISTS,
+    MODELS,
+    NORM_PLACES,
+    NORMS,
+    POSITIONS,
+    ROTARY_LAYOUTS,
     SUBLAYERS,
     as_set,
     in_every_layer,
@@ -42,14 +49,6 @@ from .config_rules import (
 from .errors import ConfigError, nearest
 from .small_repr import small_repr
 from .strict_json import read_json
-
-MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
-NORMS = ("layer", "rms")
-NORM_PLACES = ("post", "pre")
-POSITIONS = ("sinusoidal", "learned", "rotary", "alibi")
-ROTARY_LAYOUTS = ("half", "interleaved")
-ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
-DTYPES = ("float64", "float32")
 
 OUTPUT: Final = "Embedding, feed-forward, output"
 
@@ -147,8 +146,15 @@ class Config:
 
     positions: str | None = choice(
         "Positions", "sinusoidal, learned, rotary, alibi (scores fall with the distance of a key, "
-        "by a slope of each head) or None", (*POSITIONS, None),
+        "by a slope of each head), relative (a learned bias by distance, in buckets) or None",
+        (*POSITIONS, None),
         default="sinusoidal", layers=(("rotary", None),))
+    relative_buckets: int = whole(
+        "Positions", "rows of the table of biases by distance", (32, 4, 6), least=4, default=32,
+        only=("positions", ("relative",)))
+    relative_distance: int = whole(
+        "Positions", "the distance from which the last bucket serves", (128, 9), least=2,
+        default=128, only=("positions", ("relative",)))
     position_base: float = number(
         "Positions", "base of the angles (10000 in the original paper)",
         (10000.0, 100.0, (100.0, 10000.0)),

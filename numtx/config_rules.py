@@ -8,6 +8,14 @@ from typing import Any
 from .config_fields import Rule, fields_of
 from .config_rotary import LongropeScaling, YarnScaling
 
+MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
+NORMS = ("layer", "rms")
+NORM_PLACES = ("post", "pre")
+POSITIONS = ("sinusoidal", "learned", "rotary", "alibi", "relative")
+ROTARY_LAYOUTS = ("half", "interleaved")
+ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
+DTYPES = ("float64", "float32")
+
 SUBLAYERS = (
     "encoder.self_attention",
     "encoder.feed_forward",
@@ -88,8 +96,20 @@ COMBINATIONS: tuple[Rule, ...] = (
     ),
 )
 
+BY_LAYER = {"rotary", "alibi", "relative", None}  # positions that act within a layer
 # What a list of values by layer has to meet beside the rules of each of its layers.
 LISTS: tuple[Rule, ...] = (
+    Rule(
+        lambda c: (
+            "relative" not in c.values_of("positions")
+            or (c.key_value_latent is None and c.relative_distance > c.relative_buckets // 2)
+        ),
+        lambda c: (
+            f"positions 'relative' with key_value_latent {c.key_value_latent}, relative_buckets "
+            f"{c.relative_buckets} and relative_distance {c.relative_distance}; they are for heads "
+            "with keys of their own, and the distance is beyond the buckets of one distance each"
+        ),
+    ),
     Rule(
         lambda c: c.values_of("chunk") == (None,) or c.values_of("window") == (None,),
         lambda c: f"window {c.window} and chunk {c.chunk}; layers have windows or chunks, not both",
@@ -99,10 +119,13 @@ LISTS: tuple[Rule, ...] = (
         lambda c: f"query_growth_rate {c.query_growth_rate:g} without query_growth; give both",
     ),
     Rule(
-        lambda c: not isinstance(c.positions, tuple) or {*c.positions} <= {"rotary", "alibi", None},
+        lambda c: (
+            not isinstance(c.positions, tuple)
+            or {*c.positions} <= {"rotary", "alibi", "relative", None}
+        ),
         lambda c: (
             f"positions {list(c.positions)} differ by layer, and what is added to the embeddings "
-            "does not; in a list they are 'rotary', 'alibi' or null"
+            "does not; in a list they are 'rotary', 'alibi', 'relative' or null"
         ),
     ),
     Rule(

@@ -347,6 +347,21 @@ MODELS: dict[str, Model] = {
         ),
         ("contiguous", "paged"),
     ),
+    "encoder-decoder, bias by buckets, one table a stack": Model(
+        _both(
+            width=9, encoder_layers=2, heads=3, key_width=4, value_width=5, hidden=7,
+            vocabulary=11, positions="relative", relative_buckets=6, relative_distance=4,
+            norm="rms", norm_place="pre", score_scale=1.0, biases=False,
+        ),
+        ("contiguous", "paged"),
+    ),
+    "decoder, bias by buckets, grouped, window": Model(
+        _decoder(
+            width=10, heads=4, key_value_heads=2, key_width=6, value_width=3, hidden=7,
+            vocabulary=11, positions="relative", window=4,
+        ),
+        ("ring",),
+    ),
     "encoder, chunks": Model(
         _encoder(
             width=10, heads=2, key_width=4, value_width=3, hidden=7, vocabulary=11, chunk=2,

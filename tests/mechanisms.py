@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from numtx import Batch, Config
-from numtx.config import ACTIVATIONS, DTYPES, MODELS, NORMS, POSITIONS
 from numtx.config_rotary import PLAIN_SCALINGS
-from numtx.config_rules import ATTENTIONS
+from numtx.config_rules import ACTIVATIONS, ATTENTIONS, DTYPES, MODELS, NORMS, POSITIONS
 from numtx.ops.loss import IGNORED
 
 Fields = dict[str, Any]
@@ -74,6 +73,9 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
         {**ROTARY, **DECODER, "decoder_layers": 2, "rotary_scaling": (None, PLAIN_SCALINGS[0])}, {},
     ),
     "window in some layers": ({**DECODER, "decoder_layers": 2, "window": (2, None)}, {}),
+    "few buckets of distances": (
+        {**NO_LATENT, "positions": "relative", "relative_buckets": 4, "relative_distance": 9}, {},
+    ),
     "chunks": ({"window": None, "chunk": 2}, {}),
     "growing queries": ({"query_growth": 2, "query_growth_rate": 0.5, **NO_LATENT}, {}),
     "positions in some layers": (
@@ -172,6 +174,7 @@ def _of_attention(config: Config) -> dict[str, bool]:
             for scaling in PLAIN_SCALINGS
         },
         "angles scaled in some layers": isinstance(config.rotary_scaling, tuple),
+        "few buckets of distances": config.relative_buckets < 32,
         "chunks": config.chunk is not None,
         "growing queries": config.query_growth is not None,
         "window in some layers": isinstance(config.window, tuple),

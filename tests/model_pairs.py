@@ -53,12 +53,15 @@ PAIRS: dict[tuple[str, str], str] = {
 }
 # What no configuration can have, and what the pair has no need of.
 IMPOSSIBLE = {
+    *(("kind", kind, "positions", "relative") for kind in ("latent", "latents")),
     ("norm", "None", "norm_place", "post"), ("norm", "None", "norm_place", "pre"),
     ("norm", "None", "embedding norm", "yes"),
     *(("normed queries", has, "kind", kind) for has in YES_NO for kind in ("latent", "latents")),
     ("window", "no", "storage", "ring"), ("dtype", "float32", "storage", "ring"),
 }  # fmt: skip
 NEEDLESS = {
+    ("kind", "multi-query", "positions", "relative"),
+    ("model", "encoder-only", "positions", "relative"),  # the encoder of a pair has it
     ("kind", "latents", "positions", "alibi"),
     ("storage", "contiguous", "dtype", "float32"), ("storage", "ring", "dtype", "float32"),
     ("segments", "yes", "storage", "contiguous"), ("segments", "yes", "storage", "ring"),

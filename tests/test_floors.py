@@ -34,7 +34,7 @@ FLOORS = [
     {"ops", "arithmetic", "vocabulary", "masks", "sequences"},
     {"place"},
     {"attention", "feed_forward", "parameters", "parameters_file", "cache", "batch"},
-    {"block"},
+    {"block", "head"},
     {"model", "step"},
     {"stages"},
     {"oracle"},

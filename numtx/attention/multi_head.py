@@ -15,6 +15,7 @@ from ..ops.heads import merge_heads, split_heads
 from ..ops.linear import LinearContext
 from ..ops.norm import NormContext
 from ..ops.positions import Rotation, rotate_backward, rotate_forward
+from ..ops.relative import Relative, relative_bias_backward
 from ..place import Place, Shapes, projection
 from ..shapes import Array
 from ..small_repr import small_repr
@@ -48,6 +49,7 @@ class AttentionContext(NamedTuple):
     rotation: Rotation | None
     norms: tuple[NormContext, NormContext] | None  # of queries, of keys
     growth: Array | None
+    relative: Relative | None
 
 
 def attention_forward(
@@ -66,7 +68,7 @@ def attention_forward(
     Source: Vaswani et al., 2017, section 3.2. Groups: Ainslie et al., 2023. With
     query_key_norm Q and K are Q / rms(Q) * gain, head by head: Dehghani et al., 2023.
     """
-    mask, rotation, bias, store, growth = inputs
+    mask, rotation, bias, store, growth, relative = inputs
     flat, query_map = at.linear(x, "q")
     queries = at("queries", split_heads(flat, config.heads))  # [B, H, T, k]
     new: dict[str, Array] = {}
@@ -108,15 +110,28 @@ def attention_forward(
             normal, inverse = (zero_unattended(a, attended.live) for a in key_norm[:2])
             norms = query_norm, key_norm._replace(normal=normal, inverse=inverse)
     return output, AttentionContext(
-        query_map, key_map, value_map, out, attended, rotation, norms, growth
+        query_map,
+        key_map,
+        value_map,
+        out,
+        attended,
+        rotation,
+        norms,
+        growth,
+        relative,
     )
 
 
 def attention_backward(doutput: Array, context: AttentionContext, at: Place) -> tuple[Array, Array]:
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, dmemory"""
-    query_map, key_map, value_map, out, attended, rotation, norms, growth = context
+    query_map, key_map, value_map, out, attended, rotation, norms, growth, relative = context
     dcontext = output_backward(doutput, out, attended.queries.shape[1], at)
-    dqueries, dkeys, dvalues, dsinks = attend_backward(dcontext, attended, at.tap)
+    dqueries, dkeys, dvalues, dsinks, dbias = attend_backward(
+        dcontext, attended, at.tap, of_bias=relative is not None
+    )
+    if relative is not None and dbias is not None:
+        dtable = relative_bias_backward(dbias, relative.buckets, relative.table)
+        Place({}, gradients=at.gradients).add(relative.name, dtable)  # it is the stack's
     if dsinks is not None:
         at.add("sinks", dsinks)
     if growth is not None:

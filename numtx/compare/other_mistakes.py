@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..config import ACTIVATIONS
 from ..config_rotary import BandScaling, LinearScaling, LongropeScaling, YarnScaling
+from ..config_rules import ACTIVATIONS
 from ..ops.activation import activation_forward
 from ..ops.loss import IGNORED
 from ..ops.softmax import softmax_forward

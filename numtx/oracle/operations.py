@@ -266,6 +266,27 @@ def _rotate(r: Rows) -> list[Operand]:
     return cells
 
 
+def _bucket(r: Rows) -> Operand:
+    """the table's number for this head and the bucket of key position - query position: the first
+    half of the buckets hold one distance each, the others ln(distance) in equal parts"""
+    row, head, query, key = r.index
+    here = r.value_at(r.stage.inputs[1], (row, query))
+    there = r.value_at(r.stage.inputs[2], (row, key))
+    count, farthest, both = (r.attributes[name] for name in ("count", "farthest", "both"))
+    return r.at(0, (bucket_of(there - here, count, farthest, both), head))
+
+
+def bucket_of(distance: Value, count: int, farthest: int, both: bool) -> Value:
+    """The bucket of a distance, by counting the borders that it has passed; of one, or of many."""
+    half = count // 2 if both else count
+    exact = half // 2
+    away = abs(distance) if both else -distance * (distance < 0)
+    bucket = away * (away < exact) + exact * (away >= exact)
+    for k in range(1, half - exact):  # a border stands where ln(d / exact) reaches k parts
+        bucket = bucket + (away >= exact * (farthest / exact) ** (k / (half - exact)) * (1 - 1e-12))
+    return bucket + half * (distance > 0) if both else bucket
+
+
 def _grow(r: Rows) -> Operand:
     """a query times 1 + rate ln(1 + floor((p + 1) / length)), which grows with its position p"""
     length, rate = r.attributes["length"], r.attributes["rate"]
@@ -361,6 +382,7 @@ OPERATIONS: dict[str, Operation] = {
     "log_softmax": Operation(_log_softmax, by_row=True),
     "norm": Operation(_norm, by_row=True),
     "activation": Operation(_activation),
+    "bucket": Operation(_bucket),
     "grow": Operation(_grow),
     "rotate": Operation(_rotate, by_row=True),
     "append": Operation(_append, heading=";"),

@@ -27,7 +27,9 @@ def heads_taken(
     leaf = name.rpartition(".")[2]
     if leaf == "sinks":
         return array[query_heads]
-    if leaf in ("w_q", "b_q", "w_uq", "w_uk"):  # with latents every head has keys of its own
+    if leaf == "relative_bias":
+        width, order, axis = 1, query_heads, 1
+    elif leaf in ("w_q", "b_q", "w_uq", "w_uk"):  # with latents every head has keys of its own
         width, order, axis = config.d_k, query_heads, -1
     elif leaf == "w_qr":
         width, order, axis = config.rotated, query_heads, -1

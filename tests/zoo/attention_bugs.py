@@ -139,7 +139,7 @@ ATTENTION_BUGS = (
         laws="T1"),
     Bug("fast way: the cap's slope left out", "ops.attend", "            dscores *= slope\n",
         "            dscores *= 1.0\n", laws="T1"),
-    Bug("logits without the cap", "model",
+    Bug("logits without the cap", "head",
         "logits, slope = cap_forward(logits, config.logit_cap)",
         "slope = cap_forward(logits, config.logit_cap)[1]", laws="V7"),
     Bug("the sink counted twice", "ops.softmax", "total += sunk", "total += 2.0 * sunk",
@@ -213,9 +213,9 @@ ATTENTION_BUGS = (
         "drotated_queries = rotate_backward(drotated_queries, rotation)", "pass",
         checks="latents_oracle"),
     Bug("gradient of queries and keys swapped", "attention.multi_head",
-        "dqueries, dkeys, dvalues, dsinks = attend_backward(dcontext, attended, at.tap)",
-        "dqueries, dkeys, dvalues, dsinks = attend_backward(dcontext, attended, at.tap)\n"
-        "    if dqueries.shape == dkeys.shape:\n        dqueries, dkeys = dkeys, dqueries",
+        "    if relative is not None and dbias is not None:",
+        "    if dqueries.shape == dkeys.shape:\n        dqueries, dkeys = dkeys, dqueries\n"
+        "    if relative is not None and dbias is not None:",
         checks="oracle_gradient finite_differences"),
     Bug("cross-attention looks at its own input, another way", "block",
         "here, h, stack.memory, stack.cross_attention",

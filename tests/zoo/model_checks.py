@@ -247,6 +247,10 @@ def chunks_oracle() -> bool:
     return all(map(oracle_of, among(lambda config: any(config.values_of("chunk")))))
 
 
+def relative_oracle() -> bool:
+    return oracle_of(one(lambda config: config.positions == "relative" and len(config.sides) == 1))
+
+
 def scaled_oracle() -> bool:
     """Every kind of scaled angles in a whole model."""
     return all(map(oracle_of, among(lambda config: config.rotary_scaling is not None)))
@@ -274,5 +278,5 @@ CHECKS = (
     run, oracle_value, oracle_gradient, catalogue, finite_differences, pinned_differences,
     hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, capped_oracle,
     sinks_oracle, sinks_alone, latents_oracle, layers_oracle, scaled_oracle, scaled_angles,
-    chunks_oracle,
+    chunks_oracle, relative_oracle,
 )  # fmt: skip

@@ -184,6 +184,21 @@ function operationsOf(data, array, place, { plan, starts }) {
       return found;
     },
 
+    bucket(r) {
+      const [batch, head, query, key] = r.index;
+      const { count, farthest, both } = r.attributes;
+      const [here, there] = [[1, query], [2, key]].map(([k, i]) => valueAt(r.stage.inputs[k], [batch, i]));
+      const half = both ? Math.floor(count / 2) : count;
+      const exact = Math.floor(half / 2);
+      const away = both ? Math.abs(there - here) : Math.max(here - there, 0);
+      let bucket = Math.min(away, exact);
+      for (let k = 1; k < half - exact; k++) {
+        bucket += away >= exact * (farthest / exact) ** (k / (half - exact)) * (1 - 1e-12) ? 1 : 0;
+      }
+      if (both && there > here) bucket += half;
+      return at(r, 0, [bucket, head]);
+    },
+
     grow(r) {
       const { length, rate } = r.attributes;
       const position = valueAt(r.stage.inputs[1], [r.index[0], r.index.at(-2)]);

@@ -22,9 +22,11 @@ from numtx.ops.lookup import lookup_backward
 from numtx.ops.loss import mean_forward, pick_forward
 from numtx.ops.norm import norm_forward
 from numtx.ops.positions import sinusoidal
+from numtx.ops.relative import buckets
 from numtx.ops.sinks import sink_softmax_forward
 from numtx.ops.softmax import log_softmax_backward, log_softmax_forward, softmax_forward
 from numtx.oracle.angles import turn_of
+from numtx.oracle.operations import bucket_of
 from numtx.tap import Pin
 from numtx.trace.trace import record
 
@@ -248,7 +250,11 @@ def chunks_oracle() -> bool:
 
 
 def relative_oracle() -> bool:
-    return oracle_of(one(lambda config: config.positions == "relative" and len(config.sides) == 1))
+    """In a decoder; and every bucket up to far away."""
+    away = np.arange(-200, 201)
+    wanted = [bucket_of(int(distance), 32, 128, True) for distance in away]
+    model = one(lambda config: config.positions == "relative" and len(config.sides) == 1)
+    return oracle_of(model) and buckets(away, 32, 128, True).tolist() == wanted
 
 
 def scaled_oracle() -> bool:

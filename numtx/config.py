@@ -120,9 +120,15 @@ class Config:
         "Attention", "a learned number of each query head stands in self-attention's softmax as "
         "one more score, without a value", default=False)
     query_key_norm: str | None = choice(
-        "Attention", "head: queries and keys of each head go through an RMS norm with a gain of "
-        "their own, before any rotation; None: they do not", ("head", None),
-        default=None, only=("key_value_latent", (None,)))
+        "Attention", "queries and keys go through an RMS norm of their own: head by head, or the "
+        "whole projection (all heads of a token) at once; None: they do not",
+        ("head", "projection", None), default=None, only=("key_value_latent", (None,)))
+    query_key_gain: bool = flag(
+        "Attention", "this norm has a gain for each component of what it is taken over",
+        default=True, only=("query_key_norm", ()))
+    query_key_norm_place: str = choice(
+        "Attention", "it stands before or after the rotation", ("before", "after"),
+        default="before", only=("positions", ("rotary",)))
     key_value_latent: int | None = whole(
         "Attention", "r: self-attention makes keys and values of all heads from one vector of "
         "this width a token; None: from the token itself", (None, 3), default=None)

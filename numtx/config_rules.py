@@ -52,6 +52,13 @@ COMBINATIONS: tuple[Rule, ...] = (
         ),
     ),
     Rule(
+        lambda c: c.query_key_norm_place == "before" or c.query_key_norm is not None,
+        lambda c: (
+            f"query_key_norm_place {c.query_key_norm_place!r} with query_key_norm None; there is "
+            "no norm to come after the rotation"
+        ),
+    ),
+    Rule(
         lambda c: c.key_width is not None or c.width % c.heads == 0,
         lambda c: f"width {c.width} is not a multiple of heads {c.heads}; give key_width",
     ),

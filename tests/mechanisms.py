@@ -35,6 +35,20 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     "latent, rotary": ({**LATENT, **ROTARY}, {}),
     "queries and keys as they are": ({"query_key_norm": None}, {}),
     "normed queries and keys": ({"query_key_norm": "head", **NO_LATENT}, {}),
+    "normed projections": ({"query_key_norm": "projection", **NO_LATENT}, {}),
+    "normed without a gain": (
+        {"query_key_norm": "head", "query_key_gain": False, **NO_LATENT}, {},
+    ),
+    "normed before the rotation": (
+        {"query_key_norm": "head", "query_key_norm_place": "before", **ROTARY, **NO_LATENT}, {},
+    ),
+    "normed after the rotation": (
+        {"query_key_norm_place": "after", "query_key_norm": "head", **ROTARY, **NO_LATENT}, {},
+    ),
+    "projections normed after the rotation": (
+        {"query_key_norm_place": "after", "query_key_norm": "projection", **ROTARY, **NO_LATENT},
+        {},
+    ),
     "score scale": ({"score_scale": 0.3}, {}),
     "score cap": ({"score_cap": 0.5}, {}),
     "score cap, slopes": ({"score_cap": 0.5, "positions": "alibi"}, {}),
@@ -130,14 +144,6 @@ def _of_model(config: Config) -> dict[str, bool]:
         "latent": config.key_value_latent is not None,
         "latent of the queries too": config.query_latent is not None,
         "latent, rotary": config.key_value_latent is not None and config.rotated > 0,
-        "queries and keys as they are": config.query_key_norm is None,
-        "normed queries and keys": config.query_key_norm is not None,
-        "score scale": config.score_scale is not None,
-        "score cap": config.score_cap is not None,
-        "score cap, slopes": config.score_cap is not None and config.positions == "alibi",
-        "sinks": config.sinks,
-        "sinks over latents": config.sinks and config.key_value_latent is not None,
-        "logit cap": config.logit_cap is not None,
         "a layer beneath": max(config.encoder_layers, config.decoder_layers) > 1,
         "source vocabulary": config.source_vocabulary is not None,
         "tied output, shared embedding": config.tied_output and config.shared_embedding,
@@ -184,6 +190,23 @@ def _of_attention(config: Config) -> dict[str, bool]:
         "embedding scale": config.embedding_scale != 1.0,
         "output scale": config.output_scale != 1.0,
         "gated": config.gated,
+        "queries and keys as they are": config.query_key_norm is None,
+        "normed queries and keys": config.query_key_norm is not None,
+        "normed projections": config.query_key_norm == "projection",
+        "normed without a gain": not config.query_key_gain,
+        "normed before the rotation": config.query_key_norm == "head"
+        and config.query_key_norm_place == "before"
+        and config.rotated > 0,
+        "normed after the rotation": config.query_key_norm == "head"
+        and config.query_key_norm_place == "after",
+        "projections normed after the rotation": config.query_key_norm == "projection"
+        and config.query_key_norm_place == "after",
+        "score scale": config.score_scale is not None,
+        "score cap": config.score_cap is not None,
+        "score cap, slopes": config.score_cap is not None and config.positions == "alibi",
+        "sinks": config.sinks,
+        "sinks over latents": config.sinks and config.key_value_latent is not None,
+        "logit cap": config.logit_cap is not None,
     }
 
 

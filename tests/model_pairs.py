@@ -21,6 +21,8 @@ PAIRS: dict[tuple[str, str], str] = {
     ("normed queries", "kind"): "a gain serves every head, and every group",
     ("lengthened", "storage"): "keys are kept lengthened, and turned without it in a shift",
     ("lengthened", "latent"): "only the rotated part of a key from latents is lengthened",
+    ("normed whole", "normed after"): "both go either way round",
+    ("normed after", "norm's gain"): "without a gain the order does not matter",
     ("latent", "score scale"): "the default counts the rotated part too",
     ("rotated", "score scale"): "the same",
     ("latent", "projection"): "values are made per head, then merged",

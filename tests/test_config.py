@@ -156,6 +156,15 @@ BROKEN = [
     ({"positions": ("rotary", None, None)}, "positions has 3 values and no stack more than 2"),
     ({"position_base": (1.0, 2.0, 3.0)}, "position_base has 3 values and no stack more than 2"),
     ({"position_base": (1.0, 2.0)}, "position_base [1.0, 2.0] by layer with positions"),
+    ({"query_key_gain": False}, "query_key_gain False is for models with query_key_norm given"),
+    (
+        {"query_key_norm_place": "after", "query_key_norm": "head"},
+        "query_key_norm_place 'after' is for models with positions 'rotary'; here",
+    ),
+    (
+        {"query_key_norm_place": "after", "positions": "rotary", "key_width": 4},
+        "query_key_norm_place 'after' with query_key_norm None; there is no norm",
+    ),
     ({"positions": ("sinusoidal", None)}, "in a list they are 'rotary', 'alibi', 'relative' or"),
     (
         {"positions": ("rotary", None), "key_value_latent": 4},

@@ -102,6 +102,8 @@ INERT: dict[str, Callable[[Config], bool]] = {
     "causal": lambda c: "decoder" not in c.sides,
     "position_base": lambda c: c.positions not in ("sinusoidal", "rotary"),
     "position_offset": lambda c: c.positions != "learned",
+    "query_key_gain": lambda c: c.query_key_norm is None,
+    "query_key_norm_place": lambda c: c.query_key_norm is None or not c.rotated,
     "rotary_layout": lambda c: c.rotated < 4,  # of a width of two both layouts are one
     "rotary_width": lambda c: c.positions != "rotary",
     "rotary_scaling": lambda c: c.positions != "rotary",
@@ -173,6 +175,13 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
     "normed queries": yes(
         lambda c: c.query_key_norm is not None, lambda c: c.key_value_latent is None
     ),
+    "normed whole": yes(
+        lambda c: c.query_key_norm == "projection", lambda c: c.query_key_norm is not None
+    ),
+    "normed after": yes(
+        lambda c: c.query_key_norm_place == "after", lambda c: c.query_key_norm and c.rotated
+    ),
+    "norm's gain": yes(lambda c: c.query_key_gain, lambda c: c.query_key_norm is not None),
     "score scale": yes(lambda c: c.score_scale is not None),
     "score cap": yes(lambda c: c.score_cap is not None),
     "logit cap": yes(lambda c: c.logit_cap is not None),

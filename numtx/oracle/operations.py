@@ -213,15 +213,23 @@ def _log_softmax(r: Rows) -> list[Operand]:
 
 
 def _norm(r: Rows) -> list[Operand]:
-    """(x - mean) / sqrt(variance + epsilon) * gain + bias along the row (rms: mean taken as 0)"""
-    row = r.row(0)
+    """(x - mean) / sqrt(variance + epsilon) * gain + bias along the row (rms: mean taken as 0); the
+    variance may be that of all heads of a token"""
+    row = every = r.row(0)
+    first = 0  # place of the row in the gain
+    if r.attributes.get("over") == "projection":
+        (batch, head, token), heads = r.index, range(r.shape(0)[1])
+        every = [r.at(0, (batch, h, token, j)) for h in heads for j in range(len(row))]
+        first = head * len(row)
     if r.attributes["centred"]:
         mean = named("mean", total(row) / len(row))
-        row = [x - mean for x in row]
-    variance = named("variance", total(square(x) for x in row) / len(row))
+        row = every = [x - mean for x in row]
+    variance = named("variance", total(square(x) for x in every) / len(every))
     epsilon = r.constant(r.attributes["epsilon"])
     deviation = named("deviation", sqrt(variance + epsilon))
-    cells = [x / deviation * r.at(1, (j,)) for j, x in enumerate(row)]
+    cells = [x / deviation for x in row]
+    if len(r.inputs) > 1:
+        cells = [y * r.at(1, (first + j,)) for j, y in enumerate(cells)]
     if len(r.inputs) > 2:
         return [total([y, r.at(2, (j,))]) for j, y in enumerate(cells)]
     return cells

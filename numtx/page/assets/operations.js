@@ -153,16 +153,24 @@ function operationsOf(data, array, place, { plan, starts }) {
 
     norm(r) {
       let cells = row(r, 0);
+      let every = cells;
+      let first = 0; // place of the row in the gain
+      if (r.attributes.over === "projection") {
+        const [batch, head, token] = r.index;
+        const heads = [...Array(shape(r, 0)[1]).keys()];
+        every = heads.flatMap((h) => cells.map((_, j) => at(r, 0, [batch, h, token, j])));
+        first = head * cells.length;
+      }
       if (r.attributes.centred) {
         const mean = named("mean", total(cells).over(cells.length));
-        cells = cells.map((x) => x.minus(mean));
+        cells = every = cells.map((x) => x.minus(mean));
       }
-      const variance = named("variance", total(cells.map(square)).over(cells.length));
+      const variance = named("variance", total(every.map(square)).over(every.length));
       const deviation = named("deviation", sqrt(variance.plus(constant(r.attributes.epsilon))));
-      const biased = r.stage.inputs.length > 2;
+      const inputs = r.stage.inputs.length;
       return cells.map((x, j) => {
-        const y = x.over(deviation).times(at(r, 1, [j]));
-        return biased ? total([y, at(r, 2, [j])]) : y;
+        const y = inputs > 1 ? x.over(deviation).times(at(r, 1, [first + j])) : x.over(deviation);
+        return inputs > 2 ? total([y, at(r, 2, [j])]) : y;
       });
     },
 

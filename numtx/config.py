@@ -21,6 +21,7 @@ from .config_fields import (
     configuration,
     fields_of,
     flag,
+    from_names,
     number,
     places,
     plain,
@@ -46,7 +47,7 @@ from .config_rules import (
     in_every_layer,
     views,
 )
-from .errors import ConfigError, nearest
+from .errors import ConfigError
 from .small_repr import small_repr
 from .strict_json import read_json
 
@@ -383,15 +384,7 @@ class Config:
             raise ConfigError(
                 f"config: got {type(fields).__name__}; a JSON object of fields is needed"
             )
-        known = fields_of(cls)
-        for name in fields:
-            if name not in known:
-                raise ConfigError(f"config: unknown field {name!r}; {nearest(name, known)}")
-        for name, field in known.items():
-            if field.needed and name not in fields:
-                raise ConfigError(f"config: field {name!r} is missing; it has no default")
-        values: dict[str, Any] = dict(fields)
-        return cls(**values)
+        return from_names(cls, fields, "config")
 
     @classmethod
     def from_json(cls, text: str) -> Config:

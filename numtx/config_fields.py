@@ -193,21 +193,25 @@ class Part:
     @classmethod
     def from_dict(cls, place: str, values: Mapping[str, Any]) -> Part:
         """A record from JSON values; unknown and missing names are errors."""
-        known = fields_of(cls)
-        for name in values:
-            if name not in known and name != "kind":
-                raise ConfigError(
-                    f"config: {place}: unknown field {name!r}; {nearest(name, known)}"
-                )
-        for name, field in known.items():
-            if field.needed and name not in values:
-                raise ConfigError(f"config: {place}: {cls.kind} has no {name!r}; it is needed")
-        return cls(**{name: value for name, value in values.items() if name != "kind"})
+        own = {name: value for name, value in values.items() if name != "kind"}
+        return from_names(cls, own, f"config: {place}")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
         own = {name: plain(getattr(self, name)) for name in fields_of(type(self))}
         return {"kind": self.kind, **own}
+
+
+def from_names(cls: type[T], values: Mapping[str, Any], place: str) -> T:
+    """An object of these fields; unknown and missing names are errors."""
+    known = fields_of(cls)
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{place}: unknown field {name!r}; {nearest(name, known)}")
+    for name, field in known.items():
+        if field.needed and name not in values:
+            raise ConfigError(f"{place}: field {name!r} is missing; it has no default")
+    return cls(**values)
 
 
 def plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Scores with a learned bias by the distance of a key, in buckets (Raffel et al., 2020, T5)."""
+"""Scores with a learned bias by the distance of a key, in buckets (Raffel et al., 2020)."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_a_text_or_a_cache_that_crosses_the_length_of_a_run_is_refused_and_nothi
     [
         ({"kind": "dynamic"}, "it is an object whose kind is one of 'linear', 'llama3', 'yarn'"),
         (2.0, "it is an object whose kind is one of"),
-        ({"kind": "linear"}, "linear has no 'factor'; it is needed"),
+        ({"kind": "linear"}, "field 'factor' is missing; it has no default"),
         ({"kind": "linear", "factor": 0}, "linear factor is 0; it is above 0"),
         ({"kind": "linear", "fact": 2}, "unknown field 'fact'; did you mean 'factor'"),
         ({"kind": "llama3", "factor": 2, "original": 8, "low": 4}, "low 4 is not below high 4"),

@@ -27,7 +27,7 @@ from numtx.ops.relative import buckets
 from numtx.ops.sinks import sink_softmax_forward
 from numtx.ops.softmax import log_softmax_backward, log_softmax_forward, softmax_forward
 from numtx.oracle.angles import turn_of
-from numtx.oracle.operations import bucket_of
+from numtx.oracle.positions import bucket_of
 from numtx.step import step
 from numtx.tap import Pin
 from numtx.trace.trace import record

@@ -201,6 +201,22 @@ def test_a_causal_mask_off_by_one_is_caught(make, monkeypatch):
 
 
 @MODELS
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_held_to_its_own_rounding(make, dtype):
+    own = subject(make().to(dtype))
+    laws = ["C1", "C11", "K1", "K4"]
+    report = check(own, [*laws, "B3", "P3", "R2"], examples=10, shrink=False)
+    assert report.ok, [result.why for result in report.broken + report.errors]
+    assert f"logits are {str(dtype)[6:]}" in report.notes[0]
+    for values in own.model.parameters():
+        values.data *= 8.0 if values.ndim > 1 else 1.0
+    assert check(own, ["P3"], examples=10).results[0].status == "passed"
+    own.model = Wrapped(own.model, positions_of_the_chunk)
+    broken = check(own, laws, examples=25, shrink=False, record=True).broken
+    assert [result.law.name for result in broken] == ["C1", "C11"]
+
+
+@MODELS
 def test_dropout_left_on_is_caught(make):
     model = make().train()
     model.config.attention_dropout = 0.5

@@ -270,7 +270,6 @@ def settled(subject: Subject) -> Subject:
         if nothing and isinstance(nothing.error, SubjectError):
             own.capabilities = own.capabilities - {STEP, STEP_MASK, FORK}
             own.notes = (*own.notes, f"argument {own.past}: not asked; {nothing.error}")
-    own.notes = (*own.notes, *_digits(own))
     kind = type(own)
     if "longest" in own.said or own.far > own.longest or kind.longest is not Subject.longest:
         return own
@@ -284,7 +283,7 @@ def settled(subject: Subject) -> Subject:
     return own
 
 
-def _digits(subject: Subject) -> Iterator[str]:
+def digits(subject: Subject) -> Iterator[str]:
     """A note on logits of a type in which an effect may be lost."""
     found = subject.logits(np.zeros((subject.fixed_rows or 1, 1), np.int64))
     if eps_of(found) > COARSE:

@@ -16,7 +16,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from .config_fields import choice, configuration, fields_of, flag, number, places, rules_of, whole
+from .config_fields import (
+    choice,
+    configuration,
+    fields_of,
+    flag,
+    number,
+    places,
+    rules_of,
+    whole,
+)
 from .config_rules import ATTENTIONS, BIASES, COMBINATIONS, LISTS, SUBLAYERS, as_set, in_every_layer
 from .errors import ConfigError, nearest
 from .small_repr import small_repr
@@ -342,17 +351,21 @@ class Config:
         return cls.from_dict(read_json(text, "config", ConfigError))
 
 
+# The fields that may differ by layer.
+LAYERED: Final = tuple(name for name, field in fields_of(Config).items() if field.layers)
+
+
 def views(config: Config) -> tuple[Config, ...]:
     """A configuration for each layer that may differ, in order; the configuration itself where
     none does. What is only for a mechanism that a layer has not has its default there.
 
     They repeat from the first. Equal ones are one object.
     """
-    fields = fields_of(Config)
     own = vars(config)
-    lists = {n: own[n] for n in fields if fields[n].layers and isinstance(own.get(n), tuple)}
+    lists = {n: own[n] for n in LAYERED if isinstance(own.get(n), tuple)}
     if not lists:
         return (config,)
+    fields = fields_of(Config)
     found: dict[tuple[Any, ...], Config] = {}
     every = []
     for i in range(config.depth):

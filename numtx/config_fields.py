@@ -13,8 +13,9 @@ import dataclasses
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
+from types import MappingProxyType
 from typing import (
     Any,
     Literal,
@@ -309,9 +310,15 @@ def rules_of(cls: type[Any]) -> tuple[Rule, ...]:
     )
 
 
-def fields_of(cls: type[Any]) -> dict[str, Field]:
+_FIELDS: dict[type[Any], Mapping[str, Field]] = {}  # found once for each class
+
+
+def fields_of(cls: type[Any]) -> Mapping[str, Field]:
     """The fields of a configuration in order of declaration."""
-    return {field.name: field.metadata["field"] for field in dataclasses.fields(cls)}
+    if cls not in _FIELDS:
+        found = {field.name: field.metadata["field"] for field in dataclasses.fields(cls)}
+        _FIELDS[cls] = MappingProxyType(found)
+    return _FIELDS[cls]
 
 
 @dataclass_transform(

@@ -14,6 +14,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
+from types import MappingProxyType
 from typing import (
     Any,
     ClassVar,
@@ -269,9 +270,15 @@ def rules_of(cls: type[Any]) -> tuple[Rule, ...]:
     )
 
 
-def fields_of(cls: type[Any]) -> dict[str, Field]:
+_FIELDS: dict[type[Any], Mapping[str, Field]] = {}  # found once for each class
+
+
+def fields_of(cls: type[Any]) -> Mapping[str, Field]:
     """The fields of a configuration in order of declaration."""
-    return {field.name: field.metadata["field"] for field in dataclasses.fields(cls)}
+    if cls not in _FIELDS:
+        found = {field.name: field.metadata["field"] for field in dataclasses.fields(cls)}
+        _FIELDS[cls] = MappingProxyType(found)
+    return _FIELDS[cls]
 
 
 @dataclass_transform(

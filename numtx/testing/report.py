@@ -109,6 +109,7 @@ class Report(NamedTuple):
             for status in STATUSES
         }
         shown_always = (PASSED, BROKEN)
+        counts[SKIPPED] = len(self._skipped())
         told = (f"{n} {status}" for status, n in counts.items() if n or status in shown_always)
         lines.append(", ".join(told))
         if not row_independence().contents and any(r.law.exact for r in self.results):
@@ -125,8 +126,8 @@ class Report(NamedTuple):
             yield f"vacuous: {' '.join(vacuous)}: no example exercised them" + "".join(
                 f"; {why.removeprefix('vacuous: ')}" for why in refused
             )
-        skipped = {name: found for name, found in by_law.items() if self.status(found) == SKIPPED}
-        of_any = [found[0] for found in skipped.values() if NUMTX not in found[0].law.needs]
+        skipped = self._skipped()
+        of_any = [result for result in skipped if NUMTX not in result.law.needs]
         missing = {one for result in of_any for one in missing_of(result)}
         if STEP in missing:
             missing -= {*EDITS, STEP_MASK}
@@ -138,7 +139,12 @@ class Report(NamedTuple):
             more = f"more is asked of {'one' if others else 'a model'} with"
             yield f"not asked: {names}; {more} {', '.join(words)} (help: numtx.testing)"
         elif skipped and len(skipped) == len(by_law):
-            yield f"not asked: {' '.join(skipped)}, of numtx alone"
+            yield f"not asked: {' '.join(result.law.name for result in skipped)}, of numtx alone"
+
+    def _skipped(self) -> list[Result]:
+        """What was skipped, each law once; of numtx alone only where no other was."""
+        every = [found[0] for found in self._by_law().values() if self.status(found) == SKIPPED]
+        return [result for result in every if NUMTX not in result.law.needs] or every
 
     def _by_law(self) -> dict[str, list[Result]]:
         found: dict[str, list[Result]] = {}

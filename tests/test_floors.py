@@ -41,7 +41,7 @@ FLOORS = [
     {"trace"},
     {"show", "check"},
     {"page", "compare", "training", "decoding", "costs"},
-    {"examples", "models", "subjects", "calls", "operators", "adapters", "lessons"},
+    {"examples", "models", "subjects", "calls", "operators", "adapters", "lessons", "checkpoints"},
     {"documents"},
     {"laws"},
     {"cache_laws"},

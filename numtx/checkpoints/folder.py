@@ -163,7 +163,9 @@ class Folder:
     def read(self) -> Model:
         """The numbers, one tensor after the other."""
         check_size(self.config)
-        words = read_words(self.path, self.config.vocabulary)
+        ends = self.file.get("eos_token_id")
+        ends = [end for end in (ends if isinstance(ends, list) else [ends]) if type(end) is int]
+        words = read_words(self.path, self.config.vocabulary, ends)
         mapped = self._mapped()
         found: dict[str, Array] = {}
         for name, entry in self.entries.items():

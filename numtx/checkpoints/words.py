@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, UsageError
 from ..vocabulary import Vocabulary
 from .safetensors import read_object
 
@@ -24,23 +24,34 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 class Words(Vocabulary):
     """Tokens by id as they are shown, and the text that ids stand for."""
 
-    def __init__(self, pieces: Iterable[bytes | None], specials: Iterable[int] = ()) -> None:
-        """pieces  the bytes that each token stands for; None: it has no name"""
-        self.pieces = list(pieces)
-        self.specials = frozenset(specials)
-        taken: set[str] = set()
-        shown = []
-        for number, piece in enumerate(self.pieces):
-            spelled = f"<{number}>" if piece is None else _shown(piece)
-            while spelled in taken:  # two tokens that look alike are told apart by the id
-                spelled += f"<{number}>"
-            taken.add(spelled)
-            shown.append(spelled)
-        super().__init__(shown)
+    def __init__(
+        self,
+        shown: Iterable[str],
+        pieces: Iterable[bytes],
+        specials: Iterable[int] = (),
+        ends: Iterable[int] = (),
+    ) -> None:
+        """pieces    the bytes that each token stands for in a text
+        specials  ids that stand for none
+        ends      ids that end a text
+
+        Of tokens that look alike the later ones are told apart by their id.
+        """
+        self._pieces, self._specials, self._ends = list(pieces), frozenset(specials), list(ends)
+        taken: dict[str, None] = {}
+        for number, token in enumerate(shown):
+            while token in taken:
+                token += f"<{number}>"
+            taken[token] = None
+        super().__init__(taken)
+
+    @property
+    def ends(self) -> list[int]:
+        return self._ends
 
     def text(self, ids: Iterable[int]) -> str:
         """The text of ids, without special tokens."""
-        every = [self.pieces[i] or b"" for i in ids if i not in self.specials]
+        every = [self._pieces[i] for i in ids if i not in self._specials]
         return b"".join(every).decode(errors="replace")
 
 
@@ -56,7 +67,7 @@ def _shown(piece: bytes) -> str:
     )
 
 
-def read_words(folder: Path, size: int) -> Words | None:
+def read_words(folder: Path, size: int, ends: Iterable[int] = ()) -> Words | None:
     """The words of a model's first `size` ids; None where the folder has no tokenizer.json.
 
     Raises `CheckpointError` for a file that is no vocabulary.
@@ -73,33 +84,25 @@ def read_words(folder: Path, size: int) -> Words | None:
     fits = isinstance(listed, dict) and isinstance(added, list)
     if not fits or not all(isinstance(one, dict) for one in added):
         raise CheckpointError(f"{file}: has no model.vocab of tokens and ids")
-    assert isinstance(listed, dict) and isinstance(model, dict)
+    assert isinstance(listed, dict) and isinstance(model, dict)  # by `fits`
     spell = _byte_level if _has(whole, "ByteLevel") else _marked
     prefix = model.get("continuing_subword_prefix") if model.get("type") == "WordPiece" else None
-    pieces: list[bytes | None] = [None] * size
+    shown, pieces = [f"<{i}>" for i in range(size)], [b""] * size
     specials = []
     extra = [(one.get("content"), one.get("id"), one.get("special") is True) for one in added]
     for token, number, special in [*((t, i, None) for t, i in listed.items()), *extra]:
         if not isinstance(token, str) or type(number) is not int or number < 0:
             raise CheckpointError(f"{file}: {str(token)[:40]!r} has the id {str(number)[:40]!r}")
-        if number < size:
-            plain = special is not None or prefix is not None
-            pieces[number] = token.encode(errors="replace") if plain else spell(token)
-            specials += [number] if special else []
-    if not prefix:
-        return Words(pieces, specials)
-    return _WordPieces(pieces, specials, prefix.encode())
-
-
-class _WordPieces(Words):
-    """Words of which the later pieces begin with a prefix, as in `play ##ing`."""
-
-    def __init__(self, pieces: Iterable[bytes | None], specials: Iterable[int], prefix: bytes):
-        super().__init__(pieces, specials)
-        self.pieces = [
-            piece and (piece.removeprefix(prefix) if piece.startswith(prefix) else b" " + piece)
-            for piece in self.pieces
-        ]
+        if number >= size:
+            continue
+        piece = token.encode(errors="replace") if special is not None or prefix else spell(token)
+        shown[number] = token if _BYTE.fullmatch(token) else _shown(piece)
+        if prefix and special is None:  # a new word, unless it says that it goes on
+            goes_on = token.startswith(prefix)
+            piece = piece.removeprefix(prefix.encode()) if goes_on else b" " + piece
+        pieces[number] = piece
+        specials += [number] if special else []
+    return Words(shown, pieces, specials, ends)
 
 
 def _has(value: Any, kind: str) -> bool:
@@ -131,3 +134,21 @@ def _bytes_of_characters() -> dict[str, int]:
     own = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = [byte for byte in range(256) if byte not in own]
     return {chr(b): b for b in own} | {chr(0x100 + n): b for n, b in enumerate(others)}
+
+
+def ids_of(folder: str | Path, text: str) -> list[int]:
+    """The ids of a text by the package `tokenizers`, where it is installed."""
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        raise UsageError(
+            "--text needs the package tokenizers, which is not installed; install it or give --ids"
+        ) from None
+    try:
+        found: list[int] = Tokenizer.from_file(str(Path(folder) / FILE)).encode(text).ids
+    except Exception as error:  # whatever the package says of a file
+        told = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{Path(folder) / FILE}: cannot be read by tokenizers: {told}"
+        ) from None
+    return found

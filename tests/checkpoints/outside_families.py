@@ -1,9 +1,10 @@
 """Small random models of transformers, and their logits and gradients beside numtx's.
 
-Run as a program, in a process of its own: `outside_families.py wide|shipped FOLDER` prints a line of
-JSON, what is wrong with each family. `wide` binds float32 to float64 before any model is imported, so
-that what transformers takes in float32 whatever the type (angles, norms, softmax) is taken in float64
-and the formulas are compared alone; `shipped` also writes folders, which transformers loads.
+Run as a program, in a process of its own: `outside_families.py wide|shipped FOLDER` prints a line
+of JSON, what is wrong with each family. `wide` binds float32 to float64 before any model is
+imported, so that what transformers takes in float32 whatever the type (angles, norms, softmax) is
+taken in float64 and the formulas are compared alone; `shipped` also writes folders, which
+transformers loads.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ LONG = {
     "rope_theta": 1e4, "rope_type": "longrope", "short_factor": [1.5], "long_factor": [3.0],
     "factor": 4.0,
 }  # fmt: skip
-NO_PADS = {name: None for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+NO_PADS = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))
 
 # Name: the class of the model, and the fields of its configuration.
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -54,12 +55,14 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "mistral": ("MistralForCausalLM", {**LLAMA, "head_dim": 10, "sliding_window": 4}),
     "gemma": ("GemmaForCausalLM", {**LLAMA, "head_dim": 6}),
     "phi3": ("Phi3ForCausalLM", {
-        **LLAMA, "hidden_size": 12, "num_attention_heads": 3, "num_key_value_heads": 1, "sliding_window": 5,
+        **LLAMA, "hidden_size": 12, "num_attention_heads": 3, "num_key_value_heads": 1,
+        "sliding_window": 5,
         "original_max_position_embeddings": 64,
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e4,
                             "partial_rotary_factor": 0.5}}),
     "phi3-longrope": ("Phi3ForCausalLM", {
-        **LLAMA, "hidden_size": 12, "num_attention_heads": 6, "original_max_position_embeddings": 16,
+        **LLAMA, "hidden_size": 12, "num_attention_heads": 6,
+        "original_max_position_embeddings": 16,
         "rope_parameters": LONG}),
     "starcoder2": ("Starcoder2ForCausalLM", {**LLAMA, "sliding_window": 4}),
     "gpt2": ("GPT2LMHeadModel", {

@@ -1,7 +1,7 @@
 """Every family read from what transformers writes, and written so that transformers reads it.
 
-Skipped where PyTorch or transformers is missing. Each way runs in a process of its own, once for all
-families: `wide` changes PyTorch's types for the whole of it.
+Skipped where PyTorch or transformers is missing. Each way runs in a process of its own, once for
+all families: `wide` changes PyTorch's types for the whole of it.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from .options import whole
 
 if TYPE_CHECKING:
     from ..examples.example import Example
+    from ..trace.trace import Trace
 
 _OPTIONS = ("wiring", "as_stated", "layers", "words", "step", "side")
 _MODEL = (
@@ -92,6 +93,24 @@ def add_own_model(parser: argparse.ArgumentParser) -> None:
         "--documents", metavar="JSON", help="the document of each token, where a row holds several"
     )
     group.add_argument("--decoder-documents", metavar="JSON", help="the same for the decoder")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The options that bring a run of a model of one's own in the place of a trace file."""
+    parser.add_argument("--parameters", metavar="FILE", help="of --config, in a file (.npz)")
+    add_own_model(parser)
+
+
+def own_run(args: argparse.Namespace, file: str | None) -> Trace | None:
+    """The run that the options of `add_run` bring, with gradients where there are labels; None
+    where there is a file in its place."""
+    if not is_own(args):
+        if file is None:
+            raise UsageError("which trace? give its file, or --model DIR and --ids")
+        return None
+    if file is not None:
+        raise UsageError(f"{file} does not go with a model of your own; give one")
+    return own_model(args).trace(gradients=args.labels is not None)
 
 
 def is_own(args: argparse.Namespace) -> bool:

@@ -49,7 +49,7 @@ FLOORS = [
     {"testing"},
     {"written"},
     {"arguments"},
-    {"commands", "verdicts"},
+    {"commands", "verdicts", "folders"},
     {"cli", "pytest_plugin", "__main__", "__version__"},
 ]
 # A trace can be asked for its check and for its page in a notebook; both stand above it.

@@ -194,6 +194,7 @@ class Layout:
 
         Raises `CheckpointError` that says why where the family cannot say it.
         """
+        self._compare(config, {n: v for n, v in self.fixed.items() if n != "biases"})
         file: Fields = {"model_type": self.name, "architectures": [self.architecture]}
         file |= self.written
         for name, key in self.keys.items():
@@ -205,13 +206,7 @@ class Layout:
             again = Config(**self.read_fields(file), dtype=config.dtype)
         except (CheckpointError, ConfigError) as error:
             raise CheckpointError(f"layout {self.name} does not fit: {error}") from None
-        ours, theirs = essence(config), essence(again)
-        for name, value in ours.items():
-            if value != theirs.get(name):
-                raise CheckpointError(
-                    f"layout {self.name} does not fit: {name} is {value!r}, and models of this "
-                    f"family have {theirs.get(name)!r}"
-                )
+        self._compare(config, essence(again))
         for name in parameter_shapes(config).keys() ^ parameter_shapes(again).keys():
             having, lacking = "the configuration", f"a {self.name} of these sizes"
             if name not in parameter_shapes(config):
@@ -220,6 +215,16 @@ class Layout:
                 f"layout {self.name} does not fit: {having} has {name!r}, {lacking} has not"
             )
         return file
+
+    def _compare(self, config: Config, theirs: Mapping[str, Any]) -> None:
+        """Raise `CheckpointError` where a configuration is another than the family has."""
+        ours = {**config.to_dict(), **essence(config)}
+        for name, value in theirs.items():
+            if ours[name] != value:
+                raise CheckpointError(
+                    f"layout {self.name} does not fit: {name} is {ours[name]!r}, and models of "
+                    f"this family have {value!r}"
+                )
 
     # Tensors.
 

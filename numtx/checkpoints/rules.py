@@ -6,7 +6,7 @@ import math
 from typing import Any, Final
 
 from ..config import Config
-from ..config_rotary import LinearScaling, Llama3Scaling, LongropeScaling, YarnScaling
+from ..config_rotary import LongropeScaling
 from ..errors import CheckpointError
 from .layout import Fields, Rule
 
@@ -34,10 +34,6 @@ _PARTS: Final[dict[str, dict[str, tuple[str, Any]]]] = {
         "attention_factor": ("attention_factor", 0),
         "original_max_position_embeddings": ("original", None),
     },
-}  # fmt: skip
-_RECORDS: Final = {
-    "linear": LinearScaling, "llama3": Llama3Scaling, "yarn": YarnScaling,
-    "longrope": LongropeScaling,
 }  # fmt: skip
 
 

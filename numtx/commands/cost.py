@@ -32,6 +32,10 @@ def add(commands: Any) -> None:
             f"--{name}", type=whole(1, MOST.get(name)), default=default, metavar="N",
             help=f"{what} ({default})",
         )  # fmt: skip
+    parser.add_argument(
+        "--model", dest="folder", metavar="DIR",
+        help="a folder as transformers writes it, whose model is counted in place of a small one",
+    )  # fmt: skip
 
 
 # The run that is counted is made, once without a cache: longer ones would take minutes.
@@ -44,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from ..costs import count_generation
     from ..parameters import initialise
 
+    if args.folder is not None:
+        return _of_folder(args)
     config = Config(
         model="decoder-only", width=args.width, decoder_layers=args.layers, hidden=args.hidden,
         vocabulary=args.vocabulary, positions="rotary" if args.width % 2 == 0 else None,
@@ -64,6 +70,30 @@ def run(args: argparse.Namespace) -> int:
     print(f"\n{_growth(config, without, cached)}")
     print(f"\n{_groups(without[-1], cached[-1])}")
     print(f"\n{_memory(config, cached)}")
+    return 0
+
+
+def _of_folder(args: argparse.Namespace) -> int:
+    """The steps of a model from outside, counted from a run; the first token is 0."""
+    from ..batch import Batch
+    from ..checkpoints.folder import read_model
+    from ..costs import cache_numbers, count_generation
+    from ..errors import UsageError
+
+    config, parameters, _ = read_model(args.folder)
+    if config.sides[-1] != "decoder":
+        raise UsageError(f"{args.folder} has no decoder, so it makes no token after another")
+    rows = [[0] * args.prompt]
+    prompt = Batch(rows) if len(config.sides) == 1 else Batch(rows, [[0]])
+
+    def count(use_cache: bool) -> list[StepCost]:
+        return count_generation(config, parameters, prompt, max_new_tokens=3, use_cache=use_cache)
+
+    cached = count(True)
+    own, cross = cache_numbers(config, 1, 1)
+    print(f"numtx cost {args.folder}: multiply-adds, counted from the shapes of a run")
+    print(f"\n{_phases(cached)}\n\n{_groups(count(False)[-1], cached[-1])}")
+    print(f"\nnumbers in the cache: {own:,} a token" + f", {cross:,} of the source" * bool(cross))
     return 0
 
 

@@ -187,6 +187,18 @@ def own_model(args: argparse.Namespace) -> Example:
     )
 
 
+def with_names(example: Example) -> Example:
+    """A model whose tokens have names; where they have none, these are the ids."""
+    from ..vocabulary import Vocabulary
+
+    if example.vocabularies:
+        return example
+    config = example.config
+    return dataclasses.replace(example, vocabularies={
+        side: Vocabulary(map(str, range(config.vocabulary_of(side)))) for side in config.sides
+    })  # fmt: skip
+
+
 def _model(args: argparse.Namespace) -> tuple[Any, Any, Any, list[Any]]:
     """Configuration, parameters and words of a model of one's own, and what to say of them."""
     from ..parameters import initialise

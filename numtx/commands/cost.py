@@ -49,7 +49,10 @@ def run(args: argparse.Namespace) -> int:
     from ..parameters import initialise
 
     if args.folder is not None:
-        return _of_folder(args)
+        from ..folders.cost import of_folder
+
+        print(of_folder(args.folder, args.prompt))
+        return 0
     config = Config(
         model="decoder-only", width=args.width, decoder_layers=args.layers, hidden=args.hidden,
         vocabulary=args.vocabulary, positions="rotary" if args.width % 2 == 0 else None,
@@ -65,35 +68,11 @@ def run(args: argparse.Namespace) -> int:
         f"feed-forward {args.hidden}, vocabulary {args.vocabulary}\n"
         "multiply-adds, counted from the shapes of a run; softmax, norms and the like are left out"
     )
-    print(f"\n{_phases(count(args.prompt, 3, True))}")
+    print(f"\n{phases_text(count(args.prompt, 3, True))}")
     without, cached = count(1, args.tokens, False), count(1, args.tokens, True)
     print(f"\n{_growth(config, without, cached)}")
-    print(f"\n{_groups(without[-1], cached[-1])}")
+    print(f"\n{groups_text(without[-1], cached[-1])}")
     print(f"\n{_memory(config, cached)}")
-    return 0
-
-
-def _of_folder(args: argparse.Namespace) -> int:
-    """The steps of a model from outside, counted from a run; the first token is 0."""
-    from ..batch import Batch
-    from ..checkpoints.folder import read_model
-    from ..costs import cache_numbers, count_generation
-    from ..errors import UsageError
-
-    config, parameters, _ = read_model(args.folder)
-    if config.sides[-1] != "decoder":
-        raise UsageError(f"{args.folder} has no decoder, so it makes no token after another")
-    rows = [[0] * args.prompt]
-    prompt = Batch(rows) if len(config.sides) == 1 else Batch(rows, [[0]])
-
-    def count(use_cache: bool) -> list[StepCost]:
-        return count_generation(config, parameters, prompt, max_new_tokens=3, use_cache=use_cache)
-
-    cached = count(True)
-    own, cross = cache_numbers(config, 1, 1)
-    print(f"numtx cost {args.folder}: multiply-adds, counted from the shapes of a run")
-    print(f"\n{_phases(cached)}\n\n{_groups(count(False)[-1], cached[-1])}")
-    print(f"\nnumbers in the cache: {own:,} a token" + f", {cross:,} of the source" * bool(cross))
     return 0
 
 
@@ -104,7 +83,7 @@ def _table(heads: list[str], rows: list[list[object]], left: int = 1) -> str:
     return table_text([heads, *cells], "l" * left + "r" * (len(heads) - left))
 
 
-def _phases(costs: list[StepCost]) -> str:
+def phases_text(costs: list[StepCost]) -> str:
     from ..costs import ATTENTION
 
     rows: list[list[object]] = []
@@ -149,7 +128,7 @@ def _growth(config: Config, without: list[StepCost], cached: list[StepCost]) -> 
     ])  # fmt: skip
 
 
-def _groups(without: StepCost, cached: StepCost) -> str:
+def groups_text(without: StepCost, cached: StepCost) -> str:
     from ..costs import GROUPS
 
     rows: list[list[object]] = []

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_style, style_of, whole
-from ..arguments.source import add_example, add_own_model, is_own, named_example, own_model
+from ..arguments.source import (
+    add_example,
+    add_own_model,
+    is_own,
+    named_example,
+    own_model,
+    with_names,
+)
 from ..errors import UsageError
 from .choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 
@@ -83,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         target(args.npz)  # what cannot be written is said before the work
     strategy, filters = strategy_of(args), filters_of(args)
     own = is_own(args)
-    example = _named(own_model(args)) if own else named_example(args, "cat")
+    example = with_names(own_model(args)) if own else named_example(args, "cat")
     vocabulary = example.vocabulary
     if "decoder" not in example.config.sides or vocabulary is None:
         raise UsageError(f"{example.name} has no decoder, so it writes no text; try cat")
@@ -140,19 +146,6 @@ def _generate(
         example.config, parameters, prompt, **options,
         source_tokens=_source_tokens(example, prompt), vocabulary=example.vocabulary.tokens,
     )  # fmt: skip
-
-
-def _named(example: Example) -> Example:
-    """A model whose tokens have names; where they have none, these are the ids."""
-    from ..vocabulary import Vocabulary
-
-    if example.vocabularies:
-        return example
-    config = example.config
-    numbers = {
-        side: Vocabulary(map(str, range(config.vocabulary_of(side)))) for side in config.sides
-    }
-    return dataclasses.replace(example, vocabularies=numbers)
 
 
 def _rehearse(

@@ -118,6 +118,7 @@ class Folder:
         untied = any(row.ours == ("output.w",) for row in self.layout.rows)
         if not untied or HEAD not in self.tensors or not found:
             return False
+        check_size(self.config)
         return not np.array_equal(self._read(HEAD), self._read(found[0]))
 
     def _places(self) -> dict[str, Place]:

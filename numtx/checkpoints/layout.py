@@ -207,13 +207,15 @@ class Layout:
         except (CheckpointError, ConfigError) as error:
             raise CheckpointError(f"layout {self.name} does not fit: {error}") from None
         self._compare(config, essence(again))
-        for name in parameter_shapes(config).keys() ^ parameter_shapes(again).keys():
-            having, lacking = "the configuration", f"a {self.name} of these sizes"
-            if name not in parameter_shapes(config):
-                having, lacking = lacking, having
-            raise CheckpointError(
-                f"layout {self.name} does not fit: {having} has {name!r}, {lacking} has not"
-            )
+        wanted, known = parameter_shapes(config), parameter_shapes(again)
+        for name in (*wanted, *known):
+            if name not in known or name not in wanted:
+                having, lacking = "the configuration", f"a {self.name} of these sizes"
+                if name not in wanted:
+                    having, lacking = lacking, having
+                raise CheckpointError(
+                    f"layout {self.name} does not fit: {having} has {name!r}, {lacking} has not"
+                )
         return file
 
     def _compare(self, config: Config, theirs: Mapping[str, Any]) -> None:

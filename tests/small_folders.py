@@ -79,7 +79,8 @@ def edit(folder: Path, **fields: Any) -> None:
     """Set fields of config.json; None takes one out."""
     file = folder / "config.json"
     found = {**json.loads(file.read_text()), **fields}
-    file.write_text(json.dumps({name: v for name, v in found.items() if v is not None}))
+    gone = {name for name, value in fields.items() if value is None}
+    file.write_text(json.dumps({name: v for name, v in found.items() if name not in gone}))
 
 
 def split(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -31,6 +31,8 @@ COMMANDS = {
     "learn": "commands",
     "picture": "commands",
     "laws": "verdicts",
+    "inspect": "folders",
+    "export": "folders",
 }
 
 

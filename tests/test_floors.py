@@ -41,7 +41,7 @@ FLOORS = [
     {"trace"},
     {"show", "check"},
     {"page", "compare", "training", "decoding", "costs"},
-    {"examples", "models", "subjects", "calls", "operators", "adapters", "lessons"},
+    {"examples", "models", "subjects", "calls", "operators", "adapters", "lessons", "checkpoints"},
     {"documents"},
     {"laws"},
     {"cache_laws"},
@@ -49,7 +49,7 @@ FLOORS = [
     {"testing"},
     {"written"},
     {"arguments"},
-    {"commands", "verdicts"},
+    {"commands", "verdicts", "folders"},
     {"cli", "pytest_plugin", "__main__", "__version__"},
 ]
 # A trace can be asked for its check and for its page in a notebook; both stand above it.
@@ -163,7 +163,9 @@ def test_foreign_imports(file):
         elif top == "hypothesis":
             assert place in KIT
         else:
-            assert top in {"torch", "transformers"} and not found.at_load, f"{file}: {top}"
+            assert top in {"torch", "transformers", "tokenizers"} and not found.at_load, (
+                f"{file}: {top}"
+            )
 
 
 def test_the_checks_see_imports_as_they_are_written(tmp_path, monkeypatch):

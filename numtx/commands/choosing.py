@@ -141,12 +141,12 @@ def search(
     found = beam_search(example.config, parameters, prompt, **options)
     blocks = [f"beam search: {options['num_beams']} beams, score = log P / length^{penalty:g}"]
     for row, before in enumerate(found.prompt):
-        text = f"prompt: {' '.join(example.vocabulary.decode(before))}"
+        text = f"prompt: {example.vocabulary.text(before)}"
         if args.trace and found.steps:
             blocks.append(f"{text}\n\n{beams_text(found, tokens, row)}")
         else:
             blocks.append(f"{text}\n{hypotheses_text(found, tokens, row)}")
-    best = [f"output: {' '.join(example.vocabulary.decode(row))}" for row in found.new]
+    best = [f"output: {example.vocabulary.text(row)}" for row in found.new]
     cost = _cost(example, parameters, prompt, options, found)
     return "\n\n".join([*blocks, "\n".join(best), *([cost] if cost else [])])
 

@@ -32,6 +32,10 @@ def add(commands: Any) -> None:
             f"--{name}", type=whole(1, MOST.get(name)), default=default, metavar="N",
             help=f"{what} ({default})",
         )  # fmt: skip
+    parser.add_argument(
+        "--model", dest="folder", metavar="DIR",
+        help="a folder as transformers writes it, whose model is counted in place of a small one",
+    )  # fmt: skip
 
 
 # The run that is counted is made, once without a cache: longer ones would take minutes.
@@ -44,6 +48,11 @@ def run(args: argparse.Namespace) -> int:
     from ..costs import count_generation
     from ..parameters import initialise
 
+    if args.folder is not None:
+        from ..folders.cost import of_folder
+
+        print(of_folder(args.folder, args.prompt))
+        return 0
     config = Config(
         model="decoder-only", width=args.width, decoder_layers=args.layers, hidden=args.hidden,
         vocabulary=args.vocabulary, positions="rotary" if args.width % 2 == 0 else None,
@@ -59,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
         f"feed-forward {args.hidden}, vocabulary {args.vocabulary}\n"
         "multiply-adds, counted from the shapes of a run; softmax, norms and the like are left out"
     )
-    print(f"\n{_phases(count(args.prompt, 3, True))}")
+    print(f"\n{phases_text(count(args.prompt, 3, True))}")
     without, cached = count(1, args.tokens, False), count(1, args.tokens, True)
     print(f"\n{_growth(config, without, cached)}")
-    print(f"\n{_groups(without[-1], cached[-1])}")
+    print(f"\n{groups_text(without[-1], cached[-1])}")
     print(f"\n{_memory(config, cached)}")
     return 0
 
@@ -74,7 +83,7 @@ def _table(heads: list[str], rows: list[list[object]], left: int = 1) -> str:
     return table_text([heads, *cells], "l" * left + "r" * (len(heads) - left))
 
 
-def _phases(costs: list[StepCost]) -> str:
+def phases_text(costs: list[StepCost]) -> str:
     from ..costs import ATTENTION
 
     rows: list[list[object]] = []
@@ -119,7 +128,7 @@ def _growth(config: Config, without: list[StepCost], cached: list[StepCost]) -> 
     ])  # fmt: skip
 
 
-def _groups(without: StepCost, cached: StepCost) -> str:
+def groups_text(without: StepCost, cached: StepCost) -> str:
     from ..costs import GROUPS
 
     rows: list[list[object]] = []

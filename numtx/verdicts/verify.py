@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from ..arguments.options import whole
+from ..arguments.source import add_run, own_run
 
 
 def add(commands: Any) -> None:
@@ -17,20 +18,21 @@ def add(commands: Any) -> None:
         "sampled: the first, the last, the largest cell and others drawn by --seed.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("file", metavar="FILE", help="a trace (numtx trace --npz FILE)")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a trace (numtx trace --npz FILE)")
     parser.add_argument(
         "--budget", type=whole(1), default=1_000_000, metavar="N",
         help="cells to read before cells are sampled (default 1000000, about five seconds)",
     )  # fmt: skip
     parser.add_argument("--all", action="store_true", help="check every cell, however many")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
+    add_run(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from ..check.verify import verify
     from ..trace.files import load_trace
 
-    trace = load_trace(args.file)
+    trace = own_run(args, args.file) or load_trace(args.file)
     report = verify(trace, None if args.all else args.budget, args.seed)
     args.code = 1 if report.wrong else 0
     for finding in report.wrong:

@@ -29,6 +29,7 @@ FLOORS = [
         "files",
         "memory",
         "strict_json",
+        "safetensors",
         "small_repr",
     },
     {"ops", "arithmetic", "vocabulary", "masks", "sequences"},

@@ -21,12 +21,12 @@ PRODUCTS = re.compile(
     re.IGNORECASE,
 )
 ROOT = Path(numtx.__file__).parent
-# `sequences` is data about families of models, and names them: it computes nothing.
+# `checkpoints` and `sequences` are data about families of models, and name them: they compute
+# nothing.
 HIGHER = {
-    "sequences.py", "trace", "check", "compare", "training", "decoding", "documents", "examples",
-    "subjects", "laws", "operators", "own_laws", "generation_laws", "operator_laws", "testing",
-    "arguments", "commands",
-    "verdicts", "cli.py",
+    "sequences.py", "checkpoints", "folders", "trace", "check", "compare", "training", "decoding",
+    "documents", "examples", "subjects", "laws", "operators", "own_laws", "generation_laws",
+    "operator_laws", "testing", "arguments", "commands", "verdicts", "cli.py",
 }  # fmt: skip
 
 

@@ -47,59 +47,64 @@ def rotary(base: float = 10000.0, original: int | None = None) -> Rule:
     """
 
     def read(theirs: Fields, ours: Fields) -> None:
-        given: Fields = {"rope_theta": base, "partial_rotary_factor": 1.0}
-        given |= {k: theirs[k] for k in given if theirs.get(k) is not None}
-        for name in ("rope_scaling", "rope_parameters"):
-            inside = theirs.get(name) or {}
-            if not isinstance(inside, dict):
-                raise CheckpointError(f"{name} is {str(inside)[:60]}; it is an object")
-            given |= inside
-        kind = given.pop("rope_type", given.pop("type", "default"))
-        given.pop("type", None)
-        ours["position_base"] = _number("rope_theta", given.pop("rope_theta"))
-        part = _number("partial_rotary_factor", given.pop("partial_rotary_factor"))
-        if part > 1:
-            raise CheckpointError(f"partial_rotary_factor is {part!r}; it is at most 1")
-        if part != 1:
-            d_k = ours.get("key_width") or ours["width"] // ours["heads"]
-            ours["rotary_width"] = int(d_k * part)
-        if original is not None:
-            kind = "longrope" if kind in ("su", "yarn") else kind  # its own names for the same
-            given["original_max_position_embeddings"] = theirs.get(
-                "original_max_position_embeddings", original
-            )
-        if kind == "default":
-            given.pop("original_max_position_embeddings", None)
-        allowed = ("linear", "llama3", "yarn") if original is None else ("longrope",)
-        if kind not in ("default", *allowed):
-            raise CheckpointError(f"rope_type is {kind!r}; known: default, {', '.join(allowed)}")
-        ours["rotary_scaling"] = _record(kind, given, theirs) if kind != "default" else None
-        if kind == "default" and given:
-            raise CheckpointError(f"rope_parameters: {next(iter(given))!r} without a rope_type")
-
-    def write(config: Config, file: Fields) -> None:
-        values: Fields = {"rope_type": "default", "rope_theta": config.position_base}
-        if config.rotated != config.d_k and config.d_k:
-            part = config.rotated / config.d_k
-            if int(part * config.d_k) != config.rotated:  # what transformers makes of it
-                part = (config.rotated + 0.5) / config.d_k
-            values["partial_rotary_factor"] = part
-        scaling = config.rotary_scaling
-        if scaling is not None and not isinstance(scaling, tuple):
-            values["rope_type"] = scaling.kind
-            for name, (ours, default) in _PARTS[scaling.kind].items():
-                value = getattr(scaling, ours)
-                if value is not None and value != default:
-                    values[name] = list(value) if isinstance(value, tuple) else value
-            if isinstance(scaling, LongropeScaling):
-                length = values.pop("original_max_position_embeddings")
-                file["original_max_position_embeddings"] = length
-                file["max_position_embeddings"] = max(1, round(length * scaling.factor))
-        file["rope_parameters"] = values
+        _read_rotary(theirs, ours, base, original)
 
     keys = ("rope_parameters", "rope_theta", "rope_scaling", "partial_rotary_factor",
             "max_position_embeddings", "original_max_position_embeddings")  # fmt: skip
-    return Rule(keys, read, write)
+    return Rule(keys, read, _write_rotary)
+
+
+def _read_rotary(theirs: Fields, ours: Fields, base: float, original: int | None) -> None:
+    given: Fields = {"rope_theta": base, "partial_rotary_factor": 1.0}
+    given |= {k: theirs[k] for k in given if theirs.get(k) is not None}
+    for name in ("rope_scaling", "rope_parameters"):
+        inside = theirs.get(name) or {}
+        if not isinstance(inside, dict):
+            raise CheckpointError(f"{name} is {str(inside)[:60]}; it is an object")
+        given |= inside
+    kind = given.pop("rope_type", given.pop("type", "default"))
+    given.pop("type", None)
+    ours["position_base"] = _number("rope_theta", given.pop("rope_theta"))
+    part = _number("partial_rotary_factor", given.pop("partial_rotary_factor"))
+    if part > 1:
+        raise CheckpointError(f"partial_rotary_factor is {part!r}; it is at most 1")
+    if part != 1:
+        d_k = ours.get("key_width") or ours["width"] // ours["heads"]
+        ours["rotary_width"] = int(d_k * part)
+    if original is not None:
+        kind = "longrope" if kind in ("su", "yarn") else kind  # its own names for the same
+        given["original_max_position_embeddings"] = theirs.get(
+            "original_max_position_embeddings", original
+        )
+    if kind == "default":
+        given.pop("original_max_position_embeddings", None)
+    allowed = ("linear", "llama3", "yarn") if original is None else ("longrope",)
+    if kind not in ("default", *allowed):
+        raise CheckpointError(f"rope_type is {kind!r}; known: default, {', '.join(allowed)}")
+    ours["rotary_scaling"] = _record(kind, given, theirs) if kind != "default" else None
+    if kind == "default" and given:
+        raise CheckpointError(f"rope_parameters: {next(iter(given))!r} without a rope_type")
+
+
+def _write_rotary(config: Config, file: Fields) -> None:
+    values: Fields = {"rope_type": "default", "rope_theta": config.position_base}
+    if config.rotated != config.d_k and config.d_k:
+        part = config.rotated / config.d_k
+        if int(part * config.d_k) != config.rotated:  # what transformers makes of it
+            part = (config.rotated + 0.5) / config.d_k
+        values["partial_rotary_factor"] = part
+    scaling = config.rotary_scaling
+    if scaling is not None and not isinstance(scaling, tuple):
+        values["rope_type"] = scaling.kind
+        for name, (ours, default) in _PARTS[scaling.kind].items():
+            value = getattr(scaling, ours)
+            if value is not None and value != default:
+                values[name] = list(value) if isinstance(value, tuple) else value
+        if isinstance(scaling, LongropeScaling):
+            length = values.pop("original_max_position_embeddings")
+            file["original_max_position_embeddings"] = length
+            file["max_position_embeddings"] = max(1, round(length * scaling.factor))
+    file["rope_parameters"] = values
 
 
 def _record(kind: str, given: Fields, theirs: Fields) -> Any:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, UsageError
+from ..safetensors import read_object
 from ..vocabulary import Vocabulary
-from .safetensors import read_object
 
 FILE = "tokenizer.json"
 LARGEST = 64_000_000  # bytes

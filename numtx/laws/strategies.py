@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from hypothesis import reject
@@ -42,7 +42,7 @@ def configurations(draw: st.DrawFn, /, kind: type[C], fixed: Mapping[str, Any]) 
     """A configuration of a class: mechanisms first, then numbers, each of them drawn from those
     of its values that break no rule with what is decided before."""
     fields = fields_of(kind)
-    partial = _partial(kind)
+    partial = _partial(cast("Any", kind))  # a class is hashable
     numbers = [name for name in fields if isinstance(fields[name].kind, Whole | Number)]
     decided = dict(fixed)
     rules = _open_rules(partial, RULES, decided)
@@ -69,7 +69,7 @@ def configurations(draw: st.DrawFn, /, kind: type[C], fixed: Mapping[str, Any]) 
 
 
 @cache
-def _partial(kind: type[C]) -> type[C]:
+def _partial(kind: Any) -> Any:
     """The class of a configuration some of whose fields are not decided yet."""
     return type(kind.__name__, (kind,), {name: _Open() for name in fields_of(kind)})
 

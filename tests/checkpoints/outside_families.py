@@ -170,7 +170,7 @@ def write_again(name: str, folder: Path) -> None:
     """What was read in float32 is written with the same bytes. Gains that are stored less one are
     read in float64, in which 1 + w is exact."""
     from numtx.checkpoints.folder import Folder, write_model
-    from numtx.checkpoints.safetensors import read_header
+    from numtx.safetensors import read_header
 
     built(name).float().save_pretrained(folder)
     opened = Folder(folder, "float64" if name == "gemma" else None)

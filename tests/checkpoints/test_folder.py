@@ -14,8 +14,8 @@ from numtx.batch import Batch
 from numtx.checkpoints.families import LAYOUTS
 from numtx.checkpoints.folder import Folder
 from numtx.checkpoints.layout import essence
-from numtx.checkpoints.safetensors import from_bfloat16, to_bfloat16
 from numtx.errors import CheckpointError
+from numtx.safetensors import from_bfloat16, to_bfloat16
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

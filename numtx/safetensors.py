@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ..errors import CheckpointError
-from ..files import writing
-from ..shapes import Array
-from ..strict_json import read_json
+from .errors import CheckpointError
+from .files import writing
+from .shapes import Array
+from .strict_json import read_json
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 LONGEST_HEADER: Final = 10_000_000  # bytes; of a hundred thousand tensors

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numtx import Config, initialise, write_model
-from numtx.checkpoints.families import PLAIN_BIASES
+from numtx.layouts.families import PLAIN_BIASES
 
 DECODER: dict[str, Any] = {
     "model": "decoder-only", "width": 12, "decoder_layers": 2, "heads": 3, "hidden": 10,

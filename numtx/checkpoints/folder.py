@@ -14,11 +14,11 @@ import numpy as np
 from ..config import Config
 from ..errors import CheckpointError, ConfigError, nearest
 from ..files import write_text
+from ..layouts.families import LAYOUTS
+from ..layouts.layout import Layout
 from ..parameters import check_parameters, check_size, parameter_shapes
-from ..safetensors import FLOATS, SINGLE, read_object, read_tensors, write_tensors
 from ..shapes import Array
-from .families import LAYOUTS
-from .layout import Layout
+from ..safetensors import FLOATS, SINGLE, read_object, read_tensors, write_tensors
 from .words import Words, read_words
 
 CONFIG: Final = "config.json"

@@ -11,11 +11,11 @@ from small_folders import CONFIGS, config_of, edit, join, parameters_of, split, 
 
 from numtx import Config, forward, read_model, write_model
 from numtx.batch import Batch
-from numtx.checkpoints.families import LAYOUTS
 from numtx.checkpoints.folder import Folder
-from numtx.checkpoints.layout import essence
-from numtx.errors import CheckpointError
 from numtx.safetensors import from_bfloat16, to_bfloat16
+from numtx.errors import CheckpointError
+from numtx.layouts.families import LAYOUTS
+from numtx.layouts.layout import essence
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -37,58 +37,63 @@ _PARTS: Final[dict[str, dict[str, tuple[str, Any]]]] = {
 }  # fmt: skip
 
 
+_ORIGINAL: Final = "original_max_position_embeddings"
+
+
 def rotary(base: float = 10000.0, original: int | None = None) -> Rule:
     """rope_parameters, and what older files say instead: rope_theta, rope_scaling,
     partial_rotary_factor; what stands inside wins.
 
     base      where the file is silent
     original  of longrope: the length of the training where the file is silent; such a family
-              scales in this way only, and says the length outside of the record
+              scales in this way only, says the length outside of the record, and may rotate a part
     """
 
     def read(theirs: Fields, ours: Fields) -> None:
-        _read_rotary(theirs, ours, base, original)
+        given: Fields = {"rope_theta": base, "partial_rotary_factor": 1.0}
+        given |= {k: theirs[k] for k in given if theirs.get(k) is not None}
+        for name in ("rope_scaling", "rope_parameters"):
+            inside = theirs.get(name) or {}
+            if not isinstance(inside, dict):
+                raise CheckpointError(f"{name} is {str(inside)[:60]}; it is an object")
+            given |= inside
+        kind = given.pop("rope_type", given.pop("type", "default"))
+        given.pop("type", None)
+        ours["position_base"] = _number("rope_theta", given.pop("rope_theta"))
+        part = _number("partial_rotary_factor", given.pop("partial_rotary_factor"))
+        if part > 1 or (part != 1 and original is None):
+            most = "at most 1" if original is not None else "1 in this family"
+            raise CheckpointError(f"partial_rotary_factor is {part!r}; it is {most}")
+        if part != 1:
+            d_k = ours.get("key_width") or ours["width"] // ours["heads"]
+            ours["rotary_width"] = int(d_k * part)
+        allowed: tuple[str, ...] = ("linear", "llama3", "yarn")
+        if original is not None:
+            kind = "longrope" if kind in ("su", "yarn") else kind  # its own names for the same
+            given[_ORIGINAL] = theirs.get(_ORIGINAL, original)
+            allowed = ("longrope",)
+        ours["rotary_scaling"] = _scaling(kind, allowed, given, theirs)
 
     keys = ("rope_parameters", "rope_theta", "rope_scaling", "partial_rotary_factor",
-            "max_position_embeddings", "original_max_position_embeddings")  # fmt: skip
-    return Rule(keys, read, _write_rotary)
+            "max_position_embeddings")  # fmt: skip
+    return Rule(keys if original is None else (*keys, _ORIGINAL), read, _write_rotary)
 
 
-def _read_rotary(theirs: Fields, ours: Fields, base: float, original: int | None) -> None:
-    given: Fields = {"rope_theta": base, "partial_rotary_factor": 1.0}
-    given |= {k: theirs[k] for k in given if theirs.get(k) is not None}
-    for name in ("rope_scaling", "rope_parameters"):
-        inside = theirs.get(name) or {}
-        if not isinstance(inside, dict):
-            raise CheckpointError(f"{name} is {str(inside)[:60]}; it is an object")
-        given |= inside
-    kind = given.pop("rope_type", given.pop("type", "default"))
-    given.pop("type", None)
-    ours["position_base"] = _number("rope_theta", given.pop("rope_theta"))
-    part = _number("partial_rotary_factor", given.pop("partial_rotary_factor"))
-    if part > 1:
-        raise CheckpointError(f"partial_rotary_factor is {part!r}; it is at most 1")
-    if part != 1:
-        d_k = ours.get("key_width") or ours["width"] // ours["heads"]
-        ours["rotary_width"] = int(d_k * part)
-    if original is not None:
-        kind = "longrope" if kind in ("su", "yarn") else kind  # its own names for the same
-        given["original_max_position_embeddings"] = theirs.get(
-            "original_max_position_embeddings", original
-        )
+def _scaling(kind: Any, allowed: tuple[str, ...], given: Fields, theirs: Fields) -> Any:
+    """The record of a scaling, in JSON; None: no scaling."""
     if kind == "default":
-        given.pop("original_max_position_embeddings", None)
-    allowed = ("linear", "llama3", "yarn") if original is None else ("longrope",)
-    if kind not in ("default", *allowed):
+        given.pop(_ORIGINAL, None)
+        if given:
+            raise CheckpointError(f"rope_parameters: {next(iter(given))!r} without a rope_type")
+        return None
+    if kind not in allowed:
         raise CheckpointError(f"rope_type is {kind!r}; known: default, {', '.join(allowed)}")
-    ours["rotary_scaling"] = _record(kind, given, theirs) if kind != "default" else None
-    if kind == "default" and given:
-        raise CheckpointError(f"rope_parameters: {next(iter(given))!r} without a rope_type")
+    return _record(kind, given, theirs)
 
 
 def _write_rotary(config: Config, file: Fields) -> None:
     values: Fields = {"rope_type": "default", "rope_theta": config.position_base}
-    if config.rotated != config.d_k and config.d_k:
+    if config.rotated != config.d_k:
         part = config.rotated / config.d_k
         if int(part * config.d_k) != config.rotated:  # what transformers makes of it
             part = (config.rotated + 0.5) / config.d_k
@@ -101,8 +106,8 @@ def _write_rotary(config: Config, file: Fields) -> None:
             if value is not None and value != default:
                 values[name] = list(value) if isinstance(value, tuple) else value
         if isinstance(scaling, LongropeScaling):
-            length = values.pop("original_max_position_embeddings")
-            file["original_max_position_embeddings"] = length
+            length = values.pop(_ORIGINAL)
+            file[_ORIGINAL] = length
             file["max_position_embeddings"] = max(1, round(length * scaling.factor))
     file["rope_parameters"] = values
 

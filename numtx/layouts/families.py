@@ -139,7 +139,7 @@ GEMMA = Layout(**{
 PHI3 = Layout(**{
     **_LIKE_LLAMA, "name": "phi3", "architecture": "Phi3ForCausalLM",
     "keys": _decoder_keys(rms_norm_eps=Key("epsilon", 1e-5)),
-    "rules": (rotary(original=4096), window_everywhere()),
+    "rules": (rotary(original=4096), window_everywhere()), "demands": {"attention_bias": None},
     "rows": (
         _EMBEDDING, *_NORMS, _HEAD,
         Row(f"{_LLAMA}.self_attn.qkv_proj.weight", _QKV, "transposed"),
@@ -216,8 +216,8 @@ BLOOM = Layout(
     aliases={"n_embed": "hidden_size", "num_attention_heads": "n_head",
              "num_hidden_layers": "n_layer"},
     inert=("slow_but_exact", "pretraining_tp", "attention_softmax_in_fp32", "n_inner",
-           "masked_softmax_fusion", "offset_alibi", "seq_length", "skip_bias_add",
-           "skip_bias_add_qkv"),
+           "masked_softmax_fusion", "bias_dropout_fusion", "offset_alibi", "seq_length",
+           "skip_bias_add", "skip_bias_add_qkv"),
     written=_NO_IDS,
     rows=(
         Row("transformer.word_embeddings.weight", ("decoder.embedding",)),
@@ -284,17 +284,18 @@ _BART: Final[dict[str, Any]] = {
     ),
     "copies": dict.fromkeys(
         ("lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight",
-         "shared.weight"), "embedding"),
+        ), "embedding"),
     "skipped": (r"(.*\.)?(encoder|decoder)\.version",),
 }  # fmt: skip
-BART = Layout(
-    **_BART, name="bart", architecture="BartForConditionalGeneration",
-    fixed={**_BART_FIXED, "norm_place": "post"},
-)  # fmt: skip
-MBART = Layout(
-    **_BART, name="mbart", architecture="MBartForConditionalGeneration",
-    fixed={**_BART_FIXED, "norm_place": "pre"},
-)  # fmt: skip
+BART = Layout(**{
+    **_BART, "name": "bart", "architecture": "BartForConditionalGeneration",
+    "fixed": {**_BART_FIXED, "norm_place": "post"},
+    "demands": {**_BART["demands"], "normalize_before": None},
+})  # fmt: skip
+MBART = Layout(**{
+    **_BART, "name": "mbart", "architecture": "MBartForConditionalGeneration",
+    "fixed": {**_BART_FIXED, "norm_place": "pre"}, "inert": (*_BART["inert"], "normalize_before"),
+})  # fmt: skip
 
 # Encoders.
 

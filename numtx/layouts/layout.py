@@ -325,9 +325,10 @@ _INERT: Final = """
     finetuning_task forced_bos_token_id forced_eos_token_id gradient_checkpointing id2label init_std
     initializer_factor initializer_range label2id length_penalty max_length min_length model_type
     no_repeat_ngram_size num_beam_groups num_beams num_labels num_return_sequences
-    output_attentions output_hidden_states output_scores pad_token_id prefix problem_type
+    output_attentions output_hidden_states output_past output_scores pad_token_id prefix
+    problem_type
     remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id
     suppress_tokens task_specific_params temperature tokenizer_class top_k top_p torch_dtype
-    torchscript transformers_version typical_p use_bfloat16 use_cache
+    torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
 """
 INERT: Final = frozenset(_INERT.split())

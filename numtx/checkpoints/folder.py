@@ -17,8 +17,8 @@ from ..files import write_text
 from ..layouts.families import LAYOUTS
 from ..layouts.layout import Layout
 from ..parameters import check_parameters, check_size, parameter_shapes
-from ..shapes import Array
 from ..safetensors import FLOATS, SINGLE, read_object, read_tensors, write_tensors
+from ..shapes import Array
 from .words import Words, read_words
 
 CONFIG: Final = "config.json"

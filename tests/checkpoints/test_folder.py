@@ -12,10 +12,10 @@ from small_folders import CONFIGS, config_of, edit, join, parameters_of, split, 
 from numtx import Config, forward, read_model, write_model
 from numtx.batch import Batch
 from numtx.checkpoints.folder import Folder
-from numtx.safetensors import from_bfloat16, to_bfloat16
 from numtx.errors import CheckpointError
 from numtx.layouts.families import LAYOUTS
 from numtx.layouts.layout import essence
+from numtx.safetensors import from_bfloat16, to_bfloat16
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

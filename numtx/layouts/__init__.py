@@ -2,5 +2,7 @@
 
 layout    what a table is, and how it is read
 rules     what several fields of a config.json say together
-families  the tables, one a family
+rows      what many tables share
+decoders, encoders  the tables, one a family
+families  all of them by name
 """

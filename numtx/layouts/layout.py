@@ -66,13 +66,15 @@ class Rule(NamedTuple):
 class Row(NamedTuple):
     """A tensor of the file and the parameters in it, in order; `{i}` is the layer, `{side}` a side.
 
-    how  same; transposed: (out, in); columns: side by side as they are; heads: transposed, and side
-         by side within each head; row: under an axis of one; one_plus: the gain less one
+    unless  a parameter: a model that has it stores this row's in another
+    how     same; transposed: (out, in); columns: side by side as they are; heads: transposed, and
+            side by side within each head; row: under an axis of one; one_plus: the gain less one
     """
 
     theirs: str
     ours: tuple[str, ...]
     how: str = "same"
+    unless: str = ""
 
 
 class Entry(NamedTuple):
@@ -233,6 +235,7 @@ class Layout:
     def entries(self, config: Config) -> dict[str, Entry]:
         """The tensors of a model by name, in order of the table."""
         shapes = dict(named_shapes(config))
+        every = frozenset(shapes)
         found: dict[str, Entry] = {}
         for row in self.rows:
             for side in config.sides if "{side}" in "".join(row.ours) else ("",):
@@ -241,7 +244,8 @@ class Layout:
                 for i in range(config.layers(own) if layered else 1):
                     names = [name.format(i=i, side=side) for name in row.ours]
                     there = {name: shapes.pop(name) for name in names if name in shapes}
-                    if not there:
+                    if not there or row.unless.format(i=i, side=side) in every:
+                        shapes |= there
                         continue
                     if len(there) < len(names):
                         lacking = next(name for name in names if name not in there)

@@ -253,3 +253,98 @@ def _write_scale_scores(config: Config, file: Fields) -> None:
 
 
 SCALE_SCORES = Rule(("scale_attn_weights",), _read_scale_scores, _write_scale_scores)
+
+
+def feed_forward_proj(default: str) -> Rule:
+    """The activation, with `gated-` before it where it gates; gated-gelu means the tanh form."""
+
+    def read(theirs: Fields, ours: Fields) -> None:
+        text = theirs.get("feed_forward_proj", default)
+        word = str(text).removeprefix("gated-")
+        gated = word != text
+        word = "gelu_new" if gated and word == "gelu" else word
+        if word not in ACTIVATIONS:
+            raise CheckpointError(f"feed_forward_proj is {str(text)[:60]!r}; it is not known")
+        for name, value in (("dense_act_fn", word), ("is_gated_act", gated)):
+            if theirs.get(name, value) != value:
+                raise CheckpointError(f"{name} is {theirs[name]!r}; by feed_forward_proj {value!r}")
+        ours["activation"], ours["gated"] = ACTIVATIONS[word], gated
+
+    def write(config: Config, file: Fields) -> None:
+        word = "gelu_new" if config.activation == "gelu_tanh" else config.activation
+        gated = "gated-gelu" if word == "gelu_new" else f"gated-{word}"
+        file["feed_forward_proj"] = gated if config.gated else word
+
+    return Rule(("feed_forward_proj", "dense_act_fn", "is_gated_act"), read, write)
+
+
+def _read_decoder_layers(theirs: Fields, ours: Fields) -> None:
+    given = theirs.get("num_decoder_layers")
+    ours["decoder_layers"] = ours["encoder_layers"] if given is None else given
+
+
+def _write_decoder_layers(config: Config, file: Fields) -> None:
+    file["num_decoder_layers"] = config.decoder_layers
+
+
+DECODER_LAYERS = Rule(("num_decoder_layers",), _read_decoder_layers, _write_decoder_layers)
+
+
+def _read_scale_outputs(theirs: Fields, ours: Fields) -> None:
+    scaled = theirs.get("scale_decoder_outputs")
+    if scaled is None:  # as older files say it
+        scaled = theirs.get("tie_word_embeddings", True) is not False
+    ours["output_scale"] = ours["width"] ** -0.5 if scaled else 1.0
+
+
+def _write_scale_outputs(config: Config, file: Fields) -> None:
+    file["scale_decoder_outputs"] = config.output_scale != 1.0
+
+
+SCALE_OUTPUTS = Rule(("scale_decoder_outputs",), _read_scale_outputs, _write_scale_outputs)
+
+
+def _read_rotated_layers(theirs: Fields, ours: Fields) -> None:
+    layers, every = ours["decoder_layers"], theirs.get("no_rope_layer_interval", 4)
+    rotated = theirs.get("no_rope_layers")
+    if rotated is None:
+        if type(every) is not int or every < 1:
+            raise CheckpointError(f"no_rope_layer_interval is {every!r}; it is 1 or above")
+        rotated = [int((i + 1) % every != 0) for i in range(layers)]
+    if (
+        not isinstance(rotated, list)
+        or len(rotated) != layers
+        or not all(type(one) is int and one in (0, 1) for one in rotated)
+    ):
+        raise CheckpointError(f"no_rope_layers is no list of {layers} of 1 (rotated) and 0")
+    ours["positions"] = tuple("rotary" if one else None for one in rotated)
+
+
+def _write_rotated_layers(config: Config, file: Fields) -> None:
+    layers = [config.layer("decoder", i) for i in range(config.decoder_layers)]
+    file["no_rope_layers"] = [int(layer.positions == "rotary") for layer in layers]
+
+
+ROTATED_LAYERS = Rule(
+    ("no_rope_layers", "no_rope_layer_interval"), _read_rotated_layers, _write_rotated_layers
+)
+
+
+def _read_positions_after_pad(theirs: Fields, ours: Fields) -> None:
+    pad, rows = theirs.get("pad_token_id", 1), theirs.get("max_position_embeddings", 512)
+    if not type(pad) is type(rows) is int or not 0 <= pad < rows - 1:
+        raise CheckpointError(f"pad_token_id {pad!r} and max_position_embeddings {rows!r}; the "
+                              "positions begin after the row of the padding")  # fmt: skip
+    ours["position_offset"], ours["position_limit"] = pad + 1, rows - pad - 1
+
+
+def _write_positions_after_pad(config: Config, file: Fields) -> None:
+    assert config.position_limit is not None  # positions are learned
+    file["pad_token_id"] = config.position_offset - 1
+    file["max_position_embeddings"] = config.position_limit + config.position_offset
+
+
+POSITIONS_AFTER_PAD = Rule(
+    ("pad_token_id", "max_position_embeddings"),
+    _read_positions_after_pad, _write_positions_after_pad,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""The tables of encoders, with a decoder or alone; source: the modelling code of transformers 5.24."""
+"""The tables of encoders, alone or with a decoder; source: the code of transformers 5.24."""
 
 from __future__ import annotations
 

@@ -320,7 +320,7 @@ OFF: Final[Fields] = {
     "add_cross_attention": False, "per_layer_config": None, "adapter_fields": None,
 }  # fmt: skip
 # Fields without effect on the numbers of a run, in every family.
-INERT_FORMS: Final = r".*dropout|.*dropout_prob|.*_pdrop|.*layerdrop|transformers\.js_config"
+INERT_FORMS: Final = r".*dropout(_prob|_rate)?|.*_pdrop|.*layerdrop|transformers\.js_config"
 _INERT: Final = """
     _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path architectures
     auto_map bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward cls_token_id

@@ -41,6 +41,7 @@ FLOORS = [
     {"show", "check"},
     {"page", "compare", "training", "decoding", "costs"},
     {"examples", "models", "subjects", "calls", "operators", "adapters", "lessons"},
+    {"documents"},
     {"laws"},
     {"cache_laws"},
     {"own_laws", "generation_laws", "operator_laws"},
@@ -62,7 +63,7 @@ KIT = {
 }  # what draws examples
 LONGEST_FILE, LONGEST_FUNCTION, LARGEST_ROOM = 400, 60, 1500  # lines
 MOST_BY_PLACE = 7  # arguments; others are given by name
-ROOMS = sorted({file.parent.name for file in HOME.glob("*/*.py")} - {"examples"})
+ROOMS = sorted({file.parent.name for file in HOME.glob("*/*.py")} - {"examples", "documents"})
 RUNTIME = {"numpy", "tabulate", "wcwidth"}
 
 

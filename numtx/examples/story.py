@@ -15,7 +15,7 @@ from ..shapes import Array
 from ..stages.catalogue import Text
 from ..strict_json import read_json
 from .example import Example
-from .ledger.search import Aim, log_near, near, search
+from .search import Aim, log_near, near, search
 from .translation import ENGLISH, translation
 from .weather import EMBEDDING, VOCABULARY
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from numtx.cli import main
-from numtx.examples.ledger.ledger import ROWS
+from numtx.documents.ledger import ROWS
 from numtx.show.grid import display_width
 from numtx.verdicts.figures import EXPECTED
 

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from numtx.examples.ledger.ledger import ROWS
+from numtx.documents.ledger import ROWS
 
 BESIDE = Path(__file__).parents[3] / "shared" / "documents"
 # Arabic numbers, and Chinese numerals as they stand.

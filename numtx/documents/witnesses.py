@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...shapes import Array
-from ...trace.trace import Trace
-from ..example import Example
+from ..examples.example import Example
+from ..shapes import Array
+from ..trace.trace import Trace
 
 Parameters = dict[str, Array]
 
@@ -94,23 +94,47 @@ def _input_of(place: str) -> str:
 
 def read_out(
     made: Example, parameters: Mapping[str, Array], cells: Mapping[tuple[int, int], float],
-    logits: Mapping[int, Sequence[float]] | None = None,
+    logits: Mapping[int, Sequence[float]] | None = None, rounds: int = 60,
 ) -> Parameters:  # fmt: skip
     """Parameters whose output.w gives probabilities {(position, token): p}, and whole rows of
-    logits: Gauss-Newton steps on output.w alone, from 0."""
+    logits: Gauss-Newton `rounds` on output.w alone, from 0."""
     hidden = run(made, parameters)[f"{made.config.sides[-1]}.output"][0]
     size = made.config.vocabulary
     w = np.zeros((hidden.shape[1], size))
-    for _ in range(60):
+    for _ in range(rounds):
         system, missing = [], []
         for row, stated in (logits or {}).items():
             for token, value in enumerate(stated):
-                system.append(np.outer(hidden[row], np.eye(size)[token]).ravel())
+                system.append(np.outer(hidden[row], _one(token, size)).ravel())
                 missing.append(value - hidden[row] @ w[:, token])
         for (row, token), p in cells.items():
             shares = np.exp(hidden[row] @ w)
             shares = shares / shares.sum()
-            system.append(np.outer(hidden[row], np.eye(size)[token] - shares).ravel())
+            system.append(np.outer(hidden[row], _one(token, size) - shares).ravel())
             missing.append(np.log(p) - np.log(shares[token]))
-        w = w + np.linalg.lstsq(np.array(system), np.array(missing), rcond=None)[0].reshape(w.shape)
+        rows = np.array(system)  # few rows, many unknowns: the shortest change that meets them
+        change = np.linalg.lstsq(rows @ rows.T, np.array(missing), rcond=None)[0] @ rows
+        w = w + change.reshape(w.shape)
     return {**parameters, "output.w": w}
+
+
+def _one(place: int, size: int) -> Array:
+    """A vector that is 1 at a place and 0 elsewhere."""
+    unit = np.zeros(size)
+    unit[place] = 1.0
+    return unit
+
+
+def keys_near(printed: Array, half: float, weights: Sequence[float]) -> Array:
+    """Rows within half a printed unit of `printed` whose products with one query have the logs of
+    `weights`, up to a constant: the query by least squares, then the rows moved to meet it."""
+    rows, logs = printed.copy(), np.log(np.asarray(weights, float))
+    for _ in range(200):
+        system = np.column_stack([rows, np.ones(len(rows))])
+        solution = np.linalg.lstsq(system, logs, rcond=None)[0]
+        query, missing = solution[:-1], logs - system @ solution
+        if np.abs(missing).max() < half / 100:
+            break
+        moved = rows + np.outer(missing, query) / (query @ query)
+        rows = np.clip(moved, printed - 0.99 * half, printed + 0.99 * half)
+    return rows

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...batch import Batch
-from ...config import Config
-from ...model import backward, forward
-from ...ops.norm import norm_backward, norm_forward
-from ...shapes import Array, without_leading_ones
-from ...tap import Tap
+from ..batch import Batch
+from ..config import Config
+from ..model import backward, forward
+from ..ops.norm import norm_backward, norm_forward
+from ..shapes import Array, without_leading_ones
+from ..tap import Tap
 
 
 class Aim(NamedTuple):

@@ -8,29 +8,35 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...shapes import Array
-from .verdicts import Argument
+from ..shapes import Array
+from ..stages.catalogue import Text
+from .judges import Argument
 
 
-def sums_to_one(stated: Array, half: float) -> str | None:
+def sums_to_one(stated: Array, half: float) -> Text | None:
     """The rows of a softmax sum to 1 and have no negative entry."""
     for row in np.atleast_2d(stated):
         far = abs(float(row.sum()) - 1.0)
         if far > row.size * half + 1e-9:
-            return (
-                f"a softmax row sums to 1; this one to {row.sum():.3f}, and rounding moves "
-                f"{row.size} entries by {row.size * half:.3g} at most"
+            total, reach = f"{row.sum():.3f}", f"{row.size * half:.3g}"
+            return Text(
+                f"softmax 的一行之和为 1；这一行是 {total}，{row.size} 个数舍入最多移动 {reach}",
+                f"a softmax row sums to 1; this one to {total}, and rounding moves {row.size} "
+                f"entries by {reach} at most",
             )
         if (row < -half).any():
-            return "a softmax has no negative entry"
+            return Text("softmax 没有负数", "a softmax has no negative entry")
     return None
 
 
-def no_more_than_one(stated: Array, half: float) -> str | None:
+def no_more_than_one(stated: Array, half: float) -> Text | None:
     """Probabilities of different words sum to at most 1."""
     least = float(stated.sum()) - stated.size * half
     if least > 1.0 + 1e-9:
-        return f"probabilities of different outcomes sum to {least:.3f} or more, above 1"
+        return Text(
+            f"不同结果的概率之和至少是 {least:.3f}，超过 1",
+            f"probabilities of different outcomes sum to {least:.3f} or more, above 1",
+        )
     return None
 
 
@@ -41,20 +47,23 @@ def rank_at_most(rank: int) -> Argument:
     (Weyl's inequality with the Frobenius norm).
     """
 
-    def argument(stated: Array, half: float) -> str | None:
+    def argument(stated: Array, half: float) -> Text | None:
         values = np.linalg.svd(stated, compute_uv=False)
         reach = half * float(np.sqrt(stated.size))
         if rank < len(values) and values[rank] > reach:
-            return (
+            value, most = f"{values[rank]:.3f}", f"{reach:.3f}"
+            return Text(
+                f"d_k = {rank} 时 Q·K^T 的秩是 {rank}；表的第 {rank + 1} 个奇异值是 {value}，"
+                f"舍入只能解释 {most}",
                 f"Q·K^T with d_k = {rank} has rank {rank}; singular value {rank + 1} of the table "
-                f"is {values[rank]:.3f}, and rounding accounts for {reach:.3f}"
+                f"is {value}, and rounding accounts for {most}",
             )
         return None
 
     return argument
 
 
-def on_a_plane(stated: Array, half: float) -> str | None:
+def on_a_plane(stated: Array, half: float) -> Text | None:
     """Rows that leave a LayerNorm lie in one hyperplane: sum over j of (y_j - bias_j) / gain_j = 0.
 
     For the signs of the gains, s, and d + 1 rows, solve y^T·H = s, sum(y) = 0. For any normal a
@@ -76,42 +85,14 @@ def on_a_plane(stated: Array, half: float) -> str | None:
                 strongest = max(strongest, 1.0 / float(np.abs(y).sum()))
         weakest = min(weakest, strongest)
     if weakest > half * (1 + 1e-6):
-        return (
+        return Text(
+            f"出自同一个 LayerNorm 的各行落在一个超平面上；增益取任何符号，总有 {width + 1} 行需要"
+            f" {weakest:.5f} 的舍入误差才做得到，而半个单位是 {half:g}",
             "the rows that leave one LayerNorm lie in a hyperplane; for each sign of the gains "
             f"some {width + 1} of these rows need a rounding error of {weakest:.5f} to do so, and "
-            f"half a unit is {half:g}"
+            f"half a unit is {half:g}",
         )
     return None
-
-
-def log_span(basis: Array) -> Argument:
-    """log softmax(K·q) is a combination of the columns of K and a constant.
-
-    Stated weights give an interval for each log weight. If no combination meets all of them,
-    then already (Helly's theorem) some width + 1 rows have a dependency y with y·basis = 0
-    whose sum with the log weights cannot be 0.
-    """
-
-    def argument(stated: Array, half: float) -> str | None:
-        spanned = np.column_stack([basis, np.ones(len(basis))])
-        size = spanned.shape[1] + 1
-        with np.errstate(divide="ignore"):
-            low, high = np.log(np.maximum(stated - half, 0.0)), np.log(stated + half)
-        for chosen in itertools.combinations(range(len(stated)), size):
-            part = list(chosen)
-            y = np.linalg.svd(spanned[part].T)[2][-1]
-            with np.errstate(invalid="ignore"):
-                least = float(np.where(y > 0, y * low[part], y * high[part]).sum())
-                most = float(np.where(y > 0, y * high[part], y * low[part]).sum())
-            if least > 1e-9 or most < -1e-9:
-                return (
-                    "the log weights of a head are K·q plus a constant; a dependency of the "
-                    f"stated keys at places {', '.join(map(str, chosen))} makes a sum 0 that lies "
-                    f"in [{least:.3f}, {most:.3f}]"
-                )
-        return None
-
-    return argument
 
 
 def never_rises(most: Array) -> Argument:
@@ -120,33 +101,39 @@ def never_rises(most: Array) -> Argument:
     most  that of the beginnings, at the upper end of their own rounding
     """
 
-    def argument(stated: Array, half: float) -> str | None:
+    def argument(stated: Array, half: float) -> Text | None:
         if (stated - half > most).any():
             i = int(np.argmax(stated - most))
-            return (
+            found, bound = f"{stated.flat[i]:g}", f"{most.flat[i]:.2f}"
+            return Text(
+                f"一个序列不会比它的开头更可能：文中是 {found}，最多只能是 {bound}",
                 "a sequence is never more probable than its beginning: "
-                f"{stated.flat[i]:g} stated where at most {most.flat[i]:.2f} is possible"
+                f"{found} stated where at most {bound} is possible",
             )
         return None
 
     return argument
 
 
-def disjoint(stated: Array, half: float) -> str | None:
+def disjoint(stated: Array, half: float) -> Text | None:
     """Log-probabilities of different sequences of one length: their exponentials sum to <= 1."""
     least = float(np.exp(stated - half).sum())
     if least > 1.0:
-        return f"different sequences have probabilities that sum to at most 1; these to {least:.2f}"
+        return Text(
+            f"不同序列的概率之和最多是 1；这些至少是 {least:.2f}",
+            f"different sequences have probabilities that sum to at most 1; these to {least:.2f}",
+        )
     return None
 
 
-def one_row(stated: Array, half: float) -> str | None:
+def one_row(stated: Array, half: float) -> Text | None:
     """Rows of weights of one position at two steps: causality makes them the same row."""
     apart = float(np.abs(stated[0] - stated[1]).max())
     if apart > 2 * half + 1e-9:
-        return (
+        return Text(
+            f"因果掩码下，后来的词元不会改变前面的行；同一位置的这两行相差 {apart:.2f}",
             "under the causal mask later tokens never change an earlier row; these two rows of "
-            f"one position differ by {apart:.2f}"
+            f"one position differ by {apart:.2f}",
         )
     return None
 
@@ -160,10 +147,13 @@ def softmax_of(logits: Sequence[float], logits_half: float, place: int) -> Argum
         top = np.exp(values[place] + own)
         return float(top / (top + np.exp(others + other).sum()))
 
-    def argument(stated: Array, half: float) -> str | None:
+    def argument(stated: Array, half: float) -> Text | None:
         low, high = share(-logits_half, logits_half), share(logits_half, -logits_half)
         if float(stated) + half < low or float(stated) - half > high:
-            return f"with the stated logits it lies in [{low:.4f}, {high:.4f}]"
+            span = f"[{low:.4f}, {high:.4f}]"
+            return Text(
+                f"按写出的 logits，它落在 {span}", f"with the stated logits it lies in {span}"
+            )
         return None
 
     return argument

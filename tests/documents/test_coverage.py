@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from document_numbers import EXCUSED, NUMBER, documents, lines_of, numbers_in, spans, uncovered
 
-from numtx.examples.ledger.ledger import ROWS
-from numtx.examples.ledger.verdicts import Figures, Illustration
+from numtx.documents.judges import Illustration, Printed
+from numtx.documents.ledger import ROWS
 
 here = pytest.mark.skipif(documents() is None, reason="the documents are not at hand")
 
@@ -36,7 +36,7 @@ def test_a_row_covers_numbers_that_are_there(row: Any) -> None:
 @here
 @pytest.mark.parametrize(
     "row",
-    [r for r in ROWS if r.at and isinstance(r.judge, Figures | Illustration)],
+    [r for r in ROWS if r.at and isinstance(r.judge, Printed | Illustration)],
     ids=lambda row: row.id,
 )
 def test_what_is_stated_is_what_the_document_says(row: Any) -> None:

@@ -1,0 +1,147 @@
+"""Rows of the ledger as text: what is stated and computed, matrices as grids side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..show.grid import Grid, display_width, grid_text
+from ..show.numbers import fixed
+from ..show.stage_grid import Style
+from ..show.trace_text import trace_text
+from ..show.wrap import wrap
+from ..stages.catalogue import Text
+from .judges import VERDICTS, Illustration, Printed
+from .row import Result, Row, summary
+from .runs import trace as trace_of
+
+STATED, COMPUTED = Text("文中", "stated"), Text("算出", "computed")
+WHY, LINES = Text("理由", "why"), Text("行", "lines")
+
+
+def ledger_text(results: Iterable[Result], style: Style) -> Iterator[str]:
+    """Every row with its texts whole, below the headings of the sections."""
+    section = None
+    for result in results:
+        row = result.row
+        if (row.document, row.section) != section:
+            section = row.document, row.section
+            line = f"== {row.document}   {row.section} "
+            yield ""
+            yield style.painter.bold(line + "=" * max(2, style.width - display_width(line)))
+        yield f"{row.id}   {verdict_name(result.verdict, style.lang)}"
+        yield from row_text(result, style)
+
+
+def row_text(result: Result, style: Style) -> Iterator[str]:
+    """What is stated, what is computed and why the verdict follows."""
+    row, outcome = result.row, result.outcome
+    matrices = pair_of(result)
+    parts = [
+        (STATED, row.text if matrices else row.stated),
+        (COMPUTED, Text("", "") if matrices else outcome.computed),
+        (WHY, result.reason),
+    ]
+    for k, (head, text) in enumerate(parts):
+        yield from _wrapped(head, text, style)
+        if k == 0 and matrices:
+            yield from pair_text(row, matrices, style)
+
+
+def _wrapped(head: Text, text: Text, style: Style) -> Iterator[str]:
+    """A part of a row in the languages of the style, once where both are alike."""
+    said = [text.en] if style.lang == "en" else [text.zh]
+    if style.lang == "both" and text.en != text.zh:
+        said.append(text.en)
+    name = head.zh if style.lang == "zh" else head.en
+    for one in said:
+        if one and one != "-":
+            first = "  " + name + " " * (10 - display_width(name))
+            yield from wrap(one, style.width, None, first, " " * 12)
+        name = ""
+
+
+def verdict_name(verdict: str, lang: str) -> str:
+    """The name of a verdict; Chinese beside or in place of the English."""
+    if lang == "both":
+        return f"{verdict} {VERDICTS[verdict]}"
+    return VERDICTS[verdict] if lang == "zh" else verdict
+
+
+def pair_of(result: Result) -> list[tuple[Text, list[list[str]]]]:
+    """The stated matrix and the computed one as cells; empty where no matrix is stated."""
+    judge, row = result.row.judge, result.row
+    if row.labels is None:
+        return []
+    decimals = judge.decimals if isinstance(judge, Printed | Illustration) else 1
+    found: list[tuple[Text, Any]] = [(STATED, judge.stated), (COMPUTED, result.outcome.value)]
+    shape = np.shape(judge.stated)
+    return [
+        (name, [[fixed(float(x), decimals) for x in line] for line in np.asarray(value, float)])
+        for name, value in found
+        if value is not None and np.shape(value) == shape and len(shape) == 2
+    ]
+
+
+def pair_text(
+    row: Row, matrices: Sequence[tuple[Text, list[list[str]]]], style: Style
+) -> Iterator[str]:
+    """The grids beside one another where they fit, else one below the other."""
+    assert row.labels is not None
+    rows, columns = (list(names) for names in row.labels)
+    titles = [name.zh if style.lang == "zh" else name.en for name, _ in matrices]
+    blocks = [_block(columns, cells) for _, cells in matrices]
+    label = max(map(display_width, rows))
+    names = [" " * label, *(name + " " * (label - display_width(name)) for name in rows)]
+    wide = label + sum(display_width(block[0]) for block in blocks) + 2 * (len(blocks) - 1)
+    if wide <= style.width:
+        sizes = [display_width(block[0]) for block in blocks]
+        yield " " * label + "  ".join(
+            " " * (size - display_width(title)) + title
+            for size, title in zip(sizes, titles, strict=True)
+        )
+        for k, name in enumerate(names):
+            yield (name + "  ".join(block[k] for block in blocks)).rstrip()
+        return
+    for title, (_, cells) in zip(titles, matrices, strict=True):
+        yield title
+        yield grid_text(Grid(rows, columns, cells), style.width)
+
+
+def _block(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of one width: the heads, then the rows; a space before each column."""
+    table = [list(columns), *(list(line) for line in cells)]
+    sizes = [max(display_width(line[j]) for line in table) for j in range(len(columns))]
+    return [
+        "".join(
+            " " * (1 + size - display_width(x)) + x for x, size in zip(line, sizes, strict=True)
+        )
+        for line in table
+    ]
+
+
+def at_length(result: Result, style: Style) -> Iterator[str]:
+    """One row with everything, and the stages behind it."""
+    row = result.row
+    yield style.painter.bold(f"{row.id}   {row.document}, {row.section}")
+    yield verdict_name(result.verdict, style.lang)
+    yield from row_text(result, style)
+    yield from _wrapped(LINES, Text(row.at, row.at), style)
+    if row.stages:
+        name, *stages = row.stages
+        trace = row.witness() if row.witness is not None else trace_of(name)
+        found = "parameters of the row's witness" if row.witness is not None else "example"
+        yield ""
+        yield f"behind it: {name} ({found}), {', '.join(stages)}"
+        for block in trace_text(trace, style, stages):
+            yield ""
+            yield block
+
+
+def summary_text(results: Iterable[Result], width: int = 80) -> str:
+    """Counts by document and verdict."""
+    heads, table = summary(results)
+    rows, cells = [line[0] for line in table], [line[1:] for line in table]
+    return grid_text(Grid(rows, heads[1:], cells), width)

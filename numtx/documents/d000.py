@@ -134,22 +134,31 @@ def _() -> Any:
     return in_chunks(model, ids, [1] * len(ids))[0], logits_of(model, Batch([ids]))[0]
 
 
-@row("000.cache-rows", "3.4.3", "一批长度不同的提示，用缓存与不用缓存生成的文本（每行的词元）", "prompts of different lengths in one batch: the tokens generated with a cache and without", Same(True), note=("补齐的位置不参与注意力", "padding takes no part in attention"))
+@row("000.cache-rows", "3.4.3", "一批长度不同的提示，用缓存一起生成与各自单独生成的 logits", "prompts of different lengths generated together with a cache: logits, beside each alone", Same(True), note=("补齐的位置不参与注意力；先结束的行不影响别的行", "padding takes no part in attention, and a row that ends first does not end the others"))
 def _() -> Any:
-    model = small(model="decoder-only")
-    prompt = Batch([[3, 4, 5, 6], [7, 8, 0, 0]], mask=[[True] * 4, [True, True, False, False]])
-    runs = [generate(*model, prompt, max_new_tokens=5, use_cache=cached) for cached in (True, False)]
-    return [[one.logits for one in run.steps] for run in runs]
+    model = small(model="decoder-only", decoder_layers=2)
+    rows = [[3, 4, 5, 6], [7, 8]]
+    ends = [generate(*model, Batch([rows[0]]), max_new_tokens=2).new[0][1]]
+    alone = [generate(*model, Batch([ids]), max_new_tokens=5, stop=ends) for ids in rows]
+    prompt = Batch([rows[0], [*rows[1], 0, 0]], mask=[[True] * 4, [True, True, False, False]])
+    together = generate(*model, prompt, max_new_tokens=5, stop=ends)
+    own = [np.concatenate([one.logits[0] for one in run.steps]) for run in alone]
+    shared = [np.concatenate([one.logits[i] for one in together.steps if one.counts[i]]) for i in range(2)]
+    return np.concatenate(shared), np.concatenate(own)
 
 
-@row("000.cache-keeps", "3.4.3", "缓存截去后面的词元再继续，与从头算的 logits", "the logits after a cache was cut back and went on, beside those from the start", Same(True))
+@row("000.cache-keeps", "3.4.3", "缓存复制、截短、清空之后再继续，与从头算的 logits", "logits after a cache was copied, cut back or emptied and went on, beside those from the start", Same(True))
 def _() -> Any:
-    model = small(model="decoder-only")
+    model = small(model="decoder-only", decoder_layers=2)
     _, cache = in_chunks(model, [1, 2, 3, 4, 5], (3, 2))
-    other = cache.fork()
-    other.truncate(3)
-    after = in_chunks_on(model, other, [6, 7])
-    return after, logits_of(model, Batch([[1, 2, 3, 6, 7]]))[0, 3:]
+    copy = cache.fork()
+    copy.truncate(3)
+    found = [in_chunks_on(model, copy, [6, 7]), in_chunks_on(model, cache, [8])]
+    cache.reset()
+    found.append(in_chunks_on(model, cache, [9, 10]))
+    texts = ([1, 2, 3, 6, 7], [1, 2, 3, 4, 5, 8], [9, 10])
+    whole = [logits_of(model, Batch([ids]))[0, -len(part) :] for ids, part in zip(texts, found, strict=True)]
+    return np.concatenate(found), np.concatenate(whole)
 
 
 def in_chunks_on(model: Model, cache: Cache, ids: list[int]) -> Any:

@@ -14,10 +14,11 @@ from ..config import Config
 from ..costs import cache_numbers, count_generation
 from ..decoding import Filters, generate, sampler
 from ..examples.translation import TARGET
+from ..model import backward, forward
 from ..step import step
 from ..trace.trace import Trace, record
 from .d000 import GPT_3
-from .judges import Can, Definition, Equal, Order, Same, Within
+from .judges import Can, Definition, Equal, Order, Printed, Same, Within
 from .row import row
 from .runs import (
     CROSS,
@@ -96,7 +97,7 @@ def _() -> Any:
 
 @row("003.own-output", "对比·二", "训练时喂正确的词，推理时喂自己的词：学会之后两者的输入", "training feeds the right words, inference the model's own: both inputs once it has learnt", Equal([["<bos>", *TARGET]] * 2))
 def _() -> Any:
-    made = trained("translation")
+    made = trained("translation", layers=1)
     new = written(made, most=10).new[0]
     return trace("translation").tokens["decoder"][0], ["<bos>", *names(made, new[:-1])]
 
@@ -276,3 +277,37 @@ def _() -> Any:
     model = small(**LATENT)
     runs = [generate(*model, Batch([[1, 2]]), max_new_tokens=4, use_cache=cached) for cached in (True, False)]
     return [[one.logits for one in run.steps] for run in runs]
+
+
+@row("003.mla-relative", "KV Cache", "MLA 的位置另走旋转的部分，只看距离：所有位置一起后移 5，logits 与不移的", "MLA's positions are in the rotated parts and tell distances alone: logits with all positions moved by 5, beside those before", Same(True))
+def _() -> Any:
+    model = small(**LATENT)
+    return logits_of(model, Batch([[1, 2, 3, 4]], positions=[[5, 6, 7, 8]])), logits_of(model, Batch([[1, 2, 3, 4]]))
+
+
+@row("003.mla-order", "KV Cache", "（位置起作用）词元 1 2 3 4 与 2 1 3 4：最后位置的 logits", "(positions tell) tokens 1 2 3 4 beside 2 1 3 4: logits of the last place", Same(False))
+def _() -> Any:
+    return [logits_of(small(**LATENT), Batch([ids]))[0, -1] for ids in ([1, 2, 3, 4], [2, 1, 3, 4])]
+
+
+@row("003.mla-trains", "KV Cache", "MLA 可以训练：手写的梯度沿随机方向的斜率，与差商最多差", "MLA can be trained: slopes along random directions by the gradients written by hand, and how far difference quotients are from them", Printed(0.0, 6))
+def _() -> Any:
+    config, p = small(**LATENT)
+    batch, rng, worst = Batch([[1, 2, 3, 4]], labels=[[2, 3, 4, 5]]), np.random.default_rng(0), 0.0
+    gradient = backward(forward(config, p, batch)[1])
+    for name in p:
+        way = rng.standard_normal(p[name].shape)
+        losses = [float(forward(config, {**p, name: p[name] + h * way}, batch)[0].loss) for h in (1e-5, -1e-5)]  # type: ignore[arg-type]
+        worst = max(worst, abs((losses[0] - losses[1]) / 2e-5 - float((gradient[name] * way).sum())))
+    return worst
+
+
+@row("003.paged", "对比·五", "推理引擎（vLLM）优化 KV Cache：分块存放、共享前缀的缓存与从头算的 logits", "engines such as vLLM improve the cache: blocks that share a prefix, beside the logits from the start", Same(True))
+def _() -> Any:
+    model = small(model="decoder-only", decoder_layers=2)
+    cache = Cache(*model, 1, storage="paged", block_size=2)
+    step(*model, Batch([[1, 2, 3]]), cache)
+    other = cache.fork()
+    found = [step(*model, Batch([[i]]), one).logits[0, 0] for i, one in ((4, cache), (6, other), (5, cache), (7, other))]
+    whole = [logits_of(model, Batch([[1, 2, 3, *ids]]))[0, 3:] for ids in ([4, 5], [6, 7])]
+    return found, [one[n] for n in range(2) for one in whole]

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..batch import Batch
 from ..decoding import Filters, beam_search, filtered_greedy, generate, sampler
+from ..decoding.sample import draw
 from ..examples.weather import LOGITS_0
 from ..ops.softmax import softmax_forward
 from ..shapes import Array
-from .judges import Equal, Order, Printed, Same
+from .judges import Equal, Order, Printed, Same, Within
 from .row import row
 from .runs import example, names, searched, trace, written
 
@@ -84,14 +85,49 @@ def _() -> Any:
     return {"the set": kept.sum(), "0.9": 0.9, "one word fewer": kept[1:].sum()}
 
 
+@row("003.top-p-smallest", "技巧", "最小词集：p = 0.3、0.5、0.7、0.9 留下的词，与从大到小加到 p 为止的", "the smallest set: words kept at p = 0.3, 0.5, 0.7 and 0.9, beside adding from the largest until p is reached", Same(True))
+def _() -> Any:
+    own, added = [], []
+    p = filtered()
+    for least in (0.3, 0.5, 0.7, 0.9):
+        own.append(filtered(top_p=least) > 0)
+        kept, total = np.zeros(10, bool), 0.0
+        for word in np.argsort(-p):
+            if total < least:
+                kept[word], total = True, total + p[word]
+        added.append(kept)
+    return own, added
+
+
 @row("003.top-p-adapts", "技巧", "词集大小随分布的形状调整：T = 2（平）、1、0.2（尖）时 top-p 0.9 的词数", "the set adapts to the shape of the distribution: words of top-p 0.9 at T = 2 (flat), 1 and 0.2 (sharp)", Order(("T = 2", "T = 0.2", "T = 0.05")))
 def _() -> Any:
     return {f"T = {t:g}": int((filtered(temperature=t, top_p=0.9) > 0).sum()) for t in (2.0, 0.2, 0.05)}
 
 
-@row("003.sampling", "技巧", "随机采样按照概率选词：4000 次抽样的频率与概率最多差", "sampling draws words by their probability: largest distance of frequencies in 4000 draws", Printed(0.0, 1))
+@row("003.sampling", "技巧", "随机采样按照概率选词：4000 次抽样，频率与概率最多差，在三个标准差之内", "sampling draws words by their probability: largest distance of frequencies in 4000 draws, below three standard deviations", Order(("three deviations", "largest distance")))
 def _() -> Any:
-    return float(np.abs(draws(4000) - filtered()).max())
+    p = filtered()
+    return {"three deviations": 3 * float(np.sqrt(p * (1 - p) / 4000).max()), "largest distance": float(np.abs(draws(4000) - p).max())}
+
+
+@row("003.sampling-share", "技巧", "每个词占 [0, 1) 中与概率一样长的一段：均匀的 5000 个数选出的频率，与概率", "each word has a piece of [0, 1) as long as its probability: frequencies over 5000 even numbers, beside the probabilities", Order(("a step of the numbers", "largest distance")))
+def _() -> Any:
+    p, even = filtered(), (np.arange(5000) + 0.5) / 5000
+    chosen = draw(np.repeat(p[None], 5000, 0), even)
+    return {"a step of the numbers": 1 / 5000, "largest distance": float(np.abs(np.bincount(chosen, minlength=10) / 5000 - p).max())}
+
+
+@row("003.sampling-rows", "技巧", "同一行单独采样与在一批里采样的词（种子 4、5、6）", "the words of a row drawn alone, beside those drawn in a batch (seeds 4, 5, 6)", Same(True))
+def _() -> Any:
+    seen: list[list[int]] = [[0], [0, 1], [0, 1, 2]]
+    together = sampler(Filters(), [4, 5, 6])(np.repeat(LOGITS, 3, 0), seen)
+    return together, [sampler(Filters(), [4 + i])(LOGITS, [seen[i]])[0] for i in range(3)]
+
+
+@row("003.sampling-steps", "技巧", "每一步另抽一次：长度 1 到 40 时抽出的不同的词数（十个词里）", "each step draws anew: different words (of ten) drawn at lengths 1 to 40", Within((5, 10)))
+def _() -> Any:
+    choose = sampler(Filters(), [7])
+    return len({int(choose(LOGITS, [[0] * n])[0]) for n in range(1, 41)})
 
 
 @row("003.sampling-filtered", "技巧", "置零的词不会被抽中：top-k 3 时 4000 次抽中的编号", "words set to zero are never drawn: ids drawn in 4000 at top-k 3", Equal((3, 4, 6)))
@@ -104,9 +140,10 @@ def _() -> Any:
     return {"before": filtered()[3], "after": filtered(((3,),), repetition_penalty=1.5)[3]}
 
 
-@row("003.penalty-negative", "技巧", "负的 logit 也要降低：logits -2 与 1 都出现过，惩罚 2 之后", "a negative logit falls too: logits -2 and 1, both seen, after a penalty of 2", Equal((-4.0, 0.5, 1.0)))
+@row("003.penalty-negative", "技巧", "负的 logit 也要降低，只降低自己一行里出现过的：logits -2、1、1，惩罚 2（一行出现过 0、1，另一行 2）", "a negative logit falls too, and only of words that the row has seen: logits -2, 1, 1 after a penalty of 2 (one row has seen 0 and 1, the other 2)", Equal([[-4.0, 0.5, 1.0], [-2.0, 1.0, 0.5]]))
 def _() -> Any:
-    return Filters(repetition_penalty=2.0)(np.array([[-2.0, 1.0, 1.0]]), [[0, 1, 1]])[0]
+    logits = np.array([[-2.0, 1.0, 1.0]] * 2)
+    return Filters(repetition_penalty=2.0)(logits, [[0, 1, 1], [2]])
 
 
 @row("003.penalty-loop", "技巧", "避免“I think I think I think”：没有惩罚与惩罚 2 时写出的（从 I 起）", "against 'I think I think I think': what is written after I without a penalty, and with one of 2", Equal((("think", "I", "think", "I"), ("think", "so", "<eos>"))))

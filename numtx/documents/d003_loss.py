@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..examples import weather as w
+from ..model import backward, forward
 from ..ops.loss import mean_forward, pick_forward
 from ..shapes import Array
 from ..training.flow import gradient_flow
 from ..training.loop import train
 from ..training.recipe import Recipe
-from ..training.run import Run
+from ..training.run import Run, batch_number
 from . import witnesses
 from .d003_decoder import LABELS, SMALL, illustrated
 from .judges import Definition, Equal, Illustration, Order, Printed, Same
@@ -240,6 +241,31 @@ def _() -> Any:
 def _() -> Any:
     losses = one_step()["loss"]
     return {"before": losses[0], "after": losses[1]}
+
+
+@row("003.adamw", "二·第五幕", "（训练这里的例子用的优化器）AdamW、裁剪与预热的三步，与公式", "(the optimiser that trains the examples here) three steps of AdamW with clipping and a warm-up, beside the formula", Same(True), note=("文中是随机梯度下降；AdamW 见 Loshchilov 与 Hutter，2019", "the document has plain gradient descent; AdamW is that of Loshchilov and Hutter, 2019"))
+def _() -> Any:
+    made = example("cat")
+    recipe = Recipe(learning_rate=0.02, warmup=2, clip=0.5, decay=0.1)
+    run = train(Run(made.config, made.parameters, recipe), made.batch, 3)
+    p = dict(made.parameters)
+    m, v = ({name: 0.0 * array for name, array in p.items()} for _ in range(2))
+    for t in (1, 2, 3):
+        g = backward(forward(made.config, p, made.batch)[1])
+        short = min(1.0, 0.5 / np.sqrt(sum((array * array).sum() for array in g.values())))
+        rate = 0.02 * min(t / 2, np.sqrt(2 / t))
+        for name in p:
+            m[name] = 0.9 * m[name] + 0.1 * short * g[name]
+            v[name] = 0.999 * v[name] + 0.001 * (short * g[name]) ** 2
+            step = m[name] / (1 - 0.9**t) / (np.sqrt(v[name] / (1 - 0.999**t)) + 1e-8)
+            p[name] = (1 - rate * 0.1) * p[name] - rate * step
+    return [np.concatenate([one[name].ravel() for name in made.parameters]) for one in (run.parameters, p)]
+
+
+@row("003.samples-in-turn", "二·第五幕", "对许多样本重复这个过程：三个样本、六步中各用几次（从参数看出的样本次序，每三步各一次）", "the steps go on over many samples: how often each of three samples is taken in six steps (each once in three)", Equal((2, 2, 2)))
+def _() -> Any:
+    order = [batch_number(0, step, 3) for step in range(6)]
+    return [order[:3].count(i) + order[3:].count(i) if order[:3].count(i) == 1 else 0 for i in range(3)]
 
 
 @row("003.many-samples", "二·第五幕", "成千上万个样本", "thousands upon thousands of samples", Definition("a large number"), note=("成语，不是计数", "an idiom, no count"), at="441: 一 千 万")

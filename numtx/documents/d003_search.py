@@ -31,6 +31,7 @@ from .runs import (
     names,
     prompt_of,
     searched,
+    small,
     with_ids,
     words_written,
     written,
@@ -195,6 +196,18 @@ def _() -> Any:
     found = searched("beams", 5, 8).hypotheses[0]
     texts = [" ".join(names(made, one.tokens)) for one in found]
     return [one.log_probability for one in found], [log_probability(words) for words in texts]
+
+
+@row("003.beam-log-sum-rows", "Beam", "同时处理多条路径：两个长度不同的源句、三个束（两层，有注意力）的 log P，与一次前向的", "several paths at once: log P of three beams for two sources of different lengths (two layers, with attention), beside a pass over each text", Same(True))
+def _() -> Any:
+    model = small(model="encoder-decoder", encoder_layers=1, decoder_layers=2, heads=2)
+    prompt = Batch([[3, 4, 5, 6], [7, 8, 0, 0]], [[1, 2], [3, 0]], mask=[[True] * 4, [True, True, False, False]], decoder_mask=[[True, True], [True, False]])
+    found, own, again = beam_search(*model, prompt, max_new_tokens=4, num_beams=3), [], []
+    for rank in range(3):
+        texts = [found.hypotheses[i][rank] for i in range(2)]
+        own += [one.log_probability for one in texts]
+        again += sequence_log_probability(*model, prompt, [one.tokens for one in texts]).total.tolist()
+    return own, again
 
 
 @row("003.beam-scores-mean", "Beam", "这五个分数作为两个词的平均", "the five scores as means over the two words", Illustration(tuple(BEAM.values()), (never_rises(np.log(STARTS) / 2),), 1), note=("log P / 2，如长度归一化", "log P / 2, as with length normalisation"))

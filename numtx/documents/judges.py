@@ -72,7 +72,8 @@ class Judge:
     def run(self, compute: Callable[..., Any]) -> Outcome:
         """Compute and judge; a computation that fails leaves the row open."""
         try:
-            found = self.computed(compute)
+            with np.errstate(all="ignore"):  # what came of it is judged
+                found = self.computed(compute)
             said = NOTHING
             if isinstance(found, Found):
                 found, said = found.value, Text(found.zh, found.en)

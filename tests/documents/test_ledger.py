@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ledger_checks import ROOMS
 from ledger_runs import results, rooms
 
 from numtx.documents.judges import VERDICTS, Definition, Found
@@ -66,13 +67,6 @@ def test_every_row_runs_numtx_or_says_that_it_compares_passages() -> None:
         if isinstance(row.judge, Definition) or result.verdict == "impossible":
             continue
         assert rooms()[row.id] or says, f"{row.id} runs nothing of numtx, and does not say why"
-
-
-ROOMS = {
-    "cache": "cache", "step": "step", "generate": "decoding.generate", "beam": "decoding.beam",
-    "filters": "decoding.filters", "sample": "decoding.sample", "costs": "costs",
-    "latent attention": "attention.latent", "training": "training",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("room", ROOMS)

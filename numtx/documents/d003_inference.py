@@ -87,7 +87,7 @@ def big_story() -> Generation:
     cells = {(step, vocabulary[word]): p for step, stated in enumerate(PROBABILITIES) for word, p in stated.items()}
     for step in (3, 4):  # of these the document states the word alone
         cells[step, vocabulary[CHOSEN[step]]] = 0.5
-    p = witnesses.read_out(made, made.parameters, cells, rounds=12)
+    p = witnesses.read_out(made, made.parameters, cells, rounds=40)
     return written(dataclasses.replace(made, parameters=p), most=20)
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from numtx.cli import main
-from numtx.documents.ledger import ROWS
+from numtx.documents.ledger import rows_of
 from numtx.show.grid import display_width
 from numtx.verdicts.figures import EXPECTED
 
 
 def test_json_is_a_list_of_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["figures", "--json", "-"]) == 0
+    assert main(["figures", "--document", "4", "--json", "-"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["id"] for row in rows] == [row.id for row in ROWS]
+    assert [row["id"] for row in rows] == [row.id for row in rows_of(["4"])]
     assert list(rows[0]) == [
         "id", "document", "section", "stated", "computed", "verdict", "reason",
     ]  # fmt: skip
@@ -24,34 +24,30 @@ def test_json_is_a_list_of_rows(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_rows_by_document_and_verdict(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "rows.json"
-    options = ["--document", "3", "--verdict", "impossible", "--json", str(file)]
+    options = ["--document", "4", "--verdict", "contradicted", "--json", str(file)]
     assert main(["figures", *options]) == 0
     rows = json.loads(file.read_text(encoding="utf-8"))
-    assert {(row["document"], row["verdict"]) for row in rows} == {("003", "impossible")}
+    assert {(row["document"], row["verdict"]) for row in rows} == {("004", "contradicted")}
     out = capsys.readouterr().out
-    assert "003.scores-rank" in out and "003.losses" not in out
+    assert "004.predicts-yi" in out and "004.table" not in out
     assert f"written: {file}" in out
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_no_line_is_wider_than_asked(width: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["figures", "--width", str(width), "--document", "003"]) == 0
-    for line in capsys.readouterr().out.splitlines():
-        assert display_width(line) <= width, line
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_language_is_that_of_every_text(lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figures", "--document", "4", "--lang", lang]) == 0
+    out = capsys.readouterr().out
+    assert ("文中给的输入" in out, "an input of the document" in out) == (
+        lang == "zh",
+        lang == "en",
+    )
 
 
 def test_summary_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["figures", "--summary", "--width", "100"]) == 0
+    assert main(["figures", "--summary", "--document", "0", "--width", "100"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[-1] == "rows" and lines[-1].split()[-1] == str(len(ROWS))
+    assert lines[0].split()[-1] == "rows" and lines[-1].split()[-1] == str(len(rows_of(["0"])))
     assert len({display_width(line) for line in lines}) == 1
-
-
-def test_the_readme_has_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["figures", "--summary", "--width", "100"]) == 0
-    readme = (EXPECTED.parents[2] / "README.md").read_text(encoding="utf-8")
-    for line in capsys.readouterr().out.splitlines():
-        assert f"    {line.rstrip()}\n" in readme
 
 
 def test_one_row_at_length_shows_its_stages(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,14 +64,24 @@ def test_a_changed_verdict_is_exit_code_1(
 ) -> None:
     expected = json.loads(EXPECTED.read_text(encoding="utf-8"))
     file = tmp_path / "expected.json"
-    file.write_text(json.dumps({**expected, "003.losses": "rounding"}), encoding="utf-8")
-    assert main(["figures", "--summary", "--expect", str(file)]) == 1
+    file.write_text(json.dumps({**expected, "000.steps": "rounding"}), encoding="utf-8")
+    assert main(["figures", "--summary", "--document", "0", "--expect", str(file)]) == 1
     error = capsys.readouterr().err
-    assert error == "numtx: verdict changed: 003.losses: reproduced, expected rounding\n"
-    assert main(["figures", "--document", "001", "--expect", str(file)]) == 0
+    assert error == "numtx: verdict changed: 000.steps: reproduced, expected rounding\n"
+    assert main(["figures", "--figure", "001.causal", "--expect", str(file)]) == 0
+
+
+@pytest.mark.heavy
+def test_a_row_that_is_missing_is_exit_code_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    expected = json.loads(EXPECTED.read_text(encoding="utf-8"))
+    file = tmp_path / "expected.json"
     file.write_text(json.dumps({**expected, "005.new": "rounding"}), encoding="utf-8")
     assert main(["figures", "--summary", "--expect", str(file)]) == 1
-    assert "005.new: missing" in capsys.readouterr().err
+    assert (
+        capsys.readouterr().err == "numtx: verdict changed: 005.new: missing, expected rounding\n"
+    )
 
 
 @pytest.mark.parametrize(

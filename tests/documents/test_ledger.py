@@ -16,8 +16,12 @@ from numtx.documents.judges import VERDICTS, Definition, Found
 from numtx.documents.ledger import ROWS, row_of, rows_of
 from numtx.documents.row import changes, summary
 from numtx.documents.runs import trace as trace_of
+from numtx.documents.text import ledger_text, row_text, summary_text
 from numtx.errors import ExampleError
+from numtx.show.grid import display_width
+from numtx.show.stage_grid import Style
 
+README = Path(__file__).parents[2] / "README.md"
 CHINESE = re.compile("[\u4e00-\u9fff，：；]")
 EXPECTED = json.loads(
     (Path(__file__).parent / "expected_verdicts.json").read_text(encoding="utf-8")
@@ -157,3 +161,36 @@ def test_rows_by_document_and_by_name() -> None:
         rows_of(["9"])
     with pytest.raises(ExampleError, match=r"did you mean '003\.scores'"):
         row_of("003.score")
+
+
+# As text: within the width, in one language or both, matrices side by side.
+
+
+@pytest.mark.parametrize("lang", ["zh", "en", "both"])
+def test_every_row_fits_in_80_columns_and_is_whole(lang: str) -> None:
+    lines = list(ledger_text(results().values(), Style(lang=lang, width=80)))
+    assert max(map(display_width, lines)) <= 80
+    assert not any(line.endswith(" ...") for line in lines)
+
+
+def test_a_matrix_stands_beside_what_was_computed() -> None:
+    lines = list(row_text(results()["003.scores"], Style(lang="en", width=80)))
+    assert lines[1].split() == ["stated", "computed"]
+    first = next(line for line in lines if line.startswith("今"))
+    assert first.split()[1:4] == ["0.82", "0.69", "0.69"] and first.split()[8] == "1.69"
+    assert lines[2].split() == [*"今天天气很好", "<eos>"] * 2
+    narrow = list(row_text(results()["003.scores"], Style(lang="en", width=60)))
+    assert [line for line in narrow if line in ("stated", "computed")] == ["stated", "computed"]
+
+
+def test_one_language_says_nothing_in_the_other() -> None:
+    result = results()["003.gpt-3"]
+    zh, en = ("\n".join(row_text(result, Style(lang=lang, width=80))) for lang in ("zh", "en"))
+    assert "该段自己的尺寸" in zh and "paragraph" not in zh
+    assert "paragraph" in en and "该段" not in en
+
+
+def test_the_readme_has_the_summary() -> None:
+    readme = README.read_text(encoding="utf-8")
+    for line in summary_text(results().values(), 100).splitlines():
+        assert f"    {line.rstrip()}\n" in readme

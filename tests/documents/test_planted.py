@@ -62,6 +62,13 @@ def test_every_row_runs_with_every_changed_figure(name: str) -> None:
     assert found.keys() == EXPECTED.keys() and found[row] != EXPECTED[row]
 
 
+@pytest.mark.heavy
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_verdict_depends_on_the_seed(seed: int) -> None:
+    change = "documents.runs", "SEED = 0  #", f"SEED = {seed}  #"
+    assert planted([change], "ledger_checks:verdicts") == EXPECTED
+
+
 # Two bugs of the zoo for each room, and rows that see them.
 PLANTED = {
     "cache": {

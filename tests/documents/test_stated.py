@@ -57,7 +57,7 @@ def why_it_stays(row: Any, verdict: str, computes: bool) -> str:
         return "one digit does not make it right"
     if verdict == "rounding":
         return "another entry is rounded another way"
-    if isinstance(row.judge, Within) or isinstance(row.judge, Can):
+    if isinstance(row.judge, Within | Can):
         return "a range of numbers, for a number in words"
     if isinstance(row.judge, Definition):
         return "" if computes else "numtx takes nothing over"

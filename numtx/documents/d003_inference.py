@@ -38,6 +38,8 @@ from .runs import (
 )
 from .theorems import no_more_than_one, one_row, sums_to_one
 
+SELF_1, SELF_2 = (SELF_ROWS.get(step, ()) for step in (1, 2))
+CROSS_0, CROSS_1 = (CROSS_ROWS.get(step, ()) for step in (0, 1))
 BIG: dict[str, Any] = {"layers": 6, "words": 10000}  # what the story supposes
 
 
@@ -173,19 +175,19 @@ def _() -> Any:
     return [small_shape(prefix("story", 1)[f"{CROSS}.{leaf}"]) for leaf in ("queries", "keys", "scores")]
 
 
-@row("003.cross-row-1", "第一步", "第一步对源句的权重", "weights of step 1 over the source", Illustration(CROSS_ROWS[0], (sums_to_one,)), at="569: 0.12 0.18 0.15 0.10 0.13 0.20 0.12", stages=("story", f"{CROSS}.weights"))
+@row("003.cross-row-1", "第一步", "第一步对源句的权重", "weights of step 1 over the source", Illustration(CROSS_0, (sums_to_one,)), at="569: 0.12 0.18 0.15 0.10 0.13 0.20 0.12", stages=("story", f"{CROSS}.weights"))
 def _(stated: Any) -> Any:
     return trace("story")[f"{CROSS}.weights"][0, 0, 0]
 
 
-@row("003.cross-row-1-with-h", "第一步", "同一行权重，键来自训练部分印出的 H_enc", "the same over the keys of H_enc as printed in the part on training", Illustration(CROSS_ROWS[0], (sums_to_one,)), note=OVER_H)
+@row("003.cross-row-1-with-h", "第一步", "同一行权重，键来自训练部分印出的 H_enc", "the same over the keys of H_enc as printed in the part on training", Illustration(CROSS_0, (sums_to_one,)), note=OVER_H)
 def _(stated: Any) -> Any:
     return over_printed_keys(0, stated)
 
 
 @row("003.cross-row-1-sum", "第一步", "写出的这些权重之和为 1", "those stated weights sum to 1", Printed(1.0), note=("文中的数之和", "a sum of stated numbers"))
 def _() -> Any:
-    return sum(CROSS_ROWS[0])
+    return sum(CROSS_0)
 
 
 @row("003.cross-row-1-largest", "第一步", "最关注 好（0.20）与 天（0.18）：story 的运行", "largest: 好 (0.20) and 天 (0.18), in the run of the story", Equal((("好", "天"), 0.20, 0.18)), note=("第一个天；第二个是 0.15", "the first 天; the second has 0.15"), at="569: 一 0.20 0.18")
@@ -243,7 +245,7 @@ def _() -> Any:
     return small_shape(prefix("story", 2)[f"{SELF}.scores"])
 
 
-@row("003.self-row-step-2", "第二步", "Today 这一行：对 <bos> 0.4，对自己 0.6", "row of Today: 0.4 to <bos>, 0.6 to itself", Illustration(SELF_ROWS[1], (sums_to_one,)), at="598; 601: 1 40 60", stages=("story", f"{SELF}.weights"))
+@row("003.self-row-step-2", "第二步", "Today 这一行：对 <bos> 0.4，对自己 0.6", "row of Today: 0.4 to <bos>, 0.6 to itself", Illustration(SELF_1, (sums_to_one,)), at="598; 601: 1 40 60", stages=("story", f"{SELF}.weights"))
 def _(stated: Any) -> Any:
     return trace("story")[f"{SELF}.weights"][0, 0, 1, :2]
 
@@ -264,19 +266,19 @@ def _() -> Any:
     return prefix("story", 1)["encoder.output"][0], prefix("story", 2)["encoder.output"][0]
 
 
-@row("003.cross-row-2", "第二步", "第二步对源句的权重", "weights of step 2 over the source", Illustration(CROSS_ROWS[1], (sums_to_one,)), at="607: 1 七 七 0.08 0.10 0.12 0.15 0.25 0.18 0.12", stages=("story", f"{CROSS}.weights"))
+@row("003.cross-row-2", "第二步", "第二步对源句的权重", "weights of step 2 over the source", Illustration(CROSS_1, (sums_to_one,)), at="607: 1 七 七 0.08 0.10 0.12 0.15 0.25 0.18 0.12", stages=("story", f"{CROSS}.weights"))
 def _(stated: Any) -> Any:
     return trace("story")[f"{CROSS}.weights"][0, 0, 1]
 
 
-@row("003.cross-row-2-with-h", "第二步", "同一行权重，键来自训练部分印出的 H_enc", "the same over the keys of H_enc as printed in the part on training", Illustration(CROSS_ROWS[1], (sums_to_one,)), note=OVER_H)
+@row("003.cross-row-2-with-h", "第二步", "同一行权重，键来自训练部分印出的 H_enc", "the same over the keys of H_enc as printed in the part on training", Illustration(CROSS_1, (sums_to_one,)), note=OVER_H)
 def _(stated: Any) -> Any:
     return over_printed_keys(1, stated)
 
 
 @row("003.cross-row-2-sum", "第二步", "写出的这些权重之和为 1", "those stated weights sum to 1", Printed(1.0), note=("文中的数之和", "a sum of stated numbers"))
 def _() -> Any:
-    return sum(CROSS_ROWS[1])
+    return sum(CROSS_1)
 
 
 @row("003.cross-row-2-largest", "第二步", "更关注 很（0.25）与 好（0.18）：story 的运行", "largest: 很 (0.25) and 好 (0.18), in the run of the story", Equal((("很", "好"), 0.25, 0.18)), at="607: 0.25 0.18")
@@ -300,7 +302,7 @@ def _() -> Any:
     return small_shape(prefix("story", 3)["decoder.input"])
 
 
-@row("003.self-row-step-3", "第三步", "is 这一行：0.2, 0.4, 0.4", "row of is: 0.2, 0.4, 0.4", Illustration(SELF_ROWS[2], (sums_to_one,)), at="623; 625; 628", stages=("story", f"{SELF}.weights"))
+@row("003.self-row-step-3", "第三步", "is 这一行：0.2, 0.4, 0.4", "row of is: 0.2, 0.4, 0.4", Illustration(SELF_2, (sums_to_one,)), at="623; 625; 628", stages=("story", f"{SELF}.weights"))
 def _(stated: Any) -> Any:
     return trace("story")[f"{SELF}.weights"][0, 0, 2, :3]
 

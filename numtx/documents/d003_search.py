@@ -20,6 +20,7 @@ from ..examples.lookup import Table, lookup_model
 from ..examples.story import PROBABILITIES
 from ..ops.softmax import softmax_forward
 from ..shapes import Array
+from ..stages.catalogue import Text
 from ..vocabulary import Vocabulary
 from . import witnesses
 from .judges import Can, Definition, Equal, Found, Illustration, Order, Printed, Same, Within
@@ -40,12 +41,28 @@ from .theorems import disjoint, never_rises, no_more_than_one
 
 BEAM_FIRST = {"Today": 0.35, "The": 0.28, "It": 0.15, "Weather": 0.12, "Good": 0.10}
 BEAM = {"The weather": -0.5, "Today is": -0.6, "The sky": -0.7, "It is": -0.8, "Today the": -0.9}
-SECOND = PROBABILITIES[1]  # after Today
-# The probability of each first word, and of each second where it is stated (1 where not), at the
-# upper end of their rounding.
-STARTS = np.array([BEAM_FIRST[name.split()[0]] for name in BEAM]) + 0.005
-SECONDS = np.array([1.0, SECOND["is"] + 0.005, 1.0, 1.0, SECOND["the"] + 0.005])
 REPEATS = ("<bos>", "<eos>", "very", "good")
+
+
+def starts() -> Array:
+    """The probability of each first word of the five, at the upper end of its rounding."""
+    return np.array([BEAM_FIRST[name.split()[0]] for name in BEAM]) + 0.005
+
+
+def after_first(stated: Array, half: float) -> Text | None:
+    """Log-probabilities of two words are at most those of the first."""
+    return never_rises(np.log(starts()))(stated, half)
+
+
+def after_first_mean(stated: Array, half: float) -> Text | None:
+    """The same for means over two words."""
+    return never_rises(np.log(starts()) / 2)(stated, half)
+
+
+def after_both_log10(stated: Array, half: float) -> Text | None:
+    """The same for logarithms to base 10, with the second word's probability where it is stated."""
+    second = [PROBABILITIES[1].get(name.split()[1], 0.995) + 0.005 if name.startswith("Today") else 1.0 for name in BEAM]
+    return never_rises(np.log10(starts() * np.array(second)))(stated, half)
 
 
 def text(words: str) -> list[int]:
@@ -153,7 +170,7 @@ def _(stated: Any) -> Any:
     return None
 
 
-@row("003.beam-first-it", "Beam", "P(It)：束的列表里 0.15，贪心的列表里", "P(It): 0.15 in the list of beams, in greedy's list", Printed(BEAM_FIRST["It"]), note=("同一个模型的同一步有两张列表；文中的数与文中的数相比", "two lists for one step of one model; stated numbers beside stated numbers"))
+@row("003.beam-first-it", "Beam", "P(It)：束的列表里 0.15，贪心的列表里", "P(It): 0.15 in the list of beams, in greedy's list", Printed(0.15), note=("同一个模型的同一步有两张列表；文中的数与文中的数相比", "two lists for one step of one model; stated numbers beside stated numbers"))
 def _() -> Any:
     return PROBABILITIES[0]["It"]
 
@@ -165,7 +182,7 @@ def _() -> Any:
     return found.steps[1].rows * made.config.vocabulary
 
 
-@row("003.beam-scores", "Beam", "保留的五个的对数概率，第一个词的概率如上", "log-probabilities of the five kept, given P(first word)", Illustration(tuple(BEAM.values()), (never_rises(np.log(STARTS)),), 1), note=("log 0.28 = -1.27 是 The weather 与 The sky 的上限，log 0.35 = -1.05 是 Today 两个的", "log 0.28 = -1.27 bounds The weather and The sky, log 0.35 = -1.05 both of Today"), at="708: 二 五 0.5 0.6 0.7 0.8 0.9")
+@row("003.beam-scores", "Beam", "保留的五个的对数概率，第一个词的概率如上", "log-probabilities of the five kept, given P(first word)", Illustration(tuple(BEAM.values()), (after_first,), 1), note=("log 0.28 = -1.27 是 The weather 与 The sky 的上限，log 0.35 = -1.05 是 Today 两个的", "log 0.28 = -1.27 bounds The weather and The sky, log 0.35 = -1.05 both of Today"), at="708: 二 五 0.5 0.6 0.7 0.8 0.9")
 def _(stated: Any) -> Any:
     return None
 
@@ -180,12 +197,12 @@ def _() -> Any:
     return after_two(5)
 
 
-@row("003.beam-today-is", "Beam", "Today is：log(0.35 x 0.42)（例子里的搜索）", "Today is: log(0.35 * 0.42) (in a search of the example)", Printed(BEAM["Today is"], 1))
+@row("003.beam-today-is", "Beam", "Today is：log(0.35 x 0.42)（例子里的搜索）", "Today is: log(0.35 * 0.42) (in a search of the example)", Printed(-0.6, 1))
 def _() -> Any:
     return log_probability("Today is")
 
 
-@row("003.beam-today-the", "Beam", "Today the：log(0.35 x 0.25)", "Today the: log(0.35 * 0.25)", Printed(BEAM["Today the"], 1))
+@row("003.beam-today-the", "Beam", "Today the：log(0.35 x 0.25)", "Today the: log(0.35 * 0.25)", Printed(-0.9, 1))
 def _() -> Any:
     return log_probability("Today the")
 
@@ -210,12 +227,12 @@ def _() -> Any:
     return own, again
 
 
-@row("003.beam-scores-mean", "Beam", "这五个分数作为两个词的平均", "the five scores as means over the two words", Illustration(tuple(BEAM.values()), (never_rises(np.log(STARTS) / 2),), 1), note=("log P / 2，如长度归一化", "log P / 2, as with length normalisation"))
+@row("003.beam-scores-mean", "Beam", "这五个分数作为两个词的平均", "the five scores as means over the two words", Illustration(tuple(BEAM.values()), (after_first_mean,), 1), note=("log P / 2，如长度归一化", "log P / 2, as with length normalisation"))
 def _(stated: Any) -> Any:
     return None
 
 
-@row("003.beam-scores-log10", "Beam", "这五个分数作为以 10 为底的对数，is 0.42，the 0.25", "the five scores as logarithms to base 10, with is 0.42 and the 0.25 after Today", Illustration(tuple(BEAM.values()), (never_rises(np.log10(STARTS * SECONDS)),), 1), note=("log10(0.35 x 0.42) = -0.83", "log10(0.35 * 0.42) = -0.83"))
+@row("003.beam-scores-log10", "Beam", "这五个分数作为以 10 为底的对数，is 0.42，the 0.25", "the five scores as logarithms to base 10, with is 0.42 and the 0.25 after Today", Illustration(tuple(BEAM.values()), (after_both_log10,), 1), note=("log10(0.35 x 0.42) = -0.83", "log10(0.35 * 0.42) = -0.83"))
 def _(stated: Any) -> Any:
     return None
 

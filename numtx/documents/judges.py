@@ -319,8 +319,11 @@ def show(value: Any) -> str:
 
 
 def numbers(values: Any, decimals: int) -> str:
-    """Numbers with so many decimals; rows apart."""
-    array = np.asarray(values, float)
+    """Numbers with so many decimals; rows apart (of unequal length: as they come)."""
+    try:
+        array = np.asarray(values, float)
+    except ValueError:
+        return show(values)
     if array.ndim == 0:
         return f"{float(array):.{decimals}f}"
     if array.ndim == 1:

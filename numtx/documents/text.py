@@ -72,16 +72,16 @@ def verdict_name(verdict: str, lang: str) -> str:
 
 def pair_of(result: Result) -> list[tuple[Text, list[list[str]]]]:
     """The stated matrix and the computed one as cells; empty where no matrix is stated."""
-    judge, row = result.row.judge, result.row
-    if row.labels is None:
+    judge, labels = result.row.judge, result.row.labels
+    if labels is None or (result.outcome.value is None and result.verdict == "open"):
         return []
     decimals = judge.decimals if isinstance(judge, Printed | Illustration) else 1
     found: list[tuple[Text, Any]] = [(STATED, judge.stated), (COMPUTED, result.outcome.value)]
-    shape = np.shape(judge.stated)
+    shape = (len(labels[0]), len(labels[1]))
     return [
         (name, [[fixed(float(x), decimals) for x in line] for line in np.asarray(value, float)])
         for name, value in found
-        if value is not None and np.shape(value) == shape and len(shape) == 2
+        if value is not None and np.shape(value) == shape
     ]
 
 
@@ -129,7 +129,7 @@ def at_length(result: Result, style: Style) -> Iterator[str]:
     yield verdict_name(result.verdict, style.lang)
     yield from row_text(result, style)
     yield from _wrapped(LINES, Text(row.at, row.at), style)
-    if row.stages:
+    if row.stages and result.verdict != "open":
         name, *stages = row.stages
         trace = row.witness() if row.witness is not None else trace_of(name)
         found = "parameters of the row's witness" if row.witness is not None else "example"

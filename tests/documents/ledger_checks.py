@@ -15,10 +15,14 @@ ROOMS = {
 
 
 def verdicts(names: Sequence[str] = ()) -> dict[str, str]:
-    """Verdicts by id; of all rows where none is named."""
+    """Verdicts by id, of all rows where none is named; they can be printed, too."""
     from numtx.documents.ledger import ROWS, row_of
     from numtx.documents.row import run
+    from numtx.documents.text import ledger_text
+    from numtx.show.stage_grid import Style
 
     signal.alarm(SECONDS)  # a planted bug may leave a loop without an end
     rows = [row_of(name) for name in names] if names else ROWS
-    return {result.row.id: result.verdict for result in run(rows)}
+    results = run(rows)
+    assert list(ledger_text(results, Style()))
+    return {result.row.id: result.verdict for result in results}

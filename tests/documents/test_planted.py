@@ -39,11 +39,15 @@ SOURCES: dict[str, tuple[Change, str]] = {
     "a logit": (("examples.weather", "0.32, 0.41, 0.38,", "0.32, 0.31, 0.38,"), "003.top-k-which"),
     "a probability of a label": (("examples.weather", "(0.131, 0.153,", "(0.0, 0.153,"), "003.losses"),
     "a probability of the story": (("examples.story", '"Today": 0.35', '"Today": 0.36'), "003.probabilities-1st"),
-    "a probability above 1": (("examples.story", '"<eos>": 0.55', '"<eos>": 1.55'), "003.eos-probability"),
+    "a probability above 1": (("examples.story", '"<eos>": 0.55', '"<eos>": 1.55'), "003.story"),
     "a word that is not there": (("examples.story", '"nice": 0.38', '"cold": 0.38'), "003.probabilities-3rd"),
     "a weight of the story": (("examples.story", "1: (0.4, 0.6)", "1: (0.5, 0.5)"), "003.self-row-step-2"),
     "an embedding of cat": (("examples.cat", "(0.0, 1.0, 1.0, 0.0)", "(0.0, 1.0, 1.0, 1.0)"), "004.embedding"),
     "a row of H": (("examples.cat", "(2.0, 1.2, 0.8, 0.5)", "(2.0, 1.2, 0.8, 5.5)"), "004.hidden"),
+    "a row of positions too short": (("examples.weather", "(0.91, -0.42, 0.20, 0.98)", "(0.91, -0.42, 0.20)"), "003.positions"),
+    "another word of the story": (("examples.story", '"is": 0.42', '"are": 0.42'), "003.probabilities-2nd"),
+    "another step of the story": (("examples.story", "1: (0.4, 0.6)", "7: (0.4, 0.6)"), "003.self-row-step-2"),
+    "another beam": (("documents.d003_search", '"Today is": -0.6', '"Rain is": -0.6'), "003.beam-scores"),
     "a beam's probability": (("examples.choosing", '"Today": 0.35, "The"', '"Today": 0.25, "The"'), "003.greedy-first"),
 }  # fmt: skip
 

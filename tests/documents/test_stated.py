@@ -69,7 +69,7 @@ def why_it_stays(row: Any, verdict: str, computes: bool) -> str:
 def tells(row: Any) -> bool:
     """Whether a witness makes use of the numbers that it is told: others make another run."""
     stated = np.asarray(row.judge.stated, float)
-    other = row.compute(stated * (1 - 0.01 * np.linspace(0, 1, stated.size).reshape(stated.shape)))
+    other = row.compute(stated * (1 - 0.01 * np.linspace(1, 0, stated.size).reshape(stated.shape)))
     return not np.allclose(np.asarray(other, float), row.compute(stated), rtol=0, atol=1e-9)
 
 

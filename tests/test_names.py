@@ -22,9 +22,9 @@ PRODUCTS = re.compile(
 ROOT = Path(numtx.__file__).parent
 # `sequences` is data about families of models, and names them: it computes nothing.
 HIGHER = {
-    "sequences.py", "trace", "check", "compare", "training", "decoding", "examples", "subjects",
-    "laws", "operators", "own_laws", "generation_laws", "operator_laws", "testing", "arguments",
-    "commands",
+    "sequences.py", "trace", "check", "compare", "training", "decoding", "documents", "examples",
+    "subjects", "laws", "operators", "own_laws", "generation_laws", "operator_laws", "testing",
+    "arguments", "commands",
     "verdicts", "cli.py",
 }  # fmt: skip
 

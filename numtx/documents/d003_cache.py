@@ -155,7 +155,7 @@ def _() -> Any:
     return [one.length for one in caches], caches[2].numbers // caches[2].length
 
 
-@row("003.cross-cache", "KV Cache", "交叉注意力的键与值算一次就缓存：换成别的编码器输出也不再读（缓存的步与完整前向的 logits）", "cross-attention's keys and values are computed once and kept: logits of cached steps, beside a full pass", Same(True), at="688: 一", stages=("story", f"{CROSS}.keys"))
+@row("003.cross-cache", "KV Cache", "交叉注意力的键与值第一步算好就缓存，以后直接用：缓存的各步与完整前向的 logits", "cross-attention's keys and values are computed once and kept: logits of cached steps, beside a full pass", Same(True), at="688: 一", stages=("story", f"{CROSS}.keys"))
 def _() -> Any:
     made = example("story")
     model, cache, found = (made.config, made.parameters), Cache(made.config, made.parameters, 1), []

@@ -261,7 +261,7 @@ def _() -> Any:
     return moved(*(norm_forward(one, np.ones(4), np.zeros(4), 1e-5, True)[0] for one in (x, other)))
 
 
-@row("003.ffn-formula", "二·第二幕·5", "FFN(x) = W2·ReLU(W1·x + b1) + b2，W1 是 [4,16]：W1·x 与 x 的哪一边相接（列数）", "FFN(x) = W2·ReLU(W1·x + b1) + b2 with W1 [4,16]: numbers that W1 wants of x when it stands left of it", Equal(4), note=("公式与形状用了两种写法：[4,16] 的 W1 左乘要 16 个数；numtx 写 x·W1（行向量）", "formula and shapes follow two conventions: W1 [4,16] from the left takes 16 numbers; numtx writes x·W1 (row vectors)"), at="222: 两; 223; 225: 1 4 16 2 16 4")
+@row("003.ffn-formula", "二·第二幕·5", "FFN(x) = W2·ReLU(W1·x + b1) + b2，W1 是 [4,16]：左乘时 W1 要求 x 有几个数（文中的 x 有 4 个）", "FFN(x) = W2·ReLU(W1·x + b1) + b2 with W1 [4,16]: how many numbers W1 wants of x when it stands on its left (x has 4)", Equal(4), note=("公式与形状用了两种写法：[4,16] 的 W1 左乘要 16 个数；numtx 写 x·W1（行向量）", "formula and shapes follow two conventions: W1 [4,16] from the left takes 16 numbers; numtx writes x·W1 (row vectors)"), at="222: 两; 223; 225: 1 4 16 2 16 4")
 def _() -> Any:
     return trace("weather").parameters[f"{FFN}.w_in"].shape[1]
 

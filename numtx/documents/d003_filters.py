@@ -99,7 +99,7 @@ def _() -> Any:
     return own, added
 
 
-@row("003.top-p-adapts", "技巧", "词集大小随分布的形状调整：T = 2（平）、1、0.2（尖）时 top-p 0.9 的词数", "the set adapts to the shape of the distribution: words of top-p 0.9 at T = 2 (flat), 1 and 0.2 (sharp)", Order(("T = 2", "T = 0.2", "T = 0.05")))
+@row("003.top-p-adapts", "技巧", "词集大小随分布的形状调整：T = 2（平）、0.2、0.05（尖）时 top-p 0.9 的词数", "the set adapts to the shape of the distribution: words of top-p 0.9 at T = 2 (flat), 0.2 and 0.05 (sharp)", Order(("T = 2", "T = 0.2", "T = 0.05")))
 def _() -> Any:
     return {f"T = {t:g}": int((filtered(temperature=t, top_p=0.9) > 0).sum()) for t in (2.0, 0.2, 0.05)}
 

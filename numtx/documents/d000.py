@@ -82,7 +82,7 @@ def _() -> Any:
     return moved(hidden(model, [1, 2, 3, 4]), hidden(model, [1, 2, 3, 5]))
 
 
-@row("000.mask-matrix", "3.4.1", "Mask(i, j)：i >= j 时为 0，i < j 时为 -inf", "Mask(i, j) = 0 where i >= j, -inf where i < j", Equal([[0.0 if i >= j else -np.inf for j in range(5)] for i in range(5)]), note=("对角线以上为 -inf；003 把同一个掩码写成 1（可看）与 0", "-inf above the diagonal; 003 writes the same mask as 1 (may look) and 0"), at="20", stages=("weather", f"{SELF}.mask"))
+@row("000.mask-matrix", "3.4.1", "Mask(i, j)：i >= j 时为 0，i < j 时为 -inf", "Mask(i, j) = 0 where i >= j, -inf where i < j", Equal([[0.0 if i >= j else -np.inf for j in range(5)] for i in range(5)]), note=("对角线以上为 -inf；003 把同一个掩码写成 1（可看）与 0", "-inf above the diagonal; 003 writes the same mask as 1 (may look) and 0"), at="20", stages=("weather", f"{SELF}.mask"), labels=("01234", "01234"))
 def _() -> Any:
     return mask_formula()
 

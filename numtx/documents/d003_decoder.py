@@ -85,7 +85,7 @@ def _() -> Any:
     return run[f"{SELF}.queries"][0, 0] @ run[f"{SELF}.keys"][0, 0].T / 2.0, run[f"{SELF}.scores"][0, 0]
 
 
-@row("003.mask", "二·第三幕·2", "掩码：对角线及以下为 1，以上为 0", "the mask: 1 on and below the diagonal, 0 above", Equal([[1 if j <= i else 0 for j in range(7)] for i in range(7)]), at="282; 283; 284; 285; 286; 287; 288; 289", stages=("weather", f"{SELF}.mask"))
+@row("003.mask", "二·第三幕·2", "掩码：对角线及以下为 1，以上为 0", "the mask: 1 on and below the diagonal, 0 above", Equal([[1 if j <= i else 0 for j in range(7)] for i in range(7)]), at="282; 283; 284; 285; 286; 287; 288; 289", stages=("weather", f"{SELF}.mask"), labels=(("<bos>", *"今天天气很好"), ("<bos>", *"今天天气很好")))
 def _() -> Any:
     return trace("weather")[f"{SELF}.mask"][0, 0].astype(int)
 

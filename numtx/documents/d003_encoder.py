@@ -192,7 +192,7 @@ def _() -> Any:
     return from_input(stated_input() - np.array(w.POSITIONS), f"{SELF}.scores")
 
 
-@row("003.scores-rank", "二·第二幕·3", "同一张表，宽 4 的任何 X、W_Q、W_K", "the same table, for any X, W_Q and W_K of width 4", Illustration(w.SCORES, (rank_at_most(4),)), note=("这个形状的模型都没有这样的分数", "no model of the stated shape has these scores"))
+@row("003.scores-rank", "二·第二幕·3", "同一张表，宽 4 的任何 X、W_Q、W_K", "the same table, for any X, W_Q and W_K of width 4", Illustration(w.SCORES, (rank_at_most(4),)), note=("这个形状的模型都没有这样的分数", "no model of the stated shape has these scores"), labels=(NAMES, NAMES))
 def _(stated: Any) -> Any:
     return None
 

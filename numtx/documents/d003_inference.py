@@ -317,7 +317,7 @@ def _(stated: Any) -> Any:
     return steered({1: stated[1, :2].tolist(), 2: stated[2].tolist()})
 
 
-@row("003.self-row-changes", "第二、三步", "同一层同一头里，Today 这一行在第二步与第三步", "row of Today in step 2 and in step 3 of one layer and head", Illustration(((0.4, 0.6), (0.3, 0.7)), (one_row,)), note=("各自做得到；一起只能是不同的层或头", "each alone is attainable; together only as rows of different layers or heads"), stages=("story", f"{SELF}.weights"))
+@row("003.self-row-changes", "第二、三步", "同一层同一头里，Today 这一行在第二步与第三步", "row of Today in step 2 and in step 3 of one layer and head", Illustration(((0.4, 0.6), (0.3, 0.7)), (one_row,)), note=("各自做得到；一起只能是不同的层或头", "each alone is attainable; together only as rows of different layers or heads"), stages=("story", f"{SELF}.weights"), labels=(("2", "3"), ("bos", "Today")))
 def _(stated: Any) -> Any:
     return np.array(story_steps(example("story")))
 

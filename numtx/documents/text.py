@@ -13,7 +13,7 @@ from ..show.stage_grid import Style
 from ..show.trace_text import trace_text
 from ..show.wrap import wrap
 from ..stages.catalogue import Text
-from .judges import VERDICTS, Illustration, Printed
+from .judges import VERDICTS, Equal, Illustration, Printed
 from .row import Result, Row, summary
 from .runs import trace as trace_of
 
@@ -75,7 +75,11 @@ def pair_of(result: Result) -> list[tuple[Text, list[list[str]]]]:
     judge, labels = result.row.judge, result.row.labels
     if labels is None or (result.outcome.value is None and result.verdict == "open"):
         return []
-    decimals = judge.decimals if isinstance(judge, Printed | Illustration) else 1
+    decimals = 1
+    if isinstance(judge, Printed | Illustration):
+        decimals = judge.decimals
+    elif isinstance(judge, Equal):  # whole numbers
+        decimals = 0
     found: list[tuple[Text, Any]] = [(STATED, judge.stated), (COMPUTED, result.outcome.value)]
     shape = (len(labels[0]), len(labels[1]))
     return [

@@ -39,7 +39,7 @@ FLOORS = [
     {"oracle"},
     {"trace"},
     {"show", "check"},
-    {"page", "compare", "training", "decoding", "costs"},
+    {"page", "pictures", "compare", "training", "decoding", "costs"},
     {"examples", "models", "subjects", "calls", "operators", "adapters", "lessons"},
     {"documents"},
     {"laws"},

@@ -6,7 +6,7 @@ from numtx import Batch, Cache, NumtxError, Pin, generate, load_example, record,
 from numtx.costs import cache_numbers
 from numtx.examples.pictures import step_picture
 from numtx.lessons import Lesson
-from numtx.show.pictures import cached_step_text
+from numtx.pictures.terminal import cached_step_text
 from numtx.training.loop import train
 from numtx.training.run import Run
 

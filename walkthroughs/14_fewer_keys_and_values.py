@@ -8,7 +8,7 @@ from numtx import Batch, Cache, Config, forward, generate, initialise, record_ge
 from numtx.attention import token_streams
 from numtx.costs import cache_numbers
 from numtx.lessons import Lesson
-from numtx.show.pictures import MemoryCurve, memory_text
+from numtx.pictures.terminal import MemoryCurve, memory_text
 
 lesson = Lesson(
     zh="缓存随词数变大。怎样让每个词占得少一些？",

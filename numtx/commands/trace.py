@@ -44,6 +44,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from ..show.headings import pick
     from ..show.json_text import write_json
     from ..show.trace_text import trace_text
     from ..trace.files import save_trace
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     print(header(example, trace, style))
     if changed is not None:
         print()
-        for line in changes_text(changed, trace):
+        for line in changes_text(changed, trace, style.lang):
             print(line)
     if not args.quiet:
         _warn_if_large(trace, stages, style)
@@ -80,18 +81,20 @@ def run(args: argparse.Namespace) -> int:
             print(block)
     for path in (args.npz, args.json, args.html):
         if path is not None:
-            print(f"\nwritten: {path}")
+            print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
     return 0
 
 
 def header(example: Example, trace: Trace, style: Style) -> str:
     """What is run, what the document gives, and what was chosen."""
-    from ..show.headings import say
+    from ..show.headings import pick, say
     from ..show.trace_text import rounding_rule
     from ..stages.catalogue import Text
 
     lang = style.lang
-    place = f"document {example.source}" if example.source.isdigit() else example.source
+    place = example.source
+    if place.isdigit():
+        place = f"{pick(lang, '文档', 'document')} {place}"
     lines = [style.painter.bold(f"{example.name}: {say(example.title, lang)}   ({place})")]
     for heading, texts in (
         (Text("文中给出:", "given by the document:"), example.given),

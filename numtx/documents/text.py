@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..show.grid import Grid, display_width, grid_text
+from ..show.headings import pick
 from ..show.numbers import fixed
 from ..show.stage_grid import Style
 from ..show.trace_text import trace_text
@@ -136,9 +137,11 @@ def at_length(result: Result, style: Style) -> Iterator[str]:
     if row.stages and result.verdict != "open":
         name, *stages = row.stages
         trace = row.witness() if row.witness is not None else trace_of(name)
-        found = "parameters of the row's witness" if row.witness is not None else "example"
+        found = pick(style.lang, "例子", "example")
+        if row.witness is not None:
+            found = pick(style.lang, "这一行的见证参数", "parameters of the row's witness")
         yield ""
-        yield f"behind it: {name} ({found}), {', '.join(stages)}"
+        yield f"{pick(style.lang, '背后', 'behind it')}: {name} ({found}), {', '.join(stages)}"
         for block in trace_text(trace, style, stages):
             yield ""
             yield block

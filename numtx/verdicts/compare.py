@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import whole
+from ..arguments.options import add_lang, whole
 from ..arguments.source import read_text
 from ..errors import UsageError
 from ..strict_json import read_json
@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
         "with heads side by side, without the batch axis. Exit code 1 where they differ.",
     )
     parser.set_defaults(run=run)
+    add_lang(parser)
     parser.add_argument("first", metavar="A", help="a trace (numtx trace --npz A)")
     parser.add_argument("second", metavar="B", help="another trace, or arrays of your own")
     parser.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import whole
+from ..arguments.options import add_lang, whole
 from ..arguments.source import add_source, example_of
 from ..errors import UsageError
 
@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
         "central differences in float64. Exit code 1 where one is wrong.",
     )
     parser.set_defaults(run=run)
+    add_lang(parser)
     add_source(parser)
     parser.add_argument(
         "--stage", action="append", metavar="GLOB",

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import check_outputs, whole
+from ..arguments.options import add_lang, check_outputs, whole
 from ..errors import FileError, UsageError
 from ..strict_json import parse
 from ..subjects.declared import DECLARATIONS, OPTIONS
@@ -34,6 +34,7 @@ def add(commands: Any) -> None:
         "and what no example exercised is vacuous; neither is a pass.",
     )
     parser.set_defaults(run=run)
+    add_lang(parser)
     parser.add_argument(
         "model", nargs="?", metavar="MODULE:OBJECT",
         help="a callable ids -> logits with a vocabulary_size, or a subject, in a module or in a "

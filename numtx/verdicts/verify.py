@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..arguments.options import whole
+from ..arguments.options import add_lang, whole
 
 
 def add(commands: Any) -> None:
@@ -17,6 +17,7 @@ def add(commands: Any) -> None:
         "sampled: the first, the last, the largest cell and others drawn by --seed.",
     )
     parser.set_defaults(run=run)
+    add_lang(parser)
     parser.add_argument("file", metavar="FILE", help="a trace (numtx trace --npz FILE)")
     parser.add_argument(
         "--budget", type=whole(1), default=1_000_000, metavar="N",

@@ -40,11 +40,8 @@ def changes_text(before: Trace, after: Trace, lang: str) -> Iterator[str]:
 
     found = changes(before, after)
     if not found:
-        zh, en = (
-            "没有变化：这些格原来就是这些值",
-            "nothing changed: the cells had these values already",
-        )
-        yield pick(lang, zh, en)
+        en = "nothing changed: the cells had these values already"
+        yield pick(lang, "没有变化：这些格原来就是这些值", en)
         return
     head = ["stage", "cells that changed", "largest change"]
     if lang == "zh":

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 
 from numtx import Batch, forward, generate, load_example
+from numtx.documents.ledger import row_of
+from numtx.documents.text import verdict_name
 from numtx.lessons import Lesson
 from numtx.sequences import SCHEMES, frame, pad, pad_labels, sentence_vectors
 from numtx.training.loop import train
@@ -67,6 +69,34 @@ lesson.check(
 )
 
 # %%
+lesson.head(zh="六套特殊词元", en="Six systems of special tokens")
+lesson.say(
+    zh="文档先列出各家模型的特殊词元，再用自己的 <bos>、<eos>、<pad>。逐行核对：列出的是否真有。",
+    en="The document lists the special tokens of several models, and then takes its own <bos>,"
+    " <eos> and <pad>. Row by row: what it lists, and what of it the models have.",
+)
+systems = {
+    name: row_of(f"003.tokens-{name.lower()}")
+    for name in ("BERT", "GPT", "T5", "BART", "mBART", "mT5")
+}
+found = {name: system.run() for name, system in systems.items()}
+lesson.table(
+    {"zh": ["", "文档列出", "模型真有", "结论"], "en": ["", "listed", "of these it has", "verdict"]}[lesson.lang],
+    [
+        (name, " ".join(systems[name].judge.stated), " ".join(result.outcome.value), verdict_name(result.verdict, lesson.lang))
+        for name, result in found.items()
+    ],
+)  # fmt: skip
+wrong = [name for name, result in found.items() if result.verdict == "contradicted"]
+lesson.check(
+    set(wrong)
+    == {n for n, s in systems.items() if list(found[n].outcome.value) != list(s.judge.stated)},
+    zh=f"{'、'.join(wrong)} 与文档写的不同；理由见 numtx figures --figure {systems[wrong[0]].id}。",
+    en=f"{', '.join(wrong)} are not as the document has them; numtx figures --figure"
+    f" {systems[wrong[0]].id} says why.",
+)
+
+# %%
 lesson.head(zh="<bos> 的三件事", en="Three jobs of <bos>")
 logits = forward(example.config, example.parameters, example.batch)[0].logits
 lesson.say(
@@ -84,11 +114,19 @@ changed = forward(
 )[0].logits
 moved = np.abs(changed - logits).max(-1)[0]
 lesson.grid(moved[None], [lesson.word(zh="变化", en="change")], framed.decoder, decimals=3)
+second = [[vocabulary["<bos>"], vocabulary["的"], *example.batch.decoder_ids[0][2:]]]
+later = forward(
+    example.config, example.parameters, dataclasses.replace(example.batch, decoder_ids=second)
+)[0].logits
+reach = np.abs(later - logits).max(-1)[0]
 lesson.check(
-    (moved > 0).all(),
-    zh="第二件事：它是锚。把 <bos> 换成“的”，后面每个位置的分数都变了：大家都回头看它。",
-    en="Second job: an anchor. With 的 in its place the scores of every later place move too:"
-    " all of them look back at it.",
+    (moved > 0).all() and reach[0] == 0 and (reach[1:] > 0).all(),
+    zh="第二件事：文档说它是锚。把 <bos> 换成“的”，每个位置的分数都变了：大家都回头看它。但这并不"
+    "特别：换掉第二个词元，它和它之后的分数也都变。<bos> 只是人人看得到、又与句子无关的那一个。",
+    en="Second job: an anchor, the document says. With 的 in its place the scores of every place"
+    " move: all of them look back at it. There is nothing special in that: with another second"
+    " token all scores from there on move too. <bos> is merely the one that every place sees and"
+    " that no sentence changes.",
 )
 alone, alone_other = (
     forward(example.config, example.parameters, Batch([read], [[vocabulary["<bos>"]]]))[0].logits

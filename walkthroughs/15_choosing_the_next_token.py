@@ -140,7 +140,13 @@ filters = Filters(temperature=0.7, top_k=4, top_p=0.8)
 steps = filters.steps(first, [[bos]])
 lesson.table(
     ["", *words.decode(top)],
-    [(s.name, *(f"{x:.2f}" if x else "." for x in s.probabilities[0][top])) for s in steps],
+    [
+        (
+            "softmax" if s is steps[0] else s.name,
+            *(f"{x:.2f}" if x else "." for x in s.probabilities[0][top]),
+        )
+        for s in steps
+    ],
 )
 left = [int((s.probabilities[0] > 0.001).sum()) for s in steps]
 lesson.check(

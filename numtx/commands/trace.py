@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import add_style, check_outputs, style_of
+from ..arguments.options import add_style, check_outputs, style_of, whole
 from ..arguments.source import add_source, example_of
 from ..errors import UsageError
 from .what_if import add_set, changes_text, trace_with
@@ -38,12 +38,16 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--html", metavar="FILE", help="write it as one page for a browser, with the arithmetic"
     )
+    parser.add_argument(
+        "--act", type=whole(1), metavar="N", help="weather, cat: one act of the document only"
+    )
     parser.add_argument("--quiet", action="store_true", help="print no stages")
     add_set(parser)
     add_style(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from ..documents.acts import ACTS, acts_text
     from ..show.headings import pick
     from ..show.json_text import write_json
     from ..show.trace_text import trace_text
@@ -52,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     style = style_of(args)
     check_outputs((args.npz, args.json, args.html), (args.config, args.parameters))
     example = example_of(args)
+    if args.act is not None:
+        _check_act(args, len(ACTS.get(example.name, ())))
     if args.gradients and example.batch.labels is None:
         raise UsageError("--gradients needs a loss: give --labels")
     # Somebody's own model may be large: its backward pass runs only when asked for.
@@ -76,13 +82,25 @@ def run(args: argparse.Namespace) -> int:
             print(line)
     if not args.quiet:
         _warn_if_large(trace, stages, style)
-        for block in trace_text(trace, style, stages, args.gradients):
+        blocks = trace_text(trace, style, stages, args.gradients)
+        if example.name in ACTS and args.stage is None and args.config is None:
+            blocks = acts_text(example, trace, style, args.act, args.gradients)
+        for block in blocks:
             print()
             print(block)
     for path in (args.npz, args.json, args.html):
         if path is not None:
             print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
     return 0
+
+
+def _check_act(args: argparse.Namespace, acts: int) -> None:
+    if args.config is not None or not acts:
+        raise UsageError("--act is for weather and cat, whose documents have acts")
+    if args.stage is not None:
+        raise UsageError("--stage and --act both choose stages; give one")
+    if args.act > acts:
+        raise UsageError(f"--act {args.act}: the example has {acts} acts")
 
 
 def header(example: Example, trace: Trace, style: Style) -> str:

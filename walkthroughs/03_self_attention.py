@@ -88,10 +88,10 @@ lesson.check(
     stated.run().verdict == "contradicted"
     and row_of("003.scores-rank").run().verdict == "impossible",
     zh=f"文档也印了这张分数表，但它不是由文中的嵌入、位置和单位阵算出来的（上面是同一行）；宽 {width} 的"
-    "任何矩阵都给不出它。账本里是 003.scores 与 003.scores-rank。",
+    f"任何矩阵都给不出它（账本：{stated.id}、{stated.id}-rank）。",
     en="The document prints this table too, but not as it follows from its embeddings, positions and"
-    f" identity matrices (the same row is above), and no matrices of width {width} give it:"
-    " 003.scores and 003.scores-rank of the ledger.",
+    f" identity matrices (the same row is above), and no matrices of width {width} give it"
+    f" ({stated.id} and {stated.id}-rank of the ledger).",
 )
 
 # %%

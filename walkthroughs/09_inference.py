@@ -103,6 +103,7 @@ lesson.table(
     ],
     rows,
 )
+story = row_of("003.story")
 stated, computed = [], []
 for step, listed in zip(steps, PROBABILITIES, strict=True):
     odds = np.exp(step.logits[0] - np.logaddexp.reduce(step.logits[0]))
@@ -114,10 +115,9 @@ lesson.table(
     [(w, f"{a:.2f}", f"{b:.4f}") for w, a, b in zip(words, stated, computed, strict=True)],
 )
 lesson.check(
-    np.abs(np.array(stated) - computed).max() <= 0.005
-    and row_of("003.story").run().verdict == "attainable",
-    zh=f"文中写出的 {len(stated)} 个概率，这个模型都给得出（账本里的 003.story：可达）。",
-    en=f"The model gives all {len(stated)} probabilities that the document states (003.story in the"
+    np.abs(np.array(stated) - computed).max() <= 0.005 and story.run().verdict == "attainable",
+    zh=f"文中写出的 {len(stated)} 个概率，这个模型都给得出（账本：{story.id}，可达）。",
+    en=f"The model gives all {len(stated)} probabilities that the document states ({story.id} in the"
     " ledger: attainable).",
 )
 text = " ".join(vocabulary.decode(generation.new[0]))

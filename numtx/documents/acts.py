@@ -51,60 +51,141 @@ _HEAD = (
 )  # fmt: skip
 
 WEATHER = (
-    Act(Text("第一幕：数据预处理", "act 1: the data"), (
-        Scene(Text("文字、切词、特殊词元、编号", "text, tokens, special tokens, ids"), "二·第一幕", _TOKENS),
-    )),
-    Act(Text("第二幕：编码器", "act 2: the encoder"), (
-        Scene(Text("嵌入", "embedding"), "二·第二幕·1", ("encoder.embedding",)),
-        Scene(Text("位置编码", "positions"), "二·第二幕·2", ("encoder.positions", "encoder.input")),
-        Scene(Text("自注意力", "self-attention"), "二·第二幕·3", (
-            "encoder.mask", *(f"{_ENCODER}{name}" for name in (
-                "queries", "keys", "values", "products", "scores", "mask", "masked_scores",
-                "weights", "context", "output")),
-        )),
-        Scene(Text("残差与归一化", "add and norm"), "二·第二幕·4", (f"{_ENCODER}residual", f"{_ENCODER}norm")),
-        Scene(Text("前馈网络", "feed-forward"), "二·第二幕·5", ("encoder.0.feed_forward.*",)),
-        Scene(Text("堆叠多层", "more layers"), "二·第二幕·6", ("encoder.[1-9]*", "encoder.output")),
-    )),
-    Act(Text("第三幕：解码器", "act 3: the decoder"), (
-        Scene(Text("输入的准备", "its input"), "二·第三幕·1", tuple(f"decoder.{name}" for name in _INPUT)),
-        Scene(Text("掩码自注意力", "masked self-attention"), "二·第三幕·2", ("decoder.0.self_attention.*",)),
-        Scene(Text("交叉注意力", "cross-attention"), "二·第三幕·3", ("decoder.0.cross_attention.*",)),
-        Scene(Text("前馈与归一化", "feed-forward, add and norm"), "二·第三幕·4", ("decoder.0.feed_forward.*",)),
-        Scene(Text("堆叠多层", "more layers"), "二·第三幕·5", ("decoder.[1-9]*", "decoder.output")),
-    )),
+    Act(
+        Text("第一幕：数据预处理", "act 1: the data"),
+        (
+            Scene(
+                Text("文字、切词、特殊词元、编号", "text, tokens, special tokens, ids"),
+                "二·第一幕",
+                _TOKENS,
+            ),
+        ),
+    ),
+    Act(
+        Text("第二幕：编码器", "act 2: the encoder"),
+        (
+            Scene(Text("嵌入", "embedding"), "二·第二幕·1", ("encoder.embedding",)),
+            Scene(
+                Text("位置编码", "positions"), "二·第二幕·2", ("encoder.positions", "encoder.input")
+            ),
+            Scene(
+                Text("自注意力", "self-attention"),
+                "二·第二幕·3",
+                (
+                    "encoder.mask",
+                    *(
+                        f"{_ENCODER}{name}"
+                        for name in (
+                            "queries",
+                            "keys",
+                            "values",
+                            "products",
+                            "scores",
+                            "mask",
+                            "masked_scores",
+                            "weights",
+                            "context",
+                            "output",
+                        )
+                    ),
+                ),
+            ),
+            Scene(
+                Text("残差与归一化", "add and norm"),
+                "二·第二幕·4",
+                (f"{_ENCODER}residual", f"{_ENCODER}norm"),
+            ),
+            Scene(Text("前馈网络", "feed-forward"), "二·第二幕·5", ("encoder.0.feed_forward.*",)),
+            Scene(
+                Text("堆叠多层", "more layers"), "二·第二幕·6", ("encoder.[1-9]*", "encoder.output")
+            ),
+        ),
+    ),
+    Act(
+        Text("第三幕：解码器", "act 3: the decoder"),
+        (
+            Scene(
+                Text("输入的准备", "its input"),
+                "二·第三幕·1",
+                tuple(f"decoder.{name}" for name in _INPUT),
+            ),
+            Scene(
+                Text("掩码自注意力", "masked self-attention"),
+                "二·第三幕·2",
+                ("decoder.0.self_attention.*",),
+            ),
+            Scene(
+                Text("交叉注意力", "cross-attention"),
+                "二·第三幕·3",
+                ("decoder.0.cross_attention.*",),
+            ),
+            Scene(
+                Text("前馈与归一化", "feed-forward, add and norm"),
+                "二·第三幕·4",
+                ("decoder.0.feed_forward.*",),
+            ),
+            Scene(
+                Text("堆叠多层", "more layers"), "二·第三幕·5", ("decoder.[1-9]*", "decoder.output")
+            ),
+        ),
+    ),
     Act(Text("第四幕：输出层与损失", "act 4: output and loss"), _HEAD),
-    Act(Text("第五幕：反向传播与更新", "act 5: backward pass and update"), (
-        Scene(Text("梯度与一步更新", "gradients and a step"), "二·第五幕"),
-    )),
-)  # fmt: skip
+    Act(
+        Text("第五幕：反向传播与更新", "act 5: backward pass and update"),
+        (Scene(Text("梯度与一步更新", "gradients and a step"), "二·第五幕"),),
+    ),
+)
 CAT = (
-    Act(Text("1.2 数据输入", "1.2 the data"), (Scene(Text("输入与目标", "input and targets"), "1.2", _TOKENS),)),
-    Act(Text("1.3 (1) 输入编码", "1.3 (1) input"), (
-        Scene(Text("词嵌入、位置编码、加和", "embedding, positions, sum"), "1.3.1",
-              ("decoder.embedding", "decoder.positions", "decoder.input")),
-    )),
-    Act(Text("1.3 (2) 各层", "1.3 (2) the layers"), (
-        Scene(Text("多头注意力与前馈", "multi-head attention and feed-forward"), "1.3.2",
-              ("decoder.mask", "decoder.[0-9]*")),
-    )),
-    Act(Text("1.3 (3) 输出预测", "1.3 (3) prediction"), (
-        Scene(Text("H 与概率", "H and the probabilities"), "1.3.3",
-              ("decoder.output", "logits", "log_probabilities", "probabilities")),
-    )),
-    Act(Text("1.3 (4) 损失函数", "1.3 (4) the loss"), (Scene(Text("交叉熵", "cross-entropy"), "1.3.4", ("loss*",)),)),
-)  # fmt: skip
+    Act(
+        Text("1.2 数据输入", "1.2 the data"),
+        (Scene(Text("输入与目标", "input and targets"), "1.2", _TOKENS),),
+    ),
+    Act(
+        Text("1.3 (1) 输入编码", "1.3 (1) input"),
+        (
+            Scene(
+                Text("词嵌入、位置编码、加和", "embedding, positions, sum"),
+                "1.3.1",
+                ("decoder.embedding", "decoder.positions", "decoder.input"),
+            ),
+        ),
+    ),
+    Act(
+        Text("1.3 (2) 各层", "1.3 (2) the layers"),
+        (
+            Scene(
+                Text("多头注意力与前馈", "multi-head attention and feed-forward"),
+                "1.3.2",
+                ("decoder.mask", "decoder.[0-9]*"),
+            ),
+        ),
+    ),
+    Act(
+        Text("1.3 (3) 输出预测", "1.3 (3) prediction"),
+        (
+            Scene(
+                Text("H 与概率", "H and the probabilities"),
+                "1.3.3",
+                ("decoder.output", "logits", "log_probabilities", "probabilities"),
+            ),
+        ),
+    ),
+    Act(
+        Text("1.3 (4) 损失函数", "1.3 (4) the loss"),
+        (Scene(Text("交叉熵", "cross-entropy"), "1.3.4", ("loss*",)),),
+    ),
+)
 ACTS = {"weather": WEATHER, "cat": CAT}
 
 WHY = Text(
     "文中的数不出自任何一个模型：嵌入、词表与位置表是输入，可以照用；从注意力分数起，许多数是随手举的例子。"
-    "所以从那里起，下面的表与文中不同。每一幕之后列出：文中、算出、结论与账本里的编号（numtx figures --figure "
-    "编号）。--as-stated 把运行固定在文中的数上。",
-    "The document's numbers are not those of any one model: embeddings, vocabulary and positions are "
-    "inputs and are taken over; from the scores of attention on many are made up. So from there on "
-    "the tables differ from the document's. After each scene: what it states, what is computed, the "
-    "verdict and the id in the ledger (numtx figures --figure ID). --as-stated holds the run at what "
-    "it states.",
+    "所以从那里起，下面的表与文中不同。每个场景之后列出：文中、算出、结论与账本里的编号"
+    "（numtx figures --figure 编号）。--as-stated 把运行固定在文中的数上。",
+    "The document's numbers are not those of any one model: embeddings, vocabulary and positions "
+    "are inputs and are taken over; from the scores of attention on many are made up. So from "
+    "there on the tables differ from the document's. After each scene: what it states, what is "
+    "computed, the verdict and the id in the ledger (numtx figures --figure ID). --as-stated holds "
+    "the run at what it states.",
 )  # fmt: skip
 
 

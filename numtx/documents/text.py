@@ -15,6 +15,7 @@ from ..show.trace_text import trace_text
 from ..show.wrap import wrap
 from ..stages.catalogue import Text
 from .judges import VERDICTS, Equal, Illustration, Printed
+from .ledger import ROWS
 from .row import Result, Row, summary
 from .runs import trace as trace_of
 
@@ -152,3 +153,17 @@ def summary_text(results: Iterable[Result], width: int = 80) -> str:
     heads, table = summary(results)
     rows, cells = [line[0] for line in table], [line[1:] for line in table]
     return grid_text(Grid(rows, heads[1:], cells), width)
+
+
+def systems_table(lang: str) -> tuple[list[str], list[list[str]]]:
+    """Document 003's six systems of special tokens: what it lists, and what of it models have."""
+    rows = [
+        [
+            row.id.rpartition("-")[2].upper(), " ".join(row.judge.stated),
+            " ".join(row.run().outcome.value), verdict_name(row.run().verdict, lang),
+        ]
+        for row in ROWS
+        if row.id.startswith("003.tokens-") and row.id != "003.tokens-own"
+    ]  # fmt: skip
+    heads = ["", "listed", "of these it has", "verdict"]
+    return ["", "文档列出", "其中模型真有", "结论"] if lang == "zh" else heads, rows

@@ -54,11 +54,11 @@ LANGUAGES = ("zh", "en", "both")
 VARIABLE = "NUMTX_LANG"  # the environment's, which sets the default of --lang
 
 
-def add_lang(parser: argparse._ActionsContainer) -> None:
+def add_lang(parser: argparse._ActionsContainer, default: str = "both") -> None:
     """The option of the language; errors are English in any."""
     parser.add_argument(
-        "--lang", choices=LANGUAGES, default=os.environ.get(VARIABLE) or "both",
-        help=f"language of what is printed (default: {VARIABLE}, or both); errors are English",
+        "--lang", choices=LANGUAGES, default=os.environ.get(VARIABLE) or default,
+        help=f"language of what is printed (default: {VARIABLE}, or {default}); errors are English",
     )  # fmt: skip
 
 

@@ -154,6 +154,7 @@ def _first(
 
 def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Iterator[str]:
     """What explains the first difference, or why nothing does."""
+    from ..compare.causes_zh import cause_zh
     from ..show.headings import pick
 
     if worst.name.startswith("grad/"):
@@ -165,7 +166,8 @@ def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Ite
     elif not found.causes:
         en = "no known mistake reproduces these numbers"
         yield pick(lang, "没有已知的错误能得出这些数", en)
-    yield from map(str, found.causes)
+    for one in found.causes:
+        yield cause_zh(str(one)) if lang == "zh" else str(one)
 
 
 def _cause_of_gradient(found: Comparison) -> tuple[str, str]:

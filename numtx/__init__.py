@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .batch import next_tokens as next_tokens
     from .cache import BlockPool as BlockPool
     from .cache import Cache as Cache
+    from .checkpoints.folder import read_model as read_model
+    from .checkpoints.folder import write_model as write_model
     from .config import Config as Config
     from .decoding.beam import beam_search as beam_search
     from .decoding.filters import Filters as Filters
@@ -63,11 +65,13 @@ _HOMES = {
     "load_trace": "trace.files",
     "next_tokens": "batch",
     "pad": "sequences",
+    "read_model": "checkpoints.folder",
     "record": "trace.trace",
     "record_generation": "decoding.record",
     "sampler": "decoding.sample",
     "save_parameters": "parameters_file",
     "sequence_log_probability": "decoding.probability",
+    "write_model": "checkpoints.folder",
 }
 
 __all__ = ["__version__", *_HOMES]

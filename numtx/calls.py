@@ -8,7 +8,7 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import SubjectError
 from .shapes import Array
-from .subjects.logits import check_logits, on_one_line
+from .subjects.logits import COARSE, Widened, check_logits, eps_of, on_one_line
 from .subjects.objects import PastSubject
 from .subjects.subject import FORK, LOGITS, NUMTX, STEP, STEP_MASK, Subject
 
@@ -82,10 +82,15 @@ class Traced(np.ndarray[Any, Any]):
         return found
 
 
+class TracedWidened(Traced, Widened):
+    """The same of logits that were widened."""
+
+
 def _traced(logits: Array, call: int) -> Traced:
     """Logits [B, T, V] of a call by its number."""
     rows, tokens = np.indices(logits.shape[:2])
-    found, places = logits.view(Traced), np.asarray(call << 40 | rows << 20 | tokens)
+    found = logits.view(TracedWidened if isinstance(logits, Widened) else Traced)
+    places = np.asarray(call << 40 | rows << 20 | tokens)
     found.origin = np.broadcast_to(places[..., None], logits.shape)
     return found
 
@@ -276,6 +281,14 @@ def settled(subject: Subject) -> Subject:
             own.far = length
             break
     return own
+
+
+def digits(subject: Subject) -> Iterator[str]:
+    """A note on logits of a type in which an effect may be lost."""
+    found = subject.logits(np.zeros((subject.fixed_rows or 1, 1), np.int64))
+    if eps_of(found) > COARSE:
+        kind = "bfloat16" if isinstance(found, Widened) else found.dtype
+        yield f"logits are {kind}: that a token has an effect is asked only where it is not lost"
 
 
 def _takes(subject: Subject, rows: int, length: int) -> bool:

@@ -32,6 +32,8 @@ COMMANDS = {
     "learn": "commands",
     "picture": "commands",
     "laws": "verdicts",
+    "inspect": "folders",
+    "export": "folders",
 }
 
 

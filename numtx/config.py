@@ -21,6 +21,7 @@ from .config_fields import (
     configuration,
     fields_of,
     flag,
+    from_names,
     number,
     places,
     plain,
@@ -29,18 +30,26 @@ from .config_fields import (
     whole,
 )
 from .config_rotary import PLAIN_SCALINGS, SCALINGS, Scaling, YarnScaling
-from .config_rules import ATTENTIONS, BIASES, COMBINATIONS, LISTS, SUBLAYERS, as_set, in_every_layer
-from .errors import ConfigError, nearest
+from .config_rules import (
+    ACTIVATIONS,
+    ATTENTIONS,
+    BIASES,
+    COMBINATIONS,
+    DTYPES,
+    LISTS,
+    MODELS,
+    NORM_PLACES,
+    NORMS,
+    POSITIONS,
+    ROTARY_LAYOUTS,
+    SUBLAYERS,
+    as_set,
+    in_every_layer,
+    views,
+)
+from .errors import ConfigError
 from .small_repr import small_repr
 from .strict_json import read_json
-
-MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
-NORMS = ("layer", "rms")
-NORM_PLACES = ("post", "pre")
-POSITIONS = ("sinusoidal", "learned", "rotary", "alibi")
-ROTARY_LAYOUTS = ("half", "interleaved")
-ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
-DTYPES = ("float64", "float32")
 
 OUTPUT: Final = "Embedding, feed-forward, output"
 
@@ -112,9 +121,15 @@ class Config:
         "Attention", "a learned number of each query head stands in self-attention's softmax as "
         "one more score, without a value", default=False)
     query_key_norm: str | None = choice(
-        "Attention", "head: queries and keys of each head go through an RMS norm with a gain of "
-        "their own, before any rotation; None: they do not", ("head", None),
-        default=None, only=("key_value_latent", (None,)))
+        "Attention", "queries and keys go through an RMS norm of their own: head by head, or the "
+        "whole projection (all heads of a token) at once; None: they do not",
+        ("head", "projection", None), default=None, only=("key_value_latent", (None,)))
+    query_key_gain: bool = flag(
+        "Attention", "this norm has a gain for each component of what it is taken over",
+        default=True, only=("query_key_norm", ()))
+    query_key_norm_place: str = choice(
+        "Attention", "it stands before or after the rotation", ("before", "after"),
+        default="before", only=("positions", ("rotary",)))
     key_value_latent: int | None = whole(
         "Attention", "r: self-attention makes keys and values of all heads from one vector of "
         "this width a token; None: from the token itself", (None, 3), default=None)
@@ -138,8 +153,15 @@ class Config:
 
     positions: str | None = choice(
         "Positions", "sinusoidal, learned, rotary, alibi (scores fall with the distance of a key, "
-        "by a slope of each head) or None", (*POSITIONS, None),
+        "by a slope of each head), relative (a learned bias by distance, in buckets) or None",
+        (*POSITIONS, None),
         default="sinusoidal", layers=(("rotary", None),))
+    relative_buckets: int = whole(
+        "Positions", "rows of the table of biases by distance", (32, 4, 6), least=4, default=32,
+        only=("positions", ("relative",)))
+    relative_distance: int = whole(
+        "Positions", "the distance from which the last bucket serves", (128, 9), least=2,
+        default=128, only=("positions", ("relative",)))
     position_base: float = number(
         "Positions", "base of the angles (10000 in the original paper)",
         (10000.0, 100.0, (100.0, 10000.0)),
@@ -362,15 +384,7 @@ class Config:
             raise ConfigError(
                 f"config: got {type(fields).__name__}; a JSON object of fields is needed"
             )
-        known = fields_of(cls)
-        for name in fields:
-            if name not in known:
-                raise ConfigError(f"config: unknown field {name!r}; {nearest(name, known)}")
-        for name, field in known.items():
-            if field.needed and name not in fields:
-                raise ConfigError(f"config: field {name!r} is missing; it has no default")
-        values: dict[str, Any] = dict(fields)
-        return cls(**values)
+        return from_names(cls, fields, "config")
 
     @classmethod
     def from_json(cls, text: str) -> Config:
@@ -378,33 +392,4 @@ class Config:
         return cls.from_dict(read_json(text, "config", ConfigError))
 
 
-def views(config: Config) -> tuple[Config, ...]:
-    """A configuration for each layer that may differ, in order; the configuration itself where
-    none does. What is only for a mechanism that a layer has not has its default there.
-
-    They repeat from the first. Equal ones are one object.
-    """
-    fields = fields_of(Config)
-    own = vars(config)
-    lists = {n: own[n] for n in fields if fields[n].layers and isinstance(own.get(n), tuple)}
-    if not lists:
-        return (config,)
-    found: dict[tuple[Any, ...], Config] = {}
-    every = []
-    for i in range(config.depth):
-        key = tuple(values[i % len(values)] for values in lists.values())
-        if key not in found:
-            found[key] = view = object.__new__(type(config))
-            vars(view).update({name: own[name] for name in fields if name in own})
-            vars(view).update(zip(lists, key, strict=True))
-            for name, field in fields.items():
-                if field.only is not None and field.only[0] in lists:
-                    other, values = field.only
-                    got = getattr(view, other)
-                    if not (got in values if values else got is not None):
-                        vars(view)[name] = field.default
-        every.append(found[key])
-    return tuple(every)
-
-
-RULES = (*rules_of(Config), *LISTS, *in_every_layer(COMBINATIONS, views))
+RULES = (*rules_of(Config), *LISTS, *in_every_layer(COMBINATIONS))

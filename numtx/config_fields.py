@@ -11,165 +11,26 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
+from types import MappingProxyType
 from typing import (
     Any,
     ClassVar,
     Literal,
     NamedTuple,
-    NoReturn,
-    Protocol,
     TypeAlias,
     TypeVar,
     dataclass_transform,
     get_args,
 )
 
+from .config_kinds import Choice, Flag, Kind, Number, Numbers, Places, Record, Whole
 from .errors import ConfigError, nearest
 
 Section = Literal["Sizes", "Wiring", "Attention", "Positions", "Embedding, feed-forward, output"]
 T = TypeVar("T")
-
-
-class Kind(Protocol):
-    """What values a field takes."""
-
-    def check(self, name: str, value: Any) -> Any:
-        """The value in its canonical form; `ConfigError` for one of another kind."""
-
-    def text(self) -> str:
-        """What is taken, to follow "it is"."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of a few words; None among them is the absence of the mechanism."""
-
-    values: tuple[str | None, ...]
-
-    def check(self, name: str, value: Any) -> Any:
-        return value if value in self.values else _refuse(name, value, self.text())
-
-    def text(self) -> str:
-        return "one of " + ", ".join("null" if v is None else repr(v) for v in self.values)
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A whole number, and no boolean."""
-
-    least: int
-
-    def check(self, name: str, value: Any) -> Any:
-        fits = type(value) is int and value >= self.least
-        return value if fits else _refuse(name, value, self.text())
-
-    def text(self) -> str:
-        return f"a whole number of at least {self.least}"
-
-
-@dataclass(frozen=True)
-class Number:
-    """A finite number, at least `least`, above `above` and below `below`, where these are given."""
-
-    least: float | None = None
-    above: float | None = None
-    below: float | None = None
-
-    def check(self, name: str, value: Any) -> Any:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not abs(value) <= sys.float_info.max:  # holds for no NaN, no huge int
-            _refuse(name, value, "a finite number")
-        if (
-            (self.least is not None and value < self.least)
-            or (self.above is not None and value <= self.above)
-            or (self.below is not None and value >= self.below)
-        ):
-            _refuse(name, value, self.bounds())
-        return value
-
-    def bounds(self) -> str:
-        if self.least is not None and self.above is None and self.below is None:
-            return f"{self.least:g} or above"
-        ends = {"at least": self.least, "above": self.above, "below": self.below}
-        return " and ".join(f"{word} {end:g}" for word, end in ends.items() if end is not None)
-
-    def text(self) -> str:
-        return f"a finite number, {self.bounds()}" if self.bounds() else "a finite number"
-
-
-@dataclass(frozen=True)
-class Flag:
-    """True or false."""
-
-    def check(self, name: str, value: Any) -> Any:
-        return value if type(value) is bool else _refuse(name, value, self.text())
-
-    def text(self) -> str:
-        return "true or false"
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a mechanism stands: everywhere (true), nowhere (false) or in some of the places."""
-
-    known: tuple[str, ...]
-
-    def check(self, name: str, value: Any) -> Any:
-        """True and False stay; a list is put into the canonical order."""
-        if isinstance(value, bool):
-            return value
-        if not isinstance(value, tuple | list):
-            _refuse(name, value, "true, false or a list of names")
-        for item in value:
-            if item not in self.known:
-                raise ConfigError(
-                    f"config: {name} names {item!r}; {nearest(str(item), self.known)}"
-                )
-        return tuple(item for item in self.known if item in value)
-
-    def text(self) -> str:
-        return f"true, false or a list of names: {', '.join(self.known)}"
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """A list of finite numbers, all above `above`."""
-
-    above: float
-
-    def check(self, name: str, value: Any) -> tuple[float, ...]:
-        if not isinstance(value, tuple | list) or not value:
-            _refuse(name, value, self.text())
-        return tuple(Number(above=self.above).check(name, one) for one in value)
-
-    def text(self) -> str:
-        return f"a list of finite numbers, above {self.above:g}"
-
-
-@dataclass(frozen=True)
-class Record:
-    """One of several records, each with a `kind` and fields of its own."""
-
-    kinds: Mapping[str, type[Part]]
-
-    def check(self, name: str, value: Any) -> Any:
-        """A record as it is; an object of the same names, as JSON has it, as a record."""
-        if isinstance(value, tuple(self.kinds.values())):
-            return value
-        if not isinstance(value, Mapping) or value.get("kind") not in self.kinds:
-            _refuse(name, value, self.text())
-        return self.kinds[value["kind"]].from_dict(name, value)
-
-    def text(self) -> str:
-        return f"an object whose kind is one of {', '.join(map(repr, self.kinds))}"
-
-
-def _refuse(name: str, value: Any, takes: str) -> NoReturn:
-    raise ConfigError(f"config: {name} is {value!r}; it is {takes}")
 
 
 @dataclass(frozen=True)
@@ -333,21 +194,25 @@ class Part:
     @classmethod
     def from_dict(cls, place: str, values: Mapping[str, Any]) -> Part:
         """A record from JSON values; unknown and missing names are errors."""
-        known = fields_of(cls)
-        for name in values:
-            if name not in known and name != "kind":
-                raise ConfigError(
-                    f"config: {place}: unknown field {name!r}; {nearest(name, known)}"
-                )
-        for name, field in known.items():
-            if field.needed and name not in values:
-                raise ConfigError(f"config: {place}: {cls.kind} has no {name!r}; it is needed")
-        return cls(**{name: value for name, value in values.items() if name != "kind"})
+        own = {name: value for name, value in values.items() if name != "kind"}
+        return from_names(cls, own, f"config: {place}")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
         own = {name: plain(getattr(self, name)) for name in fields_of(type(self))}
         return {"kind": self.kind, **own}
+
+
+def from_names(cls: type[T], values: Mapping[str, Any], place: str) -> T:
+    """An object of these fields; unknown and missing names are errors."""
+    known = fields_of(cls)
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{place}: unknown field {name!r}; {nearest(name, known)}")
+    for name, field in known.items():
+        if field.needed and name not in values:
+            raise ConfigError(f"{place}: field {name!r} is missing; it has no default")
+    return cls(**values)
 
 
 def plain(value: Any) -> Any:
@@ -405,9 +270,15 @@ def rules_of(cls: type[Any]) -> tuple[Rule, ...]:
     )
 
 
-def fields_of(cls: type[Any]) -> dict[str, Field]:
+_FIELDS: dict[type[Any], Mapping[str, Field]] = {}  # found once for each class
+
+
+def fields_of(cls: type[Any]) -> Mapping[str, Field]:
     """The fields of a configuration in order of declaration."""
-    return {field.name: field.metadata["field"] for field in dataclasses.fields(cls)}
+    if cls not in _FIELDS:
+        found = {field.name: field.metadata["field"] for field in dataclasses.fields(cls)}
+        _FIELDS[cls] = MappingProxyType(found)
+    return _FIELDS[cls]
 
 
 @dataclass_transform(

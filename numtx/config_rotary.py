@@ -24,9 +24,9 @@ class LinearScaling(Part):
 
 
 @configuration
-class Llama3Scaling(Part):
+class BandScaling(Part):
     """Slow angles are divided by a factor, fast ones are kept, those between are mixed
-    (Llama team, 2024; the bands are those of the released code).
+    (Grattafiori et al., 2024; the bands are those of their released code).
 
     {fields}
     """
@@ -173,14 +173,12 @@ class LongropeScaling(Part):
         return math.sqrt(1.0 + math.log(self.factor) / math.log(self.original))
 
 
-SCALINGS = {
-    kind.kind: kind for kind in (LinearScaling, Llama3Scaling, YarnScaling, LongropeScaling)
-}
+SCALINGS = {kind.kind: kind for kind in (LinearScaling, BandScaling, YarnScaling, LongropeScaling)}
 # The plainest of each, to draw: of two rotated components, which every width has.
 PLAIN_SCALINGS = (
     LinearScaling(factor=2.0),
-    Llama3Scaling(factor=8.0, original=32),
+    BandScaling(factor=8.0, original=32),
     YarnScaling(factor=4.0, original=32),
     LongropeScaling(short=(1.5,), long=(3.0,), original=32),
 )
-Scaling = LinearScaling | Llama3Scaling | YarnScaling | LongropeScaling
+Scaling = LinearScaling | BandScaling | YarnScaling | LongropeScaling

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .config_fields import Rule
+from .config_fields import Rule, fields_of
 from .config_rotary import LongropeScaling, YarnScaling
+
+MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
+NORMS = ("layer", "rms")
+NORM_PLACES = ("post", "pre")
+POSITIONS = ("sinusoidal", "learned", "rotary", "alibi", "relative")
+ROTARY_LAYOUTS = ("half", "interleaved")
+ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
+DTYPES = ("float64", "float32")
 
 SUBLAYERS = (
     "encoder.self_attention",
@@ -41,6 +49,13 @@ COMBINATIONS: tuple[Rule, ...] = (
         lambda c: (
             f"key_value_heads {c.kv_heads} with key_value_latent {c.key_value_latent}; every one "
             f"of the {c.heads} heads makes keys and values of its own from the latent"
+        ),
+    ),
+    Rule(
+        lambda c: c.query_key_norm_place == "before" or c.query_key_norm is not None,
+        lambda c: (
+            f"query_key_norm_place {c.query_key_norm_place!r} with query_key_norm None; there is "
+            "no norm to come after the rotation"
         ),
     ),
     Rule(
@@ -88,8 +103,20 @@ COMBINATIONS: tuple[Rule, ...] = (
     ),
 )
 
+BY_LAYER = {"rotary", "alibi", "relative", None}  # positions that act within a layer
 # What a list of values by layer has to meet beside the rules of each of its layers.
 LISTS: tuple[Rule, ...] = (
+    Rule(
+        lambda c: (
+            "relative" not in c.values_of("positions")
+            or (c.key_value_latent is None and c.relative_distance > c.relative_buckets // 2)
+        ),
+        lambda c: (
+            f"positions 'relative' with key_value_latent {c.key_value_latent}, relative_buckets "
+            f"{c.relative_buckets} and relative_distance {c.relative_distance}; they are for heads "
+            "with keys of their own, and the distance is beyond the buckets of one distance each"
+        ),
+    ),
     Rule(
         lambda c: c.values_of("chunk") == (None,) or c.values_of("window") == (None,),
         lambda c: f"window {c.window} and chunk {c.chunk}; layers have windows or chunks, not both",
@@ -99,10 +126,13 @@ LISTS: tuple[Rule, ...] = (
         lambda c: f"query_growth_rate {c.query_growth_rate:g} without query_growth; give both",
     ),
     Rule(
-        lambda c: not isinstance(c.positions, tuple) or {*c.positions} <= {"rotary", "alibi", None},
+        lambda c: (
+            not isinstance(c.positions, tuple)
+            or {*c.positions} <= {"rotary", "alibi", "relative", None}
+        ),
         lambda c: (
             f"positions {list(c.positions)} differ by layer, and what is added to the embeddings "
-            "does not; in a list they are 'rotary', 'alibi' or null"
+            "does not; in a list they are 'rotary', 'alibi', 'relative' or null"
         ),
     ),
     Rule(
@@ -122,9 +152,36 @@ LISTS: tuple[Rule, ...] = (
 )
 
 
-def in_every_layer(
-    rules: Iterable[Rule], views: Callable[[Any], tuple[Any, ...]]
-) -> Iterator[Rule]:
+def views(config: Any) -> tuple[Any, ...]:
+    """A configuration for each layer that may differ, in order; the configuration itself where
+    none does. What is only for a mechanism that a layer has not has its default there.
+
+    They repeat from the first. Equal ones are one object.
+    """
+    fields = fields_of(type(config))
+    own = vars(config)
+    lists = {n: own[n] for n in fields if fields[n].layers and isinstance(own.get(n), tuple)}
+    if not lists:
+        return (config,)
+    found: dict[tuple[Any, ...], Any] = {}
+    every = []
+    for i in range(config.depth):
+        key = tuple(values[i % len(values)] for values in lists.values())
+        if key not in found:
+            found[key] = view = object.__new__(type(config))
+            vars(view).update({name: own[name] for name in fields if name in own})
+            vars(view).update(zip(lists, key, strict=True))
+            for name, field in fields.items():
+                if field.only is not None and field.only[0] in lists:
+                    other, values = field.only
+                    got = getattr(view, other)
+                    if not (got in values if values else got is not None):
+                        vars(view)[name] = field.default
+        every.append(found[key])
+    return tuple(every)
+
+
+def in_every_layer(rules: Iterable[Rule]) -> Iterator[Rule]:
     """The rules, held by the configuration of each layer."""
 
     def over_layers(rule: Rule) -> Rule:

@@ -21,6 +21,7 @@ from .cache import Cache
 from .config import Config
 from .decoding.beam import BeamStep, beam_search
 from .decoding.generate import Step, generate
+from .parameters import parameter_shapes
 from .shapes import Array, parse
 from .small_repr import small_repr
 from .stages.graph import Graph, Stage
@@ -223,6 +224,21 @@ def total_without_cache(tokens: int, d: int) -> int:
 def total_with_cache(tokens: int, d: int) -> int:
     """sum over i = 1 .. T: 3·d^2·T + d·T(T+1)"""
     return 3 * d * d * tokens + d * tokens * (tokens + 1)
+
+
+def token_costs(config: Config) -> dict[str, tuple[int, int]]:
+    """Of each side the multiply-adds that one token takes through all layers, and those for every
+    token that it attends to there: Q·K^T and weights·V. Keys and values that cross-attention makes
+    of the encoder's tokens are the encoder's.
+    """
+    fixed = dict.fromkeys(config.sides, 0)
+    fixed[config.sides[-1]] += config.width * config.vocabulary  # logits
+    for name, shape in parameter_shapes(config).items():
+        if name.rpartition(".")[2].startswith("w_"):
+            read = name.endswith(("cross_attention.w_k", "cross_attention.w_v"))
+            fixed["encoder" if read else name.partition(".")[0]] += math.prod(shape)
+    by_key = config.heads * (config.d_k + config.d_v)
+    return {side: (fixed[side], config.layers(side) * by_key) for side in config.sides}
 
 
 def cache_numbers(config: Config, tokens: int, source: int = 0) -> tuple[int, int]:

@@ -40,6 +40,10 @@ class FileError(NumtxError):
     """A file that cannot be read or written, or that holds something else than it should."""
 
 
+class CheckpointError(NumtxError):
+    """A model from outside that cannot be read, or does not fit the layout that it is to have."""
+
+
 class CacheError(NumtxError):
     """A cache that is full, belongs to another model or batch, or is asked for what it lacks."""
 

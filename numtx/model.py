@@ -12,21 +12,19 @@ from typing import NamedTuple
 import numpy as np
 
 from .attention import AttentionInputs
-from .batch import Batch, SideInput, check_batch, check_labels, check_range
+from .batch import Batch, SideInput, check_batch, check_range
 from .block import BlockContext, Stack, block_backward, block_forward
 from .cache import Cache
 from .config import Config
 from .config_rotary import LongropeScaling
 from .errors import BatchError
+from .head import HeadContext, head_backward, head_forward
 from .masks import allowed
 from .ops.alibi import distance_bias
-from .ops.cap import cap_backward, cap_forward
-from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.lookup import lookup_backward, lookup_forward, padding_beyond
-from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
 from .ops.norm import NormContext
 from .ops.positions import query_growth, rotation, sinusoidal
-from .ops.softmax import log_softmax_backward, log_softmax_forward
+from .ops.relative import Relative, buckets, relative_bias_forward
 from .parameters import check_parameters, parameter_shapes
 from .place import Place
 from .shapes import Array, describe
@@ -61,15 +59,6 @@ class StackContext(NamedTuple):
     input: InputContext
     blocks: list[BlockContext]
     norm: NormContext | None
-
-
-@small_repr()
-class HeadContext(NamedTuple):
-    out: LinearContext
-    length: int | None  # T, where the logits are of the last column only
-    labels: Array | None
-    log_probabilities: Array | None  # as computed, before the tap
-    slope: Array | None  # of the cap
 
 
 class Memory(NamedTuple):
@@ -144,7 +133,7 @@ def backward(
     if not context.stacks:
         raise BatchError("backward of a run with keep=False; run forward with keep=True")
     at = Place({}, tap)
-    dhidden = head_backward(config, cotangent, context, at)
+    dhidden = head_backward(config, cotangent, context.head, context.logits_shape, at)
     dmemory = None
     for side in reversed(config.sides):
         if side == "encoder" and dmemory is not None:
@@ -174,7 +163,7 @@ def stack_forward(
         valid, positions = cache.mark(valid, positions)
         valid = here("all_mask", valid)
     different, which = config.stacks[side]
-    inputs = [_own_attention(layer, side, given, valid, positions) for layer in different]
+    inputs = [_own_attention(layer, at, side, given, valid, positions) for layer in different]
     cross = output = None
     if memory is not None:
         output, source, others = memory
@@ -216,7 +205,7 @@ def stack_backward(
 
 
 def _own_attention(
-    config: Config, side: str, given: SideInput, valid: Array, positions: Array
+    config: Config, at: Place, side: str, given: SideInput, valid: Array, positions: Array
 ) -> AttentionInputs:
     """Who may attend to whom among all tokens (`valid`, `positions`), the last being given, how
     these are rotated, and what is added to the scores."""
@@ -246,11 +235,18 @@ def _own_attention(
         )  # fmt: skip
     if config.positions == "alibi":
         bias = distance_bias(given.positions, positions, config.heads, config.dtype)
-    growth = None
+    growth = relative = None
+    if config.positions == "relative":
+        name = f"{side}.relative_bias"
+        away = positions[:, None, :] - given.positions[:, :, None]
+        count, farthest = config.relative_buckets, config.relative_distance
+        found = buckets(away, count, farthest, side == "encoder" or not config.causal)
+        relative = Relative(found, at[name], name)
+        bias = relative_bias_forward(relative.table, found)
     if config.query_growth is not None:
         length, rate = config.query_growth, config.query_growth_rate
         growth = query_growth(given.positions, length, rate, config.dtype)
-    return AttentionInputs(mask, rotary, bias, growth=growth)
+    return AttentionInputs(mask, rotary, bias, growth=growth, relative=relative)
 
 
 def input_forward(
@@ -310,87 +306,3 @@ def input_backward(
         dx = np.where(context.cleared, dx.dtype.type(0), dx)
     dtable = lookup_backward(dx, context.ids, context.table)
     (at if config.shared_embedding else here).add("embedding", dtable)
-
-
-def head_forward(
-    config: Config, at: Place, hidden: Array, labels: Array | None, last: bool
-) -> tuple[Array, Array | None, HeadContext]:
-    """logits = cap((scale * hidden)·W + b), and with labels the loss: the mean of
-    -log softmax[label]"""
-    length = slope = None
-    if labels is not None:
-        labels = at("labels", labels)
-        if at.tap.active:
-            check_labels("labels", labels, config.vocabulary)
-    if last:
-        length = hidden.shape[1]
-        hidden = at("last_output", hidden[:, -1:])
-    if config.output_scale != 1.0:
-        hidden = at("scaled_output", hidden * config.output_scale)
-    logits, out = linear_forward(hidden, _output_matrix(config, at), at.parameters.get("output.b"))
-    logits = at("logits", logits)
-    if config.logit_cap is not None:
-        logits, slope = cap_forward(logits, config.logit_cap)
-        logits = at("capped_logits", logits)
-    if labels is None and not at.tap.active:
-        return logits, None, HeadContext(out, length, None, None, slope)
-    log_probabilities = log_softmax_forward(logits)
-    seen = at("log_probabilities", log_probabilities)
-    if at.tap.active:
-        at.tap.show("probabilities", np.exp(seen))
-    if labels is None:
-        return logits, None, HeadContext(out, length, None, None, slope)
-    per_token = at("loss.per_token", pick_forward(seen, labels, config.label_smoothing))
-    loss = at("loss", mean_forward(per_token, labels))
-    return logits, loss, HeadContext(out, length, labels, log_probabilities, slope)
-
-
-def head_backward(
-    config: Config, cotangent: float | Array, context: ModelContext, at: Place
-) -> Array:
-    """logits = cap((scale * hidden)·W + b), loss = mean(-log softmax(logits)[label])
-    =>    dhidden"""
-    out, length, labels, log_probabilities, slope = context.head
-    if np.ndim(cotangent):
-        dlogits = np.asarray(cotangent, config.dtype)
-        if dlogits.shape != context.logits_shape:
-            raise BatchError(
-                f"cotangent has shape {dlogits.shape}; it should be that of the logits, "
-                f"{context.logits_shape}, or a number for the loss"
-            )
-    elif labels is None or log_probabilities is None:
-        raise BatchError(
-            "backward of a run without labels; give the batch labels, or hand over the "
-            "gradient of the logits as cotangent"
-        )
-    else:
-        dloss = at.grad("loss", np.asarray(cotangent, config.dtype))
-        dper_token = at.grad("loss.per_token", mean_backward(dloss, labels))
-        dlog = pick_backward(dper_token, labels, log_probabilities, config.label_smoothing)
-        dlog = at.grad("log_probabilities", dlog)
-        dlogits = log_softmax_backward(dlog, log_probabilities)
-    if slope is not None:
-        dlogits = cap_backward(at.grad("capped_logits", dlogits), slope)
-    dhidden, dw, db = linear_backward(at.grad("logits", dlogits), out)
-    if db is not None:
-        at.add("output.b", db)
-    if not config.tied_output:
-        at.add("output.w", dw)
-    else:
-        at.add(tied_name(config), dw.T)
-    if config.output_scale != 1.0:
-        dhidden = at.grad("scaled_output", dhidden) * config.output_scale
-    if length is not None:
-        dlast = at.grad("last_output", dhidden)
-        dhidden = np.zeros((len(dlast), length, dlast.shape[2]), dlast.dtype)
-        dhidden[:, -1:] = dlast
-    return dhidden
-
-
-def tied_name(config: Config) -> str:
-    """The embedding that a tied output shares: that of the last stack."""
-    return "embedding" if config.shared_embedding else f"{config.sides[-1]}.embedding"
-
-
-def _output_matrix(config: Config, at: Place) -> Array:
-    return at[tied_name(config)].T if config.tied_output else at["output.w"]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .config import Config
-from .config_rotary import LinearScaling, Llama3Scaling, LongropeScaling, YarnScaling
+from .config_rotary import BandScaling, LinearScaling, LongropeScaling, YarnScaling
 from .parameters import initialise
 from .shapes import Array
 
@@ -79,8 +79,8 @@ MODELS: dict[str, Model] = {
     ),
     "decoder, interleaved, multi-query": Model(
         _decoder(
-            query_key_norm="head", width=9, decoder_layers=1, heads=3, key_value_heads=1,
-            key_width=4, hidden=5,
+            query_key_norm="head", query_key_norm_place="after", width=9, decoder_layers=1, heads=3,
+            key_value_heads=1, key_width=4, hidden=5,
             vocabulary=11, positions="rotary", rotary_layout="interleaved",
             activation="gelu_tanh", tied_output=True, norm_at=["decoder.feed_forward"],
             residual_at=["decoder.self_attention"],
@@ -91,7 +91,7 @@ MODELS: dict[str, Model] = {
         _encoder(
             width=6, heads=2, hidden=7, vocabulary=11, positions="learned", position_limit=6,
             segments=2, embedding_norm=True, activation="gelu", gated=True, tied_output=True,
-            embedding_scale=0.5, window=2, query_key_norm="head", logit_cap=3.0,
+            embedding_scale=0.5, window=2, query_key_norm="projection", logit_cap=3.0,
         )
     ),
     "decoder, latents, rotary, smoothed": Model(
@@ -186,7 +186,8 @@ MODELS: dict[str, Model] = {
     "encoder, multi-query, rotary, float32": Model(
         _encoder(
             width=9, heads=3, key_value_heads=1, key_width=6, value_width=5, hidden=7,
-            vocabulary=11, positions="rotary", dtype="float32",
+            vocabulary=11, positions="rotary", dtype="float32", query_key_norm="projection",
+            query_key_norm_place="after", query_key_gain=False,
         )
     ),
     "encoder, latent, no positions": Model(
@@ -323,7 +324,7 @@ MODELS: dict[str, Model] = {
             width=9, decoder_layers=3, heads=3, key_value_heads=1, key_width=8, value_width=5,
             hidden=7, vocabulary=11, positions="rotary", position_base=100.0,
             rotary_scaling=(
-                Llama3Scaling(factor=8.0, low=0.2, high=2.0, original=16),
+                BandScaling(factor=8.0, low=0.2, high=2.0, original=16),
                 LinearScaling(factor=2.5),
                 None,
             ),
@@ -333,7 +334,7 @@ MODELS: dict[str, Model] = {
     "encoder, every angle by a number of its own": Model(
         _encoder(
             width=10, heads=2, key_width=4, value_width=3, hidden=7, vocabulary=11,
-            positions="rotary",
+            positions="rotary", query_key_norm="projection", query_key_gain=False,
             rotary_scaling=LongropeScaling(
                 short=(1.0, 1.5), long=(1.2, 4.0), original=4096, length=8192, factor=2.0
             ),
@@ -346,6 +347,21 @@ MODELS: dict[str, Model] = {
             query_growth=(None, 2), query_growth_rate=0.5,
         ),
         ("contiguous", "paged"),
+    ),
+    "encoder-decoder, bias by buckets, one table a stack": Model(
+        _both(
+            width=9, encoder_layers=2, heads=3, key_width=4, value_width=5, hidden=7,
+            vocabulary=11, positions="relative", relative_buckets=6, relative_distance=4,
+            norm="rms", norm_place="pre", score_scale=1.0, biases=False,
+        ),
+        ("contiguous", "paged"),
+    ),
+    "decoder, bias by buckets, grouped, window": Model(
+        _decoder(
+            width=10, heads=4, key_value_heads=2, key_width=6, value_width=3, hidden=7,
+            vocabulary=11, positions="relative", window=4,
+        ),
+        ("ring",),
     ),
     "encoder, chunks": Model(
         _encoder(

@@ -49,6 +49,8 @@ def named_shapes(config: Config, most: int | None = None) -> Iterator[tuple[str,
             yield f"{side}.embedding", (config.vocabulary_of(side), width)
         if config.position_limit is not None:
             yield f"{side}.positions", (config.position_limit + config.position_offset, width)
+        if "relative" in config.values_of("positions"):
+            yield f"{side}.relative_bias", (config.relative_buckets, config.heads)
         if config.segments:
             yield f"{side}.segments", (config.segments, width)
         if config.embedding_norm:

@@ -86,6 +86,7 @@ class Place:
     def norm_backward(self, dy: Array, context: NormContext, name: str = "norm") -> Array:
         """y = norm(x)    =>    dx; those of gain and bias are added to the gradients"""
         dx, dgain, dbias = norm_backward(dy, context)
+        assert dgain is not None
         self.add(f"{name}.gain", dgain)
         if dbias is not None:
             self.add(f"{name}.bias", dbias)

@@ -11,7 +11,8 @@ from .batch import Batch, SideInput, check_step
 from .cache import Cache
 from .config import Config
 from .errors import BatchError
-from .model import Memory, head_forward, stack_forward
+from .head import head_forward
+from .model import Memory, stack_forward
 from .parameters import check_parameters
 from .place import Place
 from .shapes import Array

@@ -71,6 +71,15 @@ class Vocabulary:
             )
         return self.tokens[number]
 
+    def text(self, ids: Iterable[int]) -> str:
+        """What ids say, as one text."""
+        return " ".join(self.decode(ids))
+
+    @property
+    def ends(self) -> list[int]:
+        """The ids that end a text."""
+        return self.encode(["<eos>"] if "<eos>" in self else [])
+
     def names(self, rows: Sequence[Sequence[int]]) -> list[list[str]]:
         """Tokens of rows of ids; an id outside (an ignored label) is shown as `.`."""
         return [[self.tokens[i] if 0 <= i < len(self.tokens) else "." for i in row] for row in rows]

@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from numtx import Batch, Config
-from numtx.config import ACTIVATIONS, DTYPES, MODELS, NORMS, POSITIONS
 from numtx.config_rotary import PLAIN_SCALINGS
-from numtx.config_rules import ATTENTIONS
+from numtx.config_rules import ACTIVATIONS, ATTENTIONS, DTYPES, MODELS, NORMS, POSITIONS
 from numtx.ops.loss import IGNORED
 
 Fields = dict[str, Any]
@@ -36,6 +35,20 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     "latent, rotary": ({**LATENT, **ROTARY}, {}),
     "queries and keys as they are": ({"query_key_norm": None}, {}),
     "normed queries and keys": ({"query_key_norm": "head", **NO_LATENT}, {}),
+    "normed projections": ({"query_key_norm": "projection", **NO_LATENT}, {}),
+    "normed without a gain": (
+        {"query_key_norm": "head", "query_key_gain": False, **NO_LATENT}, {},
+    ),
+    "normed before the rotation": (
+        {"query_key_norm": "head", "query_key_norm_place": "before", **ROTARY, **NO_LATENT}, {},
+    ),
+    "normed after the rotation": (
+        {"query_key_norm_place": "after", "query_key_norm": "head", **ROTARY, **NO_LATENT}, {},
+    ),
+    "projections normed after the rotation": (
+        {"query_key_norm_place": "after", "query_key_norm": "projection", **ROTARY, **NO_LATENT},
+        {},
+    ),
     "score scale": ({"score_scale": 0.3}, {}),
     "score cap": ({"score_cap": 0.5}, {}),
     "score cap, slopes": ({"score_cap": 0.5, "positions": "alibi"}, {}),
@@ -74,6 +87,9 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
         {**ROTARY, **DECODER, "decoder_layers": 2, "rotary_scaling": (None, PLAIN_SCALINGS[0])}, {},
     ),
     "window in some layers": ({**DECODER, "decoder_layers": 2, "window": (2, None)}, {}),
+    "few buckets of distances": (
+        {**NO_LATENT, "positions": "relative", "relative_buckets": 4, "relative_distance": 9}, {},
+    ),
     "chunks": ({"window": None, "chunk": 2}, {}),
     "growing queries": ({"query_growth": 2, "query_growth_rate": 0.5, **NO_LATENT}, {}),
     "positions in some layers": (
@@ -128,14 +144,6 @@ def _of_model(config: Config) -> dict[str, bool]:
         "latent": config.key_value_latent is not None,
         "latent of the queries too": config.query_latent is not None,
         "latent, rotary": config.key_value_latent is not None and config.rotated > 0,
-        "queries and keys as they are": config.query_key_norm is None,
-        "normed queries and keys": config.query_key_norm is not None,
-        "score scale": config.score_scale is not None,
-        "score cap": config.score_cap is not None,
-        "score cap, slopes": config.score_cap is not None and config.positions == "alibi",
-        "sinks": config.sinks,
-        "sinks over latents": config.sinks and config.key_value_latent is not None,
-        "logit cap": config.logit_cap is not None,
         "a layer beneath": max(config.encoder_layers, config.decoder_layers) > 1,
         "source vocabulary": config.source_vocabulary is not None,
         "tied output, shared embedding": config.tied_output and config.shared_embedding,
@@ -153,6 +161,13 @@ def _of_model(config: Config) -> dict[str, bool]:
         "W_O nowhere": not any(config.has_output_projection(n) for n in places & set(ATTENTIONS)),
         "some biases": isinstance(config.biases, tuple) and len(config.biases) > 0,
         "no bias": config.biases is False,
+        "another epsilon": norms and config.epsilon != 1e-5,
+        **_of_attention(config),
+    }
+
+
+def _of_attention(config: Config) -> dict[str, bool]:
+    return {
         "window": config.window is not None,
         "window of itself": config.window == 1,
         "decoder not causal": config.decoder_layers > 0 and not config.causal,
@@ -165,16 +180,33 @@ def _of_model(config: Config) -> dict[str, bool]:
             for scaling in PLAIN_SCALINGS
         },
         "angles scaled in some layers": isinstance(config.rotary_scaling, tuple),
+        "few buckets of distances": config.relative_buckets < 32,
         "chunks": config.chunk is not None,
         "growing queries": config.query_growth is not None,
         "window in some layers": isinstance(config.window, tuple),
         "positions in some layers": isinstance(config.positions, tuple),
         "learned with an offset": config.position_offset > 0,
-        "another epsilon": norms and config.epsilon != 1e-5,
         "another position base": config.position_base != 10000.0,
         "embedding scale": config.embedding_scale != 1.0,
         "output scale": config.output_scale != 1.0,
         "gated": config.gated,
+        "queries and keys as they are": config.query_key_norm is None,
+        "normed queries and keys": config.query_key_norm is not None,
+        "normed projections": config.query_key_norm == "projection",
+        "normed without a gain": not config.query_key_gain,
+        "normed before the rotation": config.query_key_norm == "head"
+        and config.query_key_norm_place == "before"
+        and config.rotated > 0,
+        "normed after the rotation": config.query_key_norm == "head"
+        and config.query_key_norm_place == "after",
+        "projections normed after the rotation": config.query_key_norm == "projection"
+        and config.query_key_norm_place == "after",
+        "score scale": config.score_scale is not None,
+        "score cap": config.score_cap is not None,
+        "score cap, slopes": config.score_cap is not None and config.positions == "alibi",
+        "sinks": config.sinks,
+        "sinks over latents": config.sinks and config.key_value_latent is not None,
+        "logit cap": config.logit_cap is not None,
     }
 
 

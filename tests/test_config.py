@@ -51,7 +51,7 @@ def refused(**fields: object) -> str:
         ("segments", -1, "at least 0"),
         ("norm", "batch", "null"),
         ("norm_place", "middle", "'post', 'pre'"),
-        ("positions", "relative", "'sinusoidal'"),
+        ("positions", "rotated", "'sinusoidal'"),
         ("rotary_layout", "pairs", "'half'"),
         ("activation", "tanh", "'relu'"),
         ("dtype", "float16", "'float64'"),
@@ -121,6 +121,15 @@ BROKEN = [
         {"embedding_norm": True, "norm": None},
         "is for models with norm 'layer' or 'rms'",
     ),
+    ({"positions": "relative", "key_value_latent": 4}, "positions 'relative' with key_value_lat"),
+    (
+        {"relative_buckets": 8},
+        "relative_buckets 8 is for models with positions 'relative'; here",
+    ),
+    (
+        {"relative_distance": 64},
+        "relative_distance 64 is for models with positions 'relative'; here",
+    ),
     ({"score_cap": (1.0, 2.0, 3.0)}, "score_cap has 3 values and no stack more than 2 layers"),
     ({"chunk": (1, 2, 3)}, "chunk has 3 values and no stack more than 2 layers"),
     ({"query_growth": (1, 2, 3)}, "query_growth has 3 values and no stack more than 2 layers"),
@@ -147,7 +156,16 @@ BROKEN = [
     ({"positions": ("rotary", None, None)}, "positions has 3 values and no stack more than 2"),
     ({"position_base": (1.0, 2.0, 3.0)}, "position_base has 3 values and no stack more than 2"),
     ({"position_base": (1.0, 2.0)}, "position_base [1.0, 2.0] by layer with positions"),
-    ({"positions": ("sinusoidal", None)}, "in a list they are 'rotary', 'alibi' or null"),
+    ({"query_key_gain": False}, "query_key_gain False is for models with query_key_norm given"),
+    (
+        {"query_key_norm_place": "after", "query_key_norm": "head"},
+        "query_key_norm_place 'after' is for models with positions 'rotary'; here",
+    ),
+    (
+        {"query_key_norm_place": "after", "positions": "rotary", "key_width": 4},
+        "query_key_norm_place 'after' with query_key_norm None; there is no norm",
+    ),
+    ({"positions": ("sinusoidal", None)}, "in a list they are 'rotary', 'alibi', 'relative' or"),
     (
         {"positions": ("rotary", None), "key_value_latent": 4},
         "positions ['rotary', None] with key_value_latent 4",

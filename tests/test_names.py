@@ -14,18 +14,19 @@ from pathlib import Path
 import numtx
 from numtx.cli import parser
 
+# llama3 is what everybody calls one kind of scaled angles.
 PRODUCTS = re.compile(
-    r"(?<![a-z])(?:(?:chat)?gpt|llama|alpaca|(?:ro|al|distil|de)?berta?|qwen|(?:m|flan|u)?t5|m?bart"
+    r"(?<![a-z])(?:(?:chat)?gpt|llama(?!3)|alpaca|(?:ro|al|distil|de)?berta?|qwen|(?:m|flan|u)?t5|m?bart"
     r"|deep_?seek|mistral|mixtral|gemma|pythia|xlnet|electra|marian|chatglm|chinchilla)(?![a-z])",
     re.IGNORECASE,
 )
 ROOT = Path(numtx.__file__).parent
-# `sequences` is data about families of models, and names them: it computes nothing.
+# `checkpoints` and `sequences` are data about families of models, and name them: they compute
+# nothing.
 HIGHER = {
-    "sequences.py", "trace", "check", "compare", "training", "decoding", "documents", "examples",
-    "subjects", "laws", "operators", "own_laws", "generation_laws", "operator_laws", "testing",
-    "arguments", "commands",
-    "verdicts", "cli.py",
+    "sequences.py", "checkpoints", "folders", "trace", "check", "compare", "training", "decoding",
+    "documents", "examples", "subjects", "laws", "operators", "own_laws", "generation_laws",
+    "operator_laws", "testing", "arguments", "commands", "verdicts", "cli.py",
 }  # fmt: skip
 
 

@@ -11,8 +11,9 @@ from samples import assert_close, config_of, random_parameters
 
 from numtx import Batch, Cache, Config, forward
 from numtx.compare.compare import Side, compare
-from numtx.errors import ConfigError
+from numtx.errors import CacheError, ConfigError
 from numtx.models import MODELS
+from numtx.ops.positions import rotate_forward, rotation
 from numtx.step import step
 from numtx.trace.trace import record
 
@@ -107,6 +108,101 @@ def test_known_mistakes_are_named(wrong, cause):
     gains = (p[f"{place}.{kind}_norm.gain"] for kind in ("query", "key"))
     x = trace[f"{place}.queries"]
     second = Side("B", {f"{place}.queries": x, name: wrong(x, *gains)}, None)
+    found = compare(Side("A", {**trace.arrays}, trace), second)
+    assert found.first is not None and found.first.name == name
+    assert any(cause in str(c) for c in found.causes), found.causes
+
+
+def turned(config: Config, x: Any, positions: Any) -> Any:
+    by = rotation(positions, config.rotated, config.position_base, config.rotary_layout, "float64")
+    return rotate_forward(x, by)
+
+
+def normed(config: Config, x: Any, gain: Any) -> Any:
+    """Over all heads of a token at once."""
+    batch, heads, length, width = x.shape
+    flat = rms(x.transpose(0, 2, 1, 3).reshape(batch, length, heads * width)) * gain
+    return flat.reshape(batch, length, heads, width).transpose(0, 2, 1, 3)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("gained", [True, False])
+def test_over_the_projection_before_or_after_the_rotation(place, gained):
+    fields = {"query_key_norm": "projection", "query_key_gain": gained, "window": None}
+    config = Config(**{**FIELDS, **fields, "query_key_norm_place": place})
+    p = random_parameters(config)
+    trace = record(config, p, Batch(**BATCH))
+    at, positions = "decoder.0.self_attention", trace.arrays["inputs/decoder.positions"]
+    for kind, heads in (("query", 4), ("key", 2)):
+        many = "queries" if kind == "query" else "keys"
+        gain = p[f"{at}.{kind}_norm.gain"] if gained else np.ones(heads * 6)
+        x = trace[f"{at}.{many}"]
+        if place == "before":
+            x = normed(config, x, gain)
+            assert_close(trace[f"{at}.normed_{many}"], x, 1e-13)
+            assert_close(trace[f"{at}.rotated_{many}"], turned(config, x, positions), 1e-13)
+        else:
+            x = turned(config, x, positions)
+            assert_close(trace[f"{at}.rotated_{many}"], x, 1e-13)
+            assert_close(trace[f"{at}.normed_{many}"], normed(config, x, gain), 1e-13)
+    assert any(name.endswith("query_norm.gain") for name in p) == gained
+
+
+def test_without_a_gain_the_order_does_not_matter():
+    fields = {**FIELDS, "query_key_gain": False}
+    p = random_parameters(Config(**fields))
+    found = [
+        forward(Config(**{**fields, "query_key_norm_place": place}), p, Batch(**BATCH))[0].logits
+        for place in ("before", "after")
+    ]
+    assert_close(found[1][MASK], found[0][MASK], 1e-12)
+
+
+@pytest.mark.parametrize("gained", [True, False])
+def test_a_gain_on_rotated_keys_is_not_turned_in_a_shift(gained):
+    config = Config(**{**FIELDS, "query_key_norm_place": "after", "query_key_gain": gained})
+    p = random_parameters(config)
+    cache = Cache(config, p, 1)
+    step(config, p, Batch([[1, 2, 3]]), cache)
+    if gained:
+        with pytest.raises(CacheError, match="the gain stands on rotated keys"):
+            cache.shift(0, 1)
+    else:
+        cache.shift(0, 1)
+        assert cache.lengths.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "stage", "wrong", "cause"),
+    [
+        (
+            {"query_key_norm": "projection"}, "normed_queries",
+            lambda c, x, gain, t: rms(x) * gain.reshape(4, 1, 6), "over each head",
+        ),
+        (
+            {"query_key_norm": "projection"}, "normed_queries",
+            lambda c, x, gain, t: normed(c, x, 1.0), "without gain",
+        ),
+        (
+            {}, "rotated_queries", lambda c, x, gain, t: rms(turned(c, x, t)) * gain,
+            "norm and rotation exchanged",
+        ),
+        (
+            {"query_key_norm_place": "after"}, "normed_queries",
+            lambda c, x, gain, t: turned(c, rms(x) * gain, t), "norm and rotation exchanged",
+        ),
+        (
+            {"query_key_gain": False}, "normed_queries", lambda c, x, gain, t: x, "left out",
+        ),
+    ],
+)  # fmt: skip
+def test_known_mistakes_of_other_norms_are_named(fields, stage, wrong, cause):
+    config = Config(**{**FIELDS, **fields})
+    p, place = random_parameters(config), "decoder.0.self_attention"
+    trace = record(config, p, Batch(**BATCH))
+    x, gain = trace[f"{place}.queries"], p.get(f"{place}.query_norm.gain")
+    positions, name = trace.arrays["inputs/decoder.positions"], f"{place}.{stage}"
+    second = Side("B", {name: wrong(config, x, gain, positions)}, None)
     found = compare(Side("A", {**trace.arrays}, trace), second)
     assert found.first is not None and found.first.name == name
     assert any(cause in str(c) for c in found.causes), found.causes

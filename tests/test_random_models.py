@@ -15,8 +15,9 @@ from samples import some
 
 from numtx import Batch, Config, backward, forward, initialise
 from numtx.check.verify import verify
-from numtx.config import MODELS
-from numtx.config_fields import Choice, fields_of
+from numtx.config_fields import fields_of
+from numtx.config_kinds import Choice
+from numtx.config_rules import MODELS
 from numtx.laws.strategies import (
     LENGTHS,
     ROWS,

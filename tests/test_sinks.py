@@ -13,6 +13,8 @@ from numtx.compare.compare import Side, compare
 from numtx.models import MODELS
 from numtx.ops.sinks import sink_softmax_forward, sinks_backward
 from numtx.ops.softmax import softmax_backward, softmax_forward
+from numtx.show.stage_grid import Style
+from numtx.show.trace_text import trace_text
 from numtx.step import step
 from numtx.trace.trace import record
 
@@ -130,3 +132,12 @@ def test_known_mistakes_are_named(changed, cause):
     found = compare(Side("A", {**trace.arrays}, trace), second)
     assert found.first is not None and found.first.name == name
     assert any(cause in str(c) for c in found.causes), found.causes
+
+
+def test_the_printed_rows_show_what_the_sink_takes():
+    config = config_of(WINDOWS)
+    trace = record(config, random_parameters(config), Batch(IDS))
+    name = "decoder.0.self_attention.weights"
+    row = trace[name][0, 0, 3]
+    text = "\n".join(trace_text(trace, Style(full=True), [name]))
+    assert f"| sum {row.sum():.2f}  sink {1.0 - row.sum():.2f}  max " in text

@@ -134,6 +134,37 @@ lesson.check(
 )
 
 # %%
+lesson.head(zh="分数封顶，以及什么都不看", en="A cap on scores, and looking at nothing")
+lesson.say(
+    zh="还有两种办法管住 softmax。封顶：分数 s 换成 c·tanh(s/c)，小的几乎不变，大的不超过 c。汇（sink）：每个"
+    "头学一个数 z，像一个没有值的键那样站在分母里，查询可以把注意力交给它，等于什么都不看。",
+    en="Two more ways to restrain the softmax. A cap: a score s becomes c * tanh(s / c), which hardly"
+    " changes a small one and lets none pass c. A sink: each head learns a number z, which stands in"
+    " the denominator like a key without a value; a query may give it its attention, and so look"
+    " at nothing.",
+)
+cap, sink = 0.5, 3.0
+held = dataclasses.replace(sloped, score_cap=cap, sinks=True)
+sunk = initialise(held, 0) | {f"{own}.sinks": np.linspace(-sink, sink, heads)}
+sunk[f"{own}.w_q"] = 5.0 * sunk[f"{own}.w_q"]
+trace = record(held, sunk, Batch([ids]))
+scores, capped = (trace[f"{own}.{leaf}"][0, :, -1] for leaf in ("scores", "capped_scores"))
+lesson.show(trace, f"{own}.capped_scores")
+lesson.explain(trace, f"{own}.weights[{heads - 1},{len(ids) - 1},0]")
+lesson.check(
+    np.abs(scores).max() > cap > np.abs(capped).max() and (scores * capped >= 0).all(),
+    zh=f"分数最大到 {np.abs(scores).max():.1f}，封顶之后不超过 {cap:g}，正负不变。",
+    en=f"Scores of up to {np.abs(scores).max():.1f} stay within {cap:g}, with their signs.",
+)
+rows = trace[f"{own}.weights"][0, :, -1].sum(-1)
+lesson.check(
+    (np.diff(rows) < 0).all() and rows[0] > 0.9 and rows[-1] < 0.5,
+    zh=f"每行之和不再是一：z 从 {-sink:g} 到 {sink:g}，各头的和从 {rows[0]:.2f} 降到 {rows[-1]:.2f}，其余归汇。",
+    en=f"Rows no longer sum to one: with z from {-sink:g} to {sink:g} the sums of the heads fall from"
+    f" {rows[0]:.2f} to {rows[-1]:.2f}, and the sink has the rest.",
+)
+
+# %%
 lesson.exercise(
     zh="缓存里存着归一化之后的键。增益放大一倍，缓存里的键与分数各变多少？",
     en="A cache keeps the keys after their norm. If the gain of the keys is doubled, how do the kept"

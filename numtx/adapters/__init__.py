@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from ..errors import SubjectError
-from ..subjects.subject import Subject, declare
+from ..subjects.subject import MASK, Subject, declare
 from .paths import paths_of
 
 DOUBLE = 1e-5  # in float64 too, norms, rotations and softmax are computed in float32 there
@@ -42,6 +45,35 @@ def adapted(model: Any, cache: str | None = None) -> Subject:
         found = EncoderSubject(model)
     if str(model.dtype) == "torch.float64":
         found.tolerance = DOUBLE
+        told = f"in float64, too, norms and rotations are those of float32: held to {DOUBLE:g}"
+        found.notes = (*found.notes, told, *_blind(found))
     declare(found, {"paths": paths_of(found, model)})
     found.said = frozenset(found.said - {"paths"})
     return found
+
+
+def _blind(found: Subject) -> Iterator[str]:
+    """Take away the paddings for which it gives NaN, and tell it: eager attention takes the
+    softmax in float32, where the least float64 is -inf, so that a row of padding alone has none."""
+    if MASK not in found.capabilities:
+        return
+    real = {"left": [-1], "right": [0], "holes": [1, -1]}
+    kept = tuple(side for side in found.paddings if _finite(found, real[side]))
+    if kept != found.paddings:
+        gone = ", ".join(side for side in found.paddings if side not in kept)
+        yield f"its softmax in float32 gives NaN for a row of padding alone; not asked: {gone}"
+        said = found.said
+        declare(found, {"paddings": kept})
+        found.said = said
+
+
+def _finite(found: Subject, real: list[int]) -> bool:
+    """Whether tokens are finite beside as much padding as there is room for."""
+    ids = np.zeros((found.fixed_rows or 1, max(3, found.longest)), np.int64)
+    mask = np.zeros(ids.shape, bool)
+    mask[:, real] = True
+    try:
+        found.logits(ids, mask)
+    except SubjectError:
+        return False
+    return True

@@ -15,6 +15,7 @@ from .options import whole
 
 if TYPE_CHECKING:
     from ..examples.example import Example
+    from ..trace.trace import Trace
 
 _OPTIONS = ("wiring", "as_stated", "layers", "words", "step", "side")
 _MODEL = (
@@ -68,7 +69,20 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--words", type=whole(1), metavar="N", help="translation: vocabulary size")
     group.add_argument("--step", type=whole(1), metavar="N", help="memory: 1, 2 or 3")
     group.add_argument("--side", choices=("right", "left"), help="padding")
+    add_own_model(parser)
+
+
+def add_own_model(parser: argparse.ArgumentParser) -> None:
+    """The options that bring a model of one's own, alike in every command; beside `--seed` and
+    `--parameters`, which examples take too."""
     group = parser.add_argument_group("a model of your own (JSON text, or - for standard input)")
+    group.add_argument(
+        "--model", dest="folder", metavar="DIR",
+        help="a folder with config.json and model.safetensors, as transformers writes it",
+    )  # fmt: skip
+    group.add_argument(
+        "--dtype", choices=("float64", "float32"), help="of --model (default: float32 unless F64)"
+    )
     group.add_argument("--config", metavar="FILE", help="its configuration (JSON)")
     group.add_argument("--ids", metavar="JSON", help="token ids, [[1,2],[3,4]] or [1,2]")
     group.add_argument("--decoder-ids", metavar="JSON", help="token ids of the decoder")
@@ -81,13 +95,43 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--decoder-documents", metavar="JSON", help="the same for the decoder")
 
 
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The options that bring a run of a model of one's own in the place of a trace file."""
+    parser.add_argument("--parameters", metavar="FILE", help="of --config, in a file (.npz)")
+    add_own_model(parser)
+
+
+def own_run(args: argparse.Namespace, file: str | None) -> Trace | None:
+    """The run that the options of `add_run` bring, with gradients where there are labels; None
+    where there is a file in its place."""
+    if not is_own(args):
+        if file is None:
+            raise UsageError("which trace? give its file, or --model DIR and --ids")
+        return None
+    if file is not None:
+        raise UsageError(f"{file} does not go with a model of your own; give one")
+    return own_model(args).trace(gradients=args.labels is not None)
+
+
+def is_own(args: argparse.Namespace) -> bool:
+    """Whether the options of `add_own_model` bring a model."""
+    return args.config is not None or args.folder is not None
+
+
+def inputs_of(args: argparse.Namespace) -> list[str | None]:
+    """The files that are read for the options of `add_own_model`."""
+    folder = [] if args.folder is None else map(str, Path(args.folder).glob("*"))
+    return [args.config, args.parameters, *folder]
+
+
 def example_of(args: argparse.Namespace) -> Example:
     """The example, sentence or model that the options of `add_source` name."""
-    if args.config is not None:
-        return _own_model(args)
-    for name in _MODEL:
+    if is_own(args):
+        return own_model(args)
+    for name in (*_MODEL, "dtype"):
         if getattr(args, name) is not None:
-            raise UsageError(f"--{name.replace('_', '-')} is for a model of your own: add --config")
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} is for a model of your own: add --model or --config")
     options = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
     example = named_example(args, "weather", **options)
     if args.parameters is not None:
@@ -106,39 +150,83 @@ def example_of(args: argparse.Namespace) -> Example:
     return example
 
 
-def _own_model(args: argparse.Namespace) -> Example:
+def own_model(args: argparse.Namespace) -> Example:
+    """The model that the options of `add_own_model` bring."""
     from ..batch import Batch
     from ..examples.example import Example
+    from ..stages.catalogue import Text
+
+    for name in ("example", "text", *_OPTIONS):
+        if getattr(args, name, None) is not None and (name != "text" or args.folder is None):
+            shown = args.example if name == "example" else f"--{name.replace('_', '-')}"
+            option = "--config" if args.folder is None else "--model"
+            raise UsageError(f"{shown} does not go with {option}")
+    if sum(getattr(args, name) == "-" for name in _MODEL) > 1:
+        raise UsageError("- (standard input) can serve one option only")
+    text = getattr(args, "text", None)
+    if args.ids is None and text is None:
+        raise UsageError("--ids is missing: token ids as JSON, such as [[1,2,3]]")
+    fields = {name: _json_rows(name, getattr(args, name)) for name in _MODEL}
+    if text is not None:
+        from ..checkpoints.words import ids_of
+
+        if args.ids is not None:
+            raise UsageError("both --ids and --text; give one")
+        fields["ids"] = [ids_of(args.folder, _text(text))]
+    config, parameters, words, chosen = _model(args)
+    return Example(
+        name="model",
+        title=Text("你自己的模型", "a model of your own"),
+        source=args.config or args.folder,
+        config=config,
+        parameters=parameters,
+        batch=Batch(**fields),
+        vocabularies={} if words is None else dict.fromkeys(config.sides, words),
+        chosen=chosen,
+        is_trained=True,  # or it is to be run as it is drawn
+    )
+
+
+def with_names(example: Example) -> Example:
+    """A model whose tokens have names; where they have none, these are the ids."""
+    from ..vocabulary import Vocabulary
+
+    if example.vocabularies:
+        return example
+    config = example.config
+    return dataclasses.replace(example, vocabularies={
+        side: Vocabulary(map(str, range(config.vocabulary_of(side)))) for side in config.sides
+    })  # fmt: skip
+
+
+def _model(args: argparse.Namespace) -> tuple[Any, Any, Any, list[Any]]:
+    """Configuration, parameters and words of a model of one's own, and what to say of them."""
     from ..parameters import initialise
     from ..parameters_file import load_parameters
     from ..stages.catalogue import Text
 
-    for name in ("example", "text", *_OPTIONS):
-        if getattr(args, name) is not None:
-            shown = args.example if name == "example" else f"--{name.replace('_', '-')}"
-            raise UsageError(f"{shown} does not go with --config")
-    if args.ids is None:
-        raise UsageError("--ids is missing: token ids as JSON, such as [[1,2,3]]")
-    if sum(getattr(args, name) == "-" for name in _MODEL) > 1:
-        raise UsageError("- (standard input) can serve one option only")
-    config = read_config(args.config)
-    fields = {name: _json_rows(name, getattr(args, name)) for name in _MODEL}
+    parameters, words, notes, place = None, None, [], args.parameters
+    if args.folder is not None:
+        if args.config is not None:
+            raise UsageError("both --model and --config; give one")
+        from ..checkpoints.folder import Folder
+
+        folder = Folder(args.folder, args.dtype)
+        config, parameters, words = folder.read()
+        notes = [Text(note, note) for note in folder.notes]
+        place = args.parameters or args.folder
+    else:
+        if args.dtype is not None:
+            raise UsageError("--dtype is for --model; a configuration has a dtype of its own")
+        config = read_config(args.config)
     if args.parameters is not None:
         parameters = load_parameters(args.parameters, config)
-        origin = Text(f"参数取自 {args.parameters}", f"parameters are those of {args.parameters}")
-    else:
-        parameters = initialise(config, args.seed)
+    elif parameters is None:
         origin = Text(f"参数由种子 {args.seed} 产生", f"parameters come from seed {args.seed}")
-    return Example(
-        name="model",
-        title=Text("你自己的模型", "a model of your own"),
-        source=args.config,
-        config=config,
-        parameters=parameters,
-        batch=Batch(**fields),
-        vocabularies={},
-        chosen=[origin],
-    )
+        return config, initialise(config, args.seed), words, [origin]
+    return config, parameters, words, [
+        Text(f"参数取自 {place}", f"parameters are those of {place}"), *notes
+    ]  # fmt: skip
 
 
 def read_config(path: str) -> Any:

@@ -10,6 +10,7 @@ from ..masks import Mask
 from ..ops.heads import merge_heads, split_heads
 from ..ops.linear import LinearContext
 from ..ops.positions import Rotation
+from ..ops.relative import Relative
 from ..place import Place, Shapes
 from ..shapes import Array
 from ..small_repr import small_repr
@@ -27,10 +28,12 @@ class AttentionInputs(NamedTuple):
     bias: Array | None = None  # [B, H, T, S], added to the scores
     store: Store | None = None  # streams of earlier calls, to which those of this call are added
     growth: Array | None = None  # [B, 1, T, 1], a factor on the queries
+    relative: Relative | None = None  # where the bias is learned
 
     def kept_in(self, store: Store | None) -> AttentionInputs:
         """The same, with a layer's place in a cache."""
-        return AttentionInputs(self.mask, self.rotation, self.bias, store, self.growth)
+        mask, rotation, bias, _, growth, relative = self
+        return AttentionInputs(mask, rotation, bias, store, growth, relative)
 
 
 class AttentionKind(NamedTuple):

@@ -187,7 +187,7 @@ def expanded_backward(
     """context = softmax([Q; Q']·[c·W_UK; K']^T * scale, masked)·(c·W_UV)
     =>    dQ, dc, and where there are rotated parts dQ' and dK', the latter over all heads"""
     key_map, value_map, attended, width = context
-    dqueries, dkeys, dvalues, dsinks = attend_backward(dcontext, attended, at.tap)
+    dqueries, dkeys, dvalues, dsinks, _ = attend_backward(dcontext, attended, at.tap)
     if dsinks is not None:
         at.add("sinks", dsinks)
     drotated = None

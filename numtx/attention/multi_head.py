@@ -13,12 +13,19 @@ from ..config import Config
 from ..ops.attend import AttendContext, attend_backward, attend_forward, zero_unattended
 from ..ops.heads import merge_heads, split_heads
 from ..ops.linear import LinearContext
-from ..ops.norm import NormContext
 from ..ops.positions import Rotation, rotate_backward, rotate_forward
+from ..ops.relative import Relative, relative_bias_backward
 from ..place import Place, Shapes, projection
 from ..shapes import Array
 from ..small_repr import small_repr
 from .kind import AttentionInputs, AttentionKind, output_backward, output_forward
+from .query_key_norm import (
+    NormsContext,
+    gains,
+    norms_backward,
+    norms_forward,
+    without_unattended,
+)
 
 
 def parameters(config: Config, projected: bool) -> Shapes:
@@ -26,9 +33,7 @@ def parameters(config: Config, projected: bool) -> Shapes:
     yield from projection(config, "q", config.width, config.heads * config.d_k)
     yield from projection(config, "k", config.width, config.kv_heads * config.d_k)
     yield from projection(config, "v", config.width, config.kv_heads * config.d_v)
-    if config.query_key_norm is not None:
-        yield "query_norm.gain", (config.d_k,)
-        yield "key_norm.gain", (config.d_k,)
+    yield from gains(config)
     if projected:
         yield from projection(config, "o", config.heads * config.d_v, config.width)
 
@@ -46,8 +51,9 @@ class AttentionContext(NamedTuple):
     out: LinearContext | None
     attended: AttendContext
     rotation: Rotation | None
-    norms: tuple[NormContext, NormContext] | None  # of queries, of keys
+    norms: NormsContext | None
     growth: Array | None
+    relative: Relative | None
 
 
 def attention_forward(
@@ -63,36 +69,34 @@ def attention_forward(
     inputs  with a store the queries look at the keys of all calls, and there is no context
             for a backward pass
 
-    Source: Vaswani et al., 2017, section 3.2. Groups: Ainslie et al., 2023. With
-    query_key_norm Q and K are Q / rms(Q) * gain, head by head: Dehghani et al., 2023.
+    Source: Vaswani et al., 2017, section 3.2. Groups: Ainslie et al., 2023.
     """
-    mask, rotation, bias, store, growth = inputs
+    mask, rotation, bias, store, growth, relative = inputs
     flat, query_map = at.linear(x, "q")
     queries = at("queries", split_heads(flat, config.heads))  # [B, H, T, k]
     new: dict[str, Array] = {}
-    norms = None
+    norms = keys = None
+    normed, place = config.query_key_norm is not None, config.query_key_norm_place
     if memory is not None:
         flat, key_map = at.linear(memory, "k")
         keys = at("keys", split_heads(flat, config.kv_heads))  # [B, G, S, k]
         flat, value_map = at.linear(memory, "v")
         values = at("values", split_heads(flat, config.kv_heads))  # [B, G, S, c]
-    if config.query_key_norm is not None:
-        queries, query_norm = at.norm(queries, config, "query_norm", centred=False)
-        queries = at("normed_queries", queries)
-        if memory is not None:
-            keys, key_norm = at.norm(keys, config, "key_norm", centred=False)
-            keys = at("normed_keys", keys)
-            norms = query_norm, key_norm
-    if memory is not None:
-        if rotation is not None:
-            queries = at("rotated_queries", rotate_forward(queries, rotation))
-            keys = at("rotated_keys", rotate_forward(keys, rotation))
+    if normed and place == "before":
+        queries, keys, norms = norms_forward(config, at, queries, keys)
+    if keys is not None and rotation is not None:
+        queries = at("rotated_queries", rotate_forward(queries, rotation))
+        keys = at("rotated_keys", rotate_forward(keys, rotation))
+    if normed and place == "after":
+        queries, keys, norms = norms_forward(config, at, queries, keys)
+    if keys is not None:
         new = {"keys": keys, "values": values}
     if growth is not None:
         queries = at("grown_queries", queries * growth)
     if store is not None:
         every = store(**new)
         keys, values = at("all_keys", every["keys"]), at("all_values", every["values"])
+    assert keys is not None
 
     context, attended = attend_forward(
         queries, keys, values, mask, config.scale, at.tap, bias=bias, cap=config.score_cap,
@@ -101,34 +105,40 @@ def attention_forward(
     output, out = output_forward(at, context)  # [B, H, T, c] -> [B, T, d]
     if store is not None or memory is None:
         return output, None
-    if attended.live is not None:  # for the backward pass: dw = memory^T·dkeys, and 0 * NaN is NaN
-        clean = zero_unattended(memory, attended.live)
-        key_map, value_map = key_map._replace(x=clean), value_map._replace(x=clean)
-        if norms is not None:  # and dgain = sum of dkeys * normal
-            normal, inverse = (zero_unattended(a, attended.live) for a in key_norm[:2])
-            norms = query_norm, key_norm._replace(normal=normal, inverse=inverse)
+    if attended.live is not None:
+        key_map, value_map = (attended_only(m, attended.live) for m in (key_map, value_map))
+        norms = None if norms is None else without_unattended(norms, attended.live)
     return output, AttentionContext(
-        query_map, key_map, value_map, out, attended, rotation, norms, growth
-    )
+        query_map, key_map, value_map, out, attended, rotation, norms, growth, relative
+    )  # fmt: skip
+
+
+def attended_only(by: LinearContext, live: Array) -> LinearContext:
+    """For the backward pass: dw = memory^T·dkeys, and 0 * NaN is NaN"""
+    return by._replace(x=zero_unattended(by.x, live))
 
 
 def attention_backward(doutput: Array, context: AttentionContext, at: Place) -> tuple[Array, Array]:
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, dmemory"""
-    query_map, key_map, value_map, out, attended, rotation, norms, growth = context
+    query_map, key_map, value_map, out, attended, rotation, norms, growth, relative = context
     dcontext = output_backward(doutput, out, attended.queries.shape[1], at)
-    dqueries, dkeys, dvalues, dsinks = attend_backward(dcontext, attended, at.tap)
+    dqueries, dkeys, dvalues, dsinks, dbias = attend_backward(
+        dcontext, attended, at.tap, of_bias=relative is not None
+    )
+    if relative is not None and dbias is not None:
+        dtable = relative_bias_backward(dbias, relative.buckets, relative.table)
+        Place({}, gradients=at.gradients).add(relative.name, dtable)  # it is the stack's
     if dsinks is not None:
         at.add("sinks", dsinks)
     if growth is not None:
         dqueries = at.grad("grown_queries", dqueries) * growth
+    if norms is not None and norms.after:
+        dqueries, dkeys = norms_backward(dqueries, dkeys, norms, at)
     if rotation is not None:
         dqueries = rotate_backward(at.grad("rotated_queries", dqueries), rotation)
         dkeys = rotate_backward(at.grad("rotated_keys", dkeys), rotation)
-    if norms is not None:
-        query_norm, key_norm = norms
-        dqueries = at.grad("normed_queries", dqueries)
-        dqueries = at.norm_backward(dqueries, query_norm, "query_norm")
-        dkeys = at.norm_backward(at.grad("normed_keys", dkeys), key_norm, "key_norm")
+    if norms is not None and not norms.after:
+        dqueries, dkeys = norms_backward(dqueries, dkeys, norms, at)
     dvalues = at.grad("values", dvalues)
     dkeys = at.grad("keys", dkeys)
     dqueries = at.grad("queries", dqueries)

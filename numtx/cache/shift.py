@@ -37,11 +37,22 @@ def check_counts(method: str, valid: Array, **counts: int) -> None:
 def movable(config: Config) -> bool:
     """Whether positions are not part of what was computed: nobody can take them out again."""
     fixed = any(config.values_of("chunk")) or any(config.values_of("query_growth"))
+    fixed = fixed or _bound(config)
     return not fixed and not {"sinusoidal", "learned"} & {*config.values_of("positions")}
+
+
+def _bound(config: Config) -> bool:
+    """Whether rotated keys were multiplied by a gain, under which they cannot be turned."""
+    return config.query_key_norm_place == "after" and config.query_key_gain
 
 
 def check_movable(config: Config, storage: Storage) -> None:
     """Raise `CacheError` for what cannot be moved."""
+    if _bound(config):
+        raise CacheError(
+            "shift with query_key_norm_place 'after' and query_key_gain: the gain stands on "
+            "rotated keys, which cannot be turned under it; run the tokens that stay once more"
+        )
     if not movable(config):
         raise CacheError(
             "shift with sinusoidal or learned positions, chunks or growing queries: positions are "

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..config import ACTIVATIONS, ROTARY_LAYOUTS
+from ..config_rules import ACTIVATIONS, ROTARY_LAYOUTS
 from ..errors import UsageError, nearest
 from ..ops.activation import activation_backward, activation_forward
 from ..ops.attend import (

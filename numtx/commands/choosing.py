@@ -151,12 +151,12 @@ def search(
     )]  # fmt: skip
     asked, answer = pick(lang, "提示", "prompt"), pick(lang, "输出", "output")
     for row, before in enumerate(found.prompt):
-        text = f"{asked}: {' '.join(example.vocabulary.decode(before))}"
+        text = f"{asked}: {example.vocabulary.text(before)}"
         if args.trace and found.steps:
             blocks.append(f"{text}\n\n{beams_text(found, tokens, row, lang)}")
         else:
             blocks.append(f"{text}\n{hypotheses_text(found, tokens, row, lang)}")
-    best = [f"{answer}: {' '.join(example.vocabulary.decode(row))}" for row in found.new]
+    best = [f"{answer}: {example.vocabulary.text(row)}" for row in found.new]
     cost = _cost(example, parameters, prompt, options, found, lang)
     return "\n\n".join([*blocks, "\n".join(best), *([cost] if cost else [])])
 

@@ -33,6 +33,10 @@ def add(commands: Any) -> None:
             f"--{name}", type=whole(1, MOST.get(name)), default=default, metavar="N",
             help=f"{what} ({default})",
         )  # fmt: skip
+    parser.add_argument(
+        "--model", dest="folder", metavar="DIR",
+        help="a folder as transformers writes it, whose model is counted in place of a small one",
+    )  # fmt: skip
 
 
 # The run that is counted is made, once without a cache: longer ones would take minutes.
@@ -47,6 +51,11 @@ def run(args: argparse.Namespace) -> int:
     from ..show.headings import below
     from ..stages.catalogue import Text
 
+    if args.folder is not None:
+        from ..folders.cost import of_folder
+
+        print(of_folder(args.folder, args.prompt, args.lang))
+        return 0
     config = Config(
         model="decoder-only", width=args.width, decoder_layers=args.layers, hidden=args.hidden,
         vocabulary=args.vocabulary, positions="rotary" if args.width % 2 == 0 else None,
@@ -66,10 +75,10 @@ def run(args: argparse.Namespace) -> int:
     )
     lang = args.lang
     print(below(lang, *words))
-    print(f"\n{_phases(count(args.prompt, 3, True), lang)}")
+    print(f"\n{phases_text(count(args.prompt, 3, True), lang)}")
     without, cached = count(1, args.tokens, False), count(1, args.tokens, True)
     print(f"\n{_growth(config, without, cached, lang)}")
-    print(f"\n{_groups(without[-1], cached[-1], lang)}")
+    print(f"\n{groups_text(without[-1], cached[-1], lang)}")
     print(f"\n{_memory(config, cached, lang)}")
     return 0
 
@@ -81,7 +90,7 @@ def _table(heads: list[str], rows: list[list[object]], left: int = 1) -> str:
     return table_text([heads, *cells], "l" * left + "r" * (len(heads) - left))
 
 
-def _phases(costs: list[StepCost], lang: str) -> str:
+def phases_text(costs: list[StepCost], lang: str) -> str:
     from ..costs import ATTENTION
     from ..show.headings import below
 
@@ -148,7 +157,7 @@ GROUP_NAMES = {
 }
 
 
-def _groups(without: StepCost, cached: StepCost, lang: str) -> str:
+def groups_text(without: StepCost, cached: StepCost, lang: str) -> str:
     from ..costs import GROUPS
     from ..show.headings import below, pick
 

@@ -6,7 +6,14 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_style, style_of, whole
-from ..arguments.source import add_example, named_example
+from ..arguments.source import (
+    add_example,
+    add_own_model,
+    is_own,
+    named_example,
+    own_model,
+    with_names,
+)
 from ..errors import UsageError
 from .choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 
@@ -61,7 +68,11 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--npz", metavar="FILE", help="write the trace to a file")
     add_choosing(parser)
+    add_own_model(parser)
     add_style(parser)
+
+
+OWN_LENGTH = 20  # new tokens of a model of one's own, unless said
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,36 +90,38 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             target(path)  # what cannot be written is said before the work
     strategy, filters = strategy_of(args), filters_of(args)
-    example = named_example(args, "cat")
-    if args.save is not None and (args.parameters is not None or example.is_trained):
+    own = is_own(args)
+    example = with_names(own_model(args)) if own else named_example(args, "cat")
+    if args.save is not None and (own or args.parameters is not None or example.is_trained):
         raise UsageError("--save keeps what is trained here, and nothing is; drop it")
     vocabulary = example.vocabulary
     if "decoder" not in example.config.sides or vocabulary is None:
         raise UsageError(f"{example.name} has no decoder, so it writes no text; try cat")
-    stop = vocabulary.encode([*args.stop, *(t for t in ("<eos>",) if t in vocabulary)])
+    stop = [*vocabulary.encode(args.stop), *vocabulary.ends]
     prompt, longest = _prompt(args, example)
     longest = longest if args.max_new_tokens is None else args.max_new_tokens
     check_whole("min_new_tokens", args.min_new_tokens, 0, longest)
     if args.parameters is None and not example.is_trained:
         _rehearse(args, example, prompt, longest, stop)
     print(f"numtx generate {example.name}: {say(example.title, style.lang)}")
-    parameters = _parameters(args, example)
+    parameters = example.parameters if own else _parameters(args, example)
     if strategy == "beam":
         print(f"\n{search(args, example, parameters, prompt, longest, stop)}")
         return 0
     how = describe(strategy, filters, args.seed, args.min_new_tokens, style.lang)
     if how:
         print(how)
-    generation, trace = _generate(args, example, parameters, prompt, longest, stop)
+    recorded = not own or args.trace or args.npz is not None
+    generation, trace = _generate(args, example, parameters, prompt, longest, stop, recorded)
     print(f"\n{_text(example, generation, args)}")
     held = args.min_new_tokens, stop
     if args.trace and how:
         words = vocabulary.tokens
         print(f"\n{filters_text(generation, filters, words, style.width, held, style.lang)}")
-    if args.stage or (args.trace and not how):
+    if trace is not None and (args.stage or (args.trace and not how)):
         for block in trace_text(trace, style, trace.graph.select(args.stage)):
             print(f"\n{block}")
-    if args.npz is not None:
+    if trace is not None and args.npz is not None:
         save_trace(trace, args.npz)
         print(f"\n{pick(style.lang, '已写入', 'written')}: {args.npz}")
     return 0
@@ -130,15 +143,21 @@ def _generate(
     prompt: Batch,
     longest: int,
     stop: Sequence[int],
-) -> tuple[Generation, Trace]:
+    recorded: bool = True,
+) -> tuple[Generation, Trace | None]:
+    from ..decoding.generate import generate
     from ..decoding.record import record_generation
 
     assert example.vocabulary is not None
+    options: dict[str, Any] = {
+        "max_new_tokens": longest, "min_new_tokens": args.min_new_tokens, "stop": stop,
+        "choose": choose_of(strategy_of(args), filters_of(args), args.seed),
+        "use_cache": not args.no_cache, "chunk": args.chunk,
+    }  # fmt: skip
+    if not recorded:  # every stage of a model of somebody's own may be large
+        return generate(example.config, parameters, prompt, **options), None
     return record_generation(
-        example.config, parameters, prompt,
-        max_new_tokens=longest, min_new_tokens=args.min_new_tokens,
-        choose=choose_of(strategy_of(args), filters_of(args), args.seed), stop=stop,
-        use_cache=not args.no_cache, chunk=args.chunk,
+        example.config, parameters, prompt, **options,
         source_tokens=_source_tokens(example, prompt), vocabulary=example.vocabulary.tokens,
     )  # fmt: skip
 
@@ -160,6 +179,7 @@ def _rehearse(
         search(args, example, example.parameters, prompt, longest, ())
         return
     _, trace = _generate(args, example, example.parameters, prompt, longest, ())
+    assert trace is not None
     trace.graph.select(args.stage)
 
 
@@ -171,6 +191,10 @@ def _prompt(args: argparse.Namespace, example: Example) -> tuple[Batch, int]:
     from ..sequences import pad
     from ..training.greedy import rows
 
+    if is_own(args):
+        if args.prompt is not None:
+            raise UsageError("--prompt is for examples; a model of your own goes on from --ids")
+        return example.batch, OWN_LENGTH
     found = rows(example.config, example.batch)
     prompts = [row.prompt for row in found]
     length = max(len(row.prompt) + len(row.targets) for row in found)

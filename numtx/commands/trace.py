@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_style, check_outputs, style_of, whole
-from ..arguments.source import add_source, example_of
+from ..arguments.source import add_source, example_of, inputs_of, is_own
 from ..errors import UsageError
 from .what_if import add_set, changes_text, trace_with
 
@@ -54,14 +54,14 @@ def run(args: argparse.Namespace) -> int:
     from ..trace.files import save_trace
 
     style = style_of(args)
-    check_outputs((args.npz, args.json, args.html), (args.config, args.parameters))
+    check_outputs((args.npz, args.json, args.html), inputs_of(args))
     example = example_of(args)
     if args.act is not None:
         _check_act(args, len(ACTS.get(example.name, ())))
     if args.gradients and example.batch.labels is None:
         raise UsageError("--gradients needs a loss: give --labels")
     # Somebody's own model may be large: its backward pass runs only when asked for.
-    trace = example.trace(gradients=args.gradients or args.config is None)
+    trace = example.trace(gradients=args.gradients or not is_own(args))
     changed = None
     if args.set:
         changed, trace = trace, trace_with(args.set, example, trace)

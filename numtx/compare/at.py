@@ -10,6 +10,7 @@ import numpy as np
 
 from ..config import Config
 from ..ops.activation import activation_forward
+from ..ops.heads import merge_heads, split_heads
 from ..ops.norm import norm_forward
 from ..ops.sinks import sink_softmax_forward
 from ..ops.softmax import log_softmax_forward, softmax_forward
@@ -38,7 +39,13 @@ def recompute(graph: Graph, stage: Stage, arrays: Mapping[str, Array]) -> Array:
     return Oracle(graph, arrays, float(np.finfo(np.float64).eps)).plain(stage)
 
 
-def _norm(a: Mapping[str, Any], x: Array, gain: Array, bias: Array | None = None) -> Array:
+def _norm(
+    a: Mapping[str, Any], x: Array, gain: Array | None = None, bias: Array | None = None
+) -> Array:
+    if a.get("over") == "projection":
+        return split_heads(
+            norm_forward(merge_heads(x), gain, bias, a["epsilon"], False)[0], x.shape[1]
+        )
     return norm_forward(x, gain, bias, a["epsilon"], a["centred"])[0]
 
 

@@ -78,6 +78,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause("heads merged", "output", a.merged),
     Cause("W_O missing", "output", a.without_w_o),
     Cause("residual", "residual", o.residual),
+    Cause("norm and rotation exchanged", "@norm @rotate", s.exchanged),
     Cause("another epsilon", "@norm", o.another_epsilon),
     Cause("norm", "@norm", o.norms),
     Cause("activation", "@activation", o.activations),

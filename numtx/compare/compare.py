@@ -22,7 +22,7 @@ from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..small_repr import small_repr
 from ..stages.graph import Graph, Stage
-from ..trace.files import open_trace
+from ..trace.files import arrays_of, open_trace
 from ..trace.trace import Trace
 from .at import layered
 from .diagnose import Case, Found, diagnose
@@ -139,6 +139,11 @@ def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:
         renamed[name] = theirs
     arrays: Mapping[str, Array] = file.arrays(renamed)
     return Side(str(path), arrays if trace is None else layered(arrays, trace.inputs), trace)
+
+
+def side_of(trace: Trace, name: str) -> Side:
+    """A side from a run that is in no file."""
+    return Side(name, layered(arrays_of(trace), trace.inputs), trace)
 
 
 def compare(first: Side, second: Side, tolerance: float | None = None) -> Comparison:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..config import ACTIVATIONS
-from ..config_rotary import LinearScaling, Llama3Scaling, LongropeScaling, YarnScaling
+from ..config_rotary import BandScaling, LinearScaling, LongropeScaling, YarnScaling
+from ..config_rules import ACTIVATIONS
 from ..ops.activation import activation_forward
 from ..ops.loss import IGNORED
 from ..ops.softmax import softmax_forward
@@ -32,18 +32,29 @@ def _norm_row(at: At) -> tuple[Array, Array]:
     """What is divided, and its mean square."""
     x = at.inputs[0].astype(np.float64)
     away = x - x.mean(-1, keepdims=True) if at.stage.attributes["centred"] else x
-    return away, (away * away).mean(-1, keepdims=True)
+    return away, (away * away).mean((1, 3) if _whole(at) else -1, keepdims=True)
+
+
+def _whole(at: At) -> bool:
+    return at.stage.attributes.get("over") == "projection"
+
+
+def _gained(at: At, normal: Array) -> Array:
+    if len(at.inputs) < 2:
+        return normal
+    gain = at.inputs[1]
+    return normal * (gain.reshape(normal.shape[1], 1, -1) if _whole(at) else gain)
 
 
 def _normed(at: At, normal: Array) -> Array:
-    y = normal * at.inputs[1]
+    y = _gained(at, normal)
     return y + at.inputs[2] if len(at.inputs) > 2 else y
 
 
 def another_epsilon(at: At) -> Forms:
     """Solved for: y = away * gain / sqrt(variance + e) + bias."""
     away, variance = _norm_row(at)
-    top = away * at.inputs[1]
+    top = _gained(at, away)
     bottom = at.got - at.inputs[2] if len(at.inputs) > 2 else at.got
     sure = np.abs(bottom) > 0.5 * np.abs(bottom).max()
     ratio = top[sure] / bottom[sure]
@@ -63,7 +74,7 @@ def another_epsilon(at: At) -> Forms:
 def norms(at: At) -> Forms:
     away, variance = _norm_row(at)
     x, epsilon = at.inputs[0], at.stage.attributes["epsilon"]
-    width = x.shape[-1]
+    width = x.shape[-1] * (x.shape[1] if _whole(at) else 1)
     centred = at.stage.attributes["centred"]
     if width > 1:
         yield (
@@ -77,29 +88,28 @@ def norms(at: At) -> Forms:
     )
     yield "divided by the variance, not its root", _normed(at, away / (variance + epsilon))
     yield "not divided", _normed(at, away)
-    yield "without gain", at.again({1: np.ones(width)})
+    if len(at.inputs) > 1:
+        yield "without gain", at.again({1: None if len(at.inputs) == 2 else np.ones(width)})
+        yield "1 + gain for gain", at.again({1: at.inputs[1] + 1.0})
     if len(at.inputs) > 2:
         yield "without bias", at.again({2: None})
         yield "without gain and bias", at.again({1: np.ones(width), 2: None})
-    yield "1 + gain for gain", at.again({1: at.inputs[1] + 1.0})
     yield (
         "without the mean taken away (rms for layer)"
         if centred
         else "with the mean taken away (layer for rms)",
-        at.again(centred=not centred),
+        None if _whole(at) else at.again(centred=not centred),
     )
     axes = [(1, "tokens"), (0, "rows of the batch")]
     if x.ndim == 4:  # of each head
         axes = [(2, "tokens"), (1, "heads"), (0, "rows of the batch")]
-        own = at.stage.inputs[1].rpartition(".")[0].rpartition(".")[2]
-        for other in {"query_norm", "key_norm"} - {own}:
-            gain = at.near(f"{other}.gain")
-            yield f"with the gain of {other}", None if gain is None else at.again({1: gain})
-        whole = (away * away).mean((1, 3), keepdims=True)  # of all heads together
-        yield (
-            "over the whole projection, not each head",
-            _normed(at, away / np.sqrt(whole + epsilon)),
-        )
+        other = "key_norm" if at.stage.leaf.name == "normed_queries" else "query_norm"
+        gain = at.near(f"{other}.gain")
+        if gain is not None and gain.shape == at.inputs[1].shape:
+            yield f"with the gain of {other}", at.again({1: gain})
+        spread = (away * away).mean(-1 if _whole(at) else (1, 3), keepdims=True)
+        ways = "the whole projection, not each head", "each head, not the whole projection"
+        yield f"over {ways[_whole(at)]}", _normed(at, away / np.sqrt(spread + epsilon))
     for axis, over in axes:
         if x.shape[axis] > 1:
             mean = x.mean(axis, keepdims=True) if centred else 0.0
@@ -168,7 +178,7 @@ def other_scalings(scaling: Any) -> Iterator[tuple[str, Any]]:
     yield "angles not scaled", None
     if isinstance(scaling, YarnScaling | LongropeScaling) and scaling.attention != 1.0:
         yield "attention factor left out", replace(scaling, attention_factor=1.0)
-    if isinstance(scaling, YarnScaling | Llama3Scaling):
+    if isinstance(scaling, YarnScaling | BandScaling):
         yield "every angle divided by the factor", LinearScaling(factor=scaling.factor)
     if isinstance(scaling, YarnScaling):
         whole = "fractions of" if scaling.truncate else "whole"

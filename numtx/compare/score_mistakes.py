@@ -1,10 +1,10 @@
-"""Mistakes between the products and the weights: caps, sinks."""
+"""Mistakes between the products and the weights: norms of queries and keys, caps, sinks."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .at import At, Forms
+from .at import At, Candidates, Forms
 
 
 def caps(at: At) -> Forms:
@@ -52,3 +52,12 @@ def sinks(at: At) -> Forms:
     yield "in reverse order of the heads", at.again({1: sink[::-1]})
     few = sink[: c.kv_heads].repeat(c.heads // c.kv_heads)
     yield "one a key/value head, not one a query head", at.again({1: few})
+
+
+def exchanged(at: At) -> Candidates:
+    """A norm of rotated queries or keys for a rotation of normed ones, and the other way round."""
+    before = at.graph.stages.get(at.stage.inputs[0])
+    if before is None or {before.operation, at.stage.operation} != {"norm", "rotate"}:
+        return None
+    first = at.again({0: at.value(before.inputs[0])})
+    return at._replace(stage=before).again({0: first})

@@ -62,11 +62,10 @@ def generation_text(
 ) -> str:
     """The steps, and the text of each row."""
     names = pick(lang, "提示", "prompt"), pick(lang, "输出", "output")
-    texts = [
-        f"{name}: {' '.join(vocabulary.decode(tokens))}"
-        for row in zip(generation.prompt, generation.new, strict=True)
-        for name, tokens in zip(names, row, strict=True)
-    ]
+    texts = []
+    for before, after in zip(generation.prompt, generation.new, strict=True):
+        texts.append(f"{names[0]}: {vocabulary.text(before).lstrip()}")
+        texts.append(f"{names[1]}: {vocabulary.text(after)}")
     return "\n\n".join([
         steps_text(config, generation, vocabulary, cached, lang), "\n".join(texts)
     ])  # fmt: skip

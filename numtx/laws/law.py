@@ -12,7 +12,7 @@ from ..calls import Done
 from ..errors import SubjectError, nearest
 from ..shapes import Array
 from ..subjects.kinds import ATTENTION, CHOOSER
-from ..subjects.logits import on_one_line
+from ..subjects.logits import COARSE, eps_of, on_one_line
 from ..subjects.subject import LOGITS, NUMTX, SHORT, Memory, Subject
 from .exactness import ROUNDINGS, row_independence
 from .strategies import PADDINGS, padding_masks, patterned
@@ -146,13 +146,13 @@ def tolerance_of(subject: Subject, like: Array) -> float:
     """How far two results of one computation may lie apart, relative to their largest number."""
     if subject.tolerance is not None:
         return subject.tolerance
-    eps = float(np.finfo(like.dtype).eps) if like.dtype.kind == "f" else 1e-16
-    return 1e-10 if eps < 1e-12 else 1e-4 if eps < 1e-5 else 3e-2
+    eps = eps_of(like)
+    return 1e-10 if eps < 1e-12 else 1e-4 if eps < 1e-5 else 3e-2 if eps < 1e-3 else LARGE
 
 
 def rounding(like: Array, count: float, size: float = 1.0) -> float:
     """So many roundings of a number of this size, in the type of an array."""
-    return count * float(np.finfo(like.dtype).eps) * max(1.0, size)
+    return count * eps_of(like) * max(1.0, size)
 
 
 def expect(
@@ -219,7 +219,7 @@ def in_roundings(before: Array, after: Array, real: Array | None = None) -> floa
         before, after = before[real], after[real]
     if not before.size or before.dtype.kind != "f":
         return 0.0
-    scale = float(np.abs(before).max()) * float(np.finfo(before.dtype).eps)
+    scale = float(np.abs(before).max()) * eps_of(before)
     size = float(np.abs(after - before).max())
     return size / scale if scale else (np.inf if size else 0.0)
 
@@ -237,6 +237,7 @@ def expect_true(
 
 
 ROUNDED = 4.0  # roundings that are no move
+LARGE = 0.1  # of the largest number: a move, however coarse the type
 
 
 def moved(before: Array, after: Array, roundings: float = ROUNDED) -> Array:
@@ -246,16 +247,34 @@ def moved(before: Array, after: Array, roundings: float = ROUNDED) -> Array:
 
 
 def _least(before: Array, roundings: float) -> float:
-    eps = float(np.finfo(before.dtype).eps) if before.dtype.kind == "f" else 0.0
-    return roundings * eps * float(np.abs(before).max(initial=0.0))
+    relative = min(roundings * eps_of(before), LARGE)
+    return relative * float(np.abs(before).max(initial=0.0))
 
 
 def unmoved(
-    before: Array, after: Sequence[Array], where: Array, roundings: float = ROUNDED
-) -> Compared:
-    """Of results of which none moved at these places, [B, T], and some should have."""
+    what: str,
+    example: dict[str, Any],
+    before: Array,
+    after: Sequence[Array],
+    where: Array,
+    *,
+    roundings: float = ROUNDED,
+    each: bool = False,
+) -> bool:
+    """Raise `LawBroken`: nothing moved at these places, [B, T], where something should have.
+
+    In types of so few digits that an effect may be lost in them, nothing was seen: False.
+
+    each  something should have at every place, so that places are named
+    """
+    if eps_of(before) > COARSE:
+        return False
     pairs = [(before[where], one[where]) for one in after]
-    return Compared(pairs, _least(before, roundings), alike=False)
+    compared = Compared(pairs, _least(before, roundings), alike=False)
+    if not each:
+        raise LawBroken(what, example, compared=compared)
+    places = [(int(b), int(q)) for b, q in np.argwhere(where)]
+    raise LawBroken(what, example, places, "a change", "none", compared)
 
 
 # What the laws draw.

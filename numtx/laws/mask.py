@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ..shapes import Array
 from ..subjects.subject import LOGITS, MASK, MEMORY, STEP, Memory, Subject
 from .hidden import beyond_reach, later_columns, padded_columns, padded_memory
-from .law import Draw, LawBroken, draw_ids, draw_mask, expect, law, moved, other_ids, unmoved
+from .law import Draw, draw_ids, draw_mask, expect, law, moved, other_ids, unmoved
 from .strategies import padding_masks
 
 
@@ -104,12 +104,9 @@ def liveness(subject: Subject, draw: Draw) -> bool:
         alive |= moved(before, after[-1])
         if alive[:, seen].all():
             return True
-    places = [(int(b), int(q)) for b, q in np.argwhere(~alive & seen)]
-    raise LawBroken(
-        f"another token at {key} moved nothing at {len(places)} places that it reaches",
-        {"ids": ids, "token": key}, places, "a change", "none",
-        unmoved(before, after, ~alive & seen),
-    )  # fmt: skip
+    dead = ~alive & seen
+    what = f"another token at {key} moved nothing at {dead.sum()} places that it reaches"
+    return unmoved(what, {"ids": ids, "token": key}, before, after, dead, each=True)
 
 
 @law(
@@ -161,7 +158,7 @@ def _as_far_as_it_reaches(
     exactly = away == reach
     if seen and not (moved(before, after) & exactly).any():
         what = f"token {key} has no effect at exactly its reach, {reach} places on"
-        raise LawBroken(what, example, compared=unmoved(before, [after], exactly))
+        unmoved(what, example, before, [after], exactly)
 
 
 @law(
@@ -236,10 +233,8 @@ def memory_padding(subject: Subject, draw: Draw) -> bool:
         after = subject.logits(ids, memory=Memory(changed, memory.mask))
         dead = ~moved(before, after)
         if dead.any():
-            places = [(int(b), int(q)) for b, q in np.argwhere(dead)]
             what = f"token {key} of the memory moved nothing"
-            compared = unmoved(before, [after], dead)
-            raise LawBroken(what, example, places, "a change", "none", compared)
+            unmoved(what, example, before, [after], dead, each=True)
     return True
 
 

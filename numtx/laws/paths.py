@@ -6,6 +6,7 @@ import copy
 
 from hypothesis import strategies as st
 
+from ..subjects.logits import eps_of
 from ..subjects.subject import MASK, PATHS, Subject
 from .law import Draw, draw_ids, draw_mask, expect, law, tolerance_of
 
@@ -29,13 +30,13 @@ def ways_agree(subject: Subject, draw: Draw) -> bool:
         if got is None:
             continue
         asked += 1
-        lower = min(plain, got, key=lambda logits: logits.dtype.itemsize)
+        lower = min(plain, got, key=lambda logits: -eps_of(logits))
         by_type, own = copy.copy(subject), subject
         by_type.tolerance = None
         if tolerance_of(by_type, lower) > tolerance_of(subject, lower):
             own = by_type
         example = {"ids": ids, "path": name} | ({} if mask is None else {"mask": mask})
         what = f"{name} gives other logits"
-        first, second = plain.astype(lower.dtype), got.astype(lower.dtype)
+        first, second = (one.astype(lower.dtype).view(type(lower)) for one in (plain, got))
         expect(own, what, first, second, example, real=mask)
     return asked > 0

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from ..subjects.subject import DOCUMENTS, LOGITS, MASK, MEMORY, Memory, Subject
 from .law import (
     Draw,
-    LawBroken,
     alone,
     draw_ids,
     draw_mask,
@@ -102,9 +101,7 @@ def memory_of_other_rows(subject: Subject, draw: Draw) -> bool:
     if differ.any() and not moved(first, second)[differ].any():
         one = np.zeros(ids.shape, bool)
         one[np.argmax(differ), -1] = True
-        raise LawBroken(
-            "another memory moved no row", example, compared=unmoved(first, [second], one)
-        )
+        unmoved("another memory moved no row", example, first, [second], one)
     return bool(differ.any())
 
 
@@ -249,5 +246,5 @@ def order_of_tokens(subject: Subject, draw: Draw) -> bool:
         if alive.all():
             return True
     what = "the order of two tokens changed nothing; ordered=False where it has none by nature"
-    compared = unmoved(before, [after], ~alive, 256.0)
-    raise LawBroken(what, {"ids": ids, "other": other}, compared=compared)
+    example = {"ids": ids, "other": other}
+    return unmoved(what, example, before, [after], ~alive, roundings=256.0)

@@ -7,7 +7,8 @@ arrays that Hypothesis draws are mostly zeros and constants and let bugs live.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from hypothesis import reject
@@ -16,7 +17,8 @@ from hypothesis.errors import InvalidArgument
 
 from ..batch import Batch, count_positions
 from ..config import RULES, Config
-from ..config_fields import AnyOf, Number, Rule, Whole, fields_of
+from ..config_fields import AnyOf, Rule, fields_of
+from ..config_kinds import Number, Whole
 from ..models import parameters_of
 from ..ops.loss import IGNORED
 from ..shapes import Array
@@ -40,7 +42,7 @@ def configurations(draw: st.DrawFn, /, kind: type[C], fixed: Mapping[str, Any]) 
     """A configuration of a class: mechanisms first, then numbers, each of them drawn from those
     of its values that break no rule with what is decided before."""
     fields = fields_of(kind)
-    partial = type(kind.__name__, (kind,), {name: _Open() for name in fields})
+    partial = _partial(cast("Any", kind))  # a class is hashable
     numbers = [name for name in fields if isinstance(fields[name].kind, Whole | Number)]
     decided = dict(fixed)
     rules = _open_rules(partial, RULES, decided)
@@ -64,6 +66,12 @@ def configurations(draw: st.DrawFn, /, kind: type[C], fixed: Mapping[str, Any]) 
         still = _open_rules(partial, rules, decided)
         rules = reject() if still is None else still
     return kind(**decided)
+
+
+@cache
+def _partial(kind: Any) -> Any:
+    """The class of a configuration some of whose fields are not decided yet."""
+    return type(kind.__name__, (kind,), {name: _Open() for name in fields_of(kind)})
 
 
 class _Undecided(Exception):  # noqa: N818

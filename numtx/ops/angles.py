@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..config_rotary import LinearScaling, Llama3Scaling, LongropeScaling, Scaling, YarnScaling
+from ..config_rotary import BandScaling, LinearScaling, LongropeScaling, Scaling, YarnScaling
 from ..shapes import Array
 
 
@@ -28,13 +28,13 @@ def _scaled(plain: Array, width: int, base: float, scaling: Scaling) -> Array:
             return np.divide(plain, scaling.factor)
         case LongropeScaling():
             return np.divide(plain, scaling.chosen)
-        case Llama3Scaling():
+        case BandScaling():
             return _by_bands(plain, scaling)
         case YarnScaling():
             return _over_a_ramp(plain, width, base, scaling)
 
 
-def _by_bands(plain: Array, by: Llama3Scaling) -> Array:
+def _by_bands(plain: Array, by: BandScaling) -> Array:
     """w where a pair turns `high` times within the original length, w / factor where `low`"""
     turns = by.original * plain / (2.0 * math.pi)
     kept = np.clip((turns - by.low) / (by.high - by.low), 0.0, 1.0)

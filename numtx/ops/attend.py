@@ -40,6 +40,16 @@ class AttendContext(NamedTuple):
     share: Array | None  # of the sinks, beside the weights
 
 
+class AttendGradients(NamedTuple):
+    """Of what `attend_forward` takes."""
+
+    queries: Array
+    keys: Array
+    values: Array
+    sinks: Array | None  # where there are any
+    bias: Array | None  # where it was asked for
+
+
 def attend_forward(
     queries: Array,
     keys: Array,
@@ -92,10 +102,10 @@ def attend_forward(
 
 
 def attend_backward(
-    dcontext: Array, context: AttendContext, tap: Tap
-) -> tuple[Array, Array, Array, Array | None]:
+    dcontext: Array, context: AttendContext, tap: Tap, of_bias: bool = False
+) -> AttendGradients:
     """context = softmax(cap(queries·keys^T * scale) + bias, masked)·values
-    =>    dqueries, dkeys, dvalues, and dsinks where there are sinks"""
+    =>    dqueries, dkeys, dvalues, dsinks where there are sinks, and dbias if it is asked for"""
     c = context
     keys = zero_unattended(c.keys, c.live)
     dcontext = tap.grad("context", dcontext)
@@ -109,24 +119,28 @@ def attend_backward(
         dsinks = None if share is None else sinks_backward(dscores, weights, share)
         dscores -= row_dots(dscores, weights)
         dscores *= weights  # 0 where masked
+        dbias = dscores.copy() if of_bias else None
         if slope is not None:
             dscores *= slope
         dscores *= c.scale
-        return *products_backward(dscores, c.queries, keys), dvalues, dsinks
+        dpair = products_backward(dscores, c.queries, keys)
+        return AttendGradients(*dpair, dvalues, dsinks, dbias)
     assert c.weights is not None
     dweights, dvalues = weigh_backward(dcontext, c.weights, c.values)
     dweights = tap.grad("weights", dweights)
     dsinks = None if c.share is None else sinks_backward(dweights, c.softmax, c.share)
     dmasked = tap.grad("masked_scores", softmax_backward(dweights, c.softmax))
     dscores = mask_backward(dmasked, c.mask)
+    dbias = None
     if c.bias is not None:
         dscores = tap.grad("biased_scores", dscores)
-        tap.grad("bias", dscores)
+        dbias = tap.grad("bias", dscores)
     if c.slope is not None:
         dscores = cap_backward(tap.grad("capped_scores", dscores), c.slope)
     dscores = tap.grad("scores", dscores)
     dproducts = tap.grad("products", dscores * c.scale)
-    return *products_backward(dproducts, c.queries, keys), dvalues, dsinks
+    dpair = products_backward(dproducts, c.queries, keys)
+    return AttendGradients(*dpair, dvalues, dsinks, dbias)
 
 
 def attend_at_once(

@@ -16,18 +16,18 @@ from ..small_repr import small_repr
 class NormContext(NamedTuple):
     normal: Array  # the normalised input, before gain and bias
     inverse: Array  # 1 / sqrt(variance + epsilon)
-    gain: Array
+    gain: Array | None
     centred: bool
     biased: bool
 
 
 def norm_forward(
-    x: Array, gain: Array, bias: Array | None, epsilon: float, centred: bool
+    x: Array, gain: Array | None, bias: Array | None, epsilon: float, centred: bool
 ) -> tuple[Array, NormContext]:
     """y = (x - mean) / sqrt(variance + epsilon) * gain + bias    [..., d] -> [..., d]
 
     The variance divides by d, not by d - 1. Without centring (`rms`) the mean is taken to
-    be 0, and the variance is the mean square.
+    be 0, and the variance is the mean square. Gain and bias may be None: there is none.
     """
     width = x.shape[-1]
     if centred:
@@ -38,13 +38,13 @@ def norm_forward(
     np.sqrt(inverse, out=inverse)
     np.divide(math.sqrt(width), inverse, out=inverse)
     normal = x * inverse
-    y = normal * gain
+    y = normal if gain is None else normal * gain
     if bias is not None:
         y += bias
     return y, NormContext(normal, inverse, gain, centred, bias is not None)
 
 
-def norm_backward(dy: Array, context: NormContext) -> tuple[Array, Array, Array | None]:
+def norm_backward(dy: Array, context: NormContext) -> tuple[Array, Array | None, Array | None]:
     """y = n * gain + bias, n = (x - mean) / sqrt(variance + epsilon)    =>
     dn = dy * gain    dx = (dn - mean(dn) - n * mean(dn * n)) / sqrt(variance + epsilon)
 
@@ -53,9 +53,11 @@ def norm_backward(dy: Array, context: NormContext) -> tuple[Array, Array, Array 
     normal, inverse, gain, centred, biased = context
     width = normal.shape[-1]
     rows = dy.reshape(-1, width)
-    dgain = sum_rows(rows * normal.reshape(-1, width))
     dbias = sum_rows(rows) if biased else None
-    dnormal = dy * gain
+    dnormal, dgain = dy, None
+    if gain is not None:
+        dgain = sum_rows(rows * normal.reshape(-1, width))
+        dnormal = dy * gain
     through_variance = row_dots(dnormal, normal)
     through_variance /= width
     dx = dnormal - normal * through_variance

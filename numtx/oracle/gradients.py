@@ -158,6 +158,8 @@ def readers(oracle: Oracle, stage: Stage, operand: int, offsets: Array) -> Array
     bound = dict(zip(_operand_axes(stage, operand, len(source)), index, strict=True))
     if stage.operation == "append":  # the second part stands after the first
         bound.pop("s", None)
+    if stage.attributes.get("over") == "projection":  # every head reads all heads
+        bound.pop("h", bound.pop("g", None))
     free = [n for axis, n in zip(axes, shape, strict=True) if axis not in bound]
     grids = np.indices(free).reshape(len(free), math.prod(free))
     rows = np.zeros((len(offsets), math.prod(free)), int)

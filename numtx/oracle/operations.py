@@ -18,7 +18,6 @@ from ..arithmetic.number import (
     Value,
     choose,
     exp,
-    in_double,
     largest,
     log,
     named,
@@ -30,7 +29,7 @@ from ..arithmetic.number import (
     written_as,
 )
 from ..arithmetic.number import apply as function
-from .angles import lengthening, turn_of
+from .positions import angle_of, bucket, distance, grow, rotate
 from .rows import Rows
 
 
@@ -53,22 +52,12 @@ def _given(r: Rows) -> Operand:
     return r.constant(r.value_at(r.stage.name, r.index))
 
 
-def _angle(r: Rows, number: Operand, pair: int, width: int) -> Operand:
-    """p / base^(2i/r) for pair i of r components, or p * w_i where a scaling gives w_i"""
-    base, scaling = r.attributes["base"], r.attributes.get("scaling")
-    if scaling is not None:
-        turn, text = turn_of(pair, width, base, scaling)
-        return named("angle", in_double(number * r.constant(turn, lambda: text), r.eps))
-    power = r.constant(base ** (2 * pair / width), lambda: f"{base:g}**(2*{pair}/{width})")
-    return named("angle", in_double(number / power, r.eps))
-
-
 def _lookup(r: Rows) -> Operand:
     """a row of a table, or the sine and cosine of a position"""
     number = r.at(0, r.index[:2])
     if len(r.inputs) == 1:
         pair, is_cosine = divmod(r.index[2], 2)
-        angle = _angle(r, number, pair, r.width)
+        angle = angle_of(r, number, pair, r.width)
         return choose(is_cosine, lambda: function("cos", angle), lambda: function("sin", angle))
     row, before = r.plain(number), r.attributes.get("offset", 0)
     place = (row + before, r.index[2])
@@ -124,22 +113,6 @@ def _cap(r: Rows) -> Operand:
     """cap * tanh(x / cap)"""
     cap = r.constant(r.attributes["cap"])
     return function("tanh", r.at(0, r.index) / cap) * cap
-
-
-def _distance(r: Rows) -> Operand:
-    """minus the slope of the head times the distance of query and key: slope 2^(-8h/n) for the
-    first n heads, n a power of two, then every other one of 2n slopes"""
-    row, head, query, key = r.index
-    here, there = r.at(0, (row, query)), r.at(1, (row, key))
-    p, q = r.plain(here), r.plain(there)
-    size = r.constant(abs(p - q), lambda: f"abs({p} - {q})", here, there)
-    n = 1
-    while 2 * n <= r.attributes["heads"]:
-        n *= 2
-    of_first, of_others = -8 * (head + 1) / n, -4 * (2 * (head - n) + 1) / n
-    power = r.plain(choose(head < n, of_first, of_others))
-    slope = r.constant(2.0**power, lambda: f"2**{power:g}")
-    return -(size * slope)
 
 
 def _allowed(r: Rows) -> Operand:
@@ -213,15 +186,23 @@ def _log_softmax(r: Rows) -> list[Operand]:
 
 
 def _norm(r: Rows) -> list[Operand]:
-    """(x - mean) / sqrt(variance + epsilon) * gain + bias along the row (rms: mean taken as 0)"""
-    row = r.row(0)
+    """(x - mean) / sqrt(variance + epsilon) * gain + bias along the row (rms: mean taken as 0); the
+    variance may be that of all heads of a token"""
+    row = every = r.row(0)
+    first = 0  # place of the row in the gain
+    if r.attributes.get("over") == "projection":
+        (batch, head, token), heads = r.index, range(r.shape(0)[1])
+        every = [r.at(0, (batch, h, token, j)) for h in heads for j in range(len(row))]
+        first = head * len(row)
     if r.attributes["centred"]:
         mean = named("mean", total(row) / len(row))
-        row = [x - mean for x in row]
-    variance = named("variance", total(square(x) for x in row) / len(row))
+        row = every = [x - mean for x in row]
+    variance = named("variance", total(square(x) for x in every) / len(every))
     epsilon = r.constant(r.attributes["epsilon"])
     deviation = named("deviation", sqrt(variance + epsilon))
-    cells = [x / deviation * r.at(1, (j,)) for j, x in enumerate(row)]
+    cells = [x / deviation for x in row]
+    if len(r.inputs) > 1:
+        cells = [y * r.at(1, (first + j,)) for j, y in enumerate(cells)]
     if len(r.inputs) > 2:
         return [total([y, r.at(2, (j,))]) for j, y in enumerate(cells)]
     return cells
@@ -244,34 +225,6 @@ ACTIVATIONS: dict[str, Callable[[Rows, Operand], Operand]] = {
     ),
     "silu": lambda r, x: x / (exp(-x) + 1),
 }  # fmt: skip
-
-
-def _rotate(r: Rows) -> list[Operand]:
-    """(a, b) -> (a cos - b sin, a sin + b cos), by the angle p / base^(2i/r) for pair i; what
-    lies beyond the rotated width passes. A scaling has other angles, and may lengthen both"""
-    row, width = r.row(0), r.attributes["width"]
-    position = r.at(1, (r.index[0], r.index[-1]))
-    half, scaling = r.attributes["layout"] == "half", r.attributes.get("scaling")
-    longer = 1.0 if scaling is None else lengthening(scaling)
-    note = f"only the first {width} components are rotated; this one passes"
-    cells = [noted(x, lambda: note) for x in row]
-    for pair in range(width // 2):
-        i, j = (pair, pair + width // 2) if half else (2 * pair, 2 * pair + 1)
-        angle = _angle(r, position, pair, width)
-        cosine, sine = function("cos", angle), function("sin", angle)
-        if longer != 1.0:
-            cosine, sine = cosine * longer, sine * longer
-        cells[i] = row[i] * cosine - row[j] * sine
-        cells[j] = row[i] * sine + row[j] * cosine
-    return cells
-
-
-def _grow(r: Rows) -> Operand:
-    """a query times 1 + rate ln(1 + floor((p + 1) / length)), which grows with its position p"""
-    length, rate = r.attributes["length"], r.attributes["rate"]
-    steps = (r.value_at(r.stage.inputs[1], (r.index[0], r.index[-2])) + 1) // length
-    factor = log(r.constant(1.0 + steps, lambda: f"(1 + {steps})")) * rate + 1
-    return r.at(0, r.index) * named("factor", factor)
 
 
 def _append(r: Rows) -> Operand:
@@ -354,15 +307,16 @@ OPERATIONS: dict[str, Operation] = {
     "multiply": Operation(_multiply, heading="*"),
     "scale": Operation(_scale),
     "cap": Operation(_cap),
-    "distance": Operation(_distance),
+    "distance": Operation(distance),
     "allowed": Operation(_allowed),
     "mask": Operation(_mask),
     "softmax": Operation(_softmax, by_row=True),
     "log_softmax": Operation(_log_softmax, by_row=True),
     "norm": Operation(_norm, by_row=True),
     "activation": Operation(_activation),
-    "grow": Operation(_grow),
-    "rotate": Operation(_rotate, by_row=True),
+    "bucket": Operation(bucket),
+    "grow": Operation(grow),
+    "rotate": Operation(rotate, by_row=True),
     "append": Operation(_append, heading=";"),
     "last": Operation(_last),
     "pick": Operation(_pick, heading="row"),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from .. import model
 from ..batch import Batch
 from ..config import Config
+from ..head import tied_name
 from ..laws.law import Draw, LawBroken, expect, expect_true, law, seeds, tolerance_of
-from ..model import tied_name
 from ..models import parameters_of
 from ..ops.loss import IGNORED
 from ..shapes import Array

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..errors import NumtxError
+from ..head import tied_name
 from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law, rounding
-from ..model import tied_name
 from ..ops.loss import IGNORED
 from ..shapes import Array
 from ..subjects.own import NumtxSubject

@@ -30,6 +30,8 @@ def shifted(subject: NumtxSubject, draw: Draw) -> bool:
     kinds = {*subject.config.values_of("positions")} - {None}
     if not kinds or "learned" in kinds or any(subject.config.values_of("query_growth")):
         return False
+    if subject.config.query_key_norm_place == "after" and subject.config.query_key_gain:
+        return False  # a gain on what is rotated: scores go by the places, not by the distance
     batch, example, _, _ = labelled(subject, draw)
     chunks = [size for size in subject.config.values_of("chunk") if size is not None]
     shift = draw(st.sampled_from([1, 7, 4096, 100_000])) * math.lcm(*chunks)  # to other blocks

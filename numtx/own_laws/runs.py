@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..batch import Batch
+from ..head import tied_name
 from ..laws.law import Draw, draw_ids, expect, seeds
 from ..laws.strategies import padding_masks
-from ..model import tied_name
 from ..ops.loss import IGNORED
 from ..shapes import Array
 from ..subjects.own import NumtxSubject

@@ -27,7 +27,11 @@ def heads_taken(
     leaf = name.rpartition(".")[2]
     if leaf == "sinks":
         return array[query_heads]
-    if leaf in ("w_q", "b_q", "w_uq", "w_uk"):  # with latents every head has keys of its own
+    if leaf == "gain" and config.query_key_norm == "projection":  # in the projection's order
+        leaf = {"query_norm": "w_q", "key_norm": "w_k"}.get(name.split(".")[-2], leaf)
+    if leaf == "relative_bias":
+        width, order, axis = 1, query_heads, 1
+    elif leaf in ("w_q", "b_q", "w_uq", "w_uk"):  # with latents every head has keys of its own
         width, order, axis = config.d_k, query_heads, -1
     elif leaf == "w_qr":
         width, order, axis = config.rotated, query_heads, -1
@@ -109,7 +113,7 @@ def grouped(subject: NumtxSubject, draw: Draw) -> bool:
     expect(subject, "logits differ", second["logits"], first["logits"], example)
     for name, array in subject.parameters.items():
         gradient = second.grad(f"parameters/{name}")
-        if name.rpartition(".")[2] in ("w_k", "b_k", "w_v", "b_v"):
+        if gradient.shape != array.shape:  # of keys and values, each of which has several uses
             shape = (*array.shape[:-1], groups, heads // groups, gradient.shape[-1] // heads)
             gradient = gradient.reshape(shape).sum(-2).reshape(array.shape)
         got = first.grad(f"parameters/{name}")
@@ -209,12 +213,13 @@ def _unrotated(subject: NumtxSubject) -> NumtxSubject:
 
 @law(
     "V6",
-    "normed queries and keys of a head have one length: what multiplies their projection is lost",
-    "归一化后的查询与键长度固定: 投影乘以任何正数, 结果不变",
+    "normed queries and keys, of a head or of all, have one length: what multiplies their "
+    "projection is lost",
+    "归一化后的查询与键 (逐头或整个投影) 长度固定: 投影乘以任何正数, 结果不变",
     NUMTX,
 )
 def normed(subject: NumtxSubject, draw: Draw) -> bool:
-    """Every head by a factor of its own, queries apart from keys; with epsilon 0."""
+    """What has a norm of its own by a factor of its own; with epsilon 0."""
     if subject.config.query_key_norm is None:
         return False
     subject = subject.with_(epsilon=0.0)
@@ -227,7 +232,9 @@ def normed(subject: NumtxSubject, draw: Draw) -> bool:
         key = f"{place} {leaf[-1]}"
         heads = config.heads if leaf[-1] == "q" else config.kv_heads
         if key not in factors:
-            factors[key] = [draw(st.sampled_from([0.25, 0.5, 3.0, 8.0])) for _ in range(heads)]
+            apart = heads if config.query_key_norm == "head" else 1
+            factors[key] = [draw(st.sampled_from([0.25, 0.5, 3.0, 8.0])) for _ in range(apart)]
+            factors[key] *= heads // apart
         scaled[name] = (array * np.repeat(factors[key], config.d_k)).astype(array.dtype)
     ids = draw_ids(subject, draw)
     before, after = subject.logits(ids), subject.with_(scaled).logits(ids)

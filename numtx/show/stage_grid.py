@@ -187,7 +187,8 @@ class StageGrids:
             total = float(np.add.reduce(matrix[i]))
             if total == 0.0:
                 return "| sum 0  sees nothing"
-            return f"| sum {cell(total, decimals)}  max {columns[int(np.argmax(matrix[i]))]}"
+            sink = f"  sink {cell(1.0 - total, decimals)}" if len(stage.inputs) > 1 else ""
+            return f"| sum {cell(total, decimals)}{sink}  max {columns[int(np.argmax(matrix[i]))]}"
 
         # A mask hides where it is False, but its own cells are written as 0.
         mask = matrix if stage.operation == "allowed" else marks.mask

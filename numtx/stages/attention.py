@@ -33,6 +33,11 @@ DISTANCE_BIAS = Leaf(
     Text("距离偏置", "Bias by distance"),
     Text("键离得越远，分数减得越多；每个头有自己的斜率 m_h", "the farther a key, the more is taken from its score; each head has a slope m_h of its own"),
 )  # fmt: skip
+RELATIVE_BIAS = Leaf(
+    "bias", "bucket", ("@table", "@positions", "@key_positions"), "nh,bt,bs->bhts", "b = table[bucket(p_key - p_query)]",
+    Text("相对位置偏置", "Bias by bucket"),
+    Text("每个头为每段距离学一个数：近处一距一数，远处渐宽", "each head learns a number for each range of distances, narrow near by and wide far away"),
+)  # fmt: skip
 BIASED_SCORES = Leaf(
     "biased_scores", "add", ("@scores", "bias"), "bhts,bhts->bhts", "S + b",
     Text("加偏置后的分数", "Biased scores"),
@@ -120,6 +125,16 @@ def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -
     if own and config.positions == "alibi":
         where = {"@positions": wiring.given(f"{side}.positions"), "@key_positions": positions}
         yield wiring.stage(place, DISTANCE_BIAS, where, **tokens, heads=config.heads)
+    if own and config.positions == "relative":
+        where = {"@positions": wiring.given(f"{side}.positions"), "@key_positions": positions}
+        where["@table"] = f"parameters/{side}.relative_bias"
+        rows: dict[str, Any] = {
+            "count": config.relative_buckets,
+            "farthest": config.relative_distance,
+            "both": side == "encoder" or not config.causal,
+        }
+        yield wiring.stage(place, RELATIVE_BIAS, where, **tokens, **rows)
+    if own and config.positions in ("alibi", "relative"):
         yield wiring.stage(place, BIASED_SCORES, {"@scores": scores}, **tokens)
         scores = wiring.named(f"{place}.biased_scores")
     yield wiring.stage(place, ATTENTION_MASK, {"@valid": valid}, **tokens, **rule)

@@ -31,7 +31,7 @@ def formula_of(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], con
         if word == "rule":
             return _rule(attributes)
         if word == "norm":
-            return _norm_formula(attributes, len(inputs) > 2)
+            return _norm_formula(attributes, len(inputs))
         if word == "activation":
             return str(attributes["kind"])
         if word == "memory":
@@ -57,10 +57,11 @@ def _rule(attributes: Mapping[str, Any]) -> str:
     return " and ".join(parts)
 
 
-def _norm_formula(attributes: Mapping[str, Any], biased: bool) -> str:
+def _norm_formula(attributes: Mapping[str, Any], inputs: int) -> str:
     epsilon = f"{attributes['epsilon']:g}"
     if attributes["centred"]:
-        core = f"(x - mean) / sqrt(variance + {epsilon}) * gain"
+        core = f"(x - mean) / sqrt(variance + {epsilon})"
     else:
-        core = f"x / sqrt(mean of x^2 + {epsilon}) * gain"
-    return core + (" + bias" if biased else "")
+        over = " over all heads" if attributes.get("over") == "projection" else ""
+        core = f"x / sqrt(mean of x^2{over} + {epsilon})"
+    return core + (" * gain" if inputs > 1 else "") + (" + bias" if inputs > 2 else "")

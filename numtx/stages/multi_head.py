@@ -28,14 +28,20 @@ VALUES = Leaf(
     Text("每个位置被找到后交出什么", "what each place hands over when found"),
 )  # fmt: skip
 NORMED_QUERIES = Leaf(
-    "normed_queries", "norm", ("queries", "#query_norm.gain"), "bhtk->bhtk", "Q^ = {norm}",
+    "normed_queries", "norm", ("@queries", "#query_norm.gain?"), "bhtk->bhtk", "Q^ = {norm}",
     Text("归一化的查询", "Normalised queries"),
     Text("每个头的查询先调到同一长度，点积就不会随训练越变越大", "every head's query is brought to one length, so that products do not grow in training"),
 )  # fmt: skip
 NORMED_KEYS = Leaf(
-    "normed_keys", "norm", ("keys", "#key_norm.gain"), "bgsk->bgsk", "K^ = {norm}",
+    "normed_keys", "norm", ("@keys", "#key_norm.gain?"), "bgsk->bgsk", "K^ = {norm}",
     Text("归一化的键", "Normalised keys"),
     Text("与查询一样，用键自己的增益", "as the queries, with a gain of their own"),
+)  # fmt: skip
+PROJECTION_NORMED_QUERIES = NORMED_QUERIES._replace(
+    why=Text("所有头的查询一起调到同一长度，头与头之间的比例不变", "the queries of all heads are brought to one length together, so that heads keep their proportions"),
+)  # fmt: skip
+PROJECTION_NORMED_KEYS = NORMED_KEYS._replace(
+    why=Text("与查询一样，所有头一起，用键自己的增益", "as the queries, all heads together, with a gain of their own"),
 )  # fmt: skip
 ROTATED_QUERIES = Leaf(
     "rotated_queries", "rotate", ("@queries", "@positions"), "bhtk->bhtk", "Q' = R(p)·Q",
@@ -77,19 +83,11 @@ def multi_head(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
     if computes:
         yield stage(place, KEYS, {"@memory": memory}, s=other)
         yield stage(place, VALUES, {"@memory": memory}, s=other)
-    queries, keys, values = "queries", "keys", "values"
-    if config.query_key_norm is not None:
-        norm: dict[str, Any] = {"epsilon": config.epsilon, "centred": False}
-        yield stage(place, NORMED_QUERIES, t=side, **norm)
-        if computes:
-            yield stage(place, NORMED_KEYS, s=other, **norm)
-        queries, keys = "normed_queries", "normed_keys"
-    if config.rotated and not cross:
-        where, rotary = rotation(wiring, place)
-        where |= {"@queries": named(f"{place}.{queries}"), "@keys": named(f"{place}.{keys}")}
-        yield stage(place, ROTATED_QUERIES, where, t=side, **rotary)
-        yield stage(place, ROTATED_KEYS, where, s=side, **rotary)
-        queries, keys = "rotated_queries", "rotated_keys"
+    names = {"queries": "queries", "keys": "keys", "values": "values"}
+    steps = [_norms, _rotations]
+    for step in steps if config.query_key_norm_place == "before" else reversed(steps):
+        yield from step(wiring, place, names, other, computes)
+    queries, keys, values = names.values()
     if config.query_growth is not None and not cross:
         where = {"@queries": named(f"{place}.{queries}")}
         where |= {"@positions": wiring.given(f"{side}.positions")}
@@ -111,3 +109,38 @@ def multi_head(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
     yield from weights(wiring, place, other, config.scale, config.d_k)
     yield stage(place, CONTEXT, roles, t=side, selective=True)
     yield output(wiring, place)
+
+
+def _norms(
+    wiring: Wiring, place: str, names: dict[str, str], other: str, computes: bool
+) -> Iterator[Stage]:
+    """The norms of queries and keys, where there are; `names` of what goes on are changed."""
+    config, side = wiring.layer(place), place.split(".")[0]
+    if config.query_key_norm is None:
+        return
+    whole = config.query_key_norm == "projection"
+    norm: dict[str, Any] = {"epsilon": config.epsilon, "centred": False}
+    norm |= {"over": "projection"} if whole else {}
+    roles = {f"@{name}": wiring.named(f"{place}.{names[name]}") for name in ("queries", "keys")}
+    yield wiring.stage(
+        place, PROJECTION_NORMED_QUERIES if whole else NORMED_QUERIES, roles, t=side, **norm
+    )
+    if computes:
+        yield wiring.stage(
+            place, PROJECTION_NORMED_KEYS if whole else NORMED_KEYS, roles, s=other, **norm
+        )
+    names |= {"queries": "normed_queries", "keys": "normed_keys"}
+
+
+def _rotations(
+    wiring: Wiring, place: str, names: dict[str, str], other: str, computes: bool
+) -> Iterator[Stage]:
+    """The same of the rotations."""
+    if not wiring.layer(place).rotated or place.endswith("cross_attention"):
+        return
+    side = place.split(".")[0]
+    roles, rotary = rotation(wiring, place)
+    roles |= {f"@{name}": wiring.named(f"{place}.{names[name]}") for name in ("queries", "keys")}
+    yield wiring.stage(place, ROTATED_QUERIES, roles, t=side, **rotary)
+    yield wiring.stage(place, ROTATED_KEYS, roles, s=side, **rotary)
+    names |= {"queries": "rotated_queries", "keys": "rotated_keys"}

@@ -239,7 +239,7 @@ def overlooked(
                 notes.append(f"{name}(): not a capability; did you mean {right}?")
         else:
             right = _meant(name, DATA, (*DECLARATIONS, "vocabulary_size"))
-            if right is not None and right not in given:
+            if right is not None and right not in given and getattr(model, name, None) is not None:
                 shown = f" {value!r}" if isinstance(value, PLAIN) else ""
                 hint = " (the farthest token that has an effect: layers * (window - 1))"
                 hint = hint if right == "reach" and "window" in name else ""

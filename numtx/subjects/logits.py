@@ -9,6 +9,22 @@ import numpy as np
 from ..errors import SubjectError
 from ..shapes import Array
 
+COARSE = 1e-5  # the eps of float16 and of bfloat16 lie above
+
+
+class Widened(np.ndarray[Any, Any]):
+    """Numbers in float32 that a model gave in bfloat16, a type that NumPy has not."""
+
+    eps = 2.0**-7
+    __array_priority__ = 1.0  # what is joined to it is of its kind
+
+
+def eps_of(numbers: Array) -> float:
+    """The machine epsilon of the type in which numbers were given; 0 for whole numbers."""
+    if isinstance(numbers, Widened):
+        return numbers.eps
+    return float(np.finfo(numbers.dtype).eps) if numbers.dtype.kind == "f" else 0.0
+
 
 def as_logits(
     logits: Any,
@@ -27,13 +43,12 @@ def as_logits(
     """
     if isinstance(logits, tuple):
         logits = logits[0]
-    given = type(logits).__name__
+    given, widened = type(logits).__name__, False
     logits = getattr(logits, "logits", logits)
     if hasattr(logits, "detach"):
         logits = logits.detach().cpu()
-        if str(logits.dtype) == "torch.bfloat16":
-            logits = logits.float()
-        logits = logits.numpy()
+        widened = str(logits.dtype) == "torch.bfloat16"
+        logits = (logits.float() if widened else logits).numpy()
     try:
         array: Array = np.array(logits)
     except ValueError:  # rows of several lengths, say
@@ -44,7 +59,7 @@ def as_logits(
     if array.ndim == 2 and len(array) == len(ids) and not whole:
         array = array[:, None]
     check_logits(array, ids, vocabulary_size, name, mask, whole=whole)
-    return array
+    return array.view(Widened) if widened else array
 
 
 def as_tokens(tokens: Any, name: str) -> Array:

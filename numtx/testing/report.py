@@ -130,6 +130,7 @@ class Report(NamedTuple):
             for status in STATUSES
         }
         shown_always = (PASSED, BROKEN)
+        counts[SKIPPED] = len(self._skipped())
         words = STATUSES_ZH if lang == "zh" else {status: status for status in STATUSES}
         told = (f"{n} {words[one]}" for one, n in counts.items() if n or one in shown_always)
         lines.append(", ".join(told))
@@ -148,8 +149,8 @@ class Report(NamedTuple):
             said = f"vacuous: {names}: no example exercised them"
             said = f"空转：{names}：没有例子用到" if lang == "zh" else said
             yield said + "".join(f"; {why.removeprefix('vacuous: ')}" for why in refused)
-        skipped = {name: found for name, found in by_law.items() if self.status(found) == SKIPPED}
-        of_any = [found[0] for found in skipped.values() if NUMTX not in found[0].law.needs]
+        skipped = self._skipped()
+        of_any = [result for result in skipped if NUMTX not in result.law.needs]
         missing = {one for result in of_any for one in missing_of(result)}
         if STEP in missing:
             missing -= {*EDITS, STEP_MASK}
@@ -165,9 +166,14 @@ class Report(NamedTuple):
             more = f"more is asked of {'one' if others else 'a model'} with"
             yield f"not asked: {names}; {more} {', '.join(words)} (help: numtx.testing)"
         elif skipped and len(skipped) == len(by_law):
-            names = " ".join(skipped)
+            names = " ".join(result.law.name for result in skipped)
             said = f"not asked: {names}, of numtx alone"
             yield f"没有问：{names}，只问 numtx 自己" if lang == "zh" else said
+
+    def _skipped(self) -> list[Result]:
+        """What was skipped, each law once; of numtx alone only where no other was."""
+        every = [found[0] for found in self._by_law().values() if self.status(found) == SKIPPED]
+        return [result for result in every if NUMTX not in result.law.needs] or every
 
     def _by_law(self) -> dict[str, list[Result]]:
         found: dict[str, list[Result]] = {}

@@ -22,7 +22,7 @@ from .. import generation_laws as _generation_laws  # noqa: F401
 from .. import laws as _laws  # noqa: F401
 from .. import operator_laws as _operator_laws  # noqa: F401
 from .. import own_laws as _own_laws  # noqa: F401
-from ..calls import Call, CallFailed, Done, first_calls, settled, watched
+from ..calls import Call, CallFailed, Done, digits, first_calls, settled, watched
 from ..errors import SubjectError
 from ..laws.hidden import GROWTH, grows
 from ..laws.law import KINDS, LAWS, Draw, Law, LawBroken, law_of
@@ -124,6 +124,7 @@ class Trial:
             return None
         self.own = settled(self.own)
         if LOGITS in self.own.capabilities:
+            self.own.notes = (*self.own.notes, *digits(self.own))
             self.twice = attempt(law_of(TWICE), self.own, **self.options)
             if self.twice.status == BROKEN:
                 return self.twice._replace(why=f"{self.twice.why}\n  {training(self.own)}")

@@ -26,12 +26,18 @@ FORMAT = 1
 
 def save_trace(trace: Trace, path: str | Path) -> None:
     """Write a trace to a file, as `files.writing` does."""
-    arrays: dict[str, Array] = dict(trace.values)
-    arrays.update({f"parameters/{name}": array for name, array in trace.parameters.items()})
-    arrays.update({f"grad/{name}": array for name, array in trace.gradients.items()})
+    arrays = arrays_of(trace)
     text = json.dumps(_meta(trace), ensure_ascii=False, allow_nan=False)
     arrays["meta"] = np.frombuffer(text.encode(), np.uint8)
     write_npz(path, arrays)
+
+
+def arrays_of(trace: Trace) -> dict[str, Array]:
+    """The arrays of a trace by the names that they have in a file."""
+    arrays: dict[str, Array] = dict(trace.values)
+    arrays.update({f"parameters/{name}": array for name, array in trace.parameters.items()})
+    arrays.update({f"grad/{name}": array for name, array in trace.gradients.items()})
+    return arrays
 
 
 def load_trace(path: str | Path) -> Trace:

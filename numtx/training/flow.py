@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import Config
-from ..model import tied_name
+from ..head import tied_name
 from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..stages.catalogue import Text

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_lang, whole
-from ..arguments.source import read_text
+from ..arguments.source import add_run, is_own, own_run, read_text
 from ..errors import UsageError
 from ..strict_json import read_json
 
@@ -31,7 +31,10 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
     add_lang(parser)
     parser.add_argument("first", metavar="A", help="a trace (numtx trace --npz A)")
-    parser.add_argument("second", metavar="B", help="another trace, or arrays of your own")
+    parser.add_argument(
+        "second", nargs="?", metavar="B",
+        help="another trace, or arrays of your own; with --model the only file",
+    )  # fmt: skip
     parser.add_argument(
         "--map", metavar="FILE", help='names of arrays in B, as JSON: {"their name": "stage"}'
     )
@@ -43,13 +46,24 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--cells", type=whole(1), default=5, metavar="N", help="worst cells to show (default 5)"
     )
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
+    add_run(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..compare.compare import compare, read_side
+    from ..compare.compare import compare, read_side, side_of
 
     names = _names(args.map)
-    first, second = read_side(args.first), read_side(args.second, names)
+    if is_own(args):
+        args.first, args.second = args.second, args.first
+        trace = own_run(args, args.first)
+        assert trace is not None
+        first = side_of(trace, "the model")
+    elif args.second is None:
+        raise UsageError("which file is held against it? numtx compare A B")
+    else:
+        first = read_side(args.first)
+    second = read_side(args.second, names)
     found = compare(first, second, args.tolerance)
     args.code = 0 if found.equal else 1
     for line in report(found, first, second, args.full, args.cells, args.lang):

@@ -60,7 +60,7 @@ def _check_operations(args: argparse.Namespace, samples: int | None) -> Gradient
     from ..check.gradcheck import GradientReport
     from ..check.operations import check_own_operation, operations
 
-    for name in ("example", "text", "config", "stage", "parameters"):
+    for name in ("example", "text", "config", "folder", "stage", "parameters"):
         if getattr(args, name) is not None:
             raise UsageError(f"--operation runs no model; leave out {name}")
     names = list(operations()) if args.operation == "all" else [args.operation]

@@ -42,6 +42,10 @@ def add(commands: Any) -> None:
         "the laws run on numtx itself, over all kinds of models",
     )  # fmt: skip
     _declarations(parser)
+    parser.add_argument(
+        "--model", dest="folder", metavar="DIR",
+        help="numtx with the model in a folder, as transformers writes it, in float64",
+    )  # fmt: skip
     parser.add_argument("--law", action="append", metavar="NAME", help="only this law (repeatable)")
     parser.add_argument("--list", action="store_true", help="print the laws and run none")
     parser.add_argument(
@@ -129,7 +133,13 @@ def run(args: argparse.Namespace) -> int:
     args.known = known = _known(args.known_failures)
     if args.model is None and _said(args):
         raise UsageError("declarations are for a model of your own; give MODULE:OBJECT")
-    model = None if args.model is None else load(args.model)
+    if args.folder is not None:
+        if args.model is not None:
+            raise UsageError("both MODULE:OBJECT and --model; give one")
+        args.model = args.folder
+        model = _of_folder(args.folder)
+    else:
+        model = None if args.model is None else load(args.model)
     fresh = None if place is None else copied(model)
     report = _numtx(args) if args.model is None else _own(args, model)
     broken = {result.law.name for result in report.broken}
@@ -141,6 +151,14 @@ def run(args: argparse.Namespace) -> int:
     print(report.table(known, args.lang))
     _tell(report, known, args.lang)
     return int(args.code)
+
+
+def _of_folder(folder: str) -> Any:
+    from ..checkpoints.folder import read_model
+    from ..subjects.own import NumtxSubject
+
+    config, parameters, _ = read_model(folder, "float64")
+    return NumtxSubject(config, parameters, folder)
 
 
 def _numtx(args: argparse.Namespace) -> Report:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_lang, whole
+from ..arguments.source import add_run, own_run
 
 if TYPE_CHECKING:
     from ..check.verify import Verification
@@ -23,20 +24,21 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_lang(parser)
-    parser.add_argument("file", metavar="FILE", help="a trace (numtx trace --npz FILE)")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a trace (numtx trace --npz FILE)")
     parser.add_argument(
         "--budget", type=whole(1), default=1_000_000, metavar="N",
         help="cells to read before cells are sampled (default 1000000, about five seconds)",
     )  # fmt: skip
     parser.add_argument("--all", action="store_true", help="check every cell, however many")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
+    add_run(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from ..check.verify import verify
     from ..trace.files import load_trace
 
-    trace = load_trace(args.file)
+    trace = own_run(args, args.file) or load_trace(args.file)
     report = verify(trace, None if args.all else args.budget, args.seed)
     args.code = 1 if report.wrong else 0
     for line in report_text(report, trace, args.lang):

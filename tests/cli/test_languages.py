@@ -50,8 +50,9 @@ def files(tmp_path_factory):
     save_trace(example.trace(), names["trace"])
     save_trace(load_example("cat", seed=1).trace(), names["other"])
     config = folder / "config.json"
-    config.write_text('{"model": "decoder-only", "width": 4, "decoder_layers": 1, "hidden": 4,'
-        ' "vocabulary": 5}')
+    config.write_text(
+        '{"model": "decoder-only", "width": 4, "decoder_layers": 1, "hidden": 4, "vocabulary": 5}'
+    )
     return {**names, "config": str(config)}
 
 

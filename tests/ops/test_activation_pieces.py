@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import numtx.ops.activation as activation
-from numtx.config import ACTIVATIONS
+from numtx.config_rules import ACTIVATIONS
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS)

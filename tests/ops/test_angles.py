@@ -11,8 +11,8 @@ from numtx import Batch, Config, forward, initialise
 from numtx.cache import Cache
 from numtx.config_rotary import (
     PLAIN_SCALINGS,
+    BandScaling,
     LinearScaling,
-    Llama3Scaling,
     LongropeScaling,
     YarnScaling,
 )
@@ -35,7 +35,7 @@ KNOWN = [
          23: 3.3338035804e-5, 31: 3.3338035804e-6},
     ),
     (
-        128, 5e5, Llama3Scaling(factor=8.0, original=8192), 1.0,
+        128, 5e5, BandScaling(factor=8.0, original=8192), 1.0,
         {0: 1.0, 28: 3.2114459948e-3, 29: 2.1665707635e-3, 31: 8.5675141292e-4,
          34: 1.7850781277e-4, 35: 9.5562123540e-5, 63: 3.0689259889e-7},
     ),
@@ -86,7 +86,7 @@ def test_a_factor_of_one_and_a_ramp_within_the_training_change_nothing():
     plain = frequencies(8, 100.0)
     for scaling in (
         LinearScaling(factor=1.0),
-        Llama3Scaling(factor=1.0, original=8),
+        BandScaling(factor=1.0, original=8),
         YarnScaling(factor=1.0, original=8),
         LongropeScaling(short=(1.0,) * 4, long=(9.0,) * 4, original=8, length=8),
     ):
@@ -136,7 +136,7 @@ def test_a_text_or_a_cache_that_crosses_the_length_of_a_run_is_refused_and_nothi
     [
         ({"kind": "dynamic"}, "it is an object whose kind is one of 'linear', 'llama3', 'yarn'"),
         (2.0, "it is an object whose kind is one of"),
-        ({"kind": "linear"}, "linear has no 'factor'; it is needed"),
+        ({"kind": "linear"}, "field 'factor' is missing; it has no default"),
         ({"kind": "linear", "factor": 0}, "linear factor is 0; it is above 0"),
         ({"kind": "linear", "fact": 2}, "unknown field 'fact'; did you mean 'factor'"),
         ({"kind": "llama3", "factor": 2, "original": 8, "low": 4}, "low 4 is not below high 4"),

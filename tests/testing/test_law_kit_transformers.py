@@ -201,6 +201,22 @@ def test_a_causal_mask_off_by_one_is_caught(make, monkeypatch):
 
 
 @MODELS
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_held_to_its_own_rounding(make, dtype):
+    own = subject(make().to(dtype))
+    laws = ["C1", "C11", "K1", "K4"]
+    report = check(own, [*laws, "B3", "P3", "R2"], examples=10, shrink=False)
+    assert report.ok, [result.why for result in report.broken + report.errors]
+    assert f"logits are {str(dtype)[6:]}" in report.notes[0]
+    for values in own.model.parameters():
+        values.data *= 8.0 if values.ndim > 1 else 1.0
+    assert check(own, ["P3"], examples=10).results[0].status == "passed"
+    own.model = Wrapped(own.model, positions_of_the_chunk)
+    broken = check(own, laws, examples=25, shrink=False, record=True).broken
+    assert [result.law.name for result in broken] == ["C1", "C11"]
+
+
+@MODELS
 def test_dropout_left_on_is_caught(make):
     model = make().train()
     model.config.attention_dropout = 0.5
@@ -238,36 +254,6 @@ def test_a_module_of_pytorch_takes_and_gives_tensors():
 
     own = subject(Bag())
     assert own.capabilities == {"logits", "mask"} and own.tensors
-
-
-def shifting(turned):
-    """A Llama with a shift of its own, which turns the keys of what stays, or does not."""
-    model = llama()
-    inverse = model.model.rotary_emb.inv_freq
-
-    def turn(keys, moved):
-        angles = moved[:, None] * torch.cat([inverse, inverse])
-        first, second = keys.chunk(2, -1)
-        return keys * angles.cos() + torch.cat([-second, first], -1) * angles.sin()
-
-    def shift(cache, keep, drop):
-        for layer in cache.layers:
-            kept = [*range(keep), *range(keep + drop, layer.keys.shape[2])]
-            moved = torch.tensor([0.0 if column < keep else -float(drop) for column in kept])
-            layer.keys, layer.values = layer.keys[:, :, kept], layer.values[:, :, kept]
-            if turned:
-                layer.keys = turn(layer.keys, moved)
-        return cache
-
-    model.shift = shift
-    return model
-
-
-def test_a_shift_of_its_cache_is_held_to_what_its_mask_hides():
-    report = check(shifting(True), ["C14", "C15"], examples=20, shrink=False)
-    assert [result.status for result in report.results] == ["passed", "passed"], report.errors
-    report = check(shifting(False), ["C14", "C15"], examples=20, shrink=False)
-    assert [result.law.name for result in report.broken] == ["C15"]
 
 
 def test_ways_to_compute_are_compared_and_the_model_is_left_as_it_was():

@@ -10,8 +10,9 @@ from hypothesis.errors import InvalidArgument
 from samples import some
 
 from numtx.batch import Batch, check_batch
-from numtx.config import MODELS, POSITIONS, Config
+from numtx.config import Config
 from numtx.config_fields import AnyOf, fields_of
+from numtx.config_rules import MODELS, POSITIONS
 from numtx.laws.strategies import (
     attention_masks,
     batches,

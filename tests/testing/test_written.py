@@ -12,6 +12,7 @@ import pytest
 from children import environment, python
 from field_models import Cached
 from plain_models import Masked, Stepping
+from samples import some
 
 from numtx.adapters import causal, encoders, sequences
 from numtx.cli import main
@@ -88,7 +89,7 @@ def outcome(folder, without=True):
     return found.stdout + found.stderr
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", some(4, __name__, BROKEN))
 def test_what_is_written_fails_and_passes_when_the_model_is_mended(name, tmp_path, monkeypatch):
     module, wrong, right, laws = BROKEN[name]
     file = tmp_path / "my_model.py"

@@ -41,7 +41,7 @@ FINE_BUGS = (
         '    (at if config.shared_embedding else here).add("embedding", dtable)', laws="G3"),
     Bug("the encoder takes word 0 for word 1", "model", "x = lookup_forward(table, ids)",
         'x = lookup_forward(table, np.maximum(ids, 1) if side == "encoder" else ids)', laws="W2"),
-    Bug("labels move the logits", "model", 'logits = at("logits", logits)',
+    Bug("labels move the logits", "head", 'logits = at("logits", logits)',
         'logits = at("logits", logits * (1.0 + 1e-13 * (labels is not None)))', laws="T1"),
     Bug("one token's loss is another's", "ops.loss", "return np.where(counted, -picked, 0.0)",
         "found = np.where(counted, -picked, 0.0)\n"

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from samples import among, config_of, one, ragged_batch, random_parameters
 
-from numtx import Batch, Config, Recorder, backward, forward
+from numtx import Batch, Cache, Config, Recorder, backward, forward
 from numtx.check.verify import verify
 from numtx.config_rotary import LongropeScaling, YarnScaling
+from numtx.errors import CacheError
 from numtx.masks import allowed
 from numtx.ops import attend
 from numtx.ops.activation import activation_backward, activation_forward
@@ -22,9 +23,12 @@ from numtx.ops.lookup import lookup_backward
 from numtx.ops.loss import mean_forward, pick_forward
 from numtx.ops.norm import norm_forward
 from numtx.ops.positions import sinusoidal
+from numtx.ops.relative import buckets
 from numtx.ops.sinks import sink_softmax_forward
 from numtx.ops.softmax import log_softmax_backward, log_softmax_forward, softmax_forward
 from numtx.oracle.angles import turn_of
+from numtx.oracle.positions import bucket_of
+from numtx.step import step
 from numtx.tap import Pin
 from numtx.trace.trace import record
 
@@ -195,9 +199,9 @@ def mask_laws() -> bool:
     )
 
 
-def oracle_of(name: str) -> bool:
+def oracle_of(name: str, **changes: Any) -> bool:
     """Whether a model of the list, in a run padded on the left, is what the oracle wants."""
-    config = config_of(name)
+    config = config_of(name, **changes)
     mask = np.array([[1] * 5, [0, 0, 1, 1, 1]], bool)
     labels = [[2, 3, 4, 5, 1], [-100, -100, 7, 2, 8]]
     batch = Batch([[1, 2, 3, 4, 5], [0, 0, 6, 7, 2]], mask=mask, labels=labels)
@@ -210,6 +214,26 @@ def slopes_oracle() -> bool:
 
 def normed_oracle() -> bool:
     return oracle_of("decoder, normed queries and keys")
+
+
+def projections_oracle() -> bool:
+    return oracle_of("decoder, normed queries and keys", query_key_norm="projection")
+
+
+def turned_oracle() -> bool:
+    return oracle_of("decoder, normed queries and keys", query_key_norm_place="after")
+
+
+def bound_shift() -> bool:
+    """A cache does not turn keys that have a gain on their rotation."""
+    config = config_of("decoder, normed queries and keys", query_key_norm_place="after")
+    cache = Cache(config, p := random_parameters(config), 1)
+    step(config, p, Batch([[1, 2, 3]]), cache)
+    try:
+        cache.shift(0, 1)
+    except CacheError as error:
+        return "gain" in str(error)
+    return False
 
 
 def capped_oracle() -> bool:
@@ -247,6 +271,14 @@ def chunks_oracle() -> bool:
     return all(map(oracle_of, among(lambda config: any(config.values_of("chunk")))))
 
 
+def relative_oracle() -> bool:
+    """In a decoder; and every bucket up to far away."""
+    away = np.arange(-200, 201)
+    wanted = [bucket_of(int(distance), 32, 128, True) for distance in away]
+    model = one(lambda config: config.positions == "relative" and len(config.sides) == 1)
+    return oracle_of(model) and buckets(away, 32, 128, True).tolist() == wanted
+
+
 def scaled_oracle() -> bool:
     """Every kind of scaled angles in a whole model."""
     return all(map(oracle_of, among(lambda config: config.rotary_scaling is not None)))
@@ -272,7 +304,7 @@ def scaled_angles() -> bool:
 
 CHECKS = (
     run, oracle_value, oracle_gradient, catalogue, finite_differences, pinned_differences,
-    hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, capped_oracle,
-    sinks_oracle, sinks_alone, latents_oracle, layers_oracle, scaled_oracle, scaled_angles,
-    chunks_oracle,
+    hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, projections_oracle,
+    turned_oracle, bound_shift, capped_oracle, sinks_oracle, sinks_alone, latents_oracle,
+    layers_oracle, scaled_oracle, scaled_angles, chunks_oracle, relative_oracle,
 )  # fmt: skip

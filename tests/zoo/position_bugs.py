@@ -5,6 +5,13 @@ from __future__ import annotations
 from .bug import Bug
 
 POSITION_BUGS = (
+    Bug("buckets of both sides in a decoder", "model",
+        'side == "encoder" or not config.causal)', "True)", checks="relative_oracle"),
+    Bug("the last bucket from the wrong distance", "ops.relative", "np.log(farthest / exact)",
+        "np.log((farthest + 1) / exact)", checks="relative_oracle"),
+    Bug("query minus key in the bucket", "model",
+        "positions[:, None, :] - given.positions[:, :, None]",
+        "given.positions[:, :, None] - positions[:, None, :]", checks="relative_oracle"),
     Bug("queries grow from the second token on", "ops.positions", "(positions + 1) // length",
         "positions // length", checks="chunks_oracle"),
     Bug("growing queries: the factor forgotten backward", "attention.multi_head",

@@ -50,7 +50,6 @@ ALONE: Mapping[str, str] = {
     "D7": "the ban of repeated n-grams forgets the last run",
     "D8": "the end is held back one token too few",
     "W1": "parameters lose digits when they are read",
-    "W4": "a NumPy number turns float32 into float64",
 }
 
 # By law, the laws of which one catches whatever it catches in numtx. Of a model of which less is
@@ -97,6 +96,7 @@ IMPLIED: Mapping[str, str] = {
     "G3": "S3",
     "G4": "S3",
     "W2": "S3 C1",
+    "W4": "S3 R2",
 }
 
 # Laws that catch no planted bug, and why they stay.

@@ -153,16 +153,24 @@ function operationsOf(data, array, place, { plan, starts }) {
 
     norm(r) {
       let cells = row(r, 0);
+      let every = cells;
+      let first = 0; // place of the row in the gain
+      if (r.attributes.over === "projection") {
+        const [batch, head, token] = r.index;
+        const heads = [...Array(shape(r, 0)[1]).keys()];
+        every = heads.flatMap((h) => cells.map((_, j) => at(r, 0, [batch, h, token, j])));
+        first = head * cells.length;
+      }
       if (r.attributes.centred) {
         const mean = named("mean", total(cells).over(cells.length));
-        cells = cells.map((x) => x.minus(mean));
+        cells = every = cells.map((x) => x.minus(mean));
       }
-      const variance = named("variance", total(cells.map(square)).over(cells.length));
+      const variance = named("variance", total(every.map(square)).over(every.length));
       const deviation = named("deviation", sqrt(variance.plus(constant(r.attributes.epsilon))));
-      const biased = r.stage.inputs.length > 2;
+      const inputs = r.stage.inputs.length;
       return cells.map((x, j) => {
-        const y = x.over(deviation).times(at(r, 1, [j]));
-        return biased ? total([y, at(r, 2, [j])]) : y;
+        const y = inputs > 1 ? x.over(deviation).times(at(r, 1, [first + j])) : x.over(deviation);
+        return inputs > 2 ? total([y, at(r, 2, [j])]) : y;
       });
     },
 
@@ -182,6 +190,21 @@ function operationsOf(data, array, place, { plan, starts }) {
         found[j] = cells[i].times(s).plus(cells[j].times(c));
       }
       return found;
+    },
+
+    bucket(r) {
+      const [batch, head, query, key] = r.index;
+      const { count, farthest, both } = r.attributes;
+      const [here, there] = [[1, query], [2, key]].map(([k, i]) => valueAt(r.stage.inputs[k], [batch, i]));
+      const half = both ? Math.floor(count / 2) : count;
+      const exact = Math.floor(half / 2);
+      const away = both ? Math.abs(there - here) : Math.max(here - there, 0);
+      let bucket = Math.min(away, exact);
+      for (let k = 1; k < half - exact; k++) {
+        bucket += away >= exact * (farthest / exact) ** (k / (half - exact)) * (1 - 1e-12) ? 1 : 0;
+      }
+      if (both && there > here) bucket += half;
+      return at(r, 0, [bucket, head]);
     },
 
     grow(r) {

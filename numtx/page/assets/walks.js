@@ -84,6 +84,10 @@ function walks(data, array, indexOf) {
       });
     }
     if (stage.operation === "append") delete bound.s; // the second part stands after the first
+    if (stage.attributes.over === "projection") { // every head reads all heads
+      delete bound.h;
+      delete bound.g;
+    }
     const range = (letter, size) => {
       if (letter in bound) return [bound[letter]];
       const [first, count] = letter === "h" && "g" in bound

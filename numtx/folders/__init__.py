@@ -1,0 +1,1 @@
+"""Subcommands about the folders of models from outside."""

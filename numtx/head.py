@@ -1,0 +1,115 @@
+"""From the last stack's vectors to logits and, with labels, to a loss."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .batch import check_labels
+from .config import Config
+from .errors import BatchError
+from .ops.cap import cap_backward, cap_forward
+from .ops.linear import LinearContext, linear_backward, linear_forward
+from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
+from .ops.softmax import log_softmax_backward, log_softmax_forward
+from .place import Place
+from .shapes import Array
+from .small_repr import small_repr
+
+
+@small_repr()
+class HeadContext(NamedTuple):
+    out: LinearContext
+    length: int | None  # T, where the logits are of the last column only
+    labels: Array | None
+    log_probabilities: Array | None  # as computed, before the tap
+    slope: Array | None  # of the cap
+
+
+def head_forward(
+    config: Config, at: Place, hidden: Array, labels: Array | None, last: bool
+) -> tuple[Array, Array | None, HeadContext]:
+    """logits = cap((scale * hidden)·W + b), and with labels the loss: the mean of
+    -log softmax[label]"""
+    length = slope = None
+    if labels is not None:
+        labels = at("labels", labels)
+        if at.tap.active:
+            check_labels("labels", labels, config.vocabulary)
+    if last:
+        length = hidden.shape[1]
+        hidden = at("last_output", hidden[:, -1:])
+    if config.output_scale != 1.0:
+        hidden = at("scaled_output", hidden * config.output_scale)
+    logits, out = linear_forward(hidden, _output_matrix(config, at), at.parameters.get("output.b"))
+    logits = at("logits", logits)
+    if config.logit_cap is not None:
+        logits, slope = cap_forward(logits, config.logit_cap)
+        logits = at("capped_logits", logits)
+    if labels is None and not at.tap.active:
+        return logits, None, HeadContext(out, length, None, None, slope)
+    log_probabilities = log_softmax_forward(logits)
+    seen = at("log_probabilities", log_probabilities)
+    if at.tap.active:
+        at.tap.show("probabilities", np.exp(seen))
+    if labels is None:
+        return logits, None, HeadContext(out, length, None, None, slope)
+    per_token = at("loss.per_token", pick_forward(seen, labels, config.label_smoothing))
+    loss = at("loss", mean_forward(per_token, labels))
+    return logits, loss, HeadContext(out, length, labels, log_probabilities, slope)
+
+
+def head_backward(
+    config: Config,
+    cotangent: float | Array,
+    context: HeadContext,
+    shape: tuple[int, ...],
+    at: Place,
+) -> Array:
+    """logits = cap((scale * hidden)·W + b), loss = mean(-log softmax(logits)[label])
+    =>    dhidden"""
+    out, length, labels, log_probabilities, slope = context
+    if np.ndim(cotangent):
+        dlogits = np.asarray(cotangent, config.dtype)
+        if dlogits.shape != shape:
+            raise BatchError(
+                f"cotangent has shape {dlogits.shape}; it should be that of the logits, "
+                f"{shape}, or a number for the loss"
+            )
+    elif labels is None or log_probabilities is None:
+        raise BatchError(
+            "backward of a run without labels; give the batch labels, or hand over the "
+            "gradient of the logits as cotangent"
+        )
+    else:
+        dloss = at.grad("loss", np.asarray(cotangent, config.dtype))
+        dper_token = at.grad("loss.per_token", mean_backward(dloss, labels))
+        dlog = pick_backward(dper_token, labels, log_probabilities, config.label_smoothing)
+        dlog = at.grad("log_probabilities", dlog)
+        dlogits = log_softmax_backward(dlog, log_probabilities)
+    if slope is not None:
+        dlogits = cap_backward(at.grad("capped_logits", dlogits), slope)
+    dhidden, dw, db = linear_backward(at.grad("logits", dlogits), out)
+    if db is not None:
+        at.add("output.b", db)
+    if not config.tied_output:
+        at.add("output.w", dw)
+    else:
+        at.add(tied_name(config), dw.T)
+    if config.output_scale != 1.0:
+        dhidden = at.grad("scaled_output", dhidden) * config.output_scale
+    if length is not None:
+        dlast = at.grad("last_output", dhidden)
+        dhidden = np.zeros((len(dlast), length, dlast.shape[2]), dlast.dtype)
+        dhidden[:, -1:] = dlast
+    return dhidden
+
+
+def tied_name(config: Config) -> str:
+    """The embedding that a tied output shares: that of the last stack."""
+    return "embedding" if config.shared_embedding else f"{config.sides[-1]}.embedding"
+
+
+def _output_matrix(config: Config, at: Place) -> Array:
+    return at[tied_name(config)].T if config.tied_output else at["output.w"]

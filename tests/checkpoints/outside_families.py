@@ -1,0 +1,238 @@
+"""Small random models of transformers, and their logits and gradients beside numtx's.
+
+Run as a program, in a process of its own: `outside_families.py wide|shipped FOLDER` prints a line
+of JSON, what is wrong with each family. `wide` binds float32 to float64 before any model is
+imported, so that what transformers takes in float32 whatever the type (angles, norms, softmax) is
+taken in float64 and the formulas are compared alone; `shipped` also writes folders, which
+transformers loads.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LLAMA = {
+    "vocab_size": 13, "hidden_size": 16, "intermediate_size": 10, "num_hidden_layers": 3,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64,
+    "pad_token_id": None, "bos_token_id": None, "eos_token_id": None,
+}  # fmt: skip
+BART = {
+    "vocab_size": 13, "d_model": 12, "encoder_layers": 2, "decoder_layers": 3,
+    "encoder_attention_heads": 3, "decoder_attention_heads": 3, "encoder_ffn_dim": 10,
+    "decoder_ffn_dim": 10, "max_position_embeddings": 16, "pad_token_id": 12,
+    "bos_token_id": None, "eos_token_id": None, "decoder_start_token_id": 2,
+}  # fmt: skip
+BANDS = {
+    "rope_theta": 1e4, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0, "original_max_position_embeddings": 32,
+}  # fmt: skip
+YARN = {
+    "rope_theta": 1e4, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8,
+}  # fmt: skip
+LONG = {
+    "rope_theta": 1e4, "rope_type": "longrope", "short_factor": [1.5], "long_factor": [3.0],
+    "factor": 4.0,
+}  # fmt: skip
+NO_PADS = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))
+
+# Name: the class of the model, and the fields of its configuration.
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("LlamaForCausalLM", LLAMA),
+    "llama-biases": ("LlamaForCausalLM", {
+        **LLAMA, "attention_bias": True, "mlp_bias": True, "head_dim": 6,
+        "tie_word_embeddings": True, "rope_parameters": BANDS}),
+    "qwen2": ("Qwen2ForCausalLM", {
+        **LLAMA, "use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1}),
+    "qwen2-yarn": ("Qwen2ForCausalLM", {**LLAMA, "rope_parameters": YARN}),
+    "qwen3": ("Qwen3ForCausalLM", {**LLAMA, "head_dim": 6, "attention_bias": True}),
+    "mistral": ("MistralForCausalLM", {**LLAMA, "head_dim": 10, "sliding_window": 4}),
+    "gemma": ("GemmaForCausalLM", {**LLAMA, "head_dim": 6}),
+    "phi3": ("Phi3ForCausalLM", {
+        **LLAMA, "hidden_size": 12, "num_attention_heads": 3, "num_key_value_heads": 1,
+        "sliding_window": 5,
+        "original_max_position_embeddings": 64,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4,
+                            "partial_rotary_factor": 0.5}}),
+    "phi3-longrope": ("Phi3ForCausalLM", {
+        **LLAMA, "hidden_size": 12, "num_attention_heads": 6,
+        "original_max_position_embeddings": 16,
+        "rope_parameters": LONG}),
+    "starcoder2": ("Starcoder2ForCausalLM", {**LLAMA, "sliding_window": 4}),
+    "gpt2": ("GPT2LMHeadModel", {
+        "vocab_size": 13, "n_positions": 16, "n_embd": 12, "n_layer": 3, "n_head": 3,
+        "n_inner": 10, **NO_PADS}),
+    "gpt2-unscaled": ("GPT2LMHeadModel", {
+        "vocab_size": 13, "n_positions": 16, "n_embd": 12, "n_layer": 2, "n_head": 3,
+        "scale_attn_weights": False, **NO_PADS}),
+    "bloom": ("BloomForCausalLM", {
+        "vocab_size": 13, "hidden_size": 12, "n_layer": 3, "n_head": 3, **NO_PADS}),
+    "bart": ("BartForConditionalGeneration", BART),
+    "mbart": ("MBartForConditionalGeneration", {**BART, "scale_embedding": True}),
+    "bert": ("BertModel", {
+        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 3,
+        "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 12}),
+}  # fmt: skip
+# BLOOM's own constant in its GELU, 0.79788456, has eight digits of sqrt(2 / pi).
+CLOSE = {"bloom": 1e-8}
+IDS = np.array([[1, 5, 5, 2, 9, 4, 7, 3, 11, 6, 8], [3, 0, 10, 4, 6, 1, 1, 2, 8, 9, 5]])
+TARGET = np.array([[2, 7, 4, 1, 10, 9], [2, 3, 3, 8, 0, 11]])
+
+
+def widen() -> None:
+    """Make transformers take in float64 what it takes in float32."""
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    torch.float32 = torch.float = torch.float64
+    torch.Tensor.float = torch.Tensor.double
+
+
+def built(name: str) -> Any:
+    """A random model, gains and biases too, in float64 and without dropout."""
+    import torch
+    import transformers
+
+    kind, fields = FAMILIES[name]
+    model_class = getattr(transformers, kind)
+    torch.manual_seed(3)
+    config = model_class.config_class(**fields)
+    config._attn_implementation = "eager"
+    model = model_class(config).double().eval()
+    generator = torch.Generator().manual_seed(5)
+    tensors = [*model.parameters(), *(b for n, b in model.named_buffers() if n.endswith("_bias"))]
+    with torch.no_grad():
+        for tensor in tensors:
+            tensor += 0.1 * torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+    return model
+
+
+def outputs_of(name: str, model: Any) -> Any:
+    """What is compared: the logits; of a body its hidden states times the embedding."""
+    import torch
+
+    ids, target = torch.tensor(IDS), torch.tensor(TARGET)
+    if name in ("bart", "mbart"):
+        return model(input_ids=ids, decoder_input_ids=target).logits
+    if name == "bert":
+        return model(ids).last_hidden_state @ model.embeddings.word_embeddings.weight.T
+    return model(ids).logits
+
+
+def compare(name: str, folder: Path, close: float) -> None:
+    """Logits and every gradient of a saved model, within `close` of their scale."""
+    import torch
+
+    from numtx import Batch, backward, forward
+    from numtx.checkpoints.folder import Folder
+
+    model = built(name)
+    model.save_pretrained(folder)
+    opened = Folder(folder)
+    config, parameters, _ = opened.read()
+    batch = Batch(IDS, TARGET) if config.model == "encoder-decoder" else Batch(IDS)
+    theirs = outputs_of(name, model)
+    outputs, context = forward(config, parameters, batch)
+    scale = float(theirs.detach().abs().max())
+    np.testing.assert_allclose(outputs.logits, theirs.detach(), rtol=0, atol=close * scale)
+
+    cotangent = np.random.default_rng(7).standard_normal(theirs.shape)
+    theirs.backward(torch.from_numpy(cotangent))
+    ours = backward(context, cotangent)
+    expected = {
+        own: array
+        for stored, tensor in model.named_parameters()
+        if tensor.grad is not None and opened.layout.place(stored, opened.entries)[0] == "mapped"
+        for own, array in opened.entries[opened.layout.place(stored, opened.entries)[1]]
+        ._replace(row=unshifted(opened, stored))
+        .unfold(tensor.grad.numpy(), "float64", config.heads)
+    }
+    lacking = ours.keys() - expected.keys() - {"output.b"}  # their bias of the logits is a buffer
+    assert not lacking, lacking
+    for own, gradient in expected.items():
+        size = max(1.0, float(np.abs(gradient).max()))
+        np.testing.assert_allclose(ours[own], gradient, rtol=0, atol=10 * close * size, err_msg=own)
+
+
+def unshifted(opened: Any, stored: str) -> Any:
+    """A row for gradients: that of 1 + w is that of w."""
+    row = opened.entries[opened.layout.place(stored, opened.entries)[1]].row
+    return row._replace(how="same") if row.how == "one_plus" else row
+
+
+def write_again(name: str, folder: Path) -> None:
+    """What was read in float32 is written with the same bytes. Gains that are stored less one are
+    read in float64, in which 1 + w is exact."""
+    from numtx.checkpoints.folder import Folder, write_model
+    from numtx.safetensors import read_header
+
+    built(name).float().save_pretrained(folder)
+    opened = Folder(folder, "float64" if name == "gemma" else None)
+    config, parameters, _ = opened.read()
+    again = folder / "again"
+    write_model(again, config, parameters, opened.layout.name, stored="F32", file=opened.file)
+    before, after = (read_header(f / "model.safetensors") for f in (folder, again))
+    mapped = [stored for stored, place in opened.places.items() if place.kind == "mapped"]
+    assert len(mapped) == len(after)
+    for stored in mapped:
+        wanted, got = before[stored], after[opened.places[stored].name]
+        assert wanted.shape == got.shape, stored
+        assert wanted.read(stored).tobytes() == got.read(stored).tobytes(), stored
+
+
+def write_own(name: str, folder: Path) -> None:
+    """A model of numtx is loaded by transformers, whole, and computes the same."""
+    import dataclasses
+
+    import transformers
+
+    from numtx import Batch, forward, initialise
+    from numtx.checkpoints.folder import Folder, write_model
+
+    read = Folder(folder)
+    config = dataclasses.replace(read.config, dtype="float64")
+    noise = np.random.default_rng(3)
+    parameters = {
+        own: array + 0.1 * noise.standard_normal(array.shape)
+        for own, array in initialise(config, 1).items()
+    }
+    write_model(folder / "own", config, parameters, read.layout.name)
+    options = {"add_pooling_layer": False} if name == "bert" else {}
+    model, found = getattr(transformers, FAMILIES[name][0]).from_pretrained(
+        folder / "own", output_loading_info=True, attn_implementation="eager", **options
+    )
+    assert not any(found.values()), found
+    batch = Batch(IDS, TARGET) if config.model == "encoder-decoder" else Batch(IDS)
+    ours = forward(config, parameters, batch)[0].logits
+    theirs = outputs_of(name, model.eval()).detach().numpy()
+    assert theirs.dtype == np.float64
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-6 * np.abs(theirs).max())
+
+
+def wrong_with(name: str, how: str, folder: Path) -> str:
+    """What is wrong with a family; empty: nothing."""
+    try:
+        compare(name, folder, CLOSE.get(name, 1e-10) if how == "wide" else 5e-6)
+        if how == "shipped":
+            write_again(name, folder)
+            write_own(name, folder)
+    except Exception:
+        return traceback.format_exc()
+    return ""
+
+
+def main(how: str, place: str) -> None:
+    if how == "wide":
+        widen()
+    warnings.simplefilter("ignore")
+    print(json.dumps({name: wrong_with(name, how, Path(place) / name) for name in FAMILIES}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,162 @@
+"""Folders written and read by numtx alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_folders import CONFIGS, config_of, edit, join, parameters_of, split, written
+
+from numtx import Config, forward, read_model, write_model
+from numtx.batch import Batch
+from numtx.checkpoints.families import LAYOUTS
+from numtx.checkpoints.folder import Folder
+from numtx.checkpoints.layout import essence
+from numtx.errors import CheckpointError
+from numtx.safetensors import from_bfloat16, to_bfloat16
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
+    config = config_of(name)
+    parameters = parameters_of(config)
+    write_model(tmp_path / "m", config, parameters, name)
+    again, read, words = read_model(tmp_path / "m")
+    assert words is None
+    assert essence(again) == essence(config)
+    assert list(read) == list(parameters)
+    for own, array in parameters.items():
+        assert np.array_equal(read[own], array), own
+
+
+def test_every_family_is_tried() -> None:
+    assert set(CONFIGS) == set(LAYOUTS)
+
+
+@pytest.mark.parametrize("stored", ["F64", "F32", "F16", "BF16"])
+def test_types_in_the_file(tmp_path: Path, stored: str) -> None:
+    """Half types are widened to float32; what is read so is written so with the same bytes."""
+    config = config_of("llama")
+    write_model(tmp_path / "a", config, parameters_of(config), "llama", stored=stored)
+    model = read_model(tmp_path / "a")
+    assert model.config.dtype == ("float64" if stored == "F64" else "float32")
+    assert read_model(tmp_path / "a", "float64").config.dtype == "float64"
+    write_model(tmp_path / "b", model.config, model.parameters, "llama", stored=stored)
+    first, second = (split(tmp_path / x / "model.safetensors") for x in "ab")
+    assert first == second
+    assert {entry["dtype"] for entry in first[0].values() if "dtype" in entry} == {stored}
+
+
+def test_bfloat16_is_rounded_to_the_nearest_and_to_even() -> None:
+    x = np.float32([1.0, 1 + 2**-9, 1 + 3 * 2**-9, 1 + 2**-8 + 2**-20, 1 + 2**-8, -1 - 2**-7, 0.0])
+    wanted = [1.0, 1.0, 1 + 2**-7, 1 + 2**-7, 1.0, -1 - 2**-7, 0.0]
+    assert from_bfloat16(to_bfloat16(x)).tolist() == wanted
+
+
+def test_too_large_for_the_type(tmp_path: Path) -> None:
+    config = config_of("llama")
+    parameters = parameters_of(config)
+    parameters["decoder.norm.gain"][0] = 1e6
+    with pytest.raises(CheckpointError, match="F16 cannot hold"):
+        write_model(tmp_path / "m", config, parameters, "llama", stored="F16")
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_body_alone_has_no_prefix(tmp_path: Path) -> None:
+    folder = written(tmp_path / "m", "gpt2")
+    header, data = split(folder / "model.safetensors")
+    bare = {name.removeprefix("transformer."): entry for name, entry in header.items()}
+    join(folder / "model.safetensors", bare, data)
+    assert len(read_model(folder).parameters) == len(parameters_of(config_of("gpt2")))
+
+
+def test_a_head_that_differs_from_what_it_is_tied_to_is_used(tmp_path: Path) -> None:
+    folder = written(tmp_path / "m")
+    edit(folder, tie_word_embeddings=True)
+    opened = Folder(folder)
+    assert not opened.config.tied_output
+    assert "differs" in opened.notes[0]
+    header, data = split(folder / "model.safetensors")
+    size = 13 * 12 * 8
+    begin, (end, _) = (
+        header[n]["data_offsets"] for n in ("model.embed_tokens.weight", "lm_head.weight")
+    )
+    same = data[:end] + data[begin[0] : begin[0] + size] + data[end + size :]
+    join(folder / "model.safetensors", header, same)
+    opened = Folder(folder)
+    assert opened.config.tied_output and not opened.notes
+    assert "output.w" not in opened.read().parameters
+
+
+def test_shards(tmp_path: Path) -> None:
+    folder = written(tmp_path / "m")
+    before = read_model(folder).parameters
+    shard(folder)
+    after = read_model(folder).parameters
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def shard(folder: Path) -> None:
+    """Cut a file of tensors into two, with an index."""
+    single = folder / "model.safetensors"
+    header, data = split(single)
+    header.pop("__metadata__")
+    names: dict[str, str] = {}
+    for k in range(2):
+        part, bytes_, file = {}, b"", f"model-{k + 1}-of-2.safetensors"
+        for name in list(header)[k::2]:
+            begin, end = header[name]["data_offsets"]
+            place = [len(bytes_), len(bytes_) + end - begin]
+            part[name] = {**header[name], "data_offsets": place}
+            bytes_ += data[begin:end]
+            names[name] = file
+        join(folder / file, part, bytes_)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    single.unlink()
+
+
+def test_parts_outside_are_named(tmp_path: Path) -> None:
+    folder = written(tmp_path / "m", "bert")
+    header, data = split(folder / "model.safetensors")
+    end = [len(data), len(data) + 8]
+    header["cls.seq_relationship.bias"] = {"dtype": "F32", "shape": [2], "data_offsets": end}
+    join(folder / "model.safetensors", header, data + b"\0" * 8)
+    assert Folder(folder).notes == ["left out: the head for the next sentence"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "fields", "says"),
+    [
+        ("gpt2", {}, "positions is 'rotary'"),
+        ("llama", {"rotary_layout": "interleaved"}, "rotary_layout is 'interleaved'"),
+        ("llama", {"norm_place": "post"}, "norm_place is 'post'"),
+        ("llama", {"window": 3}, "window is 3"),
+        ("llama", {"value_width": 6}, "value_width is 6"),
+        ("llama", {"biases": ("b_q",)}, "'decoder.0.self_attention.b_q'"),
+        ("llama", {"residual_at": ("decoder.self_attention",)}, "residual_at"),
+        ("llama", {"score_scale": 0.3}, "score_scale is 0.3"),
+        ("llama", {"output_scale": 0.5}, "output_scale is 0.5"),
+        ("llama", {"query_key_norm": "head"}, "query_key_norm is 'head'"),
+        ("qwen2", {}, "b_q"),
+        ("mistral", {"window": (3, None)}, "window"),
+        ("qwen2", {"biases": ("b_q", "b_k", "b_v"), "window": (3, 4)}, "window"),
+        ("gemma", {"activation": "gelu_tanh"}, "embedding_scale is 1.0"),
+        ("nobody", {}, "model_type 'nobody' is not known"),
+    ],
+)
+def test_what_a_layout_cannot_say_is_refused(
+    tmp_path: Path, layout: str, fields: dict[str, object], says: str
+) -> None:
+    config = Config(**{**config_of("qwen3").to_dict(), "query_key_norm": None, **fields})
+    with pytest.raises(CheckpointError, match=says):
+        write_model(tmp_path / "m", config, parameters_of(config), layout)
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_model_that_is_read_runs(tmp_path: Path) -> None:
+    config, parameters, _ = read_model(written(tmp_path / "m", "phi3"))
+    logits = forward(config, parameters, Batch([[1, 2, 3]]))[0].logits
+    own = forward(config_of("phi3"), parameters_of(config_of("phi3")), Batch([[1, 2, 3]]))[0].logits
+    assert np.array_equal(logits, own)

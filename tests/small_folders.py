@@ -1,0 +1,96 @@
+"""A small model of every family, made by numtx alone, and folders of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numtx import Config, initialise, write_model
+from numtx.checkpoints.families import PLAIN_BIASES
+
+DECODER: dict[str, Any] = {
+    "model": "decoder-only", "width": 12, "decoder_layers": 2, "heads": 3, "hidden": 10,
+    "vocabulary": 13, "norm_place": "pre",
+}  # fmt: skip
+LLAMA: dict[str, Any] = {
+    **DECODER, "norm": "rms", "gated": True, "activation": "silu", "positions": "rotary",
+    "biases": (), "key_width": 4, "value_width": 4,
+}  # fmt: skip
+SEQ2SEQ: dict[str, Any] = {
+    "model": "encoder-decoder", "width": 12, "encoder_layers": 1, "decoder_layers": 2, "heads": 3,
+    "hidden": 10, "vocabulary": 13, "positions": "learned", "position_limit": 9,
+    "position_offset": 2, "embedding_norm": True, "activation": "gelu", "tied_output": True,
+    "biases": (*PLAIN_BIASES, "output.b"),
+}  # fmt: skip
+CONFIGS: dict[str, dict[str, Any]] = {
+    "llama": {**LLAMA, "rotary_scaling": {"kind": "llama3", "factor": 8.0, "original": 32}},
+    "qwen2": {**LLAMA, "biases": ("b_q", "b_k", "b_v"), "window": (None, 3),
+              "rotary_scaling": {"kind": "yarn", "factor": 4.0, "original": 8}},
+    "qwen3": {**LLAMA, "query_key_norm": "head", "tied_output": True},
+    "mistral": {**LLAMA, "window": 3, "rotary_scaling": {"kind": "linear", "factor": 2.0}},
+    "gemma": {**LLAMA, "activation": "gelu_tanh", "embedding_scale": math.sqrt(12),
+              "tied_output": True},
+    "phi3": {**LLAMA, "rotary_width": 2, "key_value_heads": 1, "rotary_scaling": {
+        "kind": "longrope", "short": [1.5], "long": [3.0], "original": 32, "factor": 2.0}},
+    "starcoder2": {**DECODER, "positions": "rotary", "activation": "gelu_tanh", "key_width": 4,
+                   "biases": PLAIN_BIASES, "window": 4},
+    "gpt2": {**DECODER, "positions": "learned", "position_limit": 9, "activation": "gelu_tanh",
+             "biases": PLAIN_BIASES, "tied_output": True},
+    "bloom": {**DECODER, "hidden": 48, "positions": "alibi", "activation": "gelu_tanh",
+              "embedding_norm": True, "biases": PLAIN_BIASES, "tied_output": True},
+    "bart": SEQ2SEQ,
+    "mbart": {**SEQ2SEQ, "norm_place": "pre", "embedding_scale": math.sqrt(12)},
+    "bert": {"model": "encoder-only", "width": 12, "encoder_layers": 2, "heads": 3, "hidden": 10,
+             "vocabulary": 13, "positions": "learned", "position_limit": 9, "segments": 2,
+             "embedding_norm": True, "activation": "gelu", "tied_output": True,
+             "biases": PLAIN_BIASES},
+}  # fmt: skip
+
+
+def config_of(name: str, dtype: str = "float64") -> Config:
+    return Config(**CONFIGS[name], dtype=dtype)
+
+
+def parameters_of(config: Config) -> dict[str, np.ndarray]:
+    """Parameters of which no gain is 1 and no bias 0, with few enough digits that 1 + w keeps
+    all of them."""
+    noise = np.random.default_rng(7)
+    return {
+        name: (np.round((array + noise.normal(0, 0.1, array.shape)) * 2**12) / 2**12).astype(
+            config.dtype
+        )
+        for name, array in initialise(config, 1).items()
+    }
+
+
+def written(folder: Path, name: str = "llama", dtype: str = "float64") -> Path:
+    """A folder of a family."""
+    config = config_of(name, dtype)
+    write_model(folder, config, parameters_of(config), name)
+    return folder
+
+
+def edit(folder: Path, **fields: Any) -> None:
+    """Set fields of config.json; None takes one out."""
+    file = folder / "config.json"
+    found = {**json.loads(file.read_text()), **fields}
+    gone = {name for name, value in fields.items() if value is None}
+    file.write_text(json.dumps({name: v for name, v in found.items() if name not in gone}))
+
+
+def split(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Header and data of a file of tensors."""
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    return json.loads(whole[8 : 8 + length]), whole[8 + length :]
+
+
+def join(path: Path, header: Mapping[str, Any] | str, data: bytes) -> None:
+    """Write a file of tensors, whatever its header says."""
+    text = (header if isinstance(header, str) else json.dumps(header)).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)

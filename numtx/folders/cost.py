@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..batch import Batch
 from ..checkpoints.folder import read_model
-from ..commands.cost import groups_text, phases_text
+from ..cost_tables import groups_text, phases_text
 from ..costs import StepCost, cache_numbers, count_generation
 from ..errors import UsageError
 from ..show.headings import below

@@ -168,8 +168,8 @@ def _first(
 
 def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Iterator[str]:
     """What explains the first difference, or why nothing does."""
-    from ..compare.causes_zh import cause_zh
     from ..show.headings import pick
+    from .causes_zh import cause_zh
 
     if worst.name.startswith("grad/"):
         yield pick(lang, *_cause_of_gradient(found))

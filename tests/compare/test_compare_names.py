@@ -9,10 +9,10 @@ from samples import VARIANTS, ragged_batch, random_parameters, some
 from numtx import Batch, Config, NumtxError
 from numtx.cli import main
 from numtx.compare.causes import CAUSES
-from numtx.compare.causes_zh import NAMES, cause_zh
 from numtx.compare.compare import Side, compare, read_side
 from numtx.trace.files import save_trace
 from numtx.trace.trace import Trace, record
+from numtx.verdicts.causes_zh import NAMES, cause_zh
 
 
 def traced(gradients: bool = True) -> Trace:

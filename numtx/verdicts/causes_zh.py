@@ -45,6 +45,7 @@ NAMES = {
     "loss per token": "每个位置的损失",
     "loss": "损失",
     "log softmax": "log softmax",
+    "norm and rotation exchanged": "归一化与旋转对调",
     "nothing: it follows rightly from the file's own inputs": "没有错：它由文件自己的输入正确得出",
 }
 

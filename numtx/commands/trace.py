@@ -130,6 +130,7 @@ def header(example: Example, trace: Trace, style: Style) -> str:
 
 def write_html(example: Example, trace: Trace, style: Style, stages: list[str], path: str) -> None:
     """Write the report for a browser, with what the header says above it."""
+    from ..documents.acts import ACTS, acts_notes
     from ..files import write_text
     from ..page.page import Heading
     from ..page.report import trace_report
@@ -139,6 +140,7 @@ def write_html(example: Example, trace: Trace, style: Style, stages: list[str], 
     notes = [
         (Text("文中给出", "given by the document"), example.given),
         (Text("自行设定", "chosen here"), example.chosen),
+        *(acts_notes(example.name) if example.name in ACTS else ()),
     ]
     heading = Heading(Text(f"{example.name}：{zh}", f"{example.name}: {en}"), notes)
     numbers = sum(array.size for array in (*trace.arrays.values(), *trace.gradients.values()))

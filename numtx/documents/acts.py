@@ -297,3 +297,21 @@ def _stated(scene: Scene, style: Style) -> str:
                 lines.append(f"    {pick(style.lang, *name)}: {pick(style.lang, *text)}")
     title = pick(style.lang, "文中与算出", "stated and computed")
     return "\n".join([f"{title}:", *lines]) if lines else ""
+
+
+def acts_notes(name: str) -> Iterator[tuple[Text, Sequence[Text]]]:
+    """The same for a page: of each scene a title and a line for each figure."""
+    yield Text("文中的数与这里的数", "the document's numbers and these"), [WHY]
+    for act in ACTS.get(name, ()):
+        for scene in act.scenes:
+            title = Text(*(f"{a}：{b}" for a, b in zip(act.title, scene.title, strict=True)))
+            lines = []
+            for row in rows_of_scene(scene):
+                outcome = row.run().outcome
+                zh, en = row.stated
+                verdict = verdict_name(outcome.verdict, "zh")
+                lines.append(Text(
+                    f"{row.id}（{verdict}）：{zh}；算出 {outcome.computed.zh}",
+                    f"{row.id} ({outcome.verdict}): {en}; computed {outcome.computed.en}",
+                ))  # fmt: skip
+            yield title, lines

@@ -39,7 +39,10 @@ def add(commands: Any) -> None:
         "--html", metavar="FILE", help="write it as one page for a browser, with the arithmetic"
     )
     parser.add_argument(
-        "--act", type=whole(1), metavar="N", help="weather, cat: one act of the document only"
+        "--act",
+        type=whole(1),
+        metavar="N",
+        help="weather, cat, story, memory: one act of the document only",
     )
     parser.add_argument("--quiet", action="store_true", help="print no stages")
     add_set(parser)
@@ -96,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_act(args: argparse.Namespace, acts: int) -> None:
     if args.config is not None or not acts:
-        raise UsageError("--act is for weather and cat, whose documents have acts")
+        raise UsageError("--act is for weather, cat, story, memory and letters")
     if args.stage is not None:
         raise UsageError("--stage and --act both choose stages; give one")
     if args.act > acts:

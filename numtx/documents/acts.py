@@ -175,17 +175,93 @@ CAT = (
         (Scene(Text("交叉熵", "cross-entropy"), "1.3.4", ("loss*",)),),
     ),
 )
-ACTS = {"weather": WEATHER, "cat": CAT}
+_STEPS = Text("六步在一次前向里，一行一步", "the six steps in one pass, a row each")
+STORY = (
+    Act(
+        Text("起点：编码器", "the start: the encoder"),
+        (Scene(Text("原句与 H_enc", "the source and H_enc"), "起点", ("encoder.*",)),),
+    ),
+    Act(
+        Text("逐词生成", "word by word"),
+        (
+            Scene(_STEPS, "第一至六步", ("decoder.*",)),
+            Scene(
+                Text("词表上的概率", "the words' probabilities"),
+                "第二至六步",
+                (
+                    "labels",
+                    "logits",
+                    "*probabilities",
+                    "loss*",
+                ),
+            ),
+            Scene(Text("第一步", "step 1"), "第一步"),
+            Scene(Text("第二步", "step 2"), "第二步"),
+            Scene(Text("第三步", "step 3"), "第三步"),
+            Scene(Text("第四步", "step 4"), "第四步"),
+            Scene(Text("第六步", "step 6"), "第六步"),
+        ),
+    ),
+)
+MEMORY = (
+    Act(
+        Text("长度不同的两侧", "two lengths"),
+        (
+            Scene(
+                Text("编码器：Memory", "the encoder: memory"), "Encoder Decoder 1", ("encoder.*",)
+            ),
+            Scene(
+                Text("交叉注意力的形状", "shapes of cross-attention"),
+                "Encoder Decoder 2",
+                ("decoder.*",),
+            ),
+            Scene(
+                Text("三步", "three steps"),
+                "Encoder Decoder 3",
+                (
+                    "labels",
+                    "logits",
+                    "*probabilities",
+                    "loss*",
+                ),
+            ),
+        ),
+    ),
+)
+LETTERS = (
+    Act(
+        Text("推理", "inference"),
+        (
+            Scene(
+                Text("像接龙一样生成", "one token after another"),
+                "Inference 1",
+                ("decoder.tokens",),
+            ),
+            Scene(
+                Text("每个位置都有预测", "a prediction at every position"),
+                "Inference 2",
+                (
+                    "labels",
+                    "logits",
+                    "*probabilities",
+                    "loss*",
+                ),
+            ),
+            Scene(Text("因果掩码", "the causal mask"), "Inference 3", ("decoder.[!t]*",)),
+        ),
+    ),
+)
+ACTS = {"weather": WEATHER, "cat": CAT, "story": STORY, "memory": MEMORY, "letters": LETTERS}
 
 WHY = Text(
     "文中的数不出自任何一个模型：嵌入、词表与位置表是输入，可以照用；从注意力分数起，许多数是随手举的例子。"
     "所以从那里起，下面的表与文中不同。每个场景之后列出：文中、算出、结论与账本里的编号"
-    "（numtx figures --figure 编号）。--as-stated 把运行固定在文中的数上。",
+    "（numtx figures --figure 编号）。--as-stated（weather、cat）把运行固定在文中的数上。",
     "The document's numbers are not those of any one model: embeddings, vocabulary and positions "
     "are inputs and are taken over; from the scores of attention on many are made up. So from "
     "there on the tables differ from the document's. After each scene: what it states, what is "
-    "computed, the verdict and the id in the ledger (numtx figures --figure ID). --as-stated holds "
-    "the run at what it states.",
+    "computed, the verdict and the id in the ledger (numtx figures --figure ID). --as-stated "
+    "(weather, cat) holds the run at what it states.",
 )  # fmt: skip
 
 
@@ -207,7 +283,7 @@ def acts_text(
             yield style.painter.bold(f"---- {name}: {say(scene.title, lang)}")
             if scene.stages == _TOKENS:
                 yield _sequences(trace, lang)
-            elif not scene.stages and trace.gradients:
+            elif scene.section == "二·第五幕" and trace.gradients:
                 yield from _backward(trace, style)
             stages = stages_of(trace, scene)
             if stages:

@@ -14,7 +14,13 @@ SCENES = {name: [scene for act in acts for scene in act.scenes] for name, acts i
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("weather", {}), ("weather", {"wiring": "as-written"}), ("cat", {})],
+    [
+        ("weather", {}),
+        ("weather", {"wiring": "as-written"}),
+        ("cat", {}),
+        ("story", {}),
+        ("memory", {}),
+    ],
 )
 def test_every_stage_stands_in_one_scene(name, options):
     trace = load_example(name, **options).trace(gradients=False)
@@ -26,7 +32,7 @@ def test_every_figure_of_the_acts_stands_in_a_scene():
     shown = {row.id for scene in SCENES["weather"] for row in rows_of_scene(scene)}
     wanted = {r.id for r in ROWS if r.section.startswith("二·") and (r.at or r.labels)}
     assert shown == wanted
-    assert all(rows_of_scene(scene) for scene in SCENES["cat"])
+    assert all(rows_of_scene(scene) for name in ACTS for scene in SCENES[name])
 
 
 def test_stated_and_computed_stand_beside_each_other(capsys):
@@ -50,7 +56,7 @@ def test_tables_are_called_equal_only_where_they_are(capsys):
 
 
 def test_an_act_that_does_not_exist_and_one_without_acts(capsys):
-    for arguments in (["weather", "--act", "6"], ["letters", "--act", "1"],
+    for arguments in (["weather", "--act", "6"], ["padding", "--act", "1"],
                       ["cat", "--act", "1", "--stage", "loss"]):  # fmt: skip
         code, out, err = terminal.run(capsys, "trace", *arguments)
         assert (code, out) == (2, "") and err.count("\n") == 1

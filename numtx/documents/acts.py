@@ -233,7 +233,7 @@ LETTERS = (
         Text("推理", "inference"),
         (
             Scene(
-                Text("像接龙一样生成", "one token after another"),
+                Text("像接龙一样生成", "token after token"),
                 "Inference 1",
                 ("decoder.tokens",),
             ),

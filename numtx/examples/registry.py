@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ExampleError, nearest
 from .cat import cat, masked
-from .choosing import beams, loops
+from .choosing import beams, loops, repeats
 from .example import Example
 from .small import letters, memory, padding, sat, sentence, student
 from .story import story
@@ -29,6 +29,7 @@ EXAMPLES: dict[str, Callable[..., Example]] = {
     "concatenated": concatenated,
     "beams": beams,
     "loops": loops,
+    "repeats": repeats,
 }
 
 # Sentences that a document works through, without spaces.

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from .arguments.options import check_lang
 from .errors import NumtxError
 
 # In the order in which --help lists them, and the room of each. Each module has `add` and `run`,
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command is None:
             top.print_help(sys.stderr)
             return 2
+        check_lang(args)
         code: int = args.run(args)
         sys.stdout.flush()
         return code

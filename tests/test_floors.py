@@ -41,7 +41,7 @@ FLOORS = [
     {"oracle"},
     {"trace"},
     {"show", "check"},
-    {"page", "compare", "training", "decoding", "costs"},
+    {"page", "pictures", "compare", "training", "decoding", "costs"},
     {
         "examples",
         "models",
@@ -52,6 +52,7 @@ FLOORS = [
         "lessons",
         "layouts",
         "checkpoints",
+        "cost_tables",
     },
     {"documents"},
     {"laws"},

@@ -23,9 +23,10 @@ PRODUCTS = re.compile(
 ROOT = Path(numtx.__file__).parent
 # `sequences` and `layouts` are data about families of models, and name them: they compute nothing.
 HIGHER = {
-    "sequences.py", "trace", "check", "compare", "training", "decoding", "documents", "examples",
-    "subjects", "laws", "operators", "own_laws", "generation_laws", "operator_laws", "testing",
-    "layouts", "checkpoints", "folders", "arguments", "commands", "verdicts", "cli.py",
+    "sequences.py", "cost_tables.py", "layouts", "checkpoints", "folders", "trace", "check",
+    "compare", "training", "decoding", "documents", "examples", "subjects", "laws", "operators",
+    "own_laws", "generation_laws", "operator_laws", "testing", "arguments", "commands", "verdicts",
+    "cli.py",
 }  # fmt: skip
 
 

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 
 from numtx import Batch, forward, generate, load_example
+from numtx.documents.text import systems_table
 from numtx.lessons import Lesson
-from numtx.sequences import SCHEMES, frame, pad, pad_labels, sentence_vectors
+from numtx.sequences import frame, pad, pad_labels, sentence_vectors
 from numtx.training.loop import train
 from numtx.training.recipe import Recipe
 from numtx.training.run import Run
@@ -28,8 +29,7 @@ lesson.say(
     zh=f"模型只会算数，所以每个词元（这里是一个字）先换成它在词表中的编号。本课的词表有"
     f" {len(vocabulary)} 个词元，其中有三个不是字，而是记号。",
     en=f"A model can only calculate, so each token (here: a character) is first replaced by its"
-    f" number in a vocabulary. Ours has {len(vocabulary)} tokens; three of them are no"
-    " characters but signs.",
+    f" number in a vocabulary: {len(vocabulary)} tokens, three of which are signs.",
 )
 lesson.table(
     [lesson.word(zh="词元", en="token"), *vocabulary.tokens],
@@ -48,9 +48,8 @@ source = vocabulary.encode(framed.encoder)
 lesson.say(
     zh="模型有两半：编码器读原句，解码器写出结果，这里的任务是复述。训练时解码器在每个位置"
     "读到正确的前文，要猜下一个词元；正确答案叫标签。",
-    en="Our model has two halves: an encoder reads the source and a decoder writes; the task is"
-    " to repeat the sentence. In training the decoder reads, at every place, the right beginning"
-    " and has to guess the next token. The right answers are called labels.",
+    en="An encoder reads the source, a decoder writes; the task is to repeat the sentence. In"
+    " training the decoder reads the right beginning and guesses the next token, its label.",
 )
 encoder = lesson.word(zh="编码器读", en="encoder reads")
 decoder = lesson.word(zh="解码器读", en="decoder reads")
@@ -70,9 +69,8 @@ lesson.check(
 lesson.head(zh="<bos> 的三件事", en="Three jobs of <bos>")
 logits = forward(example.config, example.parameters, example.batch)[0].logits
 lesson.say(
-    zh=f"眼下把模型当作黑盒：它在每个位置给词表里每个词元一个分数，叫 logits，形状是"
-    f" {logits.shape}（批次、位置、词元）。第一件事：左移之后第一格空了出来，<bos> 填上它，"
-    "第一个字才有地方可猜。",
+    zh=f"把模型当作黑盒：它在每个位置给每个词元一个分数，叫 logits，形状是 {logits.shape}（批次、位置、"
+    "词元）。第一件事：左移之后第一格空了出来，<bos> 填上它，第一个字才有地方可猜。",
     en="For now the model is a black box that gives every token of the vocabulary a score at"
     f" every place. The scores are called logits; their shape is {logits.shape} (batch, places,"
     " tokens). First job: the shift leaves the first place empty. <bos> fills it, and so the"
@@ -84,11 +82,15 @@ changed = forward(
 )[0].logits
 moved = np.abs(changed - logits).max(-1)[0]
 lesson.grid(moved[None], [lesson.word(zh="变化", en="change")], framed.decoder, decimals=3)
+second = [[vocabulary["<bos>"], vocabulary["的"], *example.batch.decoder_ids[0][2:]]]
+swapped = dataclasses.replace(example.batch, decoder_ids=second)
+reach = forward(example.config, example.parameters, swapped)[0].logits != logits
 lesson.check(
-    (moved > 0).all(),
-    zh="第二件事：它是锚。把 <bos> 换成“的”，后面每个位置的分数都变了：大家都回头看它。",
-    en="Second job: an anchor. With 的 in its place the scores of every later place move too:"
-    " all of them look back at it.",
+    (moved > 0).all() and not reach[0, 0].any() and reach[0, 1:].any(-1).all(),
+    zh="第二件事：文档说它是锚。换成“的”，每个位置的分数都变：大家都回头看它。这并不特别：换掉第二个"
+    "词元，从它起的分数也都变。<bos> 只是人人看得到、又与句子无关的那一个。",
+    en="Second job: an anchor. With 的 in its place all scores move. Nothing special: with another"
+    " second token all from there on move; <bos> is merely what all see and no sentence changes.",
 )
 alone, alone_other = (
     forward(example.config, example.parameters, Batch([read], [[vocabulary["<bos>"]]]))[0].logits
@@ -97,8 +99,8 @@ alone, alone_other = (
 lesson.check(
     not np.allclose(alone, alone_other),
     zh="第三件事：从 <bos> 所在处第一次查看原句。解码器只有 <bos>，原句换一个字，分数就不同。",
-    en="Third job: at its place the source is consulted for the first time. The decoder has"
-    " nothing but <bos>, and yet one other character in the source changes the scores.",
+    en="Third job: at its place the source is consulted first: with <bos> alone in the decoder"
+    " one other character in the source changes the scores.",
 )
 
 # %%
@@ -171,14 +173,14 @@ lesson.check(
     en="The model is told which tokens are real, and so the short row comes out as it does"
     " alone: <pad> holds a place and does nothing else.",
 )
-bart = frame("bart", ["A"], ["B"])
-gpt = SCHEMES["gpt"]
-lesson.say(
-    zh=f"别的模型家族有别的记号，道理相同。GPT 只有 {gpt.special[0]}，开头结尾都用它；BART 的"
-    f"解码器读 {' '.join(bart.decoder)}，要猜 {' '.join(bart.labels)}。",
-    en=f"Other families use other signs for the same jobs. GPT has {gpt.special[0]} alone, to"
-    f" begin and to end; the decoder of BART reads {' '.join(bart.decoder)} and has to guess"
-    f" {' '.join(bart.labels)}.",
+lesson.head(zh="六套特殊词元", en="Six systems of special tokens")
+listed = systems_table(lesson.lang)
+lesson.table(*listed)
+right = [name for name, stated, has, _ in listed[1] if stated == has]
+lesson.check(
+    len(right) == 1,
+    zh=f"别的模型有别的记号，道理相同。文档列出的六套里，只有 {right[0]} 与模型真有的一样。",
+    en=f"Of the six systems that the document lists only {right[0]}'s is as the model has it.",
 )
 
 # %%

@@ -159,10 +159,12 @@ lesson.exercise(
     f" or {bases[1]:g}?",
 )
 usual, own = (float(np.abs(table_of(base) - np.array(POSITIONS)).max()) for base in bases[:0:-1])
+cut = int((np.abs(table_of(bases[1]) - np.array(POSITIONS)) > 0.005).sum())
 lesson.check(
     own < 0.01 < 0.1 < usual,
-    zh=f"是 {bases[1]:g}：与它最多差 {own:.3f}（舍入），与 {bases[2]:g} 的表差到 {usual:.2f}。",
-    en=f"It is {bases[1]:g}: from that table the printed one differs by {own:.3f} at most"
-    f" (rounding), from that of {bases[2]:g} by up to {usual:.2f}.",
+    zh=f"是 {bases[1]:g}：与它最多差 {own:.4f}，其中 {cut} 格是舍去尾数，其余是四舍五入；与 {bases[2]:g} 的表"
+    f"差到 {usual:.2f}。",
+    en=f"It is {bases[1]:g}: from that table the printed one differs by {own:.4f} at most ({cut} cells"
+    f" are cut, the others rounded), from that of {bases[2]:g} by up to {usual:.2f}.",
 )
 lesson.result(kept=float(np.abs(kept).max()), slowest=slowest, usual=usual, own=own)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from numtx import load_example
+from numtx.documents.ledger import row_of
 from numtx.lessons import Lesson
 
 lesson = Lesson(
@@ -77,6 +78,21 @@ lesson.check(
     zh="每个分数都是内积除以同一个数。",
     en="Every score is its product, divided by the one number.",
 )
+stated = row_of("003.scores")
+lesson.grid(
+    np.stack((np.array(stated.judge.stated)[row], scores[row])),
+    [lesson.word(zh="文中", en="stated"), lesson.word(zh="算出", en="computed")],
+    names,
+)
+lesson.check(
+    stated.run().verdict == "contradicted"
+    and row_of("003.scores-rank").run().verdict == "impossible",
+    zh=f"文档也印了这张分数表，但它不是由文中的嵌入、位置和单位阵算出来的（上面是同一行）；宽 {width} 的"
+    f"任何矩阵都给不出它（账本：{stated.id}、{stated.id}-rank）。",
+    en="The document prints this table too, but not as it follows from its embeddings, positions and"
+    f" identity matrices (the same row is above), and no matrices of width {width} give it"
+    f" ({stated.id} and {stated.id}-rank of the ledger).",
+)
 
 # %%
 lesson.head(zh="第三步：softmax 把分数变成份额", en="Third step: softmax makes shares of scores")
@@ -103,14 +119,14 @@ unscaled = dataclasses.replace(
 ).trace(gradients=False)[f"{place}.weights"][0, 0]
 lesson.grid(
     np.stack((weights[row], unscaled[row])),
-    [lesson.word(zh="除过", en="divided"), lesson.word(zh="没除", en="not divided")],
+    [lesson.word(zh="已缩放", en="scaled"), lesson.word(zh="未缩放", en="not scaled")],
     names,
 )
 lesson.check(
     unscaled[row].max() > weights[row].max(),
-    zh="不除的话，最大的份额更大：softmax 变尖，别的词元更难被听见。",
-    en="Undivided, the largest share is larger still: softmax grows sharp and the others are hardly"
-    " heard.",
+    zh="不缩放的话，最大的份额更大：softmax 变尖，其余词元几乎分不到权重。",
+    en="Not scaled, the largest share is larger still: softmax grows sharp and the others get hardly"
+    " any weight.",
 )
 
 # %%

@@ -36,7 +36,7 @@ lesson.show(trace, f"{place}.mask", f"{place}.masked_scores", f"{place}.weights"
 mask, weights = (trace[f"{place}.{x}"][0, 0] for x in ("mask", "weights"))
 lesson.check(
     np.array_equal(mask, np.tri(len(names), dtype=bool)) and (weights[~mask] == 0).all(),
-    zh="掩码是下三角；被遮住的份额恰好是零（印作点），不是“很小”。",
+    zh="掩码是下三角；被遮住的份额恰好是零（显示为点），不是“很小”。",
     en="The mask is a lower triangle; hidden shares are exactly zero (printed as a dot), not merely"
     " small.",
 )

@@ -3,10 +3,9 @@
 import numpy as np
 
 from numtx import Batch, load_example, record_generation
+from numtx.documents.ledger import row_of
+from numtx.examples.story import PROBABILITIES
 from numtx.lessons import Lesson
-from numtx.training.loop import train
-from numtx.training.recipe import Recipe
-from numtx.training.run import Run
 
 lesson = Lesson(
     zh="训练好的模型怎样一个词一个词写出译文？",
@@ -20,21 +19,20 @@ lesson = Lesson(
 
 # %%
 lesson.head(zh="准备", en="To begin with")
-example = load_example("translation")
-run = Run(example.config, example.parameters, Recipe(learning_rate=0.01))
-train(run, example.batch, 150)
+example = load_example("story")
 vocabulary = example.vocabulary
 source = example.tokens["encoder"]
 bos, eos = vocabulary["<bos>"], vocabulary["<eos>"]
 lesson.say(
-    zh=f"先把模型训练 {run.step} 步，损失从 {run.losses[0]:.2f} 到 {run.losses[-1]:.2f}。然后给它两样"
+    zh="文档的故事写出了每一步的概率。这里的模型很小，它的参数是搜索得来的，为的是给出这些概率。给它两样"
     f"东西：原句 {' '.join(source[0])}，和只有 <bos> 的译文开头。目标词表有 {len(vocabulary)} 个词。",
-    en=f"We train for {run.step} steps, from a loss of {run.losses[0]:.2f} to {run.losses[-1]:.2f}. Then"
-    f" the model is given two things: the source, {' '.join(source[0])}, and a target that is nothing"
-    f" but <bos>. The target's vocabulary has {len(vocabulary)} words.",
+    en="The document's story states the probabilities of every step. The model here is small, and"
+    " its parameters were found by a search, so as to give them. It gets two things: the source,"
+    f" {' '.join(source[0])}, and a target that is nothing but <bos>. The target's vocabulary has"
+    f" {len(vocabulary)} words.",
 )
 generation, trace = record_generation(
-    example.config, run.parameters, Batch(example.batch.ids, [[bos]]), max_new_tokens=20, eos=eos,
+    example.config, example.parameters, Batch(example.batch.ids, [[bos]]), max_new_tokens=20, eos=eos,
     use_cache=False, source_tokens=source, vocabulary=vocabulary.tokens,
 )  # fmt: skip
 steps = generation.steps
@@ -105,6 +103,23 @@ lesson.table(
     ],
     rows,
 )
+story = row_of("003.story")
+stated, computed = [], []
+for step, listed in zip(steps, PROBABILITIES, strict=True):
+    odds = np.exp(step.logits[0] - np.logaddexp.reduce(step.logits[0]))
+    stated += listed.values()
+    computed += [odds[vocabulary[token]] for token in listed]
+words = [f"{n} {token}" for n, listed in enumerate(PROBABILITIES, 1) for token in listed]
+lesson.table(
+    ["", lesson.word(zh="文中", en="stated"), lesson.word(zh="算出", en="computed")],
+    [(w, f"{a:.2f}", f"{b:.4f}") for w, a, b in zip(words, stated, computed, strict=True)],
+)
+lesson.check(
+    np.abs(np.array(stated) - computed).max() <= 0.005 and story.run().verdict == "attainable",
+    zh=f"文中写出的 {len(stated)} 个概率，这个模型都给得出（账本：{story.id}，可达）。",
+    en=f"The model gives all {len(stated)} probabilities that the document states ({story.id} in the"
+    " ledger: attainable).",
+)
 text = " ".join(vocabulary.decode(generation.new[0]))
 lesson.check(
     text == "Today is nice weather today <eos>" and len(steps) == len(generation.new[0]),
@@ -142,7 +157,7 @@ lesson.exercise(
     en=f"What comes out if the limit is {allowed} words? Will the model put it more briefly?",
 )
 short, _ = record_generation(
-    example.config, run.parameters, Batch(example.batch.ids, [[bos]]), max_new_tokens=allowed,
+    example.config, example.parameters, Batch(example.batch.ids, [[bos]]), max_new_tokens=allowed,
     eos=eos, use_cache=False,
 )  # fmt: skip
 lesson.check(

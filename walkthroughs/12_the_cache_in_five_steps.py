@@ -6,7 +6,7 @@ from numtx import Batch, Cache, NumtxError, Pin, generate, load_example, record,
 from numtx.costs import cache_numbers
 from numtx.examples.pictures import step_picture
 from numtx.lessons import Lesson
-from numtx.show.pictures import cached_step_text
+from numtx.pictures.terminal import cached_step_text
 from numtx.training.loop import train
 from numtx.training.run import Run
 
@@ -77,9 +77,9 @@ generate(config, parameters, Batch([generation.new[0][:1]]), max_new_tokens=1, c
 lesson.head(zh="五：存起来", en="Five: store")
 lesson.say(
     zh=f"缓存原有 {length} 列、{numbers} 个数；这一步之后是 {cache.length} 列、"
-    f"{cache.numbers} 个数。查询不存：以后没有人再问它。",
+    f"{cache.numbers} 个数。查询不必存：它只在这一步用到。",
     en=f"The cache held {length} columns, {numbers} numbers; after this step it holds "
-    f"{cache.length} and {cache.numbers}. Queries are not kept: nobody will ask them again.",
+    f"{cache.length} and {cache.numbers}. Queries are not kept: a query serves its own step alone.",
 )
 lesson.check(
     (cache.length, cache.numbers) == (length + 1, sum(cache_numbers(config, len(prompt) + 1))),

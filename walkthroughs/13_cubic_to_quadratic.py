@@ -86,13 +86,13 @@ thirds, seconds = np.diff(sums[0], n=3), np.diff(sums[1], n=2)
 lesson.head(zh="是几次方？", en="Which power is it?")
 lesson.say(
     zh="把各步加起来就是写完全文的总数。怎样看出一列数是几次方增长？逐次求相邻两数之差："
-    "三次式差三回成为常数，二次式差两回。",
+    "三次式的三阶差分是常数，二次式的二阶差分是常数。",
     en="The sum of all steps is the whole text. To see with which power numbers grow, take "
     "differences of neighbours again and again: a cubic becomes constant after three rounds, a "
     "quadratic after two.",
 )
 lesson.table(
-    {"zh": ["总数", "无缓存", "差三回", "有缓存", "差两回"],
+    {"zh": ["总数", "无缓存", "三阶差分", "有缓存", "二阶差分"],
      "en": ["total", "without", "3rd difference", "with", "2nd difference"]}[lesson.lang],
     [
         (i, sums[0][i - 1], thirds[i - 4] if i > 3 else "", sums[1][i - 1],
@@ -102,7 +102,7 @@ lesson.table(
 )  # fmt: skip
 lesson.check(
     set(thirds.tolist()) == {4 * width} and set(seconds.tolist()) == {2 * width},
-    zh=f"差三回恒为 {thirds[0]}：无缓存是三次方。差两回恒为 {seconds[0]}：有缓存是平方。",
+    zh=f"三阶差分恒为 {thirds[0]}：无缓存是三次方。二阶差分恒为 {seconds[0]}：有缓存是平方。",
     en=f"the third difference is always {thirds[0]}: cubic without a cache. The second is "
     f"always {seconds[0]}: quadratic with it.",
 )

@@ -8,7 +8,7 @@ from numtx import Batch, Cache, Config, forward, generate, initialise, record_ge
 from numtx.attention import token_streams
 from numtx.costs import cache_numbers
 from numtx.lessons import Lesson
-from numtx.show.pictures import MemoryCurve, memory_text
+from numtx.pictures.terminal import MemoryCurve, memory_text
 
 lesson = Lesson(
     zh="缓存随词数变大。怎样让每个词占得少一些？",
@@ -162,6 +162,8 @@ lesson.exercise(
     zh=f"给缓存留 {room} GiB，四种各能放下多少个词？",
     en=f"With {room} GiB for the cache, how many tokens fit with each kind?",
 )
+each = {name: cache_numbers(c, 1)[0] for name, c in large.items()}
+beside = {name: each["MLA"] / number for name, number in each.items()}
 fit = {name: room * 2**30 // (2 * cache_numbers(c, 1)[0]) for name, c in large.items()}
 lesson.table(["", *fit], [("", *(f"{n:,}" for n in fit.values()))])
 lesson.check(
@@ -172,9 +174,10 @@ lesson.check(
         for name, n in fit.items()
     )
     and fit["MHA"] < fit["GQA"] < fit["MLA"] < fit["MQA"],
-    zh="多一个词就放不下。MLA 接近 MQA 的大小，而每个头仍有自己的键和值。",
-    en="one token more does not fit. MLA comes near MQA in size, and yet every head has keys and "
-    "values of its own.",
+    zh=f"多一个词就放不下。MLA 每词所存是 MQA 的 {beside['MQA']:g} 倍、MHA 的 {beside['MHA']:.1%}，而每个头"
+    "仍有自己的键和值。",
+    en=f"one token more does not fit. MLA keeps {beside['MQA']:g} times the numbers of MQA, "
+    f"{beside['MHA']:.1%} of MHA's, and yet every head has keys and values of its own.",
 )
 lesson.result(per_token=list(per_token.values()), fit=list(fit.values()),
               largest=[values[-1] for values in gib.values()])  # fmt: skip

@@ -21,8 +21,7 @@ lesson = Lesson(
 example = load_example("beams")
 config, parameters, words = example.config, example.parameters, example.vocabulary
 bos, eos = words["<bos>"], words["<eos>"]
-prompt = Batch([[bos]])
-longest = 8
+prompt, longest = Batch([[bos]]), 8
 
 
 def text(ids):
@@ -140,7 +139,10 @@ filters = Filters(temperature=0.7, top_k=4, top_p=0.8)
 steps = filters.steps(first, [[bos]])
 lesson.table(
     ["", *words.decode(top)],
-    [(s.name, *(f"{x:.2f}" if x else "." for x in s.probabilities[0][top])) for s in steps],
+    [
+        (name, *(f"{x:.2f}" if x else "." for x in s.probabilities[0][top]))
+        for name, s in zip(("softmax", *(s.name for s in steps[1:])), steps, strict=True)
+    ],
 )
 left = [int((s.probabilities[0] > 0.001).sum()) for s in steps]
 lesson.check(

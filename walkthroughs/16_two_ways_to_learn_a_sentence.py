@@ -147,8 +147,8 @@ lesson.check(
     "word, and there is no cache for it.",
 )
 lesson.say(
-    zh="文档把自回归模型里的层叫作“编码器”。结构上确实是编码器的层，但没有因果掩码，每个位置都"
-    "看得到它该预测的词；通行的叫法是只有解码器的模型。",
+    zh="文档把自回归模型里的层叫作“编码器”。这些层的结构确实与编码器相同；但编码器没有因果掩码，"
+    "若照编码器那样做，每个位置都会看到它该预测的词。加上因果掩码之后，通行的叫法是仅解码器的模型。",
     en="The document calls the layers of its autoregressive model an encoder. They are built as "
     "an encoder's, but without the causal mask every place would see the word that it should "
     "predict; the usual name is a decoder-only model.",

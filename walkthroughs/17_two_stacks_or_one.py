@@ -37,7 +37,7 @@ lesson.show(one_trace, "labels")
 counted = [int((t["loss.per_token"] > 0).sum()) for t in (two_trace, one_trace)]
 lesson.check(
     counted[0] == counted[1] == len(wanted),
-    zh=f"两边都只在译文上计损失，各 {counted[0]} 个位置；原文里的位置标签被忽略，打印成点。",
+    zh=f"两边都只在译文上计损失，各 {counted[0]} 个位置；原文里的位置标签被忽略，显示为点。",
     en=f"both count the loss on the target alone, at {counted[0]} places each; labels inside the "
     "source are ignored and printed as dots.",
 )
@@ -48,8 +48,8 @@ full = two_trace["encoder.0.self_attention.mask"][0, 0]
 across = two_trace["decoder.0.cross_attention.mask"][0, 0]
 lesson.head(zh="谁看得到谁", en="Who sees whom")
 lesson.say(
-    zh="两个堆叠有三种掩码：编码器处处畅通，解码器看不到后面，交叉注意力看得到全部原文。"
-    "一个堆叠只有一种：",
+    zh="编码器-解码器有三种掩码：编码器处处畅通，解码器看不到后面，交叉注意力看得到全部原文。"
+    "仅解码器的模型只有一种：",
     en="Two stacks have three masks: the encoder sees everything, the decoder nothing that "
     "follows, cross-attention the whole source. One stack has one:",
 )
@@ -86,7 +86,9 @@ lesson.say(
     en=f"Replace the last {source[last]} of the source by {source[0]}, and see by how much the "
     "final vectors at the places of the source change.",
 )
-kinds = {"zh": ["编码器", "一个序列"], "en": ["encoder", "one sequence"]}[lesson.lang]
+kinds = {"zh": ["编码器-解码器", "仅解码器"], "en": ["encoder-decoder", "decoder-only"]}[
+    lesson.lang
+]
 lesson.table(
     ["", *(f"{i} {w}" for i, w in enumerate(source[: last + 1]))],
     [
@@ -138,9 +140,9 @@ lesson.table(
     {"zh": ["模型", "每词每份", "自注意力：词", "交叉注意力：词", "共计"],
      "en": ["model", "a token", "self: tokens", "cross: tokens", "numbers"]}[lesson.lang],
     [
-        ({"zh": "两个堆叠", "en": "two stacks"}[lesson.lang], per_token[0], len(target),
+        ({"zh": "编码器-解码器", "en": "encoder-decoder"}[lesson.lang], per_token[0], len(target),
          len(source), own + cross),
-        ({"zh": "一个序列", "en": "one sequence"}[lesson.lang], per_token[1], len(one), 0, alone),
+        ({"zh": "仅解码器", "en": "decoder-only"}[lesson.lang], per_token[1], len(one), 0, alone),
     ],
 )  # fmt: skip
 lesson.check(

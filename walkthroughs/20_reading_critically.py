@@ -20,7 +20,7 @@ lesson = Lesson(
 
 # %% Six verdicts
 lesson.say(
-    zh="numtx 把文档里的每个数、每个形状、每句断言都写成一行账：写的是什么，怎样算，算出什么。"
+    zh="numtx 把文档里的每个数、每个形状、每句断言都登记为一条：写的是什么，怎样算，算出什么。"
     "结论不是写死的，每次运行都重新算。结论有六种，各举一例：",
     en="numtx keeps a ledger with a row for every figure, shape and claim of the documents: what "
     "is stated, how it is computed, what comes out. No verdict is written down; each is computed "
@@ -54,7 +54,7 @@ lesson.table(
 verdicts = [result.verdict for result in results.values()]
 lesson.check(
     verdicts == list(meanings),
-    zh="六行账，六种结论。",
+    zh="六条，六种结论。",
     en="six rows, six verdicts.",
 )
 
@@ -105,7 +105,7 @@ lesson.say(
 )
 lesson.check(
     np.abs(witness - np.array(row.judge.stated)).max() <= 0.005,
-    zh=f"账里存着这样一组参数：它的 logits 与写出的最多差 {np.abs(witness - row.judge.stated).max():.0e}。",
+    zh=f"账本里存着这样一组参数：它的 logits 与写出的最多差 {np.abs(witness - row.judge.stated).max():.0e}。",
     en="the ledger holds such parameters: their logits are the stated ones, within "
     f"{np.abs(witness - row.judge.stated).max():.0e}.",
 )
@@ -150,8 +150,8 @@ lesson.table(heads, counts)
 wrong = sum(r.verdict in ("contradicted", "impossible") for r in everything)
 lesson.check(
     0 < wrong < len(everything) and not any(r.verdict == "open" for r in everything),
-    zh=f"全部 {len(everything)} 行里有 {wrong} 行不符或做不到，每行都写着理由；没有一行悬着。"
-    "命令 numtx figures 列出每一行。",
+    zh=f"全部 {len(everything)} 条里有 {wrong} 条不符或做不到，每条都写着理由；没有一条悬而未决。"
+    "命令 numtx figures 列出每一条。",
     en=f"of all {len(everything)} rows {wrong} are contradicted or impossible, each with its "
     "reason, and none is left open. The command numtx figures lists every row.",
 )

@@ -50,15 +50,31 @@ def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None] = 
         seen[place] = f"{path} is written"
 
 
+LANGUAGES = ("zh", "en", "both")
+VARIABLE = "NUMTX_LANG"  # the environment's, which sets the default of --lang
+
+
+def add_lang(parser: argparse._ActionsContainer, default: str = "both") -> None:
+    """The option of the language; errors are English in any."""
+    parser.add_argument(
+        "--lang", choices=LANGUAGES, default=os.environ.get(VARIABLE) or default,
+        help=f"language of what is printed (default: {VARIABLE}, or {default}); errors are English",
+    )  # fmt: skip
+
+
+def check_lang(args: argparse.Namespace) -> None:
+    """Raise where the environment names a language that there is none of."""
+    if getattr(args, "lang", "both") not in LANGUAGES:
+        raise UsageError(f"{VARIABLE} is {args.lang!r}; it should be zh, en or both")
+
+
 def add_style(parser: argparse.ArgumentParser) -> None:
     """Options of how to print."""
     group = parser.add_argument_group("printing")
     group.add_argument(
         "--precision", type=whole(0), default=2, metavar="N", help="decimals (default 2)"
     )
-    group.add_argument(
-        "--lang", choices=("zh", "en", "both"), default="both", help="language of titles"
-    )
+    add_lang(group)
     group.add_argument(
         "--width", type=whole(20), metavar="N", help="columns (default: the terminal's, or 80)"
     )

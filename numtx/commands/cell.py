@@ -44,6 +44,7 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..check.explain import explain, explain_gradient, find_cells
     from ..show.cell_text import Names, cell_text
+    from ..show.headings import pick
     from ..show.trace_text import rounding_rule
 
     style = style_of(args)
@@ -56,10 +57,14 @@ def run(args: argparse.Namespace) -> int:
         for number, block in enumerate(cell_text(explained, names, style)):
             print(("\n" if k or number else "") + block)
     if len(addresses) > args.limit:
-        print(f"\n{len(addresses) - args.limit} more cells; --limit shows them")
+        more = len(addresses) - args.limit
+        zh, en = f"还有 {more} 个格；--limit 显示", f"{more} more cells; --limit shows them"
+        print(f"\n{pick(style.lang, zh, en)}")
     if not style.full:
-        digits = rounding_rule(style.precision + 2, trace.config.dtype).partition(";")[0]
-        print(f"\n{digits}; --full: every digit and term")
+        lang, end = pick(style.lang, "zh", "en"), pick(style.lang, "；", ";")
+        digits = rounding_rule(style.precision + 2, trace.config.dtype, lang).partition(end)[0]
+        more = pick(lang, "--full：全部数位与各项", "--full: every digit and term")
+        print(f"\n{digits}{end}{pick(lang, '', ' ')}{more}")
     return 0
 
 

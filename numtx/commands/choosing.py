@@ -93,25 +93,29 @@ def choose_of(strategy: str, filters: Filters, seed: int) -> Choose:
     return sampler(filters, seed) if strategy == "sample" else filtered_greedy(filters)
 
 
-def describe(strategy: str, filters: Filters, seed: int, least: int = 0) -> str:
+def describe(strategy: str, filters: Filters, seed: int, least: int = 0, lang: str = "en") -> str:
     """One line that says how tokens are chosen; empty for greedy without a filter."""
+    from ..show.headings import pick
+
     set_here = [
-        f"{name.replace('_', ' ')} {value:g}"
-        for name, value, none in (
-            ("repetition_penalty", filters.repetition_penalty, 1.0),
-            ("no_repeat_ngram_size", filters.no_repeat_ngram_size, 0),
-            ("temperature", filters.temperature, 1.0),
-            ("top_k", filters.top_k, None),
-            ("top_p", filters.top_p, 1.0),
-            ("min_p", filters.min_p, 0.0),
+        f"{pick(lang, zh, name.replace('_', ' '))} {value:g}"
+        for name, zh, value, none in (
+            ("repetition_penalty", "重复惩罚", filters.repetition_penalty, 1.0),
+            ("no_repeat_ngram_size", "不重复的 n 元组长", filters.no_repeat_ngram_size, 0),
+            ("temperature", "温度", filters.temperature, 1.0),
+            ("top_k", "top-k", filters.top_k, None),
+            ("top_p", "top-p", filters.top_p, 1.0),
+            ("min_p", "min-p", filters.min_p, 0.0),
         )
         if value is not None and value != none
     ]
     if least:
-        set_here.append(f"at least {least} new tokens")
+        set_here.append(pick(lang, f"至少 {least} 个新词元", f"at least {least} new tokens"))
+    comma = pick(lang, "，", ", ")
     if strategy == "sample":
-        return ", ".join([f"sampling with seed {seed}", *set_here])
-    return ", ".join(["greedy", *set_here]) if set_here else ""
+        how = pick(lang, f"随机采样，种子 {seed}", f"sampling with seed {seed}")
+        return comma.join([how, *set_here])
+    return comma.join([pick(lang, "贪心", "greedy"), *set_here]) if set_here else ""
 
 
 def search(
@@ -125,6 +129,7 @@ def search(
     """Beam search, and what it found: the tree with --trace, the hypotheses, and the cost."""
     from ..decoding.beam import beam_search
     from ..decoding.text import beams_text, hypotheses_text
+    from ..show.headings import below, pick
 
     for name in ("no_cache", "chunk", "stage", "npz"):
         if getattr(args, name):
@@ -139,15 +144,20 @@ def search(
     assert example.vocabulary is not None
     tokens, penalty = example.vocabulary.tokens, options["length_penalty"]
     found = beam_search(example.config, parameters, prompt, **options)
-    blocks = [f"beam search: {options['num_beams']} beams, score = log P / length^{penalty:g}"]
+    beams, lang = options["num_beams"], args.lang
+    blocks = [below(
+        lang, f"束搜索：{beams} 个束，得分 = log P / 长度^{penalty:g}",
+        f"beam search: {beams} beams, score = log P / length^{penalty:g}",
+    )]  # fmt: skip
+    asked, answer = pick(lang, "提示", "prompt"), pick(lang, "输出", "output")
     for row, before in enumerate(found.prompt):
-        text = f"prompt: {example.vocabulary.text(before)}"
+        text = f"{asked}: {example.vocabulary.text(before)}"
         if args.trace and found.steps:
-            blocks.append(f"{text}\n\n{beams_text(found, tokens, row)}")
+            blocks.append(f"{text}\n\n{beams_text(found, tokens, row, lang)}")
         else:
-            blocks.append(f"{text}\n{hypotheses_text(found, tokens, row)}")
-    best = [f"output: {example.vocabulary.text(row)}" for row in found.new]
-    cost = _cost(example, parameters, prompt, options, found)
+            blocks.append(f"{text}\n{hypotheses_text(found, tokens, row, lang)}")
+    best = [f"{answer}: {example.vocabulary.text(row)}" for row in found.new]
+    cost = _cost(example, parameters, prompt, options, found, lang)
     return "\n\n".join([*blocks, "\n".join(best), *([cost] if cost else [])])
 
 
@@ -157,16 +167,21 @@ def _cost(
     prompt: Batch,
     options: dict[str, Any],
     found: BeamSearch,
+    lang: str,
 ) -> str:
     """What the first step of decode costs beside greedy's, counted from both runs."""
     from ..costs import count_beam_search, count_generation
+    from ..show.headings import below
 
     if len(found.steps) < 2:
         return ""
     search = {**options, "max_new_tokens": 2, "min_new_tokens": min(2, options["min_new_tokens"])}
     step, many = count_beam_search(example.config, parameters, prompt, **search)[1]
     one = count_generation(example.config, parameters, prompt, max_new_tokens=2)[1].total()
-    return (
+    return below(
+        lang,
+        f"代价：{step.phase} 中 {step.rows} 条文本经过解码器，乘加 {many:,} 次；贪心 {one:,} 次\n"
+        f"是贪心的 {many / one:g} 倍",
         f"cost: {step.rows} texts through the decoder in {step.phase}, {many:,} multiply-adds; "
-        f"greedy: {one:,}\n{many / one:g} times as many"
+        f"greedy: {one:,}\n{many / one:g} times as many",
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..batch import Batch
-    from ..decoding.generate import Generation, Step
+    from ..decoding.generate import Generation
     from ..examples.example import Example
     from ..shapes import Array
     from ..trace.trace import Trace
@@ -52,6 +52,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--parameters", metavar="FILE", help="trained parameters; without, the example is trained"
     )
+    parser.add_argument("--save", metavar="FILE", help="keep what was trained in a file")
     parser.add_argument(
         "--seed", type=whole(0), default=0, metavar="N", help="of parameters and draws (default 0)"
     )
@@ -78,18 +79,21 @@ def run(args: argparse.Namespace) -> int:
     from ..decoding.checks import check_whole
     from ..decoding.text import filters_text
     from ..files import target
-    from ..show.headings import say
+    from ..show.headings import pick, say
     from ..show.trace_text import trace_text
     from ..trace.files import save_trace
 
     style = style_of(args)
     if args.stage and not args.trace:
         raise UsageError("--stage chooses what --trace prints; add --trace")
-    if args.npz is not None:
-        target(args.npz)  # what cannot be written is said before the work
+    for path in (args.npz, args.save):
+        if path is not None:
+            target(path)  # what cannot be written is said before the work
     strategy, filters = strategy_of(args), filters_of(args)
     own = is_own(args)
     example = with_names(own_model(args)) if own else named_example(args, "cat")
+    if args.save is not None and (own or args.parameters is not None or example.is_trained):
+        raise UsageError("--save keeps what is trained here, and nothing is; drop it")
     vocabulary = example.vocabulary
     if "decoder" not in example.config.sides or vocabulary is None:
         raise UsageError(f"{example.name} has no decoder, so it writes no text; try cat")
@@ -104,22 +108,32 @@ def run(args: argparse.Namespace) -> int:
     if strategy == "beam":
         print(f"\n{search(args, example, parameters, prompt, longest, stop)}")
         return 0
-    how = describe(strategy, filters, args.seed, args.min_new_tokens)
+    how = describe(strategy, filters, args.seed, args.min_new_tokens, style.lang)
     if how:
         print(how)
     recorded = not own or args.trace or args.npz is not None
     generation, trace = _generate(args, example, parameters, prompt, longest, stop, recorded)
-    print(f"\n{_report(example, generation, vocabulary, not args.no_cache)}")
+    print(f"\n{_text(example, generation, args)}")
     held = args.min_new_tokens, stop
     if args.trace and how:
-        print(f"\n{filters_text(generation, filters, vocabulary.tokens, style.width, held)}")
+        words = vocabulary.tokens
+        print(f"\n{filters_text(generation, filters, words, style.width, held, style.lang)}")
     if trace is not None and (args.stage or (args.trace and not how)):
         for block in trace_text(trace, style, trace.graph.select(args.stage)):
             print(f"\n{block}")
     if trace is not None and args.npz is not None:
         save_trace(trace, args.npz)
-        print(f"\nwritten: {args.npz}")
+        print(f"\n{pick(style.lang, '已写入', 'written')}: {args.npz}")
     return 0
+
+
+def _text(example: Example, generation: Generation, args: argparse.Namespace) -> str:
+    from ..decoding.steps_text import generation_text
+
+    assert example.vocabulary is not None
+    return generation_text(
+        example.config, generation, example.vocabulary, not args.no_cache, args.lang
+    )
 
 
 def _generate(
@@ -219,10 +233,13 @@ def _source_tokens(example: Example, prompt: Batch) -> list[list[str]] | None:
 
 
 def _parameters(args: argparse.Namespace, example: Example) -> Any:
+    from ..show.headings import below
+
     if args.parameters is not None:
         from ..parameters_file import load_parameters
 
-        print(f"parameters are those of {args.parameters}")
+        zh, en = f"参数取自 {args.parameters}", f"parameters are those of {args.parameters}"
+        print(below(args.lang, zh, en))
         return load_parameters(args.parameters, example.config)
     if example.is_trained:
         return example.parameters
@@ -231,61 +248,19 @@ def _parameters(args: argparse.Namespace, example: Example) -> Any:
     from ..training.run import Run
 
     steps = default_steps(example.config)
+    zh = f"这个例子的参数没有训练过，先训练 {steps} 步"
+    en = f"the example's parameters are not trained: training first, {steps} steps"
+    if args.save is None:
+        zh += "（--save FILE 保存训练结果，--parameters FILE 取用）"
+        en += " (--save FILE keeps what comes of it, --parameters FILE takes it)"
+    print(below(args.lang, zh, en), flush=True)
     training = Run(example.config, example.parameters)
     train(training, example.batch, steps)
-    print(
-        f"trained here first: {steps} steps, loss {training.losses[0]:.4f} -> "
-        f"{training.losses[-1]:.4f} (--parameters FILE takes trained ones)"
-    )
+    losses = f"{training.losses[0]:.4f} -> {training.losses[-1]:.4f}"
+    print(below(args.lang, f"训练完毕：损失 {losses}", f"trained: loss {losses}"))
+    if args.save is not None:
+        from ..parameters_file import save_parameters
+
+        save_parameters(args.save, training.parameters)
+        print(below(args.lang, f"已写入: {args.save}", f"written: {args.save}"))
     return training.parameters
-
-
-def _report(example: Example, generation: Generation, vocabulary: Vocabulary, cached: bool) -> str:
-    """A line for each step, and the text."""
-    from ..show.grid import table_text
-
-    config = example.config
-    heads = "step", "computed", "read", "K in the cache (V alike)", "weights", "again", "next", "p"
-    lines: list[Sequence[str]] = [heads]
-    for step in generation.steps:
-        total, new = step.read + step.computed, step.computed
-        width = config.kv_heads * config.d_k
-        weights = f"{step.attention[0]}x{step.attention[1]}"
-        keys = f"{step.read}x{width} + {new}x{width} -> {total}x{width}" if cached else "-"
-        again = str(step.recomputed)
-        lines.append(
-            [step.phase, str(new), str(step.read), keys, weights, again, *_chosen(step, vocabulary)]
-        )
-    notes = [
-        "computed: tokens whose queries, keys and values this step computed; read: tokens whose "
-        "keys\nand values came from the cache; again: tokens computed that an earlier step had "
-        "computed too",
-    ]
-    twice = sum(step.recomputed for step in generation.steps)
-    if not cached and twice:
-        # Document 000: at "<SOS> The cat" the keys and values of <SOS> and The are known already.
-        notes.append(
-            f"without a cache {twice} tokens' keys and values were computed again in each of "
-            f"{config.decoder_layers} layers: {2 * twice * config.decoder_layers} rows"
-        )
-    texts = []
-    for before, after in zip(generation.prompt, generation.new, strict=True):
-        texts.append(f"prompt: {vocabulary.text(before).lstrip()}")
-        texts.append(f"output: {vocabulary.text(after)}")
-    return "\n\n".join([table_text(lines, "lrrlrrlr"), *notes, "\n".join(texts)])
-
-
-def _chosen(step: Step, vocabulary: Vocabulary) -> tuple[str, str]:
-    """The next token of each row and its probability."""
-    import numpy as np
-
-    from ..decoding.filters import probabilities_of
-
-    if step.tokens is None:
-        return "", ""
-    odds = probabilities_of(step.logits)[np.arange(len(step.tokens)), step.tokens]
-    shown = [
-        (vocabulary.token(int(token)), f"{p:.2f}") if real else (".", ".")
-        for token, p, real in zip(step.tokens, odds, step.counts, strict=True)
-    ]
-    return " | ".join(token for token, _ in shown), " | ".join(p for _, p in shown)

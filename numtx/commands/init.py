@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..arguments.options import check_outputs, whole
+from ..arguments.options import add_lang, check_outputs, whole
 from ..arguments.source import read_config
 from ..errors import UsageError
 
@@ -19,6 +19,7 @@ def add(commands: Any) -> None:
         "configuration; --list the names and shapes of its parameters.",
     )
     parser.set_defaults(run=run)
+    add_lang(parser)
     parser.add_argument("--config", metavar="FILE", help="the configuration (JSON; - for stdin)")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
     parser.add_argument("--out", metavar="FILE", help="the file to write")
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from ..config_fields import values_of
     from ..parameters import count_parameters, initialise, named_shapes
     from ..parameters_file import save_parameters
+    from ..show.headings import pick
     from ..show.numbers import shape_text
 
     if args.fields:
@@ -43,10 +45,12 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         for name, shape in named_shapes(config):
             print(f"{name:48}{shape_text(shape)}")
-        print(f"{count_parameters(config):,} numbers")
+        print(f"{count_parameters(config):,} {pick(args.lang, '个数', 'numbers')}")
     if args.out is not None:
         save_parameters(args.out, initialise(config, args.seed))
-        print(f"written: {args.out}   {count_parameters(config):,} numbers, seed {args.seed}")
+        numbers = f"{count_parameters(config):,}"
+        zh = f"已写入: {args.out}   {numbers} 个数，种子 {args.seed}"
+        print(pick(args.lang, zh, f"written: {args.out}   {numbers} numbers, seed {args.seed}"))
     elif not args.list:
         raise UsageError("--out is missing: the file to write (or --list)")
     return 0

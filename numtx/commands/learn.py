@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..arguments.options import add_lang
 from ..errors import FileError, LessonError, UsageError
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -34,7 +35,7 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument("lesson", nargs="?", help="a number or a part of a name (default: list)")
-    parser.add_argument("--lang", choices=("zh", "en"), default="en", help="default en")
+    add_lang(parser, "en")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,14 +45,20 @@ def run(args: argparse.Namespace) -> int:
             f"there are no lessons in {FOLDERS[0]} or {FOLDERS[1]}; install numtx again, or run "
             "it in a checkout of its repository"
         )
+    languages = ("zh", "en") if args.lang == "both" else (args.lang,)
     if args.lesson is None:
         width = max(len(entry.name) for entry in found)
         for entry in found:
-            print(f"{entry.number} {entry.name:<{width}}  {entry.question[args.lang]}")
+            for lang in languages:
+                print(f"{entry.number} {entry.name:<{width}}  {entry.question[lang]}")
         return 0
     path = choose(found, args.lesson).path
+    return max(_run(path, lang) for lang in languages)
+
+
+def _run(path: Path, lang: str) -> int:
     before = sys.argv
-    sys.argv = [str(path), "--lang", args.lang]
+    sys.argv = [str(path), "--lang", lang]
     try:
         runpy.run_path(str(path), run_name="__main__")
     except LessonError as error:

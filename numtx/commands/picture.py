@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..arguments.options import terminal_width, whole
+from ..arguments.options import add_lang, terminal_width, whole
 from ..errors import UsageError
 
 PICTURES = {
@@ -26,6 +26,7 @@ def add(commands: Any) -> None:
         + ".",
     )
     parser.set_defaults(run=run)
+    add_lang(parser)
     parser.add_argument("picture", choices=tuple(PICTURES))
     parser.add_argument("example", nargs="?", help="an example with a decoder alone (default: cat)")
     parser.add_argument("--svg", metavar="FILE", help=f"write a file: {', '.join(FILES)}")
@@ -57,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
     from ..files import write_text
 
     write_text(args.svg, svg)
-    print(f"written: {args.svg}")
+    from ..show.headings import pick
+
+    print(f"{pick(args.lang, '已写入', 'written')}: {args.svg}")
     return 0
 
 
@@ -65,22 +68,24 @@ def _of_example(args: argparse.Namespace) -> tuple[str, str]:
     """The picture as text, and as SVG where there is one."""
     from ..examples import pictures
     from ..examples.registry import load_example
-    from ..show.pictures import cached_step_text, causal_mask_text, side_by_side_text
-    from ..show.pictures_svg import causal_mask_svg
+    from ..pictures.svg import causal_mask_svg
+    from ..pictures.terminal import cached_step_text, causal_mask_text, side_by_side_text
 
     example = load_example(args.example or "cat", seed=args.seed)
     if args.picture == "causal-mask":
         mask = pictures.mask_picture(example)
-        return causal_mask_text(mask, args.width or terminal_width()), causal_mask_svg(mask)
+        width = args.width or terminal_width()
+        return causal_mask_text(mask, width, lang=args.lang), causal_mask_svg(mask)
     if args.picture == "cached-step":
-        return cached_step_text(pictures.step_picture(example)), ""
-    return side_by_side_text(pictures.frames(example)), ""
+        return cached_step_text(pictures.step_picture(example), args.lang), ""
+    return side_by_side_text(pictures.frames(example), args.lang), ""
 
 
 def _memory(args: argparse.Namespace) -> tuple[str, str]:
     from ..examples.pictures import memory_curves
-    from ..show.pictures import memory_text
-    from ..show.pictures_svg import memory_svg
+    from ..pictures.svg import memory_svg
+    from ..pictures.terminal import memory_text
+    from ..show.headings import below
 
     if args.heads % args.groups:
         raise UsageError(
@@ -91,10 +96,16 @@ def _memory(args: argparse.Namespace) -> tuple[str, str]:
         layers=args.layers, heads=args.heads, width=args.head_width, groups=args.groups,
         rank=args.rank, rotary=args.rotary, size=args.bytes,
     )  # fmt: skip
-    title = (
+    zh = (
+        f"{args.layers} 层，{args.heads} 个宽 {args.head_width} 的头，"
+        f"GQA 有 {args.groups} 个键值头，MLA 的 r = {args.rank}、d_r = {args.rotary}；"
+        f"每个数 {args.bytes} 字节"
+    )
+    en = (
         f"{args.layers} layers, {args.heads} heads of {args.head_width}, "
         f"GQA with {args.groups} key/value heads, MLA with r = {args.rank}, d_r = {args.rotary}; "
         f"{args.bytes} bytes a number"
     )
-    width = args.width or terminal_width()
-    return memory_text(curves, args.tokens, title, width), memory_svg(curves, args.tokens, title)
+    width, title = args.width or terminal_width(), below(args.lang, zh, en)
+    text = memory_text(curves, args.tokens, title, width, lang=args.lang)
+    return text, memory_svg(curves, args.tokens, en)

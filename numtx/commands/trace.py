@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import add_style, check_outputs, style_of
+from ..arguments.options import add_style, check_outputs, style_of, whole
 from ..arguments.source import add_source, example_of, inputs_of, is_own
 from ..errors import UsageError
 from .what_if import add_set, changes_text, trace_with
@@ -38,12 +38,20 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--html", metavar="FILE", help="write it as one page for a browser, with the arithmetic"
     )
+    parser.add_argument(
+        "--act",
+        type=whole(1),
+        metavar="N",
+        help="weather, cat, story, memory: one act of the document only",
+    )
     parser.add_argument("--quiet", action="store_true", help="print no stages")
     add_set(parser)
     add_style(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from ..documents.acts import ACTS, acts_text
+    from ..show.headings import pick
     from ..show.json_text import write_json
     from ..show.trace_text import trace_text
     from ..trace.files import save_trace
@@ -51,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     style = style_of(args)
     check_outputs((args.npz, args.json, args.html), inputs_of(args))
     example = example_of(args)
+    if args.act is not None:
+        _check_act(args, len(ACTS.get(example.name, ())))
     if args.gradients and example.batch.labels is None:
         raise UsageError("--gradients needs a loss: give --labels")
     # Somebody's own model may be large: its backward pass runs only when asked for.
@@ -71,27 +81,41 @@ def run(args: argparse.Namespace) -> int:
     print(header(example, trace, style))
     if changed is not None:
         print()
-        for line in changes_text(changed, trace):
+        for line in changes_text(changed, trace, style.lang):
             print(line)
     if not args.quiet:
         _warn_if_large(trace, stages, style)
-        for block in trace_text(trace, style, stages, args.gradients):
+        blocks = trace_text(trace, style, stages, args.gradients)
+        if example.name in ACTS and args.stage is None and args.config is None:
+            blocks = acts_text(example, trace, style, args.act, args.gradients)
+        for block in blocks:
             print()
             print(block)
     for path in (args.npz, args.json, args.html):
         if path is not None:
-            print(f"\nwritten: {path}")
+            print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
     return 0
+
+
+def _check_act(args: argparse.Namespace, acts: int) -> None:
+    if args.config is not None or not acts:
+        raise UsageError("--act is for weather, cat, story, memory and letters")
+    if args.stage is not None:
+        raise UsageError("--stage and --act both choose stages; give one")
+    if args.act > acts:
+        raise UsageError(f"--act {args.act}: the example has {acts} acts")
 
 
 def header(example: Example, trace: Trace, style: Style) -> str:
     """What is run, what the document gives, and what was chosen."""
-    from ..show.headings import say
+    from ..show.headings import pick, say
     from ..show.trace_text import rounding_rule
     from ..stages.catalogue import Text
 
     lang = style.lang
-    place = f"document {example.source}" if example.source.isdigit() else example.source
+    place = example.source
+    if place.isdigit():
+        place = f"{pick(lang, '文档', 'document')} {place}"
     lines = [style.painter.bold(f"{example.name}: {say(example.title, lang)}   ({place})")]
     for heading, texts in (
         (Text("文中给出:", "given by the document:"), example.given),
@@ -109,6 +133,7 @@ def header(example: Example, trace: Trace, style: Style) -> str:
 
 def write_html(example: Example, trace: Trace, style: Style, stages: list[str], path: str) -> None:
     """Write the report for a browser, with what the header says above it."""
+    from ..documents.acts import ACTS, acts_notes
     from ..files import write_text
     from ..page.page import Heading
     from ..page.report import trace_report
@@ -118,6 +143,7 @@ def write_html(example: Example, trace: Trace, style: Style, stages: list[str], 
     notes = [
         (Text("文中给出", "given by the document"), example.given),
         (Text("自行设定", "chosen here"), example.chosen),
+        *(acts_notes(example.name) if example.name in ACTS else ()),
     ]
     heading = Heading(Text(f"{example.name}：{zh}", f"{example.name}: {en}"), notes)
     numbers = sum(array.size for array in (*trace.arrays.values(), *trace.gradients.values()))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import terminal_width, whole
+from ..arguments.options import add_lang, terminal_width, whole
 from ..arguments.source import add_example, named_example
 from ..errors import UsageError
 
@@ -53,9 +53,7 @@ def add(commands: Any) -> None:
         "--demo", choices=DEMONSTRATIONS,
         help="instead: what the documents say of training, measured",
     )  # fmt: skip
-    parser.add_argument(
-        "--lang", choices=("zh", "en", "both"), default="both", help="language of titles"
-    )
+    add_lang(parser)
     parser.add_argument(
         "--width", type=whole(20), metavar="N", help="columns (default: the terminal's, or 80)"
     )
@@ -66,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..files import target
     from ..show.curve import curve_text
-    from ..show.headings import say
+    from ..show.headings import pick, say
     from ..training.greedy import answers
     from ..training.loop import train
     from ..training.recipe import default_steps
@@ -83,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         return _demonstrate(args, example, width)
     training = _resumed(args, example) if args.resume is not None else _fresh(args, example)
     print(f"numtx train {example.name}: {say(example.title, args.lang)}")
-    print(_describe(training))
+    print(_describe(training, args.lang))
     steps = args.steps or max(default_steps(training.config), training.step)
     if steps < training.step:
         raise UsageError(f"--steps {steps}: the run has already taken {training.step}")
@@ -91,19 +89,25 @@ def run(args: argparse.Namespace) -> int:
     train(training, example.batch, steps, on_step=show, save=args.save)
     if show is not None:
         print(file=sys.stderr)
-    print(f"\nloss against steps\n{curve_text(training.losses, width)}\n")
+    title = pick(args.lang, "损失随步数的变化", "loss against steps")
+    print(f"\n{title}\n{curve_text(training.losses, width)}\n")
     if training.losses:
-        print(f"loss {training.losses[0]:.6f} -> {training.losses[-1]:.6f} at step {training.step}")
+        losses = f"{training.losses[0]:.6f} -> {training.losses[-1]:.6f}"
+        at = pick(args.lang, f"（第 {training.step} 步）", f" at step {training.step}")
+        print(f"{pick(args.lang, '损失', 'loss')} {losses}{at}")
     with np.errstate(over="ignore", invalid="ignore"):  # the loss above has said it already
         vocabulary = example.vocabulary
         assert vocabulary is not None  # every example names its tokens
         ends = [number for number, token in enumerate(vocabulary) if token == "<eos>"]
         found = answers(training.config, training.parameters, example.batch, *ends)
-    print(f"\n{answers_text(found, vocabulary, width)}")
-    wrong = sum(answer.given != answer.wanted for answer in found)
-    print("greedy output = target" if not wrong else "greedy output differs from the target")
+    print(f"\n{answers_text(found, vocabulary, width, args.lang)}")
+    if any(answer.given != answer.wanted for answer in found):
+        differs = "贪心输出与目标不同", "greedy output differs from the target"
+        print(pick(args.lang, *differs))
+    else:
+        print(pick(args.lang, "贪心输出 = 目标", "greedy output = target"))
     if args.save is not None:
-        print(f"written: {args.save}")
+        print(f"{pick(args.lang, '已写入', 'written')}: {args.save}")
     return 0
 
 
@@ -149,21 +153,26 @@ def _resumed(args: argparse.Namespace, example: Example) -> Run:
     return training
 
 
-def _describe(training: Run) -> str:
+def _describe(training: Run, lang: str) -> str:
+    from ..show.headings import pick
+
     recipe, config = training.recipe, training.config
     parts = [
-        f"{training.weights.size} parameters", recipe.optimiser,
-        f"rate {recipe.rate(recipe.warmup or 1, config):g}", f"seed {recipe.seed}",
-    ]  # fmt: skip
+        pick(lang, f"{training.weights.size} 个参数", f"{training.weights.size} parameters"),
+        recipe.optimiser,
+        f"{pick(lang, '学习率', 'rate')} {recipe.rate(recipe.warmup or 1, config):g}",
+        f"{pick(lang, '种子', 'seed')} {recipe.seed}",
+    ]
     if recipe.warmup:
-        parts.append(f"warmup {recipe.warmup}")
+        parts.append(f"{pick(lang, '预热', 'warmup')} {recipe.warmup}")
     if recipe.clip is not None:
-        parts.append(f"clip {recipe.clip:g}")
+        parts.append(f"{pick(lang, '裁剪', 'clip')} {recipe.clip:g}")
     if config.label_smoothing:
-        parts.append(f"label smoothing {config.label_smoothing:g}")
+        parts.append(f"{pick(lang, '标签平滑', 'label smoothing')} {config.label_smoothing:g}")
     if training.step:
-        parts.append(f"resumed at step {training.step}")
-    return ", ".join(parts)
+        at = training.step
+        parts.append(pick(lang, f"从第 {at} 步继续", f"resumed at step {at}"))
+    return pick(lang, "，", ", ").join(parts)
 
 
 def _progress(steps: int) -> Callable[[Progress], None]:
@@ -196,18 +205,23 @@ def _demonstrate(args: argparse.Namespace, example: Example, width: int) -> int:
             args.steps or 100, args.lang, width,
         ))  # fmt: skip
     else:
-        from ..show.headings import say
+        from ..show.headings import pick, say
 
         steps = args.steps or 600
         task = peeking.own_task(config, parameters, batch)
         print(say(text.PEEKING, args.lang))
-        title = f"\n{example.name}: one sentence, which can be learnt by heart"
+        zh, en = "一句话，背得下来", "one sentence, which can be learnt by heart"
+        title = f"\n{example.name}: {pick(args.lang, zh, en)}"
         table = peeking.peeking(task, steps, recipe)
-        print(text.peeking_text(table, title, example.vocabulary, width=width))
+        print(text.peeking_text(table, title, example.vocabulary, width=width, lang=args.lang))
         task = peeking.counting_task(recipe.seed)
-        title = "\ncounting with surprises, which cannot be learnt by heart"
+        zh, en = (
+            "带意外的数数，背不下来",
+            "counting with surprises, which cannot be learnt by heart",
+        )
         table = peeking.peeking(task, steps, recipe)
-        print(text.peeking_text(table, title, None, task.best, width))
+        title = f"\n{pick(args.lang, zh, en)}"
+        print(text.peeking_text(table, title, None, task.best, width, args.lang))
     return 0
 
 

@@ -31,32 +31,37 @@ def trace_with(settings: list[str], example: Example, before: Trace) -> Trace:
         return example.trace(gradients=bool(before.gradients), pins=pins)
 
 
-def changes_text(before: Trace, after: Trace) -> Iterator[str]:
+def changes_text(before: Trace, after: Trace, lang: str) -> Iterator[str]:
     """A table of what changed: values and gradients, stage by stage."""
     from ..show.grid import table_text
+    from ..show.headings import pick
     from ..show.numbers import amount
     from ..trace.what_if import changes
 
     found = changes(before, after)
     if not found:
-        yield "nothing changed: the cells had these values already"
+        en = "nothing changed: the cells had these values already"
+        yield pick(lang, "没有变化：这些格原来就是这些值", en)
         return
     head = ["stage", "cells that changed", "largest change"]
+    if lang == "zh":
+        head = ["阶段", "变化的格", "最大变化"]
     if before.gradients:
-        head += ["gradient: cells", "largest change"]
-    rows = [head]
+        head += [pick(lang, "梯度：格", "gradient: cells"), head[-1]]
+    rows, of = [head], pick(lang, " / ", " of ")
     for change in found:
         row = [
-            change.name + " *" * bool(change.pinned), f"{change.cells} of {change.of}",
+            change.name + " *" * bool(change.pinned), f"{change.cells}{of}{change.of}",
             amount(change.largest),
         ]  # fmt: skip
         if before.gradients:
             none = change.gradient_cells is None
             row += ["", ""] if none else [
-                f"{change.gradient_cells} of {change.of}", amount(change.gradient_largest)
+                f"{change.gradient_cells}{of}{change.of}", amount(change.gradient_largest)
             ]  # fmt: skip
         rows.append(row)
-    yield "what changed (* = held):"
+    yield pick(lang, "变化（* = 固定）：", "what changed (* = held):")
     yield table_text(rows, "l" + "r" * (len(head) - 1), "  ")
     if "loss" in before and "loss" in after:
-        yield f"loss: {before['loss'].item():.6g} before, {after['loss'].item():.6g} now"
+        was, now = f"{before['loss'].item():.6g}", f"{after['loss'].item():.6g}"
+        yield pick(lang, f"损失：原来 {was}，现在 {now}", f"loss: {was} before, {now} now")

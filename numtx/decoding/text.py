@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..show.grid import Grid, clean, grid_text, table_text
+from ..show.headings import pick
 from ..show.numbers import MASKED, fixed
 from .beam import BeamSearch, BeamStep
 from .filters import Filtered, Filters, rule_out
 from .generate import Generation, Step
 
+FATES = {"running": "继续", "ended": "结束", "dead": "淘汰"}
 SHOWN = 10  # tokens of a step, the most probable first
 
 
@@ -46,6 +48,7 @@ def filters_text(
     vocabulary: Sequence[str],
     width: int = 80,
     held: tuple[int, Sequence[int]] = (0, ()),
+    lang: str = "en",
 ) -> str:
     """A grid for each step and row: the probability of the most probable tokens after each
     filter, `.` where a token is ruled out, and the token that was chosen."""
@@ -53,18 +56,23 @@ def filters_text(
     for step, filtered in filter_steps(generation, filters, held):
         assert step.tokens is not None
         for row in np.flatnonzero(step.counts).tolist():
-            name = f"{step.phase}, row {row}" if len(step.counts) > 1 else step.phase
-            grid = _filters_grid(filtered, row, int(step.tokens[row]), vocabulary)
+            of_row = pick(lang, f"，第 {row} 行", f", row {row}") if len(step.counts) > 1 else ""
+            name = step.phase + of_row
+            grid = _filters_grid(filtered, row, int(step.tokens[row]), vocabulary, lang)
             left_out = len(vocabulary) - len(grid.rows)
-            more = f"\n({left_out} less probable tokens are not shown)" if left_out > 0 else ""
+            unseen = pick(
+                lang, f"（另有 {left_out} 个概率更小的词元没有列出）",
+                f"({left_out} less probable tokens are not shown)",
+            )  # fmt: skip
+            title = pick(lang, "每个过滤器之后的概率", "probabilities after each filter")
             blocks.append(
-                f"{name}: probabilities after each filter\n{grid_text(grid, width)}{more}"
+                f"{name}: {title}\n{grid_text(grid, width)}" + f"\n{unseen}" * (left_out > 0)
             )
     return "\n\n".join(blocks)
 
 
 def _filters_grid(
-    filtered: Sequence[Filtered], row: int, chosen: int, vocabulary: Sequence[str]
+    filtered: Sequence[Filtered], row: int, chosen: int, vocabulary: Sequence[str], lang: str
 ) -> Grid:
     columns = [one.probabilities[row] for one in filtered]
     kept = [one.logits[row] > -np.inf for one in filtered]
@@ -79,48 +87,61 @@ def _filters_grid(
         [f"{token} {clean(vocabulary[token])}" for token in order],
         ["softmax", *(one.name for one in filtered[1:])],
         cells,
-        ["<- chosen" if token == chosen else "" for token in order],
+        [pick(lang, "<- 选中", "<- chosen") if token == chosen else "" for token in order],
     )
 
 
-def beams_text(search: BeamSearch, vocabulary: Sequence[str], row: int = 0) -> str:
+def beams_text(
+    search: BeamSearch, vocabulary: Sequence[str], row: int = 0, lang: str = "en"
+) -> str:
     """The beam tree of one prompt as tables: a step's candidates with the beam they come from,
     and what became of them; then the hypotheses."""
     blocks = [
-        f"{step.phase}\n{_candidates(step, row, vocabulary)}"
+        f"{step.phase}\n{_candidates(step, row, vocabulary, lang)}"
         for step in search.steps
         if step.candidates[row]
     ]
-    return "\n\n".join([*blocks, f"found\n{hypotheses_text(search, vocabulary, row)}"])
+    found = hypotheses_text(search, vocabulary, row, lang)
+    return "\n\n".join([*blocks, f"{pick(lang, '找到的', 'found')}\n{found}"])
 
 
-def _candidates(step: BeamStep, row: int, vocabulary: Sequence[str]) -> str:
+def _candidates(step: BeamStep, row: int, vocabulary: Sequence[str], lang: str) -> str:
     lines, beam = [], 0
     for one in step.candidates[row]:
-        fate = one.fate
-        if fate == "running":
-            fate = f"-> beam {beam}"
+        fate = FATES[one.fate] if lang == "zh" else one.fate
+        name = pick(lang, "束", "beam")
+        if one.fate == "running":
+            fate = f"-> {name} {beam}"
             beam += 1
-        parent = f"beam {one.parent}" if len(one.tokens) > 1 else "prompt"
+        start = pick(lang, "提示", "prompt")
+        parent = f"{name} {one.parent}" if len(one.tokens) > 1 else start
         probability = f"{math.exp(one.log_probability):.4f}"
         lines.append(
             [parent, _words(one.tokens, vocabulary), fixed(one.log_probability, 3), probability,
              fate]
         )  # fmt: skip
-    return table_text([["from", "text", "log P", "P", "fate"], *lines], "llrrl")
+    heads = ["来自", "文本", "log P", "P", "去向"]
+    if lang != "zh":
+        heads = ["from", "text", "log P", "P", "fate"]
+    return table_text([heads, *lines], "llrrl")
 
 
-def hypotheses_text(search: BeamSearch, vocabulary: Sequence[str], row: int = 0) -> str:
+def hypotheses_text(
+    search: BeamSearch, vocabulary: Sequence[str], row: int = 0, lang: str = "en"
+) -> str:
     """What was found for one prompt, the best score first."""
     lines = [
         [
             str(rank), _words(one.tokens, vocabulary), str(len(one.tokens)),
             fixed(one.log_probability, 3), fixed(one.score, 3),
-            "" if one.ended else "cut at the limit",
+            "" if one.ended else pick(lang, "到上限截断", "cut at the limit"),
         ]
         for rank, one in enumerate(search.hypotheses[row], 1)
     ]  # fmt: skip
-    return table_text([["", "text", "length", "log P", "score", ""], *lines], "rlrrrl")
+    heads = ["", "文本", "长度", "log P", "得分", ""]
+    if lang != "zh":
+        heads = ["", "text", "length", "log P", "score", ""]
+    return table_text([heads, *lines], "rlrrrl")
 
 
 def _words(tokens: Sequence[int], vocabulary: Sequence[str]) -> str:

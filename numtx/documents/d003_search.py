@@ -41,7 +41,6 @@ from .theorems import disjoint, never_rises, no_more_than_one
 
 BEAM_FIRST = {"Today": 0.35, "The": 0.28, "It": 0.15, "Weather": 0.12, "Good": 0.10}
 BEAM = {"The weather": -0.5, "Today is": -0.6, "The sky": -0.7, "It is": -0.8, "Today the": -0.9}
-REPEATS = ("<bos>", "<eos>", "very", "good")
 
 
 def starts() -> Array:
@@ -106,11 +105,11 @@ def first_words(stated: Array) -> Array:
 @Kept
 def repeating(beams: int) -> int:
     """How often a search says very, scores divided by the length, in a model whose first very is unlikely and whose next ones are likely."""
-    vocabulary = Vocabulary(REPEATS)
-    table: Table = {(0, "<bos>"): {"good": 0.7, "very": 0.3}, **{(n, "very"): {"very": 0.9, "good": 0.05} for n in range(1, 9)}, **{(n, "good"): {"<eos>": 0.6} for n in range(1, 9)}}
-    model = lookup_model(vocabulary, table, 9)
-    found = beam_search(*model, Batch([[0]]), max_new_tokens=8, num_beams=beams, stop=[1], length_penalty=1.0)
-    return found.hypotheses[0][0].tokens.count(2)
+    made = example("repeats")
+    assert made.vocabulary is not None
+    ends, very = made.vocabulary.ends, made.vocabulary["very"]
+    found = beam_search(made.config, made.parameters, Batch([[0]]), max_new_tokens=8, num_beams=beams, stop=ends, length_penalty=1.0)
+    return found.hypotheses[0][0].tokens.count(very)
 
 
 CHAIN_WORDS = ("<bos>", "Today", "It", "The", "is", "was", "weather")

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..show.grid import Grid, display_width, grid_text
+from ..show.headings import pick
 from ..show.numbers import fixed
 from ..show.stage_grid import Style
 from ..show.trace_text import trace_text
 from ..show.wrap import wrap
 from ..stages.catalogue import Text
 from .judges import VERDICTS, Equal, Illustration, Printed
+from .ledger import ROWS
 from .row import Result, Row, summary
 from .runs import trace as trace_of
 
@@ -136,9 +138,11 @@ def at_length(result: Result, style: Style) -> Iterator[str]:
     if row.stages and result.verdict != "open":
         name, *stages = row.stages
         trace = row.witness() if row.witness is not None else trace_of(name)
-        found = "parameters of the row's witness" if row.witness is not None else "example"
+        found = pick(style.lang, "例子", "example")
+        if row.witness is not None:
+            found = pick(style.lang, "这一行的见证参数", "parameters of the row's witness")
         yield ""
-        yield f"behind it: {name} ({found}), {', '.join(stages)}"
+        yield f"{pick(style.lang, '背后', 'behind it')}: {name} ({found}), {', '.join(stages)}"
         for block in trace_text(trace, style, stages):
             yield ""
             yield block
@@ -149,3 +153,17 @@ def summary_text(results: Iterable[Result], width: int = 80) -> str:
     heads, table = summary(results)
     rows, cells = [line[0] for line in table], [line[1:] for line in table]
     return grid_text(Grid(rows, heads[1:], cells), width)
+
+
+def systems_table(lang: str) -> tuple[list[str], list[list[str]]]:
+    """Document 003's six systems of special tokens: what it lists, and what of it models have."""
+    rows = [
+        [
+            row.id.rpartition("-")[2].upper(), " ".join(row.judge.stated),
+            " ".join(row.run().outcome.value), verdict_name(row.run().verdict, lang),
+        ]
+        for row in ROWS
+        if row.id.startswith("003.tokens-") and row.id != "003.tokens-own"
+    ]  # fmt: skip
+    heads = ["", "listed", "of these it has", "verdict"]
+    return ["", "文档列出", "其中模型真有", "结论"] if lang == "zh" else heads, rows

@@ -57,6 +57,13 @@ LOOP_TABLE: Table = {
     **{(n, "so"): {"<eos>": 0.9} for n in range(LOOP_POSITIONS)},
 }
 
+REPEAT_WORDS = ("<bos>", "<eos>", "very", "good")
+REPEAT_TABLE: Table = {
+    (0, "<bos>"): {"good": 0.7, "very": 0.3},
+    **{(n, "very"): {"very": 0.9, "good": 0.05} for n in range(1, 9)},
+    **{(n, "good"): {"<eos>": 0.6} for n in range(1, 9)},
+}
+
 
 def beams(seed: int = 0) -> Example:
     """Greedy says Today is nice weather today; five beams say The weather is nice today."""
@@ -111,6 +118,31 @@ def loops(seed: int = 0) -> Example:
             Text("每个 very 之后再来一个 very 的概率：0.50、0.55、0.60；think 之后 I 0.60，so 0.35", "the probability of one more very: 0.50, 0.55, 0.60; after think: I 0.60, so 0.35"),
             Text("参数按表构造，注意力不起作用（W_O = 0）；logits 是 ln(概率) + 5", "parameters are built from a table, attention adds nothing (W_O = 0); logits are ln(probability) + 5"),
             Text(f"种子 {seed} 不改变任何参数", f"the seed ({seed}) changes no parameter"),
+        ],
+        is_trained=True,
+    )  # fmt: skip
+
+
+def repeats(seed: int = 0) -> Example:
+    """Greedy says good; the more beams there are, the more very the search finds."""
+    vocabulary = Vocabulary(REPEAT_WORDS)
+    config, parameters = lookup_model(vocabulary, REPEAT_TABLE, positions=9)
+    text = vocabulary.encode(["<bos>", *["very"] * 8])
+    return Example(
+        name="repeats",
+        title=Text("束越多越重复：very very very …", "more beams, more repetition: very very very ..."),
+        source="003",
+        config=config,
+        parameters=parameters,
+        batch=Batch([text[:-1]], labels=[text[1:]]),
+        vocabularies={"decoder": vocabulary},
+        given=[
+            Text("beam size 太大容易陷入重复，如 very very very good", "a large beam falls into repetition, such as very very very good"),
+        ],
+        chosen=[
+            Text("第一个词 good 0.7，very 0.3；very 之后 very 0.9", "the first word: good 0.7, very 0.3; after very: very 0.9"),
+            Text("numtx generate repeats --num-beams 1（2、5）：得分除以长度，重复的文本反而占优", "numtx generate repeats --num-beams 1 (2, 5): scores are divided by the length, which favours the repetition"),
+            Text(f"参数按表构造；种子 {seed} 不改变任何参数", f"parameters are built from a table; the seed ({seed}) changes none"),
         ],
         is_trained=True,
     )  # fmt: skip

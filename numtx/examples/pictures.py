@@ -11,8 +11,8 @@ from ..costs import ATTENTION, count_generation
 from ..decoding.record import record_generation
 from ..errors import ExampleError
 from ..ops.softmax import softmax_forward
+from ..pictures.terminal import Frame, MaskPicture, MemoryCurve, StepPicture
 from ..shapes import Array
-from ..show.pictures import Frame, MaskPicture, MemoryCurve, StepPicture
 from .example import Example
 
 LONGEST = 16  # tokens that a picture has room for

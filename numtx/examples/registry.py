@@ -8,9 +8,9 @@ from typing import Any
 
 from ..errors import ExampleError, nearest
 from .cat import cat, masked
-from .choosing import beams, loops
+from .choosing import beams, loops, repeats
 from .example import Example
-from .small import letters, memory, padding, sentence
+from .small import letters, memory, padding, sat, sentence, student
 from .story import story
 from .translation import concatenated, translation
 from .weather import weather
@@ -23,14 +23,19 @@ EXAMPLES: dict[str, Callable[..., Example]] = {
     "story": story,
     "memory": memory,
     "letters": letters,
+    "sat": sat,
+    "student": student,
     "padding": padding,
     "concatenated": concatenated,
     "beams": beams,
     "loops": loops,
+    "repeats": repeats,
 }
 
 # Sentences that a document works through, without spaces.
-SENTENCES = {"今天天气很好": "weather", "你是一只猫": "cat"}
+SENTENCES = {
+    "今天天气很好": "weather", "你是一只猫": "cat", "我是一个学生": "student", "Thecatsat": "sat",
+}  # fmt: skip
 
 
 def load_example(name: str, *, seed: int = 0, **options: Any) -> Example:

@@ -88,6 +88,40 @@ def letters(seed: int = 0) -> Example:
     )  # fmt: skip
 
 
+def sat(seed: int = 0) -> Example:
+    """The cat sat (document 000): step 1 reads <SOS>, step 2 <SOS> The, step 3 <SOS> The cat."""
+    return _continued("sat", "000", ("<SOS>", "The", "cat", "sat", "<EOS>"), seed)
+
+
+def student(seed: int = 0) -> Example:
+    """我 是 一 个 学 生 through a decoder alone (document 001)."""
+    return _continued("student", "001", ("<SOS>", *"我是一个学生", "<EOS>"), seed)
+
+
+def _continued(name: str, document: str, words: tuple[str, ...], seed: int) -> Example:
+    """Each word predicts the next, from a token that begins to one that ends."""
+    vocabulary = Vocabulary(words)
+    config = Config(
+        model="decoder-only", width=8, decoder_layers=2, heads=2, hidden=32,
+        vocabulary=len(vocabulary),
+    )  # fmt: skip
+    ids, text = vocabulary.encode(words), " ".join(words[1:-1])
+    return Example(
+        name=name,
+        title=Text(f"{text}：逐词接下去（仅解码器）", f"{text}: word after word (decoder-only)"),
+        source=document,
+        config=config,
+        parameters=initialise(config, seed),
+        batch=Batch([ids[:-1]], labels=[ids[1:]]),
+        vocabularies={"decoder": vocabulary},
+        given=[Text(f"文本 {text}", f"the text, {text}")],
+        chosen=[
+            Text("开始与结束的记号 <SOS>、<EOS>；宽 8、2 层、2 个头、前馈 32", "the signs <SOS> and <EOS>; width 8, 2 layers, 2 heads, feed-forward 32"),
+            Text(f"全部参数由种子 {seed} 产生；numtx generate 先训练", f"all parameters come from seed {seed}; numtx generate trains first"),
+        ],
+    )  # fmt: skip
+
+
 def padding(seed: int = 0, side: str = "right") -> Example:
     """Document 003's two samples of different lengths, padded into one batch, as copying."""
     vocabulary = Vocabulary(PADDING_VOCABULARY)

@@ -56,6 +56,7 @@ def story(seed: int = 0) -> Example:
     return dataclasses.replace(
         start,
         parameters={**start.parameters, **found},
+        is_trained=True,
         chosen=[
             Text("每侧一层、一个头；目标词表是文中出现过的 17 个词", "one layer and one head a side; the target vocabulary is the 17 words that the document names"),
             Text(f"参数由搜索得到（从种子 {SEED} 出发，numtx 自己的反向传播）；numtx figures --search 重做；种子 {seed} 在此不起作用", f"the parameters were found by a search (from seed {SEED}, by numtx's own backward pass); numtx figures --search repeats it; seed {seed} draws nothing here"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ..batch import Batch
 from ..checkpoints.folder import read_model
-from ..commands.cost import groups_text, phases_text
+from ..cost_tables import groups_text, phases_text
 from ..costs import StepCost, cache_numbers, count_generation
 from ..errors import UsageError
+from ..show.headings import below
 
 
-def of_folder(folder: str, tokens: int) -> str:
+def of_folder(folder: str, tokens: int, lang: str) -> str:
     """Three steps after a prompt of so many tokens, all of the id 0, counted from a run."""
     config, parameters, _ = read_model(folder)
     if config.sides[-1] != "decoder":
@@ -23,8 +24,14 @@ def of_folder(folder: str, tokens: int) -> str:
     cached = count(True)
     own, cross = cache_numbers(config, 1, 1)
     return "\n\n".join([
-        f"numtx cost {folder}: multiply-adds, counted from the shapes of a run",
-        phases_text(cached),
-        groups_text(count(False)[-1], cached[-1]),
-        f"numbers in the cache: {own:,} a token" + f", {cross:,} of the source" * bool(cross),
+        below(
+            lang, f"numtx cost {folder}: 乘加次数，由一次运行的形状数出",
+            f"numtx cost {folder}: multiply-adds, counted from the shapes of a run",
+        ),
+        phases_text(cached, lang),
+        groups_text(count(False)[-1], cached[-1], lang),
+        below(
+            lang, f"缓存里的数：每个词元 {own:,}" + f"，源句 {cross:,}" * bool(cross),
+            f"numbers in the cache: {own:,} a token" + f", {cross:,} of the source" * bool(cross),
+        ),
     ])  # fmt: skip

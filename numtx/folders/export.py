@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..arguments.options import check_outputs
+from ..arguments.options import add_lang, check_outputs
 from ..arguments.source import read_config
 from ..errors import UsageError
 
@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
         "configuration that the family cannot say is refused, with the reason.",
     )
     parser.set_defaults(run=run)
+    add_lang(parser)
     parser.add_argument(
         "parameters", metavar="FILE.npz",
         help="parameters of --config, as numtx writes them; with --model none, or trained ones",
@@ -51,6 +52,7 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..checkpoints.folder import Folder, layout_of, write_model
     from ..parameters_file import load_parameters
+    from ..show.headings import pick
 
     given, out = (args.parameters, args.out) if args.out is not None else (None, args.parameters)
     if (args.config is None) == (args.folder is None):
@@ -71,5 +73,6 @@ def run(args: argparse.Namespace) -> int:
     check_outputs([str(Path(out) / name) for name in FILES if Path(out).is_dir()], read)
     parameters = source.read().parameters if given is None else load_parameters(given, config)
     write_model(out, config, parameters, layout, stored=stored, file=file)
-    print(f"written: {out}/config.json, {out}/model.safetensors ({layout})")
+    written = pick(args.lang, "已写入", "written")
+    print(f"{written}: {out}/config.json, {out}/model.safetensors ({layout})")
     return 0

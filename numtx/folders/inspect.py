@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..arguments.options import add_lang
+
 if TYPE_CHECKING:
     from ..checkpoints.folder import Folder
     from ..config import Config
@@ -24,9 +26,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--dtype", choices=("float64", "float32"), help="default: float32 unless F64"
     )
-    parser.add_argument(
-        "--lang", choices=("zh", "en", "both"), default="both", help="language of titles"
-    )
+    add_lang(parser)
 
 
 def run(args: argparse.Namespace) -> int:

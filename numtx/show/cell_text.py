@@ -9,7 +9,7 @@ from ..arithmetic.cells import Single
 from ..oracle.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
 from ..trace.trace import Trace
 from .grid import clean
-from .headings import leaf_name, say
+from .headings import leaf_name, pick, say
 from .numbers import fixed
 from .stage_grid import Style
 from .wrap import wrap
@@ -77,7 +77,8 @@ def _blocks(
     for part in chain:
         lines += _steps(part, names, style, left)
     if explanation.pinned:
-        lines.append("  held at this value by a pin; the arithmetic above is what it replaces")
+        en = "held at this value by a pin; the arithmetic above is what it replaces"
+        lines.append(f"  {pick(style.lang, '固定为该值；上面的算式是它所替代的', en)}")
     if explanation.kind == "value":
         lines += _rounding(chain, style)
     yield "\n".join(lines)

@@ -29,6 +29,16 @@ def say(text: Text, lang: str) -> str:
     return text.zh if lang == "zh" else text.en
 
 
+def pick(lang: str, zh: str, en: str) -> str:
+    """A word where there is room for one language: English, unless Chinese alone is wanted."""
+    return zh if lang == "zh" else en
+
+
+def below(lang: str, zh: str, en: str) -> str:
+    """A longer text: the two languages below one another where both are wanted."""
+    return f"{zh}\n{en}" if lang == "both" else pick(lang, zh, en)
+
+
 def leaf_name(name: str) -> str:
     """The last part of a stage's name: `loss.per_token` is one leaf."""
     return name if name.startswith("loss") else name.rpartition(".")[2]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..ops.loss import IGNORED
 from ..shapes import Array
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
@@ -30,21 +31,32 @@ def trace_text(
         if shown.section != section:
             section = shown.section
             yield _rule(trace, section, style)
-        yield _stage(shown, grids)
+        yield _stage(shown, grids, _total(trace, shown.stage, style.lang))
         if gradients and shown.gradient is not None:
             yield _gradient(shown.stage, *shown.gradient, grids)
 
 
-def _stage(shown: Shown, grids: StageGrids) -> str:
+def _stage(shown: Shown, grids: StageGrids, total: str) -> str:
     stage, style = shown.stage, grids.style
     head = f"[{shown.number}] {leaf_name(stage.name)}"
     title = say(stage.leaf.title, style.lang)
     parts = [part for part in (head, title, stage.formula, shown.shape) if part]
+    more = f"\n  {total}" if total else ""
     return "\n".join([
         style.painter.bold("   ".join(parts)),
-        _array(stage, shown.value, style.precision, shown.marks, grids),
+        _array(stage, shown.value, style.precision, shown.marks, grids) + more,
         f"{WHY[style.lang]} {say(stage.leaf.why, style.lang)}",
     ])  # fmt: skip
+
+
+def _total(trace: Trace, stage: Stage, lang: str) -> str:
+    """The loss as a sum, beside the mean: documents have the one or the other."""
+    if stage.name != "loss" or "loss.per_token" not in trace or "labels" not in trace:
+        return ""
+    count = int((trace["labels"] != IGNORED).sum())
+    total = trace["loss.per_token"].sum()
+    zh, en = f"总和 {total:.4f}，除以 {count} 个标签", f"sum {total:.4f}, divided by {count} labels"
+    return say(Text(zh, en), lang)
 
 
 def _gradient(stage: Stage, gradient: Array, decimals: int, grids: StageGrids) -> str:

@@ -155,7 +155,7 @@ SMOOTHED_LOSS = PER_TOKEN_LOSS._replace(
     why=Text("标签平滑：正确答案不再占满目标，过分自信也要付出代价", "label smoothing: the label is not the whole target, so overconfidence has a price"),
 )  # fmt: skip
 LOSS = Leaf(
-    "loss", "mean", ("loss.per_token", "labels"), "bt,bt->", "sum / number of counted labels",
+    "loss", "mean", ("loss.per_token", "labels"), "bt,bt->", "sum(loss.per_token) / labels counted",
     Text("损失", "Loss"),
     Text("对计入的位置取平均", "the mean over the counted positions"),
 )  # fmt: skip

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..shapes import Array
-from ..show.grid import Grid, clean, grid_text
-from ..show.headings import say
+from ..show.grid import Grid, clean, display_width, grid_text
+from ..show.headings import pick, say
 from ..show.numbers import cell, decimals_for, shape_text
 from ..stages.catalogue import Text
 from ..vocabulary import Vocabulary
@@ -25,7 +25,7 @@ def flow_text(flows: Sequence[Flow], lang: str = "both", width: int = 80) -> str
     """The table of gradients, from the loss back to the embeddings."""
     grid = Grid(
         [flow.symbol for flow in flows],
-        ["where", "shape", "norm", "largest"],
+        ["位置", "形状", "范数", "最大"] if lang == "zh" else ["where", "shape", "norm", "largest"],
         [
             [
                 flow.name.removeprefix("parameters/"), shape_text(flow.shape),
@@ -40,14 +40,15 @@ def flow_text(flows: Sequence[Flow], lang: str = "both", width: int = 80) -> str
 
 def update_text(update: Update, rate: float, lang: str = "both", width: int = 80) -> str:
     """One matrix before a step, its gradient, and the matrix after the step."""
-    title = f"{update.name}   {say(STEP, lang)}: W_new = W_old - {rate:g} * gradient"
+    gradient = pick(lang, "梯度", "gradient")
+    title = f"{update.name}   {say(STEP, lang)}: W_new = W_old - {rate:g} * {gradient}"
     parts = [title]
     decimals = max(6, decimals_for(rate * update.gradient, 2))
-    for name in ("old", "gradient", "new"):
+    for name, zh in (("old", "旧"), ("gradient", "梯度"), ("new", "新")):
         matrix: Array = getattr(update, name)
         rows = np.atleast_2d(matrix)
         grid = Grid(
-            [f"{name} {i}" for i in range(len(rows))],
+            [f"{pick(lang, zh, name)} {i}" for i in range(len(rows))],
             [str(j) for j in range(rows.shape[1])],
             [[cell(x, decimals) for x in row] for row in rows.tolist()],
         )
@@ -55,16 +56,20 @@ def update_text(update: Update, rate: float, lang: str = "both", width: int = 80
     return "\n\n".join(parts)
 
 
-def answers_text(answers: Sequence[Answer], vocabulary: Vocabulary | None, width: int = 80) -> str:
+def answers_text(
+    answers: Sequence[Answer], vocabulary: Vocabulary | None, width: int = 80, lang: str = "en"
+) -> str:
     """What was written against what should have been, word by word."""
     blocks = []
     for number, (given, wanted) in enumerate(answers):
         shown = [*given, *[-1] * (len(wanted) - len(given))]
         names = [[_word(i, vocabulary) for i in row] for row in (shown, wanted)]
-        marks = ["ok" if a == b else "WRONG" for a, b in zip(shown, wanted, strict=True)]
+        right, wrong = pick(lang, "对", "ok"), pick(lang, "错", "WRONG")
+        marks = [right if a == b else wrong for a, b in zip(shown, wanted, strict=True)]
         columns = [str(j) for j in range(len(wanted))]
-        label = f"row {number} " if len(answers) > 1 else ""
-        rows = [f"{label}greedy", f"{label}target", ""]
+        label = pick(lang, f"第 {number} 行 ", f"row {number} ") if len(answers) > 1 else ""
+        greedy, target = pick(lang, "贪心", "greedy"), pick(lang, "目标", "target")
+        rows = [f"{label}{greedy}", f"{label}{target}", ""]
         blocks.append(grid_text(Grid(rows, columns, [*names, marks]), width))
     return "\n\n".join(blocks)
 
@@ -83,8 +88,11 @@ EXPOSURE_WHY = Text(
 def exposure_text(table: Sequence[Exposure], lang: str = "both", width: int = 80) -> str:
     """The table of exposure bias."""
     columns = ["forced", "right", "free", "right", "one wrong word", "right"]
+    if lang == "zh":
+        columns = ["接正确的词", "对", "自由生成", "对", "第一个词写错", "对"]
     cells = [[*_score(row.forced), *_score(row.free), *_score(row.stumbled)] for row in table]
-    grid = Grid([f"step {row.step}" for row in table], columns, cells)
+    step = pick(lang, "步", "step")
+    grid = Grid([f"{step} {row.step}" for row in table], columns, cells)
     return "\n".join([say(EXPOSURE, lang), "", grid_text(grid, width), "", say(EXPOSURE_WHY, lang)])
 
 
@@ -100,18 +108,24 @@ def peeking_text(
     vocabulary: Vocabulary | None,
     best: float | None = None,
     width: int = 80,
+    lang: str = "en",
 ) -> str:
     """The table of one task learnt with and without the mask."""
     columns = ["forced", "right", "free", "right", "copied"]
+    if lang == "zh":
+        columns = ["接正确的词", "对", "自由生成", "对", "照抄"]
     cells = [[*_score(row.forced), *_score(row.free), f"{row.followed:.0%}"] for row in table]
-    names = ["with mask" if row.causal else "without mask" for row in table]
+    having, none = pick(lang, "有掩码", "with mask"), pick(lang, "没有掩码", "without mask")
+    names = [having if row.causal else none for row in table]
     lines = [title, "", grid_text(Grid(names, columns, cells), width), ""]
     if best is not None:
-        lines.append(f"smallest loss without peeking: {best:.4f}")
+        least = pick(lang, "不偷看时损失的下限", "smallest loss without peeking")
+        lines.append(f"{least}: {best:.4f}")
     for name, row in zip(names, table, strict=True):
         for given, wanted in list(zip(row.given, row.wanted, strict=True))[:1]:
-            lines.append(f"{name} writes {_words(given, vocabulary)}")
-            lines.append(f"{'':{len(name)}} should {_words(wanted, vocabulary)}")
+            lines.append(f"{name} {pick(lang, '写出', 'writes')} {_words(given, vocabulary)}")
+            space = " " * display_width(name)
+            lines.append(f"{space} {pick(lang, '应为', 'should')} {_words(wanted, vocabulary)}")
     return "\n".join(lines)
 
 
@@ -130,8 +144,11 @@ DEPTH_WHY = Text(
 
 def depth_text(table: Sequence[Depth], steps: int, lang: str = "both", width: int = 80) -> str:
     """Gradient norms by depth, and what training makes of each model."""
-    names = ["with residual" if column.residual else "without" for column in table]
-    rows = ["input", *(f"after block {i}" for i in range(len(table[0].norms) - 1))]
+    having, none = pick(lang, "有残差", "with residual"), pick(lang, "没有残差", "without")
+    names = [having if column.residual else none for column in table]
+    blocks = range(len(table[0].norms) - 1)
+    rows = [pick(lang, "输入", "input")]
+    rows += [pick(lang, f"第 {i} 层之后", f"after block {i}") for i in blocks]
     order = range(len(rows) - 1, -1, -1)
     grid = Grid(
         [rows[i] for i in order],
@@ -141,10 +158,11 @@ def depth_text(table: Sequence[Depth], steps: int, lang: str = "both", width: in
     lines = [say(DEPTH, lang), "", grid_text(grid, width), ""]
     for name, column in zip(names, table, strict=True):
         ratio = column.norms[0] / column.norms[-1] if column.norms[-1] else 0.0
-        lines.append(
-            f"{name}: input / last block = {ratio:.1e}; loss {column.loss_before:.4f} -> "
-            f"{column.loss_after:.4f} in {steps} steps"
-        )
+        losses = f"{column.loss_before:.4f} -> {column.loss_after:.4f}"
+        lines.append(pick(
+            lang, f"{name}：输入 / 最后一层 = {ratio:.1e}；{steps} 步里损失 {losses}",
+            f"{name}: input / last block = {ratio:.1e}; loss {losses} in {steps} steps",
+        ))  # fmt: skip
     lines += ["", say(DEPTH_WHY, lang)]
     return "\n".join(lines)
 

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from ..documents.row import changes, check_verdict
     from ..documents.row import run as run_rows
     from ..files import target
+    from ..show.headings import pick
 
     style = style_of(args)
     wanted = [check_verdict(name) for name in args.verdict]
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.figure:
             print(f"\n{text.summary_text(shown, style.width)}".lstrip("\n" if args.summary else ""))
         if args.json is not None:
-            print(f"\nwritten: {args.json}")
+            print(f"\n{pick(style.lang, '已写入', 'written')}: {args.json}")
     if expected is None:
         return 0
     names = {row.id for row in rows}

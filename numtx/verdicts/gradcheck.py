@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import whole
+from ..arguments.options import add_lang, whole
 from ..arguments.source import add_source, example_of
 from ..errors import UsageError
 
@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
         "central differences in float64. Exit code 1 where one is wrong.",
     )
     parser.set_defaults(run=run)
+    add_lang(parser)
     add_source(parser)
     parser.add_argument(
         "--stage", action="append", metavar="GLOB",
@@ -38,13 +39,13 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     samples = args.samples or None
     if args.operation is not None:
-        return _report(_check_operations(args, samples))
+        return _report(_check_operations(args, samples), args.lang)
     from ..check.gradcheck import check_model, check_stages, with_gradient
 
     example = example_of(args)
     model = example.config, example.parameters, example.batch
     if args.stage is None:
-        return _report(check_model(*model, samples=samples, seed=args.seed))
+        return _report(check_model(*model, samples=samples, seed=args.seed), args.lang)
     from ..stages.resolve import resolve
 
     matching = resolve(example.config, labels=example.batch.labels is not None).select(args.stage)
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     stages = [name for name in matching if name in known]
     if not stages:
         raise UsageError(f"--stage {args.stage[0]!r}: no stage that matches has a gradient")
-    return _report(check_stages(*model, stages, samples=samples, seed=args.seed))
+    return _report(check_stages(*model, stages, samples=samples, seed=args.seed), args.lang)
 
 
 def _check_operations(args: argparse.Namespace, samples: int | None) -> GradientReport:
@@ -72,24 +73,37 @@ def _check_operations(args: argparse.Namespace, samples: int | None) -> Gradient
     )
 
 
-def _report(report: GradientReport) -> int:
+def _report(report: GradientReport, lang: str) -> int:
     """One line an array, then the verdict."""
-    width = max(len(comparison.name) for comparison in report.comparisons)
-    print("error: the largest difference, in units of the tolerance\n")
-    print(f"{'array':<{width}}  {'cells':>6}  {'error':>9}")
-    for comparison in report.comparisons:
-        verdict = "" if comparison.ok else "  WRONG"
-        print(
-            f"{comparison.name:<{width}}  {comparison.cells:>6}  {comparison.worst:>9.2g}{verdict}"
-        )
+    from ..show.grid import table_text
+    from ..show.headings import below, pick
+
+    zh, en = (
+        "误差：最大的差，以容差为单位",
+        "error: the largest difference, in units of the tolerance",
+    )
+    print(below(lang, zh, en) + "\n")
+    wrong = pick(lang, "错", "WRONG")
+    rows = [["array", "cells", "error", ""] if lang != "zh" else ["数组", "格", "误差", ""]]
+    rows += [
+        [one.name, str(one.cells), f"{one.worst:.2g}", "" if one.ok else wrong]
+        for one in report.comparisons
+    ]
+    print(table_text(rows, "lrrl"))
     print()
     if report.kinks:
-        print(
+        print(below(
+            lang, f"relu 有 {report.kinks} 个输入离 0 太近，那里没有斜率，差商可能不准；换 --seed",
             f"{report.kinks} inputs of relu lie so near to 0, where it has no slope, that the "
-            "differences may be off; another --seed moves them"
-        )
+            "differences may be off; another --seed moves them",
+        ))  # fmt: skip
     if report.ok:
-        print(f"ok: {len(report.comparisons)} arrays")
+        number = len(report.comparisons)
+        print(pick(lang, f"正确：{number} 个数组", f"ok: {number} arrays"))
         return 0
-    print(f"wrong: {report.worst}")
+    worst = report.worst
+    print(f"wrong: {worst}" if lang != "zh" else (
+        f"错：{worst.name} 的梯度，差商给出 {worst.numeric:.10g}，反向传播给出 "
+        f"{worst.analytic:.10g}（容差的 {worst.worst:.3g} 倍）"
+    ))  # fmt: skip
     return 1

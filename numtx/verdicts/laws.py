@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import check_outputs, whole
+from ..arguments.options import add_lang, check_outputs, whole
 from ..errors import FileError, UsageError
 from ..strict_json import parse
 from ..subjects.declared import DECLARATIONS, OPTIONS
@@ -34,6 +34,7 @@ def add(commands: Any) -> None:
         "and what no example exercised is vacuous; neither is a pass.",
     )
     parser.set_defaults(run=run)
+    add_lang(parser)
     parser.add_argument(
         "model", nargs="?", metavar="MODULE:OBJECT",
         help="a callable ids -> logits with a vocabulary_size, or a subject, in a module or in a "
@@ -112,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
     need_hypothesis()
     from ..files import write_text
     from ..laws.law import KINDS, law_of
+    from ..show.headings import below
     from ..testing.trial import law_names
 
     for name in args.law or ():
@@ -119,8 +121,9 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         for law in (law_of(name, kind) for kind in KINDS for name in law_names(kind)):
             name = law.name
-            print(f"{name:<10} {'E' if law.exact else 'T'}  {law.statement}")
-            print(f"{'':<13} {law.statement_zh}  [{', '.join(sorted(law.needs))}]")
+            said = below(args.lang, law.statement_zh, law.statement).replace("\n", f"\n{'':<14}")
+            needs = ", ".join(sorted(law.needs))
+            print(f"{name:<10} {'E' if law.exact else 'T'}  {said}  [{needs}]")
         return 0
     read = (args.known_failures, file_of(args.model or ""))
     check_outputs((args.json, args.write), read)
@@ -145,8 +148,8 @@ def run(args: argparse.Namespace) -> int:
         write_text(args.json, report.to_json() + "\n")
     if place is not None:
         write(args, report, (model, fresh), _said(args), place)
-    print(report.table(known))
-    _tell(report, known)
+    print(report.table(known, args.lang))
+    _tell(report, known, args.lang)
     return int(args.code)
 
 
@@ -221,17 +224,20 @@ def _zoo(args: argparse.Namespace) -> int:
     return 0 if matrix["ok"] else 1
 
 
-def _tell(report: Report, known: frozenset[str]) -> None:
+def _tell(report: Report, known: frozenset[str], lang: str) -> None:
     """Each law that is broken, in error or undeclared with its example, and what is to be said
     of known failures; only what is broken is one of these."""
+    from ..show.headings import pick
     from ..testing.report import BROKEN, ERROR, UNDECLARED
 
     found = {result.law.name for result in report.broken}
     tried = {result.law.name for result in report.results}
     for name in sorted(known & tried - found):
-        print(f"{name} is a known failure and is not broken now; take it out of the file")
+        en = f"{name} is a known failure and is not broken now; take it out of the file"
+        print(pick(lang, f"{name} 列为已知会坏，这次没有坏；请从文件里去掉", en))
     if found & known:
-        print(f"* known failures: {', '.join(sorted(found & known))}")
+        names = ", ".join(sorted(found & known))
+        print(pick(lang, f"* 已知会坏: {names}", f"* known failures: {names}"))
     shown: set[tuple[str, str]] = set()
     for result in report.results:
         undeclared = result.status == UNDECLARED  # one declaration may explain several laws

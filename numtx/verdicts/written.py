@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..files import target, write_text
 
 if TYPE_CHECKING:
     from ..testing.trial import Report
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 def place_of(args: argparse.Namespace) -> Path:
     """Where the tests will stand. Raises an error of numtx without a model."""
+    from ..files import target
+
     if args.model is None or args.zoo:
         raise UsageError("--write is for a model of your own; give MODULE:OBJECT")
     place, _ = goal = target(args.write)
@@ -50,6 +51,8 @@ def write(
     own = subject(models[0], **options)
     fresh = None if models[1] is None else subject(models[1], **options)
     source = source_of(args.model, models[0], place)
+    from ..files import write_text
+
     write_text(args.write, text_of(report, (own, fresh), source, suite, place))
 
 

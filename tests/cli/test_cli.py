@@ -30,7 +30,7 @@ def test_trace_prints_the_run_in_order(capsys: pytest.CaptureFixture[str]) -> No
 def test_every_line_of_a_grid_has_one_display_width(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _, out, _ = run(capsys, "trace", "--gradients", "--precision", "4")
+    _, out, _ = run(capsys, "trace", "--gradients", "--precision", "4", "--stage", "*")
     grids = 0
     for block in out.split("\n\n")[1:]:
         lines = [

@@ -14,6 +14,7 @@ from numtx.cli import main
 from numtx.costs import total_with_cache, total_without_cache
 from numtx.errors import UsageError
 from numtx.examples.registry import load_example
+from numtx.examples.story import PROBABILITIES
 from numtx.parameters_file import save_parameters
 from numtx.trace.files import load_trace
 from numtx.training.loop import train
@@ -53,7 +54,7 @@ def test_the_cat_step_by_step(run, trained, options):
 def test_the_cat_is_trained_first_where_no_parameters_are_given(run):
     code, out, _ = run("generate", "cat")
     assert code == 0
-    assert "trained here first: 1000 steps" in out
+    assert "training first, 1000 steps" in out
     assert "output: 是 一 只 猫" in out
 
 
@@ -198,3 +199,22 @@ def test_a_cost_that_would_take_minutes_is_refused(capsys):
         with pytest.raises(SystemExit):
             main(["cost", option, str(most + 1)])
         assert f"is not a whole number from 1 to {most}" in capsys.readouterr().err
+
+
+def test_what_was_trained_is_kept_where_asked(capsys, tmp_path):
+    path = str(tmp_path / "p.npz")
+    first = terminal.run(capsys, "generate", "cat", "--save", path, "--lang", "en")
+    assert first[0] == 0 and first[1].index("training first") < first[1].index("trained: loss")
+    again = terminal.run(capsys, "generate", "cat", "--parameters", path, "--lang", "en")
+    assert "training" not in again[1]
+    assert again[1].partition("\n\n")[2] == first[1].partition("\n\n")[2]
+    code, _, err = terminal.run(capsys, "generate", "story", "--save", path)
+    assert code == 2 and "nothing is" in err
+
+
+def test_the_story_has_the_probabilities_of_its_document(capsys):
+    _, out, _ = terminal.run(capsys, "generate", "story", "--lang", "zh")
+    assert "训练" not in out
+    lines = out.partition("最可能的词")[2].splitlines()
+    for line, stated in zip(lines[1:], PROBABILITIES, strict=False):
+        assert all(f"{word} {p:.2f}" in line for word, p in stated.items())

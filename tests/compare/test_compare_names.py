@@ -8,9 +8,11 @@ from samples import VARIANTS, ragged_batch, random_parameters, some
 
 from numtx import Batch, Config, NumtxError
 from numtx.cli import main
+from numtx.compare.causes import CAUSES
 from numtx.compare.compare import Side, compare, read_side
 from numtx.trace.files import save_trace
 from numtx.trace.trace import Trace, record
+from numtx.verdicts.causes_zh import NAMES, cause_zh
 
 
 def traced(gradients: bool = True) -> Trace:
@@ -131,3 +133,8 @@ def test_a_wrong_gradient_is_laid_to_the_backward_pass_only_where_values_were_co
         np.savez(tmp_path / "b.npz", **wrong, **others)
         assert main(["compare", *paths]) == 1
         assert f"cause: {cause}" in capsys.readouterr().out
+
+
+def test_every_known_mistake_has_a_chinese_name():
+    assert {cause.name for cause in CAUSES} <= set(NAMES)
+    assert cause_zh("mask (inverted), in a.mask") == "掩码 (inverted)，在 a.mask"

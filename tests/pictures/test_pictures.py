@@ -13,15 +13,15 @@ from numtx.cli import main
 from numtx.costs import step_with_cache, step_without_cache
 from numtx.errors import ExampleError
 from numtx.examples import pictures
-from numtx.show.grid import display_width
-from numtx.show.pictures import (
+from numtx.pictures.svg import DASHES, causal_mask_svg, memory_svg
+from numtx.pictures.terminal import (
     Frame,
     cached_step_text,
     causal_mask_text,
     memory_text,
     side_by_side_text,
 )
-from numtx.show.pictures_svg import DASHES, causal_mask_svg, memory_svg
+from numtx.show.grid import display_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 CURVES = pictures.memory_curves(

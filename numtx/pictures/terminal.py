@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..shapes import Array
-from .curve import plot
-from .grid import Grid, clean, display_width, grid_text, table_text
-from .numbers import MASKED, fixed, shape_text
+from ..show.curve import plot
+from ..show.grid import Grid, clean, display_width, grid_text, table_text
+from ..show.headings import below, pick, say
+from ..show.numbers import MASKED, fixed, shape_text
+from ..stages.catalogue import Text
 
 GIB = 2**30
 
@@ -59,7 +61,9 @@ class Frame(NamedTuple):
     multiply_adds: tuple[int, int]
 
 
-def causal_mask_text(picture: MaskPicture, width: int, precision: int = 2) -> str:
+def causal_mask_text(
+    picture: MaskPicture, width: int, precision: int = 2, lang: str = "both"
+) -> str:
     """Three grids: the weights without a mask, the mask, the weights with it."""
     labels = [f"{n} {clean(token)}" for n, token in enumerate(picture.tokens)]
 
@@ -78,18 +82,31 @@ def causal_mask_text(picture: MaskPicture, width: int, precision: int = 2) -> st
     mask = [["0" if may else "-inf" for may in line] for line in picture.allowed.tolist()]
     lost = picture.free.copy()
     lost[picture.allowed] = 0.0
-    shares = [f"{x:.0%} of it lay on later tokens" if x else "" for x in lost.sum(1).tolist()]
+    shares = [
+        pick(lang, f"其中 {x:.0%} 原在未来", f"{x:.0%} of it lay on later tokens") if x else ""
+        for x in lost.sum(1).tolist()
+    ]
+
+    def both(en: str, zh: str) -> str:
+        return say(Text(zh, en), lang)
+
     return "\n\n".join([
-        f"softmax(Q·K^T / sqrt(d_k))   without a mask   未遮住时   ({picture.place})\n"
+        f"softmax(Q·K^T / sqrt(d_k))   {both('without a mask', '未遮住时')}   ({picture.place})\n"
         + grid(numbers(picture.free)),
-        "M   0: may attend 可见   -inf: a later token 未来，屏蔽\n" + grid(mask),
-        f"softmax(Q·K^T / sqrt(d_k) + M)   with the mask   遮住后   {MASKED} = masked, exactly 0\n"
-        + grid(numbers(picture.weights), shares),
+        f"M   0: {both('may attend', '可见')}   -inf: {both('a later token', '未来，屏蔽')}\n"
+        + grid(mask),
+        f"softmax(Q·K^T / sqrt(d_k) + M)   {both('with the mask', '遮住后')}   {MASKED} = "
+        f"{both('masked, exactly 0', '被遮住，恰为 0')}\n" + grid(numbers(picture.weights), shares),
     ])  # fmt: skip
 
 
 def memory_text(
-    curves: Sequence[MemoryCurve], longest: int, title: str, width: int, height: int = 16
+    curves: Sequence[MemoryCurve],
+    longest: int,
+    title: str,
+    width: int,
+    height: int = 16,
+    lang: str = "en",
 ) -> str:
     """The curves over the length of the text, in GiB, and a table."""
     marks = "ABCDEFGH"
@@ -108,32 +125,45 @@ def memory_text(
     }
     levels = [f"{top * (height - 1 - i) / (height - 1):.3g}" for i in range(height)]
     lines = [title, "", *plot(drawn, levels, margin - 1)]
-    lines.append(f"{'GiB':>{margin - 2}}  {'0':<{columns - 14}}{f'{longest:,} tokens':>14}")
+    tokens = f"{longest:,} {pick(lang, '个词元', 'tokens')}"
+    gap = " " * max(1, columns - 1 - display_width(tokens))
+    lines.append(f"{'GiB':>{margin - 2}}  0{gap}{tokens}")
     rows = [
         [mark, curve.name, curve.formula, f"{curve.bytes_per_token:,}",
          f"{curve.bytes_per_token * longest / GIB:.3g} GiB"]
         for mark, curve in zip(marks, curves, strict=False)
     ]  # fmt: skip
-    heads = ["", "", "bytes a token", "", f"{longest:,} tokens"]
+    each = pick(lang, "每个词元的字节数", "bytes a token")
+    heads = ["", "", each, "", tokens]
     return "\n".join([*lines, "", table_text([heads, *rows], "lllrr")])
 
 
-def cached_step_text(picture: StepPicture) -> str:
+STEPS = (
+    Text("只计算当前 token 的 q_t、k_t、v_t", "q_t, k_t, v_t of the new token only"),
+    Text("从缓存取出 K_prev、V_prev", "K_prev, V_prev are read from the cache"),
+    Text("拼接得到完整的 K、V", "K = [K_prev; k_t], V = [V_prev; v_t]"),
+    Text("注意力：只有一行权重", "attention: one row of weights"),
+    Text("将 k_t、v_t 存入缓存", "k_t, v_t are written into the cache"),
+)
+
+
+def cached_step_text(picture: StepPicture, lang: str = "both") -> str:
     """Document 000's diagram with the shapes of a run."""
     before = len(picture.tokens) - 1
     words = " ".join(clean(token) for token in picture.tokens[:-1])
     new = clean(picture.tokens[-1])
+    step = pick(lang, "第 t 步，t", "step t")
+    steps = [
+        (f"{k}  {en:<38}  {zh}" if lang == "both" else f"{k}  {pick(lang, zh, en)}")
+        for k, (zh, en) in enumerate(STEPS, 1)
+    ]
     return "\n".join([
-        f"step t = {before + 1}: {words} [{new}]   ({picture.place})",
-        f"x_t is {new}; the cache holds K and V of {words}",
-        "",
-        _data_flow(picture),
-        "",
-        "1  q_t, k_t, v_t of the new token only     只计算当前 token 的 q_t、k_t、v_t",
-        "2  K_prev, V_prev are read from the cache  从缓存取出 K_prev、V_prev",
-        "3  K = [K_prev; k_t], V = [V_prev; v_t]    拼接得到完整的 K、V",
-        "4  attention: one row of weights           注意力：只有一行权重",
-        "5  k_t, v_t are written into the cache     将 k_t、v_t 存入缓存",
+        f"{step} = {before + 1}: {words} [{new}]   ({picture.place})",
+        below(
+            lang, f"x_t 是 {new}；缓存里有 {words} 的 K 与 V",
+            f"x_t is {new}; the cache holds K and V of {words}",
+        ),
+        "", _data_flow(picture), "", *steps,
     ])  # fmt: skip
 
 
@@ -175,26 +205,29 @@ def _data_flow(picture: StepPicture) -> str:
     return "\n".join("".join(line).rstrip() for line in canvas).rstrip()
 
 
-def side_by_side_text(frames: Sequence[Frame]) -> str:
+def side_by_side_text(frames: Sequence[Frame], lang: str = "both") -> str:
     """Document 001's animation, a block for each step: which keys, values and scores are computed
     without a cache (left) and with one (right)."""
-    blocks = [
-        "# computed now 本步计算    = computed again 重复计算    o read from the cache 取自缓存\n"
-        ". masked 屏蔽              (blank: not needed 不需要)"
-    ]
+    signs = [
+        ("#", Text("本步计算", "computed now")), ("=", Text("重复计算", "computed again")),
+        ("o", Text("取自缓存", "read from the cache")), (MASKED, Text("屏蔽", "masked")),
+        (pick(lang, "（空白）", "(blank)"), Text("不需要", "not needed")),
+    ]  # fmt: skip
+    told = [f"{sign} {say(text, lang)}" for sign, text in signs]
+    blocks = ["    ".join(told[:3]) + "\n" + "    ".join(told[3:])]
     for number, frame in enumerate(frames, 1):
-        blocks.append(_frame_text(number, frame))
+        blocks.append(_frame_text(number, frame, lang))
     return "\n\n".join(blocks)
 
 
-def _frame_text(number: int, frame: Frame) -> str:
+def _frame_text(number: int, frame: Frame, lang: str) -> str:
     tokens = [clean(token) for token in frame.tokens]
     length = len(tokens)
     wide = max(map(display_width, tokens))
     sides = []
     for computed in frame.computed:
         first = length - computed  # the first token of this run
-        lines = [f"input: {' '.join(tokens[first:])}", ""]
+        lines = [f"{pick(lang, '输入', 'input')}: {' '.join(tokens[first:])}", ""]
         lines.append("".join(_padded(cell, wide + 1) for cell in ["", "K", "V", "", *tokens]))
         for i, token in enumerate(tokens):
             state = "o" if i < first else "#" if i == length - 1 else "="
@@ -205,12 +238,16 @@ def _frame_text(number: int, frame: Frame) -> str:
             lines.append("".join(_padded(cell, wide + 1) for cell in cells).rstrip())
         sides.append(lines)
     left = max(40, *(display_width(line) + 4 for line in sides[0]))
-    head = _padded("without a cache 无缓存", left) + "with a cache 有缓存"
+    without, having = Text("无缓存", "without a cache"), Text("有缓存", "with a cache")
+    head = _padded(say(without, lang), left) + say(having, lang)
     body = [_padded(a, left) + b for a, b in zip(*sides, strict=True)]
-    cost = _padded(f"{frame.multiply_adds[0]:,} multiply-adds", left)
+    cost, cached = (
+        pick(lang, f"{n:,} 次乘加", f"{n:,} multiply-adds") for n in frame.multiply_adds
+    )
+    step = pick(lang, f"第 {number} 步", f"step {number}")
     return "\n".join([
-        f"step {number}: {' '.join(tokens)} -> {clean(frame.following)}", head,
-        *(line.rstrip() for line in body), cost + f"{frame.multiply_adds[1]:,} multiply-adds",
+        f"{step}: {' '.join(tokens)} -> {clean(frame.following)}", head,
+        *(line.rstrip() for line in body), _padded(cost, left) + cached,
     ])  # fmt: skip
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from .grid import display_width
-from .numbers import fixed
-from .pictures import GIB, MaskPicture, MemoryCurve
+from ..show.grid import display_width
+from ..show.numbers import fixed
+from .terminal import GIB, MaskPicture, MemoryCurve
 
 FONT = (
     "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', 'Source Han Sans SC', "

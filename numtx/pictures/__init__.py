@@ -1,0 +1,1 @@
+"""The documents' four pictures, for the terminal and as SVG."""

@@ -1,0 +1,83 @@
+"""Every command says what it prints in Chinese, in English or in both."""
+
+import argparse
+import re
+
+import pytest
+import terminal
+from small_folders import written
+
+from numtx.cli import COMMANDS, parser
+from numtx.examples.registry import load_example
+from numtx.parameters_file import save_parameters
+from numtx.trace.files import save_trace
+
+# A run of each command; {trace} is a trace file.
+RUNS = {
+    "trace": ["trace", "cat", "--stage", "loss*", "--set", "logits[0,0]=1"],
+    "cell": ["cell", "cat", "loss"],
+    "compare": ["compare", "{trace}", "{other}"],
+    "verify": ["verify", "{trace}"],
+    "stages": ["stages", "cat", "--stage", "loss*"],
+    "init": ["init", "--config", "{config}", "--out", "{new}"],
+    "train": ["train", "cat", "--steps", "3"],
+    "gradcheck": ["gradcheck", "--operation", "softmax", "--samples", "1"],
+    "generate": ["generate", "cat", "--no-cache", "--parameters", "{parameters}"],
+    "cost": ["cost"],
+    "figures": ["figures", "--figure", "003.loss-mean"],
+    "learn": ["learn"],
+    "picture": ["picture", "side-by-side"],
+    "laws": ["laws", "--list"],
+    "inspect": ["inspect", "{folder}"],
+    "export": ["export", "--model", "{folder}", "{folder}2"],
+}
+ENGLISH = {"inspect"}  # which prints the words of a configuration's fields; they are English
+SENTENCE = re.compile(r"(?:(?<![\w.])[a-z]{2,} ){3,}[a-z]{2,}")  # four plain words in a row
+
+
+def commands():
+    action = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return action.choices
+
+
+def test_every_command_has_a_language_and_a_run_here():
+    assert set(RUNS) == set(COMMANDS) == set(commands())
+    for name, one in commands().items():
+        action = next((a for a in one._actions if "--lang" in a.option_strings), None)
+        assert action is not None and set(action.choices) == {"zh", "en", "both"}, name
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    example = load_example("cat")
+    names = {name: str(folder / f"{name}.npz") for name in ("trace", "other", "new")}
+    save_trace(example.trace(), names["trace"])
+    save_trace(load_example("cat", seed=1).trace(), names["other"])
+    names["parameters"] = str(folder / "parameters.npz")
+    save_parameters(names["parameters"], example.parameters)
+    names["folder"] = str(written(folder / "m", "llama"))
+    config = folder / "config.json"
+    config.write_text(
+        '{"model": "decoder-only", "width": 4, "decoder_layers": 1, "hidden": 4, "vocabulary": 5}'
+    )
+    return {**names, "config": str(config)}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_chinese_alone_has_no_sentence_in_english(name, files, capsys, monkeypatch):
+    monkeypatch.setenv("NUMTX_LANG", "zh")
+    code, out, err = terminal.run(capsys, *(part.format(**files) for part in RUNS[name]))
+    assert code in (0, 1) and err == ""
+    assert re.search("[一-鿿]", out)
+    assert bool(SENTENCE.findall(out)) == (name in ENGLISH)
+
+
+def test_the_environment_sets_the_default_and_the_option_wins(capsys, monkeypatch):
+    monkeypatch.setenv("NUMTX_LANG", "en")
+    english = terminal.run(capsys, "cost")[1]
+    assert not re.search("[一-鿿]", english)
+    assert "有缓存" in terminal.run(capsys, "cost", "--lang", "zh")[1]
+    monkeypatch.setenv("NUMTX_LANG", "fr")
+    code, out, err = terminal.run(capsys, "cost")
+    assert (code, out) == (2, "") and "NUMTX_LANG is 'fr'" in err

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +16,7 @@ from ..config import Config
 from ..errors import CheckpointError, ConfigError, nearest
 from ..files import write_text
 from ..layouts.families import LAYOUTS
-from ..layouts.layout import Layout
+from ..layouts.layout import Entry, Layout
 from ..parameters import check_parameters, check_size, parameter_shapes
 from ..safetensors import FLOATS, SINGLE, read_object, read_tensors, write_tensors
 from ..shapes import Array
@@ -189,6 +190,10 @@ class Folder:
                     )
         return Model(self.config, {n: found[n] for n in parameter_shapes(self.config)}, words)
 
+    def tensor(self, name: str) -> Array:
+        """A tensor of the table as it is stored."""
+        return self._read(self._mapped()[name])
+
     def _read(self, name: str) -> Array:
         tensor = self.tensors[name]
         array = tensor.read(name)
@@ -232,23 +237,37 @@ def write_model(
     layout: str,
     *,
     stored: str | None = None,
-    file: Mapping[str, Any] | None = None,
+    source: Folder | None = None,
 ) -> None:
     """Write a folder that transformers loads as it is: config.json and model.safetensors.
 
-    stored  F64, F32, F16 or BF16; None: the type of the configuration
-    file    see `plan`
+    stored  F64, F32, F16 or BF16; None: that of the source, or of the configuration
+    source  the folder that the model comes from: its fields without effect are kept (`plan`), and
+            so are gains stored less one that are still its own, for 1 + w may have lost digits
 
     Raises `CheckpointError` where the layout does not fit, before anything is written, and
     `FileError` where the folder cannot be written.
     """
-    stored = {"float64": "F64", "float32": "F32"}[config.dtype] if stored is None else stored
-    fields = {**plan(config, layout, file), "dtype": TYPES[stored]}
+    if stored is None:
+        own = {"float64": "F64", "float32": "F32"}[config.dtype]
+        stored = own if source is None else source.stored
+    fields = {
+        **plan(config, layout, None if source is None else source.file),
+        "dtype": TYPES[stored],
+    }
     check_parameters(config, parameters)
     entries = LAYOUTS[layout].entries(config)
+
+    def make(name: str, entry: Entry) -> Array:
+        if entry.row.how == "one_plus" and source is not None and source.layout.name == layout:
+            known = source.tensor(name)
+            own = dict(entry.unfold(known, config.dtype, config.heads))
+            if all(np.array_equal(parameters[gain], x) for gain, x in own.items()):
+                return known
+        return entry.fold(parameters, config.heads)
+
     tensors = {
-        name: (entry.stored, lambda entry=entry: entry.fold(parameters, config.heads))
-        for name, entry in sorted(entries.items())
+        name: (entry.stored, partial(make, name, entry)) for name, entry in sorted(entries.items())
     }
     path = Path(folder)
     new = not path.exists()

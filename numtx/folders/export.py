@@ -62,17 +62,20 @@ def run(args: argparse.Namespace) -> int:
     if args.layout is not None:
         layout_of(args.layout, "--layout")
     read = [args.config, given]
-    layout, stored, file = args.layout, args.store, None
+    layout, stored, source = args.layout, args.store, None
     if args.folder is None:
         config = read_config(args.config)
     else:
         source = Folder(args.folder)
         layout, stored = layout or source.layout.name, stored or source.stored
-        config, file = source.config, source.file
+        config = source.config
         read += map(str, Path(args.folder).glob("*"))
     check_outputs([str(Path(out) / name) for name in FILES if Path(out).is_dir()], read)
-    parameters = source.read().parameters if given is None else load_parameters(given, config)
-    write_model(out, config, parameters, layout, stored=stored, file=file)
+    if given is not None:
+        parameters = load_parameters(given, config)
+    elif source is not None:  # its own, where no others are given
+        parameters = source.read().parameters
+    write_model(out, config, parameters, layout, stored=stored, source=source)
     written = pick(args.lang, "已写入", "written")
     print(f"{written}: {out}/config.json, {out}/model.safetensors ({layout})")
     return 0

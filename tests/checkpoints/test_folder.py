@@ -176,3 +176,26 @@ def test_one_tensor_at_a_time(tmp_path: Path, stored: str) -> None:
     finally:
         tracemalloc.stop()
     assert most < sum(sizes) + 2 * max(sizes)
+
+
+@pytest.mark.parametrize("stored", ["F32", "BF16"])
+def test_gains_less_one_keep_their_digits(tmp_path: Path, stored: str) -> None:
+    """In float32 1 + w loses digits of w; what was not changed is written as it was stored."""
+    config = config_of("gemma")
+    noise = np.random.default_rng(3)
+    parameters = {
+        name: array + 1e-6 * noise.standard_normal(array.shape)
+        for name, array in parameters_of(config).items()
+    }
+    write_model(tmp_path / "a", config, parameters, "gemma", stored=stored)
+    source = Folder(tmp_path / "a")
+    read = source.read()
+    assert read.config.dtype == "float32"
+    write_model(tmp_path / "b", read.config, read.parameters, "gemma", source=source)
+    first, second = (tmp_path / x / "model.safetensors" for x in "ab")
+    assert first.read_bytes() == second.read_bytes()
+    read.parameters["decoder.norm.gain"][0] = 1.5
+    write_model(tmp_path / "b", read.config, read.parameters, "gemma", source=source)
+    assert read_model(tmp_path / "b").parameters["decoder.norm.gain"][0] == 1.5
+    write_model(tmp_path / "c", read.config, read.parameters, "gemma")
+    assert read_model(tmp_path / "c").config.dtype == "float32"

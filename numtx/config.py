@@ -136,6 +136,9 @@ class Config:
     query_latent: int | None = whole(
         "Attention", "the same for the queries, with a vector of its own", (None, 5),
         default=None, only=("key_value_latent", ()))
+    latent_norm: bool = flag(
+        "Attention", "both latents go through an RMS norm with a gain of their own", default=False,
+        only=("key_value_latent", ()))
     causal: bool = flag(
         "Attention", "the decoder's self-attention sees no later token", default=True)
     window: int | None = whole(
@@ -292,19 +295,6 @@ class Config:
         """Number of blocks on a side."""
         return self.encoder_layers if side == "encoder" else self.decoder_layers
 
-    def padding_limit(self, side: str) -> float:
-        """The largest content that stays under padding; what is larger counts as 0.
-
-        It reaches no real token, but what overflows on its way through the layers would turn
-        0 * inf into NaN in the backward pass. What stays can be squared thrice, and once more in
-        each gated feed-forward whose input no norm brings back to its scale. At least 4.
-        """
-        place = f"{side}.feed_forward", f"{side}.self_attention"
-        normed = self.has_norm(place[0]) or (self.norm_place == "post" and self.has_norm(place[1]))
-        squared = 3 + (self.layers(side) if self.gated and not normed else 0)
-        powers = 1024 if self.dtype == "float64" else 128
-        return float(2.0 ** max(2.0, powers / 2.0**squared))
-
     def values_of(self, name: str) -> tuple[Any, ...]:
         """The values that a field has in the layers: one, or a list's."""
         value = getattr(self, name)
@@ -314,14 +304,23 @@ class Config:
         """The configuration of block i of a side, which everything below a stack reads: every
         field has the value of that one layer."""
         different, which = self.stacks[side]
-        return different[which[i]]
+        return different[which[i % len(which)]]
+
+    @cached_property
+    def kinds(self) -> dict[str, tuple[int, ...]]:
+        """Of each side, which of `stacks` every layer is: for a run, not for counting."""
+        return {
+            side: tuple(which[i % len(which)] for i in range(self.layers(side)))
+            for side, (_, which) in self.stacks.items()
+        }
 
     @cached_property
     def stacks(self) -> dict[str, tuple[tuple[Config, ...], tuple[int, ...]]]:
-        """Of each side, the configurations of layers that differ, and which of them each has."""
+        """Of each side, the configurations of layers that differ, and which of them each has: as
+        many as differ, then the same from the first on, however many layers there are."""
         every, found = views(self), {}
         for side in self.sides:
-            layers = [every[i % len(every)] for i in range(self.layers(side))]
+            layers = every[: self.layers(side)]
             different = tuple({id(layer): layer for layer in layers}.values())
             which = tuple(next(n for n, d in enumerate(different) if d is one) for one in layers)
             found[side] = different, which

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -165,7 +166,8 @@ def views(config: Any) -> tuple[Any, ...]:
         return (config,)
     found: dict[tuple[Any, ...], Any] = {}
     every = []
-    for i in range(config.depth):
+    period = math.lcm(*(len(values) for values in lists.values()))
+    for i in range(min(config.depth, period)):
         key = tuple(values[i % len(values)] for values in lists.values())
         if key not in found:
             found[key] = view = object.__new__(type(config))
@@ -199,3 +201,19 @@ def as_set(places: tuple[str, ...] | bool) -> frozenset[str]:
     if isinstance(places, bool):
         return frozenset((*SUBLAYERS, *BIASES)) if places else frozenset()
     return frozenset(places)
+
+
+def padding_limit(config: Any, side: str) -> float:
+    """The largest content that stays under padding; what is larger counts as 0.
+
+    It reaches no real token, but what overflows on its way through the layers would turn
+    0 * inf into NaN in the backward pass. What stays can be squared thrice, and once more in
+    each gated feed-forward whose input no norm brings back to its scale. At least 4.
+    """
+    place = f"{side}.feed_forward", f"{side}.self_attention"
+    normed = config.has_norm(place[0]) or (
+        config.norm_place == "post" and config.has_norm(place[1])
+    )
+    squared = 3 + (config.layers(side) if config.gated and not normed else 0)
+    powers = 1024 if config.dtype == "float64" else 128
+    return float(2.0 ** max(2.0, powers / 2.0**squared))

@@ -17,6 +17,7 @@ from .block import BlockContext, Stack, block_backward, block_forward
 from .cache import Cache
 from .config import Config
 from .config_rotary import LongropeScaling
+from .config_rules import padding_limit
 from .errors import BatchError
 from .head import HeadContext, head_backward, head_forward
 from .masks import allowed
@@ -162,7 +163,7 @@ def stack_forward(
     if cache is not None:
         valid, positions = cache.mark(valid, positions)
         valid = here("all_mask", valid)
-    different, which = config.stacks[side]
+    different, _ = config.stacks[side]
     inputs = [_own_attention(layer, at, side, given, valid, positions) for layer in different]
     cross = output = None
     if memory is not None:
@@ -171,7 +172,7 @@ def stack_forward(
         length = given.ids.shape[1]
         cross = AttentionInputs(allowed(source, config.heads, length, documents=pair))
     blocks = []
-    for i, kind in enumerate(which):
+    for i, kind in enumerate(config.kinds[side]):
         layer, own = different[kind], inputs[kind]
         if cache is not None:
             store, cross_store = cache.layer(i)
@@ -260,7 +261,7 @@ def input_forward(
     x = lookup_forward(table, ids)
     cleared = None
     if not given.valid.all():
-        cleared = padding_beyond(x, given.valid, config.padding_limit(side))
+        cleared = padding_beyond(x, given.valid, padding_limit(config, side))
     x = here("embedding", x if cleared is None else np.where(cleared, x.dtype.type(0), x))
     if config.embedding_scale != 1.0:
         x = here("scaled_embedding", x * config.embedding_scale)

@@ -316,6 +316,7 @@ MODELS: dict[str, Model] = {
                 factor=3.0, original=32, beta_fast=3.0, beta_slow=0.3, mscale=0.7,
                 mscale_all_dim=1.2,
             ),
+            latent_norm=True,
         ),
         ("paged",),
     ),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
@@ -102,9 +101,10 @@ def _count(config: Config) -> tuple[int, int]:
     sizes = [math.prod(shape) for _, shape in named_shapes(config, most=1)]
     numbers, arrays = sum(sizes), len(sizes)
     for side in config.sides:
-        alike = Counter(config.layer(side, i) for i in range(1, config.layers(side)))
-        for layer, count in alike.items():
-            block = [math.prod(shape) for _, shape in _block(layer, side, 0)]
+        layers, (different, which) = config.layers(side), config.stacks[side]
+        for i, kind in enumerate(which):
+            block = [math.prod(shape) for _, shape in _block(different[kind], side, 0)]
+            count = (layers - i - 1) // len(which) + (i > 0)  # the first was counted
             numbers += count * sum(block)
             arrays += count * len(block)
     return numbers, arrays

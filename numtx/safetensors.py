@@ -66,7 +66,9 @@ class Tensor(NamedTuple):
 
 def from_bfloat16(stored: Array) -> Array:
     """bfloat16, as whole numbers of 16 bits, in float32: the upper half of its bits."""
-    return (stored.astype(np.uint32) << 16).view(np.float32)
+    bits = stored.astype(np.uint32)
+    bits <<= 16
+    return bits.view(np.float32)
 
 
 def to_bfloat16(x: Array) -> Array:

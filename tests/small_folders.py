@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numtx import Config, initialise, write_model
-from numtx.checkpoints.families import PLAIN_BIASES
+from numtx.layouts.rows import PLAIN_BIASES
 
 DECODER: dict[str, Any] = {
     "model": "decoder-only", "width": 12, "decoder_layers": 2, "heads": 3, "hidden": 10,
@@ -26,6 +26,17 @@ SEQ2SEQ: dict[str, Any] = {
     "hidden": 10, "vocabulary": 13, "positions": "learned", "position_limit": 9,
     "position_offset": 2, "embedding_norm": True, "activation": "gelu", "tied_output": True,
     "biases": (*PLAIN_BIASES, "output.b"),
+}  # fmt: skip
+T5: dict[str, Any] = {
+    "model": "encoder-decoder", "width": 12, "encoder_layers": 1, "decoder_layers": 2, "heads": 3,
+    "hidden": 10, "vocabulary": 13, "key_width": 5, "norm": "rms", "norm_place": "pre",
+    "positions": "relative", "relative_buckets": 8, "relative_distance": 9, "score_scale": 1.0,
+    "biases": (), "tied_output": True,
+}  # fmt: skip
+BERT: dict[str, Any] = {
+    "model": "encoder-only", "width": 12, "encoder_layers": 2, "heads": 3, "hidden": 10,
+    "vocabulary": 13, "positions": "learned", "position_limit": 9, "embedding_norm": True,
+    "activation": "gelu", "tied_output": True, "biases": PLAIN_BIASES, "epsilon": 1e-12,
 }  # fmt: skip
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {**LLAMA, "rotary_scaling": {"kind": "llama3", "factor": 8.0, "original": 32}},
@@ -45,10 +56,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
               "embedding_norm": True, "biases": PLAIN_BIASES, "tied_output": True},
     "bart": SEQ2SEQ,
     "mbart": {**SEQ2SEQ, "norm_place": "pre", "embedding_scale": math.sqrt(12)},
-    "bert": {"model": "encoder-only", "width": 12, "encoder_layers": 2, "heads": 3, "hidden": 10,
-             "vocabulary": 13, "positions": "learned", "position_limit": 9, "segments": 2,
-             "embedding_norm": True, "activation": "gelu", "tied_output": True,
-             "biases": PLAIN_BIASES},
+    "smollm3": {**LLAMA, "positions": ("rotary", None), "tied_output": True},
+    "t5": {**T5, "output_scale": 12**-0.5},
+    "mt5": {**T5, "gated": True, "activation": "gelu_tanh", "tied_output": False},
+    "bert": {**BERT, "segments": 2},
+    "roberta": {**BERT, "segments": 1, "position_offset": 2},
+    "distilbert": BERT,
 }  # fmt: skip
 
 

@@ -121,6 +121,7 @@ BROKEN = [
         {"embedding_norm": True, "norm": None},
         "is for models with norm 'layer' or 'rms'",
     ),
+    ({"latent_norm": True}, "latent_norm True is for models with key_value_latent given; here"),
     ({"positions": "relative", "key_value_latent": 4}, "positions 'relative' with key_value_lat"),
     (
         {"relative_buckets": 8},

@@ -50,6 +50,7 @@ FLOORS = [
         "operators",
         "adapters",
         "lessons",
+        "layouts",
         "checkpoints",
         "cost_tables",
     },

@@ -21,13 +21,12 @@ PRODUCTS = re.compile(
     re.IGNORECASE,
 )
 ROOT = Path(numtx.__file__).parent
-# `checkpoints` and `sequences` are data about families of models, and name them: they compute
-# nothing.
+# `sequences` and `layouts` are data about families of models, and name them: they compute nothing.
 HIGHER = {
-    "sequences.py", "cost_tables.py", "checkpoints", "folders", "trace", "check", "compare",
-    "training", "decoding",
-    "documents", "examples", "subjects", "laws", "operators", "own_laws", "generation_laws",
-    "operator_laws", "testing", "arguments", "commands", "verdicts", "cli.py",
+    "sequences.py", "cost_tables.py", "layouts", "checkpoints", "folders", "trace", "check",
+    "compare", "training", "decoding", "documents", "examples", "subjects", "laws", "operators",
+    "own_laws", "generation_laws", "operator_laws", "testing", "arguments", "commands", "verdicts",
+    "cli.py",
 }  # fmt: skip
 
 

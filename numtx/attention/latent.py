@@ -21,6 +21,7 @@ from ..config import Config
 from ..ops.attend import AttendContext, attend_backward, attend_forward, zero_unattended
 from ..ops.heads import merge_heads, split_heads
 from ..ops.linear import LinearContext
+from ..ops.norm import NormContext
 from ..ops.positions import Rotation, rotate_backward, rotate_forward
 from ..place import Place, Shapes, projection
 from ..shapes import Array
@@ -35,12 +36,16 @@ def parameters(config: Config, projected: bool) -> Shapes:
     if config.query_latent is not None:
         source = config.query_latent
         yield "w_dq", (width, source)
+        if config.latent_norm:
+            yield "query_latent_norm.gain", (source,)
         yield "w_uq", (source, heads * config.d_k)
     else:
         yield "w_q", (width, heads * config.d_k)
     if config.rotated:
         yield "w_qr", (source, heads * config.rotated)
     yield "w_dkv", (width, latent)
+    if config.latent_norm:
+        yield "latent_norm.gain", (latent,)
     yield "w_uk", (latent, heads * config.d_k)
     yield "w_uv", (latent, heads * config.d_v)
     if config.rotated:
@@ -76,12 +81,15 @@ class LatentContext(NamedTuple):
     expanded: Expanded
     out: LinearContext | None
     heads: int
+    norms: tuple[NormContext | None, NormContext | None]  # of the queries' latent, of the latent
 
 
 def latent_attention_forward(
     config: Config, at: Place, x: Array, memory: Array | None, inputs: AttentionInputs
 ) -> tuple[Array, LatentContext | None]:
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    [B, T, d] -> [B, T, d]
+
+    With latent_norm both c and c_q are divided by their root mean square, times a gain.
 
     Q = [c_q·W_UQ; R(c_q·W_QR)], K = [c·W_UK; R(x·W_KR)], V = c·W_UV, with c = x·W_DKV and
     c_q = x·W_DQ (or x itself)
@@ -93,9 +101,13 @@ def latent_attention_forward(
     """
     rotation, store = inputs.rotation, inputs.store
     asking, query_down = x, None
+    query_norm = norm = None
     if config.query_latent is not None:
         asking, query_down = at.linear(x, "dq")
         asking = at("query_latent", asking)  # [B, T, q]
+        if config.latent_norm:
+            asking, query_norm = at.norm(asking, config, "query_latent_norm", centred=False)
+            asking = at("normed_query_latent", asking)
     flat, query_map = at.linear(asking, "q" if query_down is None else "uq")
     queries = at("queries", split_heads(flat, config.heads))  # [B, H, T, k]
     rotated_queries = rotated = None
@@ -104,7 +116,11 @@ def latent_attention_forward(
         rotated_queries = at("position_queries", split_heads(flat, config.heads))
         rotated_queries = at("rotated_queries", rotate_forward(rotated_queries, rotation))
     latent, down = at.linear(x, "dkv")
-    new = {"latent": at("latent", latent)}  # [B, S, r]
+    latent = at("latent", latent)  # [B, S, r]
+    if config.latent_norm:
+        latent, norm = at.norm(latent, config, "latent_norm", centred=False)
+        latent = at("normed_latent", latent)
+    new = {"latent": latent}
     if rotation is not None:
         rotated_key, rotary_key_map = at.linear(x, "kr")
         rotated_key = at("position_key", rotated_key)  # [B, S, p]
@@ -120,7 +136,13 @@ def latent_attention_forward(
     if rotation is not None:
         rotated = rotary_query_map, rotary_key_map._replace(x=clean), rotation
     down = down._replace(x=clean)
-    return output, LatentContext(query_down, query_map, down, rotated, known, out, config.heads)
+    if norm is not None:  # and dgain = sum of dlatent * normal
+        normal, inverse = (zero_unattended(a, known.attended.live) for a in norm[:2])
+        norm = norm._replace(normal=normal, inverse=inverse)
+    norms = query_norm, norm
+    return output, LatentContext(
+        query_down, query_map, down, rotated, known, out, config.heads, norms
+    )
 
 
 def latent_attention_backward(
@@ -128,7 +150,7 @@ def latent_attention_backward(
 ) -> tuple[Array, Array]:
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O
     =>    dx through the queries, and through keys and values"""
-    query_down, query_map, down, rotated, known, out, heads = context
+    query_down, query_map, down, rotated, known, out, heads, (query_norm, norm) = context
     dcontext = output_backward(doutput, out, heads, at)
     dqueries, dlatent, drotated = expanded_backward(dcontext, known, at)
     dasking = dmemory = None
@@ -142,11 +164,16 @@ def latent_attention_backward(
         drotated_queries = rotate_backward(drotated_queries, rotation)
         drotated_queries = at.grad("position_queries", drotated_queries)
         dasking = at.linear_backward(merge_heads(drotated_queries), rotary_query_map, "qr")
+    if norm is not None:
+        dlatent = at.norm_backward(at.grad("normed_latent", dlatent), norm, "latent_norm")
     dlatent_memory = at.linear_backward(at.grad("latent", dlatent), down, "dkv")
     dmemory = dlatent_memory if dmemory is None else dmemory + dlatent_memory
     letters = "q" if query_down is None else "uq"
     dx = at.linear_backward(merge_heads(at.grad("queries", dqueries)), query_map, letters)
     dx = dx if dasking is None else dasking + dx
+    if query_norm is not None:
+        dx = at.grad("normed_query_latent", dx)
+        dx = at.norm_backward(dx, query_norm, "query_latent_norm")
     if query_down is not None:
         dx = at.linear_backward(at.grad("query_latent", dx), query_down, "dq")
     return dx, dmemory

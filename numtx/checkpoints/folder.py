@@ -14,11 +14,11 @@ import numpy as np
 from ..config import Config
 from ..errors import CheckpointError, ConfigError, nearest
 from ..files import write_text
+from ..layouts.families import LAYOUTS
+from ..layouts.layout import Layout
 from ..parameters import check_parameters, check_size, parameter_shapes
 from ..safetensors import FLOATS, SINGLE, read_object, read_tensors, write_tensors
 from ..shapes import Array
-from .families import LAYOUTS
-from .layout import Layout
 from .words import Words, read_words
 
 CONFIG: Final = "config.json"
@@ -74,6 +74,8 @@ class Folder:
             kinds = {tensor.dtype for tensor in self.tensors.values()}
             dtype = "float64" if "F64" in kinds else "float32"
         self.config = self._config({**fields, "dtype": dtype})
+        if self.config.depth > len(self.tensors):
+            raise CheckpointError(f"{self.path / CONFIG}: {self.config.depth} layers are too many")
         if self.config.tied_output and self._has_other_head():
             self.config = dataclasses.replace(self.config, tied_output=False)
             self.notes.append(f"{HEAD} differs from the embedding that {CONFIG} says it is; used")

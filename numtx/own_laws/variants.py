@@ -129,8 +129,8 @@ def grouped(subject: NumtxSubject, draw: Draw) -> bool:
     NUMTX,
 )
 def latents(subject: NumtxSubject, draw: Draw) -> bool:
-    """Without rotated parts: these have no counterpart in ordinary attention."""
-    if subject.config.key_value_latent is None:
+    """Without rotated parts and norms: these have no counterpart in ordinary attention."""
+    if subject.config.key_value_latent is None or subject.config.latent_norm:
         return False
     subject = _unrotated(subject)
     ordinary = subject.with_(key_value_latent=None, query_latent=None)

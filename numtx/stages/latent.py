@@ -4,7 +4,7 @@ ordinary keys and values, or, with a cache, with its queries taken to the latent
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .attention import CONTEXT, PRODUCTS, output, rotation, weights
 from .graph import Stage
@@ -22,8 +22,18 @@ QUERY_LATENT = Leaf(
     Text("查询的潜向量", "Latent of the queries"),
     Text("所有头的查询都由这一个窄向量展开", "the queries of all heads are made from this one narrow vector"),
 )  # fmt: skip
+NORMED_QUERY_LATENT = Leaf(
+    "normed_query_latent", "norm", ("query_latent", "#query_latent_norm.gain"), "btq->btq", "c_Q^ = {norm}",
+    Text("归一化的查询潜向量", "Normalised latent of the queries"),
+    Text("展开之前先调到同一长度", "brought to one length before it is expanded"),
+)  # fmt: skip
+NORMED_LATENT = Leaf(
+    "normed_latent", "norm", ("latent", "#latent_norm.gain"), "bsr->bsr", "c^ = {norm}",
+    Text("归一化的键值潜向量", "Normalised latent of keys and values"),
+    Text("缓存里存的就是它", "this is what a cache keeps"),
+)  # fmt: skip
 UP_QUERIES = QUERIES._replace(
-    inputs=("query_latent", "#w_uq"), specification="btq,q(hk)->bhtk", formula="Q = c_Q·W_UQ"
+    inputs=("@asking", "#w_uq"), specification="btq,q(hk)->bhtk", formula="Q = c_Q·W_UQ"
 )
 POSITION_QUERIES = Leaf(
     "position_queries", "contract", ("@input", "#w_qr"), "btd,d(hp)->bhtp", "X·W_QR",
@@ -31,7 +41,7 @@ POSITION_QUERIES = Leaf(
     Text("位置单独占 d_r 个分量，与内容分开", "positions have d_r components of their own, apart from the content"),
 )  # fmt: skip
 UP_POSITION_QUERIES = POSITION_QUERIES._replace(
-    inputs=("query_latent", "#w_qr"), specification="btq,q(hp)->bhtp", formula="c_Q·W_QR"
+    inputs=("@asking", "#w_qr"), specification="btq,q(hp)->bhtp", formula="c_Q·W_QR"
 )
 LATENT = Leaf(
     "latent", "contract", ("@input", "#w_dkv"), "bsd,dr->bsr", "c = X·W_DKV",
@@ -39,10 +49,10 @@ LATENT = Leaf(
     Text("缓存只存它：所有头的键和值都能由它算出", "all that a cache keeps: keys and values of every head follow from it"),
 )  # fmt: skip
 UP_KEYS = KEYS._replace(
-    inputs=("latent", "#w_uk"), specification="bsr,r(gk)->bgsk", formula="K = c·W_UK"
+    inputs=("@latent", "#w_uk"), specification="bsr,r(gk)->bgsk", formula="K = c·W_UK"
 )
 UP_VALUES = VALUES._replace(
-    inputs=("latent", "#w_uv"), specification="bsr,r(gc)->bgsc", formula="V = c·W_UV"
+    inputs=("@latent", "#w_uv"), specification="bsr,r(gc)->bgsc", formula="V = c·W_UV"
 )
 POSITION_KEY = Leaf(
     "position_key", "contract", ("@input", "#w_kr"), "bsd,dp->bsp", "X·W_KR",
@@ -97,6 +107,20 @@ UP_CONTEXT = CONTEXT._replace(
 )
 
 
+def side_by_side(
+    wiring: Wiring, place: str, other: str, queries: str, keys: str
+) -> Iterator[Stage]:
+    """The parts with positions beside those of queries and keys."""
+    cached, named, side = wiring.cached, wiring.named, place.split(".")[0]
+    key = "all_rotated_key" if cached else "rotated_key"
+    both = tuple(named(f"{place}.{name}") for name in (queries, "rotated_queries"))
+    leaf = ABSORBED_FULL_QUERIES if cached else FULL_QUERIES
+    yield wiring.stage(place, leaf, {"@parts": both}, t=side, along="width")
+    both = tuple(named(f"{place}.{name}") for name in (keys, key))
+    leaf = ABSORBED_FULL_KEYS if cached else FULL_KEYS
+    yield wiring.stage(place, leaf, {"@parts": both}, s=other, along="width")
+
+
 def latent(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
     """Self-attention on `start`."""
     config, stage, named = wiring.layer(place), wiring.stage, wiring.named
@@ -104,36 +128,40 @@ def latent(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
     cached, rotated = wiring.cached, bool(config.rotated)
     other = f"{side}.all" if cached else side
     down = config.query_latent is not None
-    roles = {"@input": start}
+    normed = "normed_" if config.latent_norm else ""
+    norm: dict[str, Any] = {"epsilon": config.epsilon, "centred": False}
+    roles = {
+        "@input": start,
+        "@asking": named(f"{place}.{normed}query_latent"),
+        "@latent": named(f"{place}.{normed}latent"),
+    }
     where, rotary = rotation(wiring, place)
     if down:
         yield stage(place, QUERY_LATENT, roles, t=side)
+        if normed:
+            yield stage(place, NORMED_QUERY_LATENT, t=side, **norm)
     yield stage(place, UP_QUERIES if down else QUERIES, roles, t=side)
     if rotated:
         yield stage(place, UP_POSITION_QUERIES if down else POSITION_QUERIES, roles, t=side)
         yield stage(place, ROTATED_PART, where, t=side, **rotary)
     yield stage(place, LATENT, roles, s=side)
+    if normed:
+        yield stage(place, NORMED_LATENT, s=side, **norm)
     if rotated:
         yield stage(place, POSITION_KEY, roles, s=side)
         yield stage(place, ROTATED_KEY, where, s=side, **rotary)
     queries, keys = "queries", "keys"
     if not cached:
-        yield stage(place, UP_KEYS, s=side)
-        yield stage(place, UP_VALUES, s=side)
+        yield stage(place, UP_KEYS, roles, s=side)
+        yield stage(place, UP_VALUES, roles, s=side)
     else:
-        yield wiring.appended(place, ALL_LATENT, "latent", other)
+        yield wiring.appended(place, ALL_LATENT, f"{normed}latent", other)
         if rotated:
             yield wiring.appended(place, ALL_ROTATED_KEY, "rotated_key", other)
         yield stage(place, ABSORBED_QUERIES, t=side)
         queries, keys = "absorbed_queries", "all_latent"
     if rotated:
-        key = "all_rotated_key" if cached else "rotated_key"
-        both = tuple(named(f"{place}.{name}") for name in (queries, "rotated_queries"))
-        leaf = ABSORBED_FULL_QUERIES if cached else FULL_QUERIES
-        yield stage(place, leaf, {"@parts": both}, t=side, along="width")
-        both = tuple(named(f"{place}.{name}") for name in (keys, key))
-        leaf = ABSORBED_FULL_KEYS if cached else FULL_KEYS
-        yield stage(place, leaf, {"@parts": both}, s=other, along="width")
+        yield from side_by_side(wiring, place, other, queries, keys)
         queries, keys = "full_queries", "full_keys"
     width = ("z" if rotated else "r") if cached else ("e" if rotated else "k")
     products = PRODUCTS._replace(specification=f"bht{width},b{'' if cached else 'g'}s{width}->bhts")

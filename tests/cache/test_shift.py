@@ -98,7 +98,7 @@ def test_a_full_cache_goes_on_after_a_shift():
         ("decoder, deep", {}, -1, 1, "shift: keep is int -1; it is a whole number of at least 0"),
         ("decoder, deep", {}, 0, 1.5, r"shift: drop is float 1\.5; it is a whole number"),
         ("decoder, deep", {}, 3, 3, "shift: keep=3, drop=3 are more tokens than row 1 holds, 5"),
-        ("decoder, many words", {}, 0, 1, "learned positions: they are part"),
+        ("decoder, many words", {}, 0, 1, "positions are part of what was"),
         ("decoder, rotary, grouped, gated", {"storage": "ring"}, 0, 0, "ring: it drops the oldest"),
     ],
 )

@@ -29,6 +29,11 @@ BART = {
     "decoder_ffn_dim": 10, "max_position_embeddings": 16, "pad_token_id": 12,
     "bos_token_id": None, "eos_token_id": None, "decoder_start_token_id": 2,
 }  # fmt: skip
+T5 = {
+    "vocab_size": 13, "d_model": 12, "d_kv": 5, "d_ff": 10, "num_layers": 2, "num_heads": 3,
+    "num_decoder_layers": 3, "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 9, "decoder_start_token_id": 0, "pad_token_id": 12,
+}  # fmt: skip
 BANDS = {
     "rope_theta": 1e4, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
     "high_freq_factor": 4.0, "original_max_position_embeddings": 32,
@@ -75,6 +80,19 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "vocab_size": 13, "hidden_size": 12, "n_layer": 3, "n_head": 3, **NO_PADS}),
     "bart": ("BartForConditionalGeneration", BART),
     "mbart": ("MBartForConditionalGeneration", {**BART, "scale_embedding": True}),
+    "smollm3": ("SmolLM3ForCausalLM", {**LLAMA, "no_rope_layers": [1, 0, 1]}),
+    "smollm3-interval": ("SmolLM3ForCausalLM", {**LLAMA, "no_rope_layer_interval": 2}),
+    "t5": ("T5ForConditionalGeneration", T5),
+    "t5-gated": ("T5ForConditionalGeneration", {
+        **T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "mt5": ("MT5ForConditionalGeneration", T5),
+    "roberta": ("RobertaModel", {
+        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
+        "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 1,
+        "type_vocab_size": 1}),
+    "distilbert": ("DistilBertModel", {
+        "vocab_size": 13, "dim": 12, "n_layers": 2, "n_heads": 3, "hidden_dim": 10,
+        "max_position_embeddings": 16, "pad_token_id": 12}),
     "bert": ("BertModel", {
         "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 3,
         "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 12}),
@@ -82,6 +100,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 # BLOOM's own constant in its GELU, 0.79788456, has eight digits of sqrt(2 / pi).
 CLOSE = {"bloom": 1e-8}
 IDS = np.array([[1, 5, 5, 2, 9, 4, 7, 3, 11, 6, 8], [3, 0, 10, 4, 6, 1, 1, 2, 8, 9, 5]])
+BODIES = ("bert", "roberta", "distilbert")
 TARGET = np.array([[2, 7, 4, 1, 10, 9], [2, 3, 3, 8, 0, 11]])
 
 
@@ -113,14 +132,27 @@ def built(name: str) -> Any:
     return model
 
 
+def ids_for(name: str) -> np.ndarray:
+    """Token ids; without that of the padding, where positions depend on it."""
+    return np.where(IDS == 1, 12, IDS) if name == "roberta" else IDS
+
+
+def batch_for(name: str, config: Any) -> Any:
+    """The same as a batch of numtx."""
+    from numtx import Batch
+
+    ids = ids_for(name)
+    return Batch(ids, TARGET) if config.model == "encoder-decoder" else Batch(ids)
+
+
 def outputs_of(name: str, model: Any) -> Any:
     """What is compared: the logits; of a body its hidden states times the embedding."""
     import torch
 
-    ids, target = torch.tensor(IDS), torch.tensor(TARGET)
-    if name in ("bart", "mbart"):
+    ids, target = torch.tensor(ids_for(name)), torch.tensor(TARGET)
+    if model.config.is_encoder_decoder:
         return model(input_ids=ids, decoder_input_ids=target).logits
-    if name == "bert":
+    if name in BODIES:
         return model(ids).last_hidden_state @ model.embeddings.word_embeddings.weight.T
     return model(ids).logits
 
@@ -129,14 +161,14 @@ def compare(name: str, folder: Path, close: float) -> None:
     """Logits and every gradient of a saved model, within `close` of their scale."""
     import torch
 
-    from numtx import Batch, backward, forward
+    from numtx import backward, forward
     from numtx.checkpoints.folder import Folder
 
     model = built(name)
     model.save_pretrained(folder)
     opened = Folder(folder)
     config, parameters, _ = opened.read()
-    batch = Batch(IDS, TARGET) if config.model == "encoder-decoder" else Batch(IDS)
+    batch = batch_for(name, config)
     theirs = outputs_of(name, model)
     outputs, context = forward(config, parameters, batch)
     scale = float(theirs.detach().abs().max())
@@ -192,7 +224,7 @@ def write_own(name: str, folder: Path) -> None:
 
     import transformers
 
-    from numtx import Batch, forward, initialise
+    from numtx import forward, initialise
     from numtx.checkpoints.folder import Folder, write_model
 
     read = Folder(folder)
@@ -203,12 +235,12 @@ def write_own(name: str, folder: Path) -> None:
         for own, array in initialise(config, 1).items()
     }
     write_model(folder / "own", config, parameters, read.layout.name)
-    options = {"add_pooling_layer": False} if name == "bert" else {}
+    options = {"add_pooling_layer": False} if name in BODIES[:2] else {}
     model, found = getattr(transformers, FAMILIES[name][0]).from_pretrained(
         folder / "own", output_loading_info=True, attn_implementation="eager", **options
     )
     assert not any(found.values()), found
-    batch = Batch(IDS, TARGET) if config.model == "encoder-decoder" else Batch(IDS)
+    batch = batch_for(name, config)
     ours = forward(config, parameters, batch)[0].logits
     theirs = outputs_of(name, model.eval()).detach().numpy()
     assert theirs.dtype == np.float64

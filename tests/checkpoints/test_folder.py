@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ from small_folders import CONFIGS, config_of, edit, join, parameters_of, split, 
 
 from numtx import Config, forward, read_model, write_model
 from numtx.batch import Batch
-from numtx.checkpoints.families import LAYOUTS
 from numtx.checkpoints.folder import Folder
-from numtx.checkpoints.layout import essence
 from numtx.errors import CheckpointError
+from numtx.layouts.families import LAYOUTS
+from numtx.layouts.layout import essence
 from numtx.safetensors import from_bfloat16, to_bfloat16
 
 
@@ -160,3 +161,18 @@ def test_the_model_that_is_read_runs(tmp_path: Path) -> None:
     logits = forward(config, parameters, Batch([[1, 2, 3]]))[0].logits
     own = forward(config_of("phi3"), parameters_of(config_of("phi3")), Batch([[1, 2, 3]]))[0].logits
     assert np.array_equal(logits, own)
+
+
+@pytest.mark.parametrize("stored", ["F64", "F32", "F16", "BF16"])
+def test_one_tensor_at_a_time(tmp_path: Path, stored: str) -> None:
+    """Reading takes the parameters and at most twice the largest of them."""
+    config = Config(**{**CONFIGS["llama"], "width": 64, "hidden": 900, "vocabulary": 2000})
+    write_model(tmp_path / "m", config, parameters_of(config), "llama", stored=stored)
+    read_model(tmp_path / "m")  # what is loaded once is loaded
+    tracemalloc.start()
+    try:
+        sizes = [array.nbytes for array in read_model(tmp_path / "m").parameters.values()]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < sum(sizes) + 2 * max(sizes)

@@ -66,13 +66,15 @@ class Rule(NamedTuple):
 class Row(NamedTuple):
     """A tensor of the file and the parameters in it, in order; `{i}` is the layer, `{side}` a side.
 
-    how  same; transposed: (out, in); columns: side by side as they are; heads: transposed, and side
-         by side within each head; row: under an axis of one; one_plus: the gain less one
+    unless  a parameter: a model that has it stores this row's in another
+    how     same; transposed: (out, in); columns: side by side as they are; heads: transposed, and
+            side by side within each head; row: under an axis of one; one_plus: the gain less one
     """
 
     theirs: str
     ours: tuple[str, ...]
     how: str = "same"
+    unless: str = ""
 
 
 class Entry(NamedTuple):
@@ -233,6 +235,7 @@ class Layout:
     def entries(self, config: Config) -> dict[str, Entry]:
         """The tensors of a model by name, in order of the table."""
         shapes = dict(named_shapes(config))
+        every = frozenset(shapes)
         found: dict[str, Entry] = {}
         for row in self.rows:
             for side in config.sides if "{side}" in "".join(row.ours) else ("",):
@@ -241,7 +244,8 @@ class Layout:
                 for i in range(config.layers(own) if layered else 1):
                     names = [name.format(i=i, side=side) for name in row.ours]
                     there = {name: shapes.pop(name) for name in names if name in shapes}
-                    if not there:
+                    if not there or row.unless.format(i=i, side=side) in every:
+                        shapes |= there
                         continue
                     if len(there) < len(names):
                         lacking = next(name for name in names if name not in there)
@@ -316,7 +320,7 @@ OFF: Final[Fields] = {
     "add_cross_attention": False, "per_layer_config": None, "adapter_fields": None,
 }  # fmt: skip
 # Fields without effect on the numbers of a run, in every family.
-INERT_FORMS: Final = r".*dropout|.*dropout_prob|.*_pdrop|.*layerdrop|transformers\.js_config"
+INERT_FORMS: Final = r".*dropout(_prob|_rate)?|.*_pdrop|.*layerdrop|transformers\.js_config"
 _INERT: Final = """
     _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path architectures
     auto_map bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward cls_token_id
@@ -325,9 +329,10 @@ _INERT: Final = """
     finetuning_task forced_bos_token_id forced_eos_token_id gradient_checkpointing id2label init_std
     initializer_factor initializer_range label2id length_penalty max_length min_length model_type
     no_repeat_ngram_size num_beam_groups num_beams num_labels num_return_sequences
-    output_attentions output_hidden_states output_scores pad_token_id prefix problem_type
+    output_attentions output_hidden_states output_past output_scores pad_token_id prefix
+    problem_type
     remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id
     suppress_tokens task_specific_params temperature tokenizer_class top_k top_p torch_dtype
-    torchscript transformers_version typical_p use_bfloat16 use_cache
+    torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
 """
 INERT: Final = frozenset(_INERT.split())

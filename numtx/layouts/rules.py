@@ -37,58 +37,63 @@ _PARTS: Final[dict[str, dict[str, tuple[str, Any]]]] = {
 }  # fmt: skip
 
 
+_ORIGINAL: Final = "original_max_position_embeddings"
+
+
 def rotary(base: float = 10000.0, original: int | None = None) -> Rule:
     """rope_parameters, and what older files say instead: rope_theta, rope_scaling,
     partial_rotary_factor; what stands inside wins.
 
     base      where the file is silent
     original  of longrope: the length of the training where the file is silent; such a family
-              scales in this way only, and says the length outside of the record
+              scales in this way only, says the length outside of the record, and may rotate a part
     """
 
     def read(theirs: Fields, ours: Fields) -> None:
-        _read_rotary(theirs, ours, base, original)
+        given: Fields = {"rope_theta": base, "partial_rotary_factor": 1.0}
+        given |= {k: theirs[k] for k in given if theirs.get(k) is not None}
+        for name in ("rope_scaling", "rope_parameters"):
+            inside = theirs.get(name) or {}
+            if not isinstance(inside, dict):
+                raise CheckpointError(f"{name} is {str(inside)[:60]}; it is an object")
+            given |= inside
+        kind = given.pop("rope_type", given.pop("type", "default"))
+        given.pop("type", None)
+        ours["position_base"] = _number("rope_theta", given.pop("rope_theta"))
+        part = _number("partial_rotary_factor", given.pop("partial_rotary_factor"))
+        if part > 1 or (part != 1 and original is None):
+            most = "at most 1" if original is not None else "1 in this family"
+            raise CheckpointError(f"partial_rotary_factor is {part!r}; it is {most}")
+        if part != 1:
+            d_k = ours.get("key_width") or ours["width"] // ours["heads"]
+            ours["rotary_width"] = int(d_k * part)
+        allowed: tuple[str, ...] = ("linear", "llama3", "yarn")
+        if original is not None:
+            kind = "longrope" if kind in ("su", "yarn") else kind  # its own names for the same
+            given[_ORIGINAL] = theirs.get(_ORIGINAL, original)
+            allowed = ("longrope",)
+        ours["rotary_scaling"] = _scaling(kind, allowed, given, theirs)
 
     keys = ("rope_parameters", "rope_theta", "rope_scaling", "partial_rotary_factor",
-            "max_position_embeddings", "original_max_position_embeddings")  # fmt: skip
-    return Rule(keys, read, _write_rotary)
+            "max_position_embeddings")  # fmt: skip
+    return Rule(keys if original is None else (*keys, _ORIGINAL), read, _write_rotary)
 
 
-def _read_rotary(theirs: Fields, ours: Fields, base: float, original: int | None) -> None:
-    given: Fields = {"rope_theta": base, "partial_rotary_factor": 1.0}
-    given |= {k: theirs[k] for k in given if theirs.get(k) is not None}
-    for name in ("rope_scaling", "rope_parameters"):
-        inside = theirs.get(name) or {}
-        if not isinstance(inside, dict):
-            raise CheckpointError(f"{name} is {str(inside)[:60]}; it is an object")
-        given |= inside
-    kind = given.pop("rope_type", given.pop("type", "default"))
-    given.pop("type", None)
-    ours["position_base"] = _number("rope_theta", given.pop("rope_theta"))
-    part = _number("partial_rotary_factor", given.pop("partial_rotary_factor"))
-    if part > 1:
-        raise CheckpointError(f"partial_rotary_factor is {part!r}; it is at most 1")
-    if part != 1:
-        d_k = ours.get("key_width") or ours["width"] // ours["heads"]
-        ours["rotary_width"] = int(d_k * part)
-    if original is not None:
-        kind = "longrope" if kind in ("su", "yarn") else kind  # its own names for the same
-        given["original_max_position_embeddings"] = theirs.get(
-            "original_max_position_embeddings", original
-        )
+def _scaling(kind: Any, allowed: tuple[str, ...], given: Fields, theirs: Fields) -> Any:
+    """The record of a scaling, in JSON; None: no scaling."""
     if kind == "default":
-        given.pop("original_max_position_embeddings", None)
-    allowed = ("linear", "llama3", "yarn") if original is None else ("longrope",)
-    if kind not in ("default", *allowed):
+        given.pop(_ORIGINAL, None)
+        if given:
+            raise CheckpointError(f"rope_parameters: {next(iter(given))!r} without a rope_type")
+        return None
+    if kind not in allowed:
         raise CheckpointError(f"rope_type is {kind!r}; known: default, {', '.join(allowed)}")
-    ours["rotary_scaling"] = _record(kind, given, theirs) if kind != "default" else None
-    if kind == "default" and given:
-        raise CheckpointError(f"rope_parameters: {next(iter(given))!r} without a rope_type")
+    return _record(kind, given, theirs)
 
 
 def _write_rotary(config: Config, file: Fields) -> None:
     values: Fields = {"rope_type": "default", "rope_theta": config.position_base}
-    if config.rotated != config.d_k and config.d_k:
+    if config.rotated != config.d_k:
         part = config.rotated / config.d_k
         if int(part * config.d_k) != config.rotated:  # what transformers makes of it
             part = (config.rotated + 0.5) / config.d_k
@@ -101,8 +106,8 @@ def _write_rotary(config: Config, file: Fields) -> None:
             if value is not None and value != default:
                 values[name] = list(value) if isinstance(value, tuple) else value
         if isinstance(scaling, LongropeScaling):
-            length = values.pop("original_max_position_embeddings")
-            file["original_max_position_embeddings"] = length
+            length = values.pop(_ORIGINAL)
+            file[_ORIGINAL] = length
             file["max_position_embeddings"] = max(1, round(length * scaling.factor))
     file["rope_parameters"] = values
 
@@ -248,3 +253,98 @@ def _write_scale_scores(config: Config, file: Fields) -> None:
 
 
 SCALE_SCORES = Rule(("scale_attn_weights",), _read_scale_scores, _write_scale_scores)
+
+
+def feed_forward_proj(default: str) -> Rule:
+    """The activation, with `gated-` before it where it gates; gated-gelu means the tanh form."""
+
+    def read(theirs: Fields, ours: Fields) -> None:
+        text = theirs.get("feed_forward_proj", default)
+        word = str(text).removeprefix("gated-")
+        gated = word != text
+        word = "gelu_new" if gated and word == "gelu" else word
+        if word not in ACTIVATIONS:
+            raise CheckpointError(f"feed_forward_proj is {str(text)[:60]!r}; it is not known")
+        for name, value in (("dense_act_fn", word), ("is_gated_act", gated)):
+            if theirs.get(name, value) != value:
+                raise CheckpointError(f"{name} is {theirs[name]!r}; by feed_forward_proj {value!r}")
+        ours["activation"], ours["gated"] = ACTIVATIONS[word], gated
+
+    def write(config: Config, file: Fields) -> None:
+        word = "gelu_new" if config.activation == "gelu_tanh" else config.activation
+        gated = "gated-gelu" if word == "gelu_new" else f"gated-{word}"
+        file["feed_forward_proj"] = gated if config.gated else word
+
+    return Rule(("feed_forward_proj", "dense_act_fn", "is_gated_act"), read, write)
+
+
+def _read_decoder_layers(theirs: Fields, ours: Fields) -> None:
+    given = theirs.get("num_decoder_layers")
+    ours["decoder_layers"] = ours["encoder_layers"] if given is None else given
+
+
+def _write_decoder_layers(config: Config, file: Fields) -> None:
+    file["num_decoder_layers"] = config.decoder_layers
+
+
+DECODER_LAYERS = Rule(("num_decoder_layers",), _read_decoder_layers, _write_decoder_layers)
+
+
+def _read_scale_outputs(theirs: Fields, ours: Fields) -> None:
+    scaled = theirs.get("scale_decoder_outputs")
+    if scaled is None:  # as older files say it
+        scaled = theirs.get("tie_word_embeddings", True) is not False
+    ours["output_scale"] = ours["width"] ** -0.5 if scaled else 1.0
+
+
+def _write_scale_outputs(config: Config, file: Fields) -> None:
+    file["scale_decoder_outputs"] = config.output_scale != 1.0
+
+
+SCALE_OUTPUTS = Rule(("scale_decoder_outputs",), _read_scale_outputs, _write_scale_outputs)
+
+
+def _read_rotated_layers(theirs: Fields, ours: Fields) -> None:
+    layers, every = ours["decoder_layers"], theirs.get("no_rope_layer_interval", 4)
+    rotated = theirs.get("no_rope_layers")
+    if rotated is None:
+        if type(every) is not int or every < 1:
+            raise CheckpointError(f"no_rope_layer_interval is {every!r}; it is 1 or above")
+        rotated = [int((i + 1) % every != 0) for i in range(layers)]
+    if (
+        not isinstance(rotated, list)
+        or len(rotated) != layers
+        or not all(type(one) is int and one in (0, 1) for one in rotated)
+    ):
+        raise CheckpointError(f"no_rope_layers is no list of {layers} of 1 (rotated) and 0")
+    ours["positions"] = tuple("rotary" if one else None for one in rotated)
+
+
+def _write_rotated_layers(config: Config, file: Fields) -> None:
+    layers = [config.layer("decoder", i) for i in range(config.decoder_layers)]
+    file["no_rope_layers"] = [int(layer.positions == "rotary") for layer in layers]
+
+
+ROTATED_LAYERS = Rule(
+    ("no_rope_layers", "no_rope_layer_interval"), _read_rotated_layers, _write_rotated_layers
+)
+
+
+def _read_positions_after_pad(theirs: Fields, ours: Fields) -> None:
+    pad, rows = theirs.get("pad_token_id", 1), theirs.get("max_position_embeddings", 512)
+    if not type(pad) is type(rows) is int or not 0 <= pad < rows - 1:
+        raise CheckpointError(f"pad_token_id {pad!r} and max_position_embeddings {rows!r}; the "
+                              "positions begin after the row of the padding")  # fmt: skip
+    ours["position_offset"], ours["position_limit"] = pad + 1, rows - pad - 1
+
+
+def _write_positions_after_pad(config: Config, file: Fields) -> None:
+    assert config.position_limit is not None  # positions are learned
+    file["pad_token_id"] = config.position_offset - 1
+    file["max_position_embeddings"] = config.position_limit + config.position_offset
+
+
+POSITIONS_AFTER_PAD = Rule(
+    ("pad_token_id", "max_position_embeddings"),
+    _read_positions_after_pad, _write_positions_after_pad,
+)  # fmt: skip

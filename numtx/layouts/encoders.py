@@ -1,0 +1,197 @@
+"""The tables of encoders, alone or with a decoder; source: the code of transformers 5.24."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from .layout import Key, Layout, Row
+from .rows import BUFFERS, HEAD, PLAIN_BIASES, TIED, linear, norm, without
+from .rules import (
+    ACTIVATIONS,
+    DECODER_LAYERS,
+    POSITIONS_AFTER_PAD,
+    SCALE_EMBEDDING,
+    SCALE_OUTPUTS,
+    feed_forward_proj,
+)
+
+_SIDE: Final = "model.{side}.layers.{i}"
+_OWN, _SIDE_FORWARD = "{side}.{i}.self_attention", "{side}.{i}.feed_forward"
+_CROSS: Final = "decoder.{i}.cross_attention"
+
+
+def _bart_attention(theirs: str, ours: str, place: str) -> tuple[Row, ...]:
+    letters = (("q", "q"), ("k", "k"), ("v", "v"), ("out", "o"))
+    return (
+        *(row for a, b in letters for row in linear(f"{place}.{theirs}.{a}_proj", f"{ours}.w_{b}")),
+        *norm(f"{place}.{theirs}_layer_norm", f"{ours}.norm"),
+    )
+
+
+_BART_KEYS = {
+    "vocab_size": Key("vocabulary"), "d_model": Key("width"),
+    "encoder_layers": Key("encoder_layers"), "decoder_layers": Key("decoder_layers"),
+    "encoder_attention_heads": Key("heads"), "decoder_attention_heads": Key("heads"),
+    "encoder_ffn_dim": Key("hidden"), "decoder_ffn_dim": Key("hidden"),
+    "activation_function": Key("activation", "gelu", ACTIVATIONS),
+    "max_position_embeddings": Key("position_limit"),
+}  # fmt: skip
+_BART_FIXED: Final[dict[str, Any]] = {
+    "model": "encoder-decoder",
+    "positions": "learned",
+    "position_offset": 2,
+    "tied_output": True,
+    "embedding_norm": True,
+    "biases": (*PLAIN_BIASES, "output.b"),
+}
+_BART: Final[dict[str, Any]] = {
+    "prefix": "model.", "keys": _BART_KEYS, "rules": (SCALE_EMBEDDING,),
+    "demands": {"tie_word_embeddings": True, "is_encoder_decoder": True},
+    "inert": ("num_hidden_layers", "classif_dropout", "normalize_embedding", "add_bias_logits",
+              "add_final_layer_norm", "static_position_embeddings", "extra_pos_embeddings"),
+    "rows": (
+        Row("model.shared.weight", ("embedding",)),
+        Row("model.{side}.embed_positions.weight", ("{side}.positions",)),
+        *norm("model.{side}.layernorm_embedding", "{side}.embedding_norm"),
+        *_bart_attention("self_attn", _OWN, _SIDE),
+        *_bart_attention("encoder_attn", _CROSS, "model.decoder.layers.{i}"),
+        *linear(f"{_SIDE}.fc1", f"{_SIDE_FORWARD}.w_in"),
+        *linear(f"{_SIDE}.fc2", f"{_SIDE_FORWARD}.w_out"),
+        *norm(f"{_SIDE}.final_layer_norm", f"{_SIDE_FORWARD}.norm"),
+        *norm("model.{side}.layer_norm", "{side}.norm"),
+        Row("final_logits_bias", ("output.b",), "row"),
+    ),
+    "copies": dict.fromkeys(
+        ("lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight",
+        ), "embedding"),
+    "skipped": (r"(.*\.)?(encoder|decoder)\.version",),
+}  # fmt: skip
+BART = Layout(**{
+    **_BART, "name": "bart", "architecture": "BartForConditionalGeneration",
+    "fixed": {**_BART_FIXED, "norm_place": "post"},
+    "demands": {**_BART["demands"], "normalize_before": None},
+})  # fmt: skip
+MBART = Layout(**{
+    **_BART, "name": "mbart", "architecture": "MBartForConditionalGeneration",
+    "fixed": {**_BART_FIXED, "norm_place": "pre"}, "inert": (*_BART["inert"], "normalize_before"),
+})  # fmt: skip
+
+_BLOCK: Final = "{side}.block.{i}.layer"
+_T5: Final[dict[str, Any]] = {
+    "fixed": {"model": "encoder-decoder", "norm": "rms", "norm_place": "pre", "biases": (),
+              "positions": "relative", "score_scale": 1.0},
+    "keys": {
+        "vocab_size": Key("vocabulary"), "d_model": Key("width"), "d_kv": Key("key_width"),
+        "d_ff": Key("hidden"), "num_layers": Key("encoder_layers"), "num_heads": Key("heads"),
+        "relative_attention_num_buckets": Key("relative_buckets", 32),
+        "relative_attention_max_distance": Key("relative_distance", 128),
+        "layer_norm_epsilon": Key("epsilon", 1e-6), **TIED,
+    },
+    "demands": {"is_encoder_decoder": True}, "inert": ("n_positions", "num_hidden_layers"),
+    "rows": (
+        Row("shared.weight", ("embedding",)),
+        *(Row(f"{_BLOCK}.0.SelfAttention.{x}.weight", (f"{_OWN}.w_{x}",), "transposed")
+          for x in "qkvo"),
+        Row("{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+            ("{side}.relative_bias",)),
+        Row(f"{_BLOCK}.0.layer_norm.weight", (f"{_OWN}.norm.gain",)),
+        *(Row(f"decoder.block.{{i}}.layer.1.EncDecAttention.{x}.weight", (f"{_CROSS}.w_{x}",),
+              "transposed") for x in "qkvo"),
+        Row("decoder.block.{i}.layer.1.layer_norm.weight", (f"{_CROSS}.norm.gain",)),
+        *(row for side, n in (("encoder", 1), ("decoder", 2))
+          for place, ours in [(f"{side}.block.{{i}}.layer.{n}", f"{side}.{{i}}.feed_forward")]
+          for row in (
+              Row(f"{place}.DenseReluDense.wi.weight", (f"{ours}.w_in",), "transposed",
+                  f"{ours}.w_gate"),
+              Row(f"{place}.DenseReluDense.wi_0.weight", (f"{ours}.w_gate",), "transposed"),
+              Row(f"{place}.DenseReluDense.wi_1.weight", (f"{ours}.w_in",), "transposed"),
+              Row(f"{place}.DenseReluDense.wo.weight", (f"{ours}.w_out",), "transposed"),
+              Row(f"{place}.layer_norm.weight", (f"{ours}.norm.gain",)))),
+        Row("{side}.final_layer_norm.weight", ("{side}.norm.gain",)),
+        HEAD,
+    ),
+    "copies": dict.fromkeys(
+        ("lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"),
+        "embedding"),
+    "skipped": (r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",),
+}  # fmt: skip
+T5 = Layout(
+    **_T5, name="t5", architecture="T5ForConditionalGeneration",
+    rules=(DECODER_LAYERS, feed_forward_proj("relu"), SCALE_OUTPUTS),
+)  # fmt: skip
+MT5 = Layout(
+    **_T5, name="mt5", architecture="MT5ForConditionalGeneration",
+    rules=(DECODER_LAYERS, feed_forward_proj("gated-gelu")),
+)  # fmt: skip
+
+# Encoders.
+
+_BERT: Final = "encoder.layer.{i}"
+_ENCODER: Final = "encoder.{i}.self_attention"
+BERT = Layout(
+    name="bert", architecture="BertModel", prefix="bert.",
+    fixed={"model": "encoder-only", "positions": "learned", "embedding_norm": True,
+           "norm_place": "post", "tied_output": True, "biases": PLAIN_BIASES},
+    keys={
+        "vocab_size": Key("vocabulary"), "hidden_size": Key("width"),
+        "num_hidden_layers": Key("encoder_layers"), "num_attention_heads": Key("heads"),
+        "intermediate_size": Key("hidden"), "hidden_act": Key("activation", "gelu", ACTIVATIONS),
+        "max_position_embeddings": Key("position_limit"), "type_vocab_size": Key("segments", 2),
+        "layer_norm_eps": Key("epsilon", 1e-12),
+    },
+    demands={"position_embedding_type": "absolute"},
+    inert=("tie_word_embeddings", "directionality", "pooler_fc_size", "pooler_type",
+           "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head"),
+    rows=(
+        Row("embeddings.word_embeddings.weight", ("encoder.embedding",)),
+        Row("embeddings.position_embeddings.weight", ("encoder.positions",)),
+        Row("embeddings.token_type_embeddings.weight", ("encoder.segments",)),
+        *norm("embeddings.LayerNorm", "encoder.embedding_norm"),
+        *(row for theirs, x in (("query", "q"), ("key", "k"), ("value", "v"))
+          for row in linear(f"{_BERT}.attention.self.{theirs}", f"{_ENCODER}.w_{x}")),
+        *linear(f"{_BERT}.attention.output.dense", f"{_ENCODER}.w_o"),
+        *norm(f"{_BERT}.attention.output.LayerNorm", f"{_ENCODER}.norm"),
+        *linear(f"{_BERT}.intermediate.dense", "encoder.{i}.feed_forward.w_in"),
+        *linear(f"{_BERT}.output.dense", "encoder.{i}.feed_forward.w_out"),
+        *norm(f"{_BERT}.output.LayerNorm", "encoder.{i}.feed_forward.norm"),
+    ),
+    skipped=BUFFERS,
+    outside={
+        r"pooler\..*": "the pooler",
+        r"cls\.predictions\..*": "the head for masked words (logits here are hidden states times "
+        "the embedding)",
+        r"cls\.seq_relationship\..*": "the head for the next sentence",
+    },
+    spelling={r"LayerNorm\.gamma$": "LayerNorm.weight", r"LayerNorm\.beta$": "LayerNorm.bias"},
+)  # fmt: skip
+
+ROBERTA = Layout(**{
+    **vars(BERT), "name": "roberta", "architecture": "RobertaModel", "prefix": "roberta.",
+    "keys": without(dict(BERT.keys), "max_position_embeddings"), "rules": (POSITIONS_AFTER_PAD,),
+    "outside": {r"pooler\..*": "the pooler", r"lm_head\..*": BERT.outside[r"cls\.predictions\..*"]},
+})  # fmt: skip
+_DISTIL: Final = "transformer.layer.{i}"
+DISTILBERT = Layout(
+    name="distilbert", architecture="DistilBertModel", prefix="distilbert.",
+    fixed={**BERT.fixed, "epsilon": 1e-12},
+    keys={
+        "vocab_size": Key("vocabulary"), "dim": Key("width"), "n_layers": Key("encoder_layers"),
+        "n_heads": Key("heads"), "hidden_dim": Key("hidden"),
+        "activation": Key("activation", "gelu", ACTIVATIONS),
+        "max_position_embeddings": Key("position_limit"),
+    },
+    inert=("tie_word_embeddings", "tie_weights_", "sinusoidal_pos_embds"),
+    rows=(
+        Row("embeddings.word_embeddings.weight", ("encoder.embedding",)),
+        Row("embeddings.position_embeddings.weight", ("encoder.positions",)),
+        *norm("embeddings.LayerNorm", "encoder.embedding_norm"),
+        *(row for theirs, x in (("q", "q"), ("k", "k"), ("v", "v"), ("out", "o"))
+          for row in linear(f"{_DISTIL}.attention.{theirs}_lin", f"{_ENCODER}.w_{x}")),
+        *norm(f"{_DISTIL}.sa_layer_norm", f"{_ENCODER}.norm"),
+        *linear(f"{_DISTIL}.ffn.lin1", "encoder.{i}.feed_forward.w_in"),
+        *linear(f"{_DISTIL}.ffn.lin2", "encoder.{i}.feed_forward.w_out"),
+        *norm(f"{_DISTIL}.output_layer_norm", "encoder.{i}.feed_forward.norm"),
+    ),
+    skipped=BUFFERS,
+    outside={r"vocab_(transform|layer_norm|projector)\..*": BERT.outside[r"cls\.predictions\..*"]},
+)  # fmt: skip

@@ -1,0 +1,16 @@
+"""The layouts by name, the model_type of a family."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .decoders import BLOOM, GEMMA, GPT2, LLAMA, MISTRAL, PHI3, QWEN2, QWEN3, SMOLLM3, STARCODER2
+from .encoders import BART, BERT, DISTILBERT, MBART, MT5, ROBERTA, T5
+
+LAYOUTS: Final = {
+    layout.name: layout
+    for layout in (
+        LLAMA, QWEN2, QWEN3, MISTRAL, GEMMA, PHI3, STARCODER2, SMOLLM3, GPT2, BLOOM,
+        BART, MBART, T5, MT5, BERT, ROBERTA, DISTILBERT,
+    )
+}  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,8 @@ from ..trace.trace import Trace
 from ..training.flow import gradient_flow, shown_matrices, updates
 from ..training.recipe import RATES
 from ..training.text import flow_text, update_text
-from .ledger import ROWS
-from .row import Row
+from .ledger import ROWS, row_of
+from .row import Result, Row
 from .text import pair_of, pair_text, verdict_name
 
 
@@ -301,6 +302,12 @@ def rows_of_scene(scene: Scene) -> list[Row]:
     return [row for row in ROWS if row.section == scene.section and (row.at or row.labels)]
 
 
+@cache
+def _result(name: str) -> Result:
+    """A row that was run; nothing that it depends on changes in a process."""
+    return row_of(name).run()
+
+
 def _sequences(trace: Trace, lang: str) -> str:
     """From the text to ids: what each side reads, and the labels."""
     names = {
@@ -360,7 +367,7 @@ def _stated(scene: Scene, style: Style) -> str:
     """What the document states in the scene beside what is computed: verdict, id, both."""
     lines = []
     for row in rows_of_scene(scene):
-        result = row.run()
+        result = _result(row.id)
         matrices = pair_of(result)
         head = f"{verdict_name(result.verdict, style.lang)}  {row.id}"
         lines.append(f"  {head}   {say(row.text, style.lang)}")
@@ -383,7 +390,7 @@ def acts_notes(name: str) -> Iterator[tuple[Text, Sequence[Text]]]:
             title = Text(*(f"{a}：{b}" for a, b in zip(act.title, scene.title, strict=True)))
             lines = []
             for row in rows_of_scene(scene):
-                outcome = row.run().outcome
+                outcome = _result(row.id).outcome
                 zh, en = row.stated
                 verdict = verdict_name(outcome.verdict, "zh")
                 lines.append(Text(

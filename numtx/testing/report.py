@@ -115,9 +115,7 @@ class Report(NamedTuple):
             exercised = sum(result.exercised for result in of_law)
             count = f"{f'{passed}/{len(of_law)}':>8}  " if several else ""
             law_of = of_law[0].law
-            says = law_of.statement if lang == "en" else law_of.statement_zh
-            if lang == "both":
-                says = f"{law_of.statement_zh}  {law_of.statement}"
+            says = law_of.statement_zh if lang == "zh" else law_of.statement
             if status == ROUNDING:
                 says += f" ({next(r.why for r in of_law if r.status == ROUNDING)})"
             lines.append(f"{name:<10}  {_left(shown, 10)}  {count}{exercised:>8}  {says}")

@@ -113,7 +113,6 @@ def run(args: argparse.Namespace) -> int:
     need_hypothesis()
     from ..files import write_text
     from ..laws.law import KINDS, law_of
-    from ..show.headings import below
     from ..testing.trial import law_names
 
     for name in args.law or ():
@@ -121,7 +120,8 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         for law in (law_of(name, kind) for kind in KINDS for name in law_names(kind)):
             name = law.name
-            said = below(args.lang, law.statement_zh, law.statement).replace("\n", f"\n{'':<14}")
+            lines = [law.statement] * (args.lang != "zh") + [law.statement_zh] * (args.lang != "en")
+            said = f"\n{'':<14}".join(lines)
             needs = ", ".join(sorted(law.needs))
             print(f"{name:<10} {'E' if law.exact else 'T'}  {said}  [{needs}]")
         return 0

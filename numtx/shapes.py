@@ -43,6 +43,7 @@ AXIS_NAMES = {
     "p": "d_r",
     "e": "d_k+d_r",
     "z": "latent+d_r",
+    "n": "buckets",
 }
 
 

@@ -84,6 +84,16 @@ def prompt() -> Batch:
     return Batch([[1, 2, 3, 4]] * 30)
 
 
+def in_a_folder() -> object:
+    small = Config(
+        model="decoder-only", width=8, decoder_layers=1, hidden=4, vocabulary=5, norm="rms",
+        norm_place="pre", positions="rotary", activation="silu", gated=True, biases=False,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        numtx.write_model(folder, small, numtx.initialise(small), "llama")
+        return numtx.read_model(folder)
+
+
 def found_by_calling() -> dict[str, Callable[[], object]]:
     """What every public name gives, by name."""
     config, parameters = small_model()
@@ -97,10 +107,6 @@ def found_by_calling() -> dict[str, Callable[[], object]]:
 
     def run() -> object:
         return numtx.forward(config, parameters, Batch([[1, 2, 3]] * 9, labels=[[2, 3, 4]] * 9))
-
-    def prefixes() -> object:
-        cache = numtx.PrefixCache(config, parameters)
-        return cache, cache.prefill(config, parameters, [1, 2, 3])
 
     def recorder() -> object:
         tap = numtx.Recorder({"logits": np.zeros((30, 4, 11))})
@@ -117,7 +123,10 @@ def found_by_calling() -> dict[str, Callable[[], object]]:
         "NumtxError": lambda: numtx.NumtxError("what"),
         "NO_TAP": lambda: numtx.NO_TAP,
         "Pin": lambda: numtx.Pin(np.ones((30, 30), bool), np.zeros((30, 30))),
-        "PrefixCache": prefixes,
+        "PrefixCache": lambda: (
+            cache := numtx.PrefixCache(config, parameters),
+            cache.prefill(config, parameters, [1, 2, 3]),
+        ),
         "Recorder": recorder,
         "Trace": example.trace,
         "Vocabulary": lambda: numtx.Vocabulary(map(str, range(5000))),
@@ -133,14 +142,16 @@ def found_by_calling() -> dict[str, Callable[[], object]]:
         "load_trace": lambda: saved(
             lambda path, trace: save_trace(trace, path), numtx.load_trace, example.trace()
         ),
+        "next_tokens": lambda: numtx.next_tokens([list(range(40))] * 30),
         "pad": lambda: numtx.pad([[1] * n for n in range(1, 40)]),
+        "read_model": in_a_folder,
         "record": lambda: numtx.record(config, parameters, prompt()),
         "record_generation": lambda: numtx.record_generation(config, parameters, prompt(), **long),
         "sampler": lambda: numtx.sampler(numtx.Filters(), 3),
-        "save_parameters": lambda: None,
         "sequence_log_probability": lambda: numtx.sequence_log_probability(
             config, parameters, prompt(), [[1, 2]] * 30
         ),
+        **dict.fromkeys(("save_parameters", "write_model"), lambda: None),
     }
 
 

@@ -20,6 +20,7 @@ from ..layouts.layout import Entry, Layout
 from ..parameters import check_parameters, check_size, parameter_shapes
 from ..safetensors import FLOATS, SINGLE, read_object, read_tensors, write_tensors
 from ..shapes import Array
+from ..small_repr import small_repr
 from .words import Words, read_words
 
 CONFIG: Final = "config.json"
@@ -27,6 +28,7 @@ HEAD: Final = "lm_head.weight"
 TYPES: Final = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
+@small_repr()
 class Model(NamedTuple):
     """A model from outside, as numtx runs it; `words` is None where there is no tokenizer.json."""
 

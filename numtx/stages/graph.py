@@ -57,7 +57,7 @@ class Graph:
         self.sizes = {
             "h": config.heads, "g": config.kv_heads, "k": config.d_k, "c": config.d_v,
             "d": config.width, "f": config.hidden, "v": config.vocabulary,
-            "r": config.key_value_latent or 0, "q": config.query_latent or 0, "p": config.rotated,
+            "r": config.key_value_latent or 0, "q": config.query_latent or 0, "p": config.rotated, "n": config.relative_buckets,
             "e": config.d_k + config.rotated, "z": (config.key_value_latent or 0) + config.rotated,
         }  # fmt: skip
 

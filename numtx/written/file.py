@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ..calls import settled
 from ..laws.law import Law
+from ..strict_json import parse
 from ..subjects.subject import Subject
 from ..testing.report import BROKEN, ERROR, Report, Result
 from ..testing.trial import attempt
@@ -199,5 +200,5 @@ def _passing(text: str, names: Sequence[str], place: Path) -> list[str]:
     run = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if run.returncode:
         return list(names)
-    passed: list[str] = json.loads(run.stdout.splitlines()[-1])
+    passed: list[str] = parse(run.stdout.splitlines()[-1])
     return passed

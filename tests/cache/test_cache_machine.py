@@ -31,7 +31,7 @@ def machine(name, kind):
     config = config_of(name)
     changes = {"position_limit": 300} if config.positions == "learned" else {}  # rings go on and on
     if storage == "ring":
-        changes["window"] = config.window if config.widest_window else 3
+        changes |= {"window": config.window if config.widest_window else 3, "chunk": None}
         room += config.widest_window or 3
     return machine_of(config_of(name, **changes), storage, room, blocks)
 

@@ -48,7 +48,7 @@ def test_any_chunking_of_any_padding_is_one_full_pass(name, storage, share):
     """A ring needs a window; each of the four paddings takes its share of the 32 chunkings."""
     config = config_of(name)
     if storage == "ring" and config.widest_window is None:
-        config = config_of(name, window=3)
+        config = config_of(name, window=3, chunk=None)
     parameters = random_parameters(config)
     for number, padding in enumerate(MASKS):
         batch = a_batch(config, padding)

@@ -7,6 +7,7 @@ law compared it. What cannot be said so stands there as a comment, with the reas
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -197,7 +198,11 @@ print("\\n" + json.dumps(passed))
 def _passing(text: str, names: Sequence[str], place: Path) -> list[str]:
     """The plain tests that pass where they are run once more, on the model loaded anew."""
     command = [sys.executable, "-c", TRIED, json.dumps(names), str(place)]
-    run = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    paths = os.pathsep.join(str(Path(place).absolute()) for place in sys.path)  # as found here
+    run = subprocess.run(
+        command, input=text, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
     if run.returncode:
         return list(names)
     passed: list[str] = parse(run.stdout.splitlines()[-1])

@@ -127,10 +127,7 @@ LISTS: tuple[Rule, ...] = (
         lambda c: f"query_growth_rate {c.query_growth_rate:g} without query_growth; give both",
     ),
     Rule(
-        lambda c: (
-            not isinstance(c.positions, tuple)
-            or {*c.positions} <= {"rotary", "alibi", "relative", None}
-        ),
+        lambda c: not isinstance(c.positions, tuple) or {*c.positions} <= BY_LAYER,
         lambda c: (
             f"positions {list(c.positions)} differ by layer, and what is added to the embeddings "
             "does not; in a list they are 'rotary', 'alibi', 'relative' or null"

@@ -6,19 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mechanism_checks import IDS, LABELS, MASK, token_by_token_is_the_whole
 from samples import assert_close, config_of, random_parameters
 
-from numtx import Batch, Cache, Config, forward
+from numtx import Batch, Config, forward
 from numtx.compare.compare import Side, compare
 from numtx.models import MODELS
 from numtx.ops.alibi import distance_bias, slopes
-from numtx.step import step
 from numtx.trace.trace import record
 
 NAMES = [name for name, model in MODELS.items() if model.config().positions == "alibi"]
 FIELDS: dict[str, Any] = MODELS["decoder, slopes, six heads"].fields
-IDS, MASK = [[1, 2, 3, 4, 5], [0, 0, 6, 7, 2]], np.array([[1] * 5, [0, 0, 1, 1, 1]], bool)
-LABELS = [[2, 3, 4, 5, 1], [-100, -100, 7, 2, 8]]
 BATCH: dict[str, Any] = {"ids": IDS, "mask": MASK, "labels": LABELS}
 PLACE = "decoder.0.self_attention"
 
@@ -76,21 +74,7 @@ def test_the_scores_fall_with_the_distance_and_padding_on_the_left_moves_nothing
 
 @pytest.mark.parametrize("name", [name for name in NAMES if MODELS[name].storages])
 def test_cached_equals_uncached_with_padding_on_the_left(name):
-    config = config_of(name)
-    p = random_parameters(config)
-    both = config.model == "encoder-decoder"
-    more = {"decoder_ids": IDS, "decoder_mask": MASK} if both else {"mask": MASK}
-    whole = forward(config, p, Batch(IDS, **more))[0].logits
-    for storage in MODELS[name].storages:
-        cache = Cache(config, p, 2, storage=storage)
-        for t in range(5):
-            new, seen = [[row[t]] for row in IDS], MASK[:, t : t + 1]
-            batch = Batch(new, mask=seen)
-            if both:
-                batch = Batch(None if t else IDS, decoder_ids=new, decoder_mask=seen)
-            logits = step(config, p, batch, cache, every_position=True).logits
-            real = MASK[:, t]
-            assert_close(logits[real, 0], whole[real, t], 1e-10)
+    token_by_token_is_the_whole(name)
 
 
 def test_many_scores_are_biased_too(monkeypatch):

@@ -6,20 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mechanism_checks import IDS, LABELS, MASK, blocks_are_the_whole, token_by_token_is_the_whole
 from samples import among, assert_close, config_of, random_parameters
 
-from numtx import Batch, Cache, Config, backward, forward
+from numtx import Batch, Config, backward, forward
 from numtx.compare.compare import Side, compare
 from numtx.errors import ConfigError
 from numtx.models import MODELS
 from numtx.ops.cap import cap_backward, cap_forward
-from numtx.step import step
 from numtx.trace.trace import record
 
 NAMES = among(lambda config: config.score_cap is not None or config.logit_cap is not None)
 SLOPED = "decoder, slopes, grouped, window"
-IDS, MASK = [[1, 2, 3, 4, 5], [0, 0, 6, 7, 2]], np.array([[1] * 5, [0, 0, 1, 1, 1]], bool)
-LABELS = [[2, 3, 4, 5, 1], [-100, -100, 7, 2, 8]]
 PLACE = "decoder.1.self_attention"
 
 
@@ -42,31 +40,11 @@ def test_what_is_no_cap_is_refused(field, cap):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if MODELS[name].storages])
 def test_cached_equals_uncached_with_padding_on_the_left(name):
-    config = config_of(name)
-    p = random_parameters(config)
-    whole = forward(config, p, Batch(IDS, mask=MASK))[0].logits
-    for storage in MODELS[name].storages:
-        cache = Cache(config, p, 2, storage=storage)
-        for t in range(5):
-            seen = MASK[:, t : t + 1]
-            batch = Batch([[row[t]] for row in IDS], mask=seen)
-            logits = step(config, p, batch, cache, every_position=True).logits
-            assert_close(logits[MASK[:, t], 0], whole[MASK[:, t], t], 1e-10)
+    token_by_token_is_the_whole(name)
 
 
 def test_many_scores_are_capped_too(monkeypatch):
-    """Worked on by head and by block of queries, and made once more for the gradients."""
-    config = config_of(SLOPED, window=None)
-    p = random_parameters(config)
-    batch = Batch(IDS, mask=MASK, labels=LABELS)
-    outputs, context = forward(config, p, batch)
-    expected = backward(context)
-    monkeypatch.setattr("numtx.ops.attend.KEPT", 0)
-    monkeypatch.setattr("numtx.ops.attend.BLOCK", 2)
-    again, context = forward(config, p, batch)
-    assert_close(again.logits[MASK], outputs.logits[MASK], 1e-12)
-    for name, gradient in backward(context).items():
-        assert_close(gradient, expected[name], 1e-12)
+    blocks_are_the_whole(monkeypatch, config_of(SLOPED, window=None))
 
 
 @pytest.mark.parametrize("junk", [np.nan, np.inf, 1e300])

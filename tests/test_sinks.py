@@ -6,23 +6,21 @@ import math
 
 import numpy as np
 import pytest
+from mechanism_checks import IDS, LABELS, MASK, blocks_are_the_whole, token_by_token_is_the_whole
 from samples import among, assert_close, config_of, random_parameters
 
-from numtx import Batch, Cache, Config, backward, forward
+from numtx import Batch, Config
 from numtx.compare.compare import Side, compare
 from numtx.models import MODELS
 from numtx.ops.sinks import sink_softmax_forward, sinks_backward
 from numtx.ops.softmax import softmax_backward, softmax_forward
 from numtx.show.stage_grid import Style
 from numtx.show.trace_text import trace_text
-from numtx.step import step
 from numtx.trace.trace import record
 
 NAMES = among(lambda config: config.sinks)
 GROUPED = "encoder-decoder, grouped, no positions, segments"
 WINDOWS = "decoder, windows of several widths"
-IDS, MASK = [[1, 2, 3, 4, 5], [0, 0, 6, 7, 2]], np.array([[1] * 5, [0, 0, 1, 1, 1]], bool)
-LABELS = [[2, 3, 4, 5, 1], [-100, -100, 7, 2, 8]]
 
 
 def test_by_hand():
@@ -62,34 +60,11 @@ def test_nothing_overflows(sink):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if MODELS[name].storages])
 def test_cached_equals_uncached_with_padding_on_the_left(name):
-    config = config_of(name)
-    p = random_parameters(config)
-    both = config.model == "encoder-decoder"
-    more = {"decoder_ids": IDS, "decoder_mask": MASK} if both else {"mask": MASK}
-    whole = forward(config, p, Batch(IDS, **more))[0].logits
-    for storage in MODELS[name].storages:
-        cache = Cache(config, p, 2, storage=storage)
-        for t in range(5):
-            new, seen = [[row[t]] for row in IDS], MASK[:, t : t + 1]
-            batch = Batch(new, mask=seen)
-            if both:
-                batch = Batch(None if t else IDS, decoder_ids=new, decoder_mask=seen)
-            logits = step(config, p, batch, cache, every_position=True).logits
-            assert_close(logits[MASK[:, t], 0], whole[MASK[:, t], t], 1e-10)
+    token_by_token_is_the_whole(name)
 
 
 def test_many_scores_have_sinks_too(monkeypatch):
-    config = config_of(WINDOWS)
-    p = random_parameters(config)
-    batch = Batch(IDS, mask=MASK, labels=LABELS)
-    outputs, context = forward(config, p, batch)
-    expected = backward(context)
-    monkeypatch.setattr("numtx.ops.attend.KEPT", 0)
-    monkeypatch.setattr("numtx.ops.attend.BLOCK", 2)
-    again, context = forward(config, p, batch)
-    assert_close(again.logits[MASK], outputs.logits[MASK], 1e-12)
-    for name, gradient in backward(context).items():
-        assert_close(gradient, expected[name], 1e-12)
+    blocks_are_the_whole(monkeypatch, config_of(WINDOWS))
 
 
 def test_only_self_attention_has_them():

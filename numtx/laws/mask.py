@@ -111,7 +111,8 @@ def liveness(subject: Subject, draw: Draw) -> bool:
             return True
     dead = ~alive & seen
     what = f"another token at {key} moved nothing at {dead.sum()} places that it reaches"
-    return unmoved(what, {"ids": ids, "token": key}, before, after, dead, each=True)
+    example = {"ids": ids, "token": key}
+    return unmoved(what, example, before, after, dead, roundings=roundings, each=True)
 
 
 @law(

@@ -17,10 +17,6 @@ SLOPES = "slopes"  # a head's score falls with the distance
 GROUPED = "grouped"  # fewer key/value heads than query heads
 LSE = "lse"  # the log of the sum of exponentials comes with the output
 GRADIENTS = "gradients"  # of queries, keys and values
-ATTENTION_CAPABILITIES = (
-    ATTENTION, CAUSAL, SCORE_MASK, BIAS, WINDOW, SOFTCAP, SINKS, SCALE, SLOPES, GROUPED, LSE,
-    GRADIENTS,
-)  # fmt: skip
 
 CHOOSER = "chooser"  # logits -> logits, ids, texts
 TOP_K, TOP_P, MIN_P, TEMPERATURE = "top_k", "top_p", "min_p", "temperature"

@@ -77,9 +77,10 @@ def test_a_window_is_tried_where_it_is_said():
     assert statuses(check(Windowed(3), ["K4"]))["undeclared"] == {"K4"}
 
 
-def test_a_dead_token_is_noticed():
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_dead_token_is_noticed(dtype):
     def forgetful(ids):
-        return Plain()(np.where(np.arange(ids.shape[1]) == 1, 0, ids))
+        return Plain()(np.where(np.arange(ids.shape[1]) == 1, 0, ids)).astype(dtype)
 
     (result,) = check(forgetful, ["K4"], vocabulary_size=V).results
     assert result.status == "broken" and "token: 1" in result.why

@@ -50,3 +50,9 @@ def lengthening(scaling: Any) -> float:
     both = scaling.mscale > 0.0 and scaling.mscale_all_dim > 0.0
     above, below = (scaling.mscale, scaling.mscale_all_dim) if both else (1.0, 0.0)
     return (0.1 * above * log(scaling.factor) + 1.0) / (0.1 * below * log(scaling.factor) + 1.0)
+
+
+def score_lengthening(scaling: Any) -> float:
+    """YaRN's factor on scores over latents: (1 + 0.1 * mscale_all_dim * ln(factor)) squared."""
+    once = 1.0 + 0.1 * scaling.mscale_all_dim * log(max(scaling.factor, 1.0))
+    return float(once * once)

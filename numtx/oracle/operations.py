@@ -29,6 +29,7 @@ from ..arithmetic.number import (
     written_as,
 )
 from ..arithmetic.number import apply as function
+from .angles import score_lengthening
 from .positions import angle_of, bucket, distance, grow, rotate
 from .rows import Rows
 
@@ -105,7 +106,8 @@ def _scale(r: Rows) -> Operand:
     x = r.at(0, r.index)
     root = r.attributes.get("root")
     if root is not None:
-        return x / sqrt(r.constant(root))
+        scaled, longer = x / sqrt(r.constant(root)), r.attributes["longer"]
+        return scaled if longer is None else scaled * score_lengthening(longer)
     return x * r.constant(r.attributes["factor"])
 
 

@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from ..oracle.angles import lengthening, turn_of
+from ..oracle.angles import lengthening, score_lengthening, turn_of
 from ..oracle.operations import OPERATIONS
 from ..shapes import Array
 from ..show.grid import clean
@@ -129,6 +129,8 @@ def _attributes(stage: Stage) -> dict[str, Any]:
         pairs = range(found["width"] // 2)
         found["turns"] = [turn_of(i, found["width"], found["base"], scaling) for i in pairs]
         found["lengthening"] = lengthening(scaling)
+    if found.get("longer") is not None:
+        found["longer"] = score_lengthening(found["longer"])
     return found
 
 

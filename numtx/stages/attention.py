@@ -3,10 +3,10 @@ their leaves, and how they are wired."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..config_rotary import YarnScaling
 from .graph import Stage
 from .leaf import Leaf, Text
 
@@ -114,10 +114,13 @@ def weights(wiring: Wiring, place: str, other: str, factor: float, width: int) -
     }
     if wiring.documents:
         rule["documents"] = [wiring.given(f"{at}.documents") for at in (side, other)]
-    plain = math.isclose(factor * math.sqrt(width), 1.0) and config.score_scale is None
-    root = width if plain else None
-    apart = width != config.d_k
-    yield wiring.stage(place, SCORES, **tokens, factor=factor, apart=apart, root=root)
+    # The root of the width is said, not the factor, so that the check takes it by itself.
+    root = width if config.score_scale is None else None
+    apart, longer = width != config.d_k, None
+    if apart and root is not None and isinstance(config.rotary_scaling, YarnScaling):
+        longer = config.rotary_scaling
+    size: dict[str, Any] = {"factor": factor, "apart": apart, "root": root, "longer": longer}
+    yield wiring.stage(place, SCORES, **tokens, **size)
     scores = wiring.named(f"{place}.scores")
     if config.score_cap is not None:
         yield wiring.stage(place, CAPPED_SCORES, **tokens, cap=config.score_cap)

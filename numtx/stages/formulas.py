@@ -27,7 +27,9 @@ def formula_of(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], con
         if word == "scale":
             if attributes["root"] is None:
                 return f"* {attributes['factor']:g}"
-            return f"/ sqrt({'d_k + d_r' if attributes['apart'] else 'd_k'})"
+            longer = attributes["longer"]
+            by = "" if longer is None else f" * {longer.latent_factor:g}"
+            return f"/ sqrt({'d_k + d_r' if attributes['apart'] else 'd_k'}){by}"
         if word == "rule":
             return _rule(attributes)
         if word == "norm":

@@ -19,7 +19,7 @@ from numtx.config_rotary import (
 from numtx.errors import BatchError, ConfigError
 from numtx.ops.angles import attention_factor, frequencies
 from numtx.ops.positions import rotate_forward, rotation
-from numtx.oracle.angles import lengthening, turn_of
+from numtx.oracle.angles import lengthening, score_lengthening, turn_of
 from numtx.step import step
 
 # width, base, scaling, the factor on cosine and sine, and some frequencies by pair
@@ -80,6 +80,7 @@ def test_factors_known_from_released_models():
         key_value_latent=4, rotary_scaling=both,
     )  # fmt: skip
     assert config.latent_scale == pytest.approx(0.1352337788608801, rel=1e-14)
+    assert score_lengthening(both) == pytest.approx(both.latent_factor, rel=1e-15)
 
 
 def test_a_factor_of_one_and_a_ramp_within_the_training_change_nothing():

@@ -30,8 +30,8 @@ TRIED: tuple[str, ...] = (
     "encoder-decoder, grouped, no positions, segments",
     "decoder, deep",
     "decoder, normed queries and keys",
-    "decoder, slopes, six heads",
     "encoder, chunks",
+    "decoder, slopes, six heads",
 )
 
 

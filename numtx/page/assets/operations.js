@@ -85,9 +85,11 @@ function operationsOf(data, array, place, { plan, starts }) {
     multiply: (r) => at(r, 0, r.index).times(at(r, 1, r.index)),
 
     scale(r) {
-      const { root, factor } = r.attributes;
+      const { root, factor, longer } = r.attributes;
       const x = at(r, 0, r.index);
-      return Number.isFinite(root) ? x.over(sqrt(constant(root))) : x.times(constant(factor));
+      if (!Number.isFinite(root)) return x.times(constant(factor));
+      const scaled = x.over(sqrt(constant(root)));
+      return Number.isFinite(longer) ? scaled.times(constant(longer)) : scaled;
     },
 
     cap(r) {

@@ -117,9 +117,13 @@ def text_of(
                 tests.pop(name, None)
                 why[name] = str(error)
         text = _file(own, source, suite, tests, ())
-        for name in _passing(text, list(tests), place) if tests else ():
+        try:
+            passing = dict.fromkeys(_passing(text, list(tests), place) if tests else (), RESTS)
+        except UnstatedError as error:
+            passing = dict.fromkeys(tests, str(error))
+        for name, told in passing.items():
             del tests[name]
-            why[name] = RESTS
+            why[name] = told
 
     def anew(law: Law) -> Result:
         assert fresh is not None
@@ -196,7 +200,10 @@ print("\\n" + json.dumps(passed))
 
 
 def _passing(text: str, names: Sequence[str], place: Path) -> list[str]:
-    """The plain tests that pass where they are run once more, on the model loaded anew."""
+    """The plain tests that pass where they are run once more, on the model loaded anew.
+
+    Raises `UnstatedError` where the file cannot be run there.
+    """
     command = [sys.executable, "-c", TRIED, json.dumps(names), str(place)]
     paths = os.pathsep.join(str(Path(place).absolute()) for place in sys.path)  # as found here
     run = subprocess.run(
@@ -204,6 +211,7 @@ def _passing(text: str, names: Sequence[str], place: Path) -> list[str]:
         env={**os.environ, "PYTHONPATH": paths},
     )  # fmt: skip
     if run.returncode:
-        return list(names)
+        last = (run.stderr.strip() or f"exit code {run.returncode}").splitlines()[-1]
+        raise UnstatedError(f"in a process of its own the file cannot be run: {last}")
     passed: list[str] = parse(run.stdout.splitlines()[-1])
     return passed

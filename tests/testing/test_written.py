@@ -162,6 +162,21 @@ def test_what_no_plain_call_can_say_is_told(tmp_path, monkeypatch):
     assert "def test_k" not in text and "1 skipped" in outcome(tmp_path)
 
 
+def test_a_model_that_loads_only_here_is_not_said_to_pass(tmp_path, monkeypatch):
+    own = 'import sys\n\nif sys.argv[0] == "-c":\n    raise RuntimeError("only here")\n'
+    (tmp_path / "mine.py").write_text(
+        (HERE / "plain_models.py").read_text() + own + "wrong = Plain(1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    few = ["--law", "K1", "--examples", "5"]
+    assert main(["laws", "./mine.py:wrong", *few, "--write", "test_it.py"]) == 1
+    text = " ".join((tmp_path / "test_it.py").read_text().replace("\n# ", " ").split())
+    assert (
+        "K1: no plain test; in a process of its own the file cannot be run: RuntimeError: " in text
+    )
+    assert "only here" in text and "passes" not in text.partition("K1: no plain test")[2]
+
+
 CLASSES = {
     kind.__name__
     for module in (objects, causal, encoders, sequences) for kind in vars(module).values()

@@ -8,6 +8,7 @@ from samples import among
 
 from numtx.batch import Batch
 from numtx.cache import BlockPool, Cache
+from numtx.cache.shift import movable
 from numtx.errors import CacheError
 from numtx.models import MODELS, parameters_of
 from numtx.ops.positions import rotate_forward, rotation
@@ -20,9 +21,10 @@ SEVERAL = among(
         "decoder" in c.sides
         and c.attention == "multi-head"
         and len(c.sides) == 1
-        and len(c.values_of("position_base")) > 1
+        and movable(c)
+        and (len(c.values_of("position_base")) > 1 or c.rotary_scaling is not None)
     )
-)
+)  # angles that differ by layer, or are scaled
 MASK = np.array([[1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]], bool)
 
 
@@ -52,12 +54,19 @@ def test_keys_of_every_layer_are_those_of_their_new_places(name, options):
             own = config.layer("decoder", layer)
             if own.rotated:
                 places = np.arange(len(columns))[None], own.rotated, own.position_base
-                keys = rotate_forward(keys, rotation(*places, own.rotary_layout, "float64"))
+                how = own.rotary_layout, "float64", own.rotary_scaling
+                keys = rotate_forward(keys, rotation(*places, *how))
             got = second.values[f"{at}.all_keys"][row][:, :-1][:, held]
             assert np.allclose(got, keys[0], rtol=0.0, atol=1e-13)
             values = first.values[f"{at}.values"][row][:, columns]
             assert np.array_equal(second.values[f"{at}.all_values"][row][:, :-1][:, held], values)
     assert cache.positions[:, -1].tolist() == [4, 3]
+
+
+@pytest.mark.parametrize("fields", [{"chunk": 2}, {"query_growth": 2}, {"query_growth": (None, 2)}])
+def test_positions_that_act_by_their_own_size_cannot_be_moved(fields):
+    assert movable(MODELS["decoder, deep"].config())
+    assert not movable(MODELS["decoder, deep"].config(window=None, **fields))
 
 
 def test_forks_and_the_pool_are_left_as_they_were():

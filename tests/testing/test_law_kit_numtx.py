@@ -155,6 +155,13 @@ def test_kinds_are_all_of_them():
     assert storages == {None, "ring", "paged"}
 
 
+def test_the_reach_of_windows_by_layer_is_their_sum_and_none_where_a_layer_sees_all():
+    assert named("decoder, windows of several widths, ring").reach == (2 - 1) + (4 - 1) + (2 - 1)
+    some = "decoder, deep, rotary and windows in some layers, of several bases"
+    assert named(some).reach is None
+    assert named("encoder, chunks").chunk == 2 and named(some).chunk is None
+
+
 def test_the_state_machine_holds_for_numtx():
     run_machine(named("decoder, latent, interleaved, deep, paged"), examples=8, steps=8)
 

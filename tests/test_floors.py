@@ -40,7 +40,7 @@ FLOORS = [
     {"stages"},
     {"oracle"},
     {"trace"},
-    {"show", "check"},
+    {"show", "check", "mistakes"},
     {"page", "pictures", "compare", "training", "decoding", "costs"},
     {
         "examples",

@@ -17,6 +17,7 @@ from ..check.gradient_terms import GradientTerms
 from ..check.weigh import Bounds, weigh
 from ..errors import TraceError, nearest
 from ..files import LazyArrays, NpzFile
+from ..mistakes.at import layered
 from ..oracle.oracle import Oracle
 from ..parameters import parameter_shapes
 from ..shapes import Array
@@ -24,7 +25,6 @@ from ..small_repr import small_repr
 from ..stages.graph import Graph, Stage
 from ..trace.files import arrays_of, open_trace
 from ..trace.trace import Trace
-from .at import layered
 from .diagnose import Case, Found, diagnose
 from .fit import Fitted, fit
 

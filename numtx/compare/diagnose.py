@@ -8,10 +8,11 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from ..mistakes import CAUSES
+from ..mistakes.at import At, can_fit, layered, recompute
+from ..mistakes.cause import Cause
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
-from .at import At, can_fit, layered, recompute
-from .causes import CAUSES, Cause
 
 MOST_CELLS = 20_000_000  # of stages missing in the file, through which a mistake is followed
 

@@ -1,10 +1,10 @@
-"""Laws for numtx's own models, asked of their traces, parameters and gradients."""
+"""Laws for numtx's own models, asked of their traces, parameters and gradients.
 
-from . import (  # noqa: F401 (each enters its laws into the table)
-    gradients,
-    loss,
-    numbers,
-    positions,
-    scores,
-    variants,
-)
+Every file here enters its laws into the table.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _file in iter_modules(__path__):
+    import_module(f"{__name__}.{_file.name}")

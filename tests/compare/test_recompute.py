@@ -13,9 +13,9 @@ from samples import (
 )
 
 from numtx.check.explain import explain
-from numtx.compare.at import recompute
-from numtx.compare.causes import CAUSES
 from numtx.compare.diagnose import Case, error_of
+from numtx.mistakes.at import recompute
+from numtx.mistakes.cause import CAUSES
 from numtx.trace.trace import Trace
 
 
@@ -76,4 +76,4 @@ def test_every_cause_says_something_somewhere():
                         continue
                     if any(error_of(array, trace[stage.name]) > 1e-9 for _, array in forms):
                         silent.discard(k)
-    assert not silent, [CAUSES[k].name for k in sorted(silent)]
+    assert not silent, [CAUSES[k].name.en for k in sorted(silent)]

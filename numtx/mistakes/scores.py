@@ -1,12 +1,14 @@
-"""Mistakes between the products and the weights: norms of queries and keys, caps, sinks."""
+"""Mistakes between the products and the weights: caps, sinks."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .at import At, Candidates, Forms
+from .at import At, Forms
+from .cause import cause
 
 
+@cause("软上限", "cap", "@cap")
 def caps(at: At) -> Forms:
     x, y, cap = at.inputs[0], at.again(), at.stage.attributes["cap"]
     yield "left out", x
@@ -20,6 +22,7 @@ def caps(at: At) -> Forms:
         yield "before the scale, not after it", factor * at.again({0: products})
 
 
+@cause("漏了软上限", "cap left out", "biased_scores masked_scores weights log_probabilities")
 def uncapped(at: At) -> Forms:
     """What comes after a cap, without it, or on its wrong side."""
     of = at.graph[at.stage.inputs[0]]
@@ -40,6 +43,7 @@ def uncapped(at: At) -> Forms:
         yield "or put on after the bias", cap * np.tanh((x + at.inputs[1]) / cap)
 
 
+@cause("汇点", "sink", "weights")
 def sinks(at: At) -> Forms:
     if len(at.inputs) < 2:
         return
@@ -52,12 +56,3 @@ def sinks(at: At) -> Forms:
     yield "in reverse order of the heads", at.again({1: sink[::-1]})
     few = sink[: c.kv_heads].repeat(c.heads // c.kv_heads)
     yield "one a key/value head, not one a query head", at.again({1: few})
-
-
-def exchanged(at: At) -> Candidates:
-    """A norm of rotated queries or keys for a rotation of normed ones, and the other way round."""
-    before = at.graph.stages.get(at.stage.inputs[0])
-    if before is None or {before.operation, at.stage.operation} != {"norm", "rotate"}:
-        return None
-    first = at.again({0: at.value(before.inputs[0])})
-    return at._replace(stage=before).again({0: first})

@@ -1,4 +1,4 @@
-"""Mistakes in the projections, the heads, the mask, the softmax."""
+"""Mistakes between queries and context: heads, scale, mask, softmax."""
 
 from __future__ import annotations
 
@@ -10,62 +10,7 @@ import numpy as np
 from ..ops.softmax import softmax_forward
 from ..shapes import Array
 from .at import At, Candidates, Forms
-
-
-def transposed(at: At) -> Forms:
-    if at.stage.operation != "contract" or len(at.inputs) < 2:
-        return
-    w = at.inputs[1]
-    yield "", at.again({1: w.T}) if w.shape[0] == w.shape[1] else None
-    yield "read in the order (out, in)", at.again({1: w.reshape(w.shape[::-1]).T})
-
-
-def without_bias(at: At) -> Candidates:
-    return at.again({2: None}) if len(at.inputs) > 2 else None
-
-
-def with_bias_twice(at: At) -> Candidates:
-    return at.again({2: 2.0 * at.inputs[2]}) if len(at.inputs) > 2 else None
-
-
-def not_normalised(at: At) -> Candidates:
-    before = at.before(0)
-    return None if before is None else at.again({0: before})
-
-
-def swapped(letter: str) -> Callable[[At], Candidates]:
-    def make(at: At) -> Candidates:
-        other = at.weights(letter)
-        return None if other is None else at.again(other)
-
-    return make
-
-
-def taken_from(leaf: str) -> Callable[[At], Candidates]:
-    """A projection of what another projection of the sublayer takes."""
-
-    def make(at: At) -> Candidates:
-        place = at.stage.name.rpartition(".")[0]
-        source = at.graph[f"{place}.{leaf}"].inputs[0]
-        return None if source == at.stage.inputs[0] else at.again({0: at.value(source)})
-
-    return make
-
-
-def split_heads(at: At) -> Forms:
-    y = at.again()
-    batch, heads, length, width = y.shape
-    if heads == 1:
-        return
-    flat = y.transpose(0, 2, 1, 3).reshape(batch, length, heads * width)
-    yield (
-        "as (d, heads), not (heads, d)",
-        flat.reshape(batch, length, width, heads).transpose(0, 3, 1, 2),
-    )
-    yield "without transposing", flat.reshape(batch, heads, length, width)
-    yield "in reverse order", y[:, ::-1]
-    yield "moved on by one", np.roll(y, 1, 1)
-    yield "moved back by one", np.roll(y, -1, 1)
+from .cause import cause
 
 
 def heads_of(operand: int) -> Callable[[At], Candidates]:
@@ -80,6 +25,20 @@ def heads_of(operand: int) -> Callable[[At], Candidates]:
     return make
 
 
+cause("键的头", "heads of the keys", "products")(heads_of(1))
+cause("值的头", "heads of the values", "context")(heads_of(1))
+
+
+@cause(
+    "分组头的键整体平铺，没有逐个重复",
+    "keys tiled instead of repeated for grouped heads",
+    "products",
+)
+@cause(
+    "分组头的值整体平铺，没有逐个重复",
+    "values tiled instead of repeated for grouped heads",
+    "context",
+)
 def tiled(at: At) -> Candidates:
     x, heads = at.inputs[1], at.inputs[0].shape[1]
     if x.shape[1] in (1, heads):
@@ -87,6 +46,27 @@ def tiled(at: At) -> Candidates:
     return at.again({1: np.tile(x, (1, heads // x.shape[1], 1, 1))})
 
 
+@cause("把值当作键", "values used as keys", "products")
+def values_for_keys(at: At) -> Candidates:
+    return at.again({1: at.near("values")})
+
+
+@cause("把键当作值", "keys used as values", "context")
+def keys_for_values(at: At) -> Candidates:
+    return at.again({1: at.near("keys")})
+
+
+@cause("转置了", "transposed", "products scores weights")
+def rows_for_columns(at: At) -> Candidates:
+    return at.again().swapaxes(-1, -2)
+
+
+@cause("权重转置了", "weights transposed", "context")
+def weights_transposed(at: At) -> Candidates:
+    return at.again({0: at.inputs[0].swapaxes(-1, -2)})
+
+
+@cause("没有旋转", "not rotated", "products")
 def unrotated(at: At) -> Forms:
     if "rotated_queries" not in at.stage.inputs[0]:
         return
@@ -96,6 +76,7 @@ def unrotated(at: At) -> Forms:
     yield "neither is rotated", at.again({0: queries, 1: keys})
 
 
+@cause("缩放", "scale", "scores scaled_embedding scaled_output")
 def scales(at: At) -> Forms:
     x, c = at.inputs[0], at.config
     yield "missing", x
@@ -108,43 +89,7 @@ def scales(at: At) -> Forms:
         yield f"1 / sqrt(d_k) = 1 / sqrt({c.d_k})", x / c.d_k**0.5
 
 
-def slopes(at: At) -> Forms:
-    """The bias by distance with a mistake; the right one is the slopes times -distance."""
-    right, (queries, keys) = at.again(), at.inputs
-    away = queries[:, None, :, None] - keys[:, None, None, :]
-    size, slope = np.abs(away), _slopes(right, away)  # [B, 1, T, S], [H, 1, 1]
-    heads = right.shape[1]
-    n = 1 << (heads.bit_length() - 1)
-    powers = np.arange(1, heads + 1)[:, None, None]
-    plain = np.broadcast_to(np.arange(keys.shape[1]), keys.shape)
-    yield "the other sign: farther keys gain", -right
-    yield "left out", np.zeros_like(right)
-    yield (
-        "positions counted over padding too",
-        at.again({0: plain[:, -queries.shape[1] :], 1: plain}),
-    )
-    if n < heads:
-        yield "2^(-8h/H), though H is no power of two", -(2.0 ** (-8 * powers / heads)) * size
-        yield "the slopes in falling order", -np.sort(slope, 0)[::-1] * size
-        every = np.concatenate([slope[:n], 2.0 ** (-4 * powers[: heads - n] / n)])
-        yield "the heads beyond take every slope, not each other one", -every * size
-    yield "in reverse order of the heads", right[:, ::-1]
-    yield "of the key's position, without the query's", slope * keys[:, None, None, :]
-    yield "one slope for all heads", -slope[:1] * size
-    yield "signed: later keys gain", -slope * away
-    yield "slopes from 2^0 on", -(2.0 ** (-8 * (powers - 1) / n)) * size
-
-
-def _slopes(bias: Array, away: Array) -> Array:
-    """The slope of each head, from a bias that is right."""
-    size = np.broadcast_to(np.abs(away), bias.shape)
-    there = np.argwhere(size[0, 0] > 0)
-    if not len(there):
-        return np.ones((bias.shape[1], 1, 1))
-    t, s = there[0]
-    return np.asarray(-bias[0, :, t, s] / size[0, :, t, s])[:, None, None]
-
-
+@cause("按距离的偏置", "bias by distance", "biased_scores")
 def biased(at: At) -> Forms:
     scores, bias = at.inputs
     yield "left out", scores
@@ -154,6 +99,7 @@ def biased(at: At) -> Forms:
     yield "added before the scale", scores + bias * factor
 
 
+@cause("掩码", "mask", "mask")
 def masks(at: At) -> Iterator[tuple[str, Array]]:
     """The mask of an attention with a mistake."""
     stage = at.stage
@@ -204,6 +150,7 @@ def masks(at: At) -> Iterator[tuple[str, Array]]:
         yield "chunks too long by one", mask(chunk=chunk + 1)
 
 
+@cause("掩码", "mask", "masked_scores")
 def masked(at: At) -> Forms:
     scores, mask = at.inputs
     for detail, wrong in masks(at):
@@ -219,6 +166,7 @@ def unmasked(at: At) -> Array | None:
     return at.near(masked.inputs[0].rpartition(".")[2])
 
 
+@cause("softmax", "softmax", "weights")
 def softmax_axis(at: At) -> Forms:
     x, scores, mask = at.inputs[0], unmasked(at), at.near("mask")
     soft = None  # a large number for -inf: a column that is hidden throughout is not 0
@@ -231,6 +179,7 @@ def softmax_axis(at: At) -> Forms:
                 yield f"over the {name}", np.moveaxis(weights, -1, axis)
 
 
+@cause("softmax", "softmax", "weights")
 def softmax_otherwise(at: At) -> Forms:
     x, scores, mask = at.inputs[0], unmasked(at), at.near("mask")
     yield "not divided by the sum of the row", np.exp(x)
@@ -244,27 +193,3 @@ def softmax_otherwise(at: At) -> Forms:
         if blind.any():
             even = np.ones_like(x) / x.shape[-1]
             yield "a query without keys averages all keys", np.where(blind, even, at.again())
-
-
-def merged(at: At) -> Forms:
-    if at.inputs[0].ndim != 4:
-        return
-    x = at.inputs[0]
-    batch, heads, length, width = x.shape
-    if heads == 1:
-        return
-    yield (
-        "without transposing",
-        at.again({0: x.reshape(batch, length, heads, width).transpose(0, 2, 1, 3)}),
-    )
-    mixed = x.transpose(0, 2, 3, 1).reshape(batch, length, heads, width).transpose(0, 2, 1, 3)
-    yield "as (d, heads), not (heads, d)", at.again({0: mixed})
-    yield "in reverse order", at.again({0: x[:, ::-1]})
-
-
-def without_w_o(at: At) -> Candidates:
-    if at.inputs[0].ndim != 4:
-        return None
-    x = at.inputs[0]
-    merged = x.transpose(0, 2, 1, 3).reshape(x.shape[0], x.shape[2], -1)
-    return merged if len(at.inputs) > 1 else None

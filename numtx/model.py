@@ -16,8 +16,7 @@ from .batch import Batch, SideInput, check_batch, check_range
 from .block import BlockContext, Stack, block_backward, block_forward
 from .cache import Cache
 from .config import Config
-from .config_rotary import LongropeScaling
-from .config_rules import padding_limit
+from .config.rotary import LongropeScaling
 from .errors import BatchError
 from .head import HeadContext, head_backward, head_forward
 from .masks import allowed
@@ -261,7 +260,7 @@ def input_forward(
     x = lookup_forward(table, ids)
     cleared = None
     if not given.valid.all():
-        cleared = padding_beyond(x, given.valid, padding_limit(config, side))
+        cleared = padding_beyond(x, given.valid, config.padding_limit(side))
     x = here("embedding", x if cleared is None else np.where(cleared, x.dtype.type(0), x))
     if config.embedding_scale != 1.0:
         x = here("scaled_embedding", x * config.embedding_scale)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .config import Config
-from .config_rotary import BandScaling, LinearScaling, LongropeScaling, YarnScaling
+from .config.rotary import BandScaling, LinearScaling, LongropeScaling, YarnScaling
 from .parameters import initialise
 from .shapes import Array
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from numtx import Batch, Config
-from numtx.config_rotary import PLAIN_SCALINGS
-from numtx.config_rules import ACTIVATIONS, ATTENTIONS, DTYPES, MODELS, NORMS, POSITIONS
+from numtx.config.output import ACTIVATIONS, DTYPES
+from numtx.config.positions import POSITIONS
+from numtx.config.rotary import PLAIN_SCALINGS
+from numtx.config.wiring import ATTENTIONS, MODELS, NORMS
 from numtx.ops.loss import IGNORED
 
 Fields = dict[str, Any]

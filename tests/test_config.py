@@ -11,8 +11,8 @@ from samples import VARIANTS, WEATHER
 
 import numtx
 from numtx.config import RULES, Config
-from numtx.config_rotary import PLAIN_SCALINGS
-from numtx.config_rules import SUBLAYERS
+from numtx.config.rotary import PLAIN_SCALINGS
+from numtx.config.wiring import SUBLAYERS
 from numtx.errors import ConfigError, NumtxError, nearest
 
 SMALL = {

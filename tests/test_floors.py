@@ -20,10 +20,7 @@ FLOORS = [
     {
         "errors",
         "config",
-        "config_fields",
-        "config_kinds",
-        "config_rules",
-        "config_rotary",
+        "config.rotary",
         "shapes",
         "tap",
         "files",

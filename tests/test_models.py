@@ -13,9 +13,9 @@ from model_pairs import BY_LAYER, IMPOSSIBLE, NEEDLESS, PAIRS, YES_NO
 from samples import all_leaves
 
 from numtx import Config
-from numtx.config_fields import fields_of
-from numtx.config_kinds import Choice, Flag, Places, Record
-from numtx.config_rotary import YarnScaling
+from numtx.config.fields import fields_of
+from numtx.config.kinds import Choice, Flag, Places, Record
+from numtx.config.rotary import YarnScaling
 from numtx.models import MODELS, STORAGES, Model
 from numtx.ops.angles import attention_factor, frequencies
 from numtx.oracle.operations import OPERATIONS

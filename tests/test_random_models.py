@@ -15,9 +15,9 @@ from samples import some
 
 from numtx import Batch, Config, backward, forward, initialise
 from numtx.check.verify import verify
-from numtx.config_fields import fields_of
-from numtx.config_kinds import Choice
-from numtx.config_rules import MODELS
+from numtx.config.fields import fields_of
+from numtx.config.kinds import Choice
+from numtx.config.wiring import MODELS
 from numtx.laws.strategies import (
     LENGTHS,
     ROWS,

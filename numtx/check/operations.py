@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..config_rules import ACTIVATIONS, ROTARY_LAYOUTS
+from ..config.output import ACTIVATIONS
+from ..config.positions import ROTARY_LAYOUTS
 from ..errors import UsageError, nearest
 from ..ops.activation import activation_backward, activation_forward
 from ..ops.attend import (

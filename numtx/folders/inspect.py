@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def mechanisms(config: Config) -> list[list[str]]:
     """Fields that are not at their default, with their words."""
-    from ..config_fields import fields_of
+    from ..config.fields import fields_of
 
     rows = []
     for name, field in fields_of(type(config)).items():
@@ -64,7 +64,7 @@ def mechanisms(config: Config) -> list[list[str]]:
 
 def layers(config: Config) -> list[list[str]]:
     """What may differ by layer: one line for layers that are alike and follow each other."""
-    from ..config_fields import fields_of
+    from ..config.fields import fields_of
 
     names = [name for name, field in fields_of(type(config)).items() if field.layers]
     rows: list[list[str]] = []

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ..config import Config
-from ..config_fields import fields_of
+from ..config.fields import fields_of
 from ..errors import CheckpointError, ConfigError, nearest
 from ..parameters import named_shapes, parameter_shapes
 from ..shapes import Array

@@ -6,7 +6,7 @@ import math
 from typing import Any, Final
 
 from ..config import Config
-from ..config_rotary import LongropeScaling
+from ..config.rotary import LongropeScaling
 from ..errors import CheckpointError
 from .layout import Fields, Rule
 

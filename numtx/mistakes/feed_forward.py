@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..config_rules import ACTIVATIONS
+from ..config.output import ACTIVATIONS
 from ..ops.activation import activation_forward
 from .at import At, Forms
 from .cause import cause

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config_rotary import BandScaling, LinearScaling, LongropeScaling, YarnScaling
+from ..config.rotary import BandScaling, LinearScaling, LongropeScaling, YarnScaling
 from ..shapes import Array
 from .at import At, Forms
 from .cause import cause

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..config_rotary import BandScaling, LinearScaling, LongropeScaling, Scaling, YarnScaling
+from ..config.rotary import BandScaling, LinearScaling, LongropeScaling, Scaling, YarnScaling
 from ..shapes import Array
 
 

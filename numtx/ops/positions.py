@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..config_rotary import Scaling
+from ..config.rotary import Scaling
 from ..shapes import Array
 from ..small_repr import small_repr
 from .angles import attention_factor, frequencies

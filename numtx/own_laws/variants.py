@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from .. import model
-from ..config_rotary import YarnScaling
+from ..config.rotary import YarnScaling
 from ..laws.law import Draw, draw_ids, expect, expect_true, law, moved, seeds
 from ..models import parameters_of
 from ..parameters import parameter_shapes

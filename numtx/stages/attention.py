@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..config_rotary import YarnScaling
+from ..config.rotary import YarnScaling
 from .graph import Stage
 from .leaf import Leaf, Text
 

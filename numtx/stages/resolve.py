@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 from ..config import Config
-from ..config_rules import padding_limit
 from ..parameters import parameter_shapes
 from . import catalogue as c
 from .formulas import formula_of
@@ -125,7 +124,7 @@ class Wiring:
         yield self.stage(side, c.TOKENS, t=side)
         table = "embedding" if config.shared_embedding else f"{side}.embedding"
         rows = {"@table": f"parameters/{table}"}
-        limit = padding_limit(config, side)
+        limit = config.padding_limit(side)
         hidden: dict[str, Any] = {"valid": self.named(f"{side}.mask"), "limit": limit}
         yield self.stage(side, c.EMBEDDING, rows, t=side, **hidden)
         summands = [self.named(f"{side}.embedding")]

@@ -10,7 +10,7 @@ from terminal import run
 
 from numtx import Batch, Config, forward, load_parameters, load_trace
 from numtx.cli import main
-from numtx.config_fields import fields_of
+from numtx.config.fields import fields_of
 from numtx.examples.registry import EXAMPLES
 from numtx.show.grid import display_width
 

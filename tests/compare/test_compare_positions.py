@@ -12,7 +12,7 @@ from samples import config_of, one, random_parameters
 from numtx import Batch
 from numtx.batch import count_positions
 from numtx.compare.compare import Side, compare
-from numtx.config_rotary import LinearScaling, YarnScaling
+from numtx.config.rotary import LinearScaling, YarnScaling
 from numtx.masks import allowed
 from numtx.ops.positions import rotate_forward, rotation
 from numtx.trace.trace import record

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from samples import assert_close, central_difference
 
-from numtx.config_rules import ACTIVATIONS
+from numtx.config.output import ACTIVATIONS
 from numtx.ops.activation import activation_backward, activation_forward
 
 X = np.array([[-3.0, -0.5, 0.25], [1.0, 2.0, -1.5]])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import numtx.ops.activation as activation
-from numtx.config_rules import ACTIVATIONS
+from numtx.config.output import ACTIVATIONS
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS)

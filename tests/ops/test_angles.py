@@ -9,7 +9,7 @@ import pytest
 
 from numtx import Batch, Config, forward, initialise
 from numtx.cache import Cache
-from numtx.config_rotary import (
+from numtx.config.rotary import (
     PLAIN_SCALINGS,
     BandScaling,
     LinearScaling,

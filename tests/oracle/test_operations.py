@@ -19,7 +19,7 @@ from samples import (
 
 import numtx.oracle
 from numtx.arithmetic.derivatives import backward, forward
-from numtx.config_rules import ACTIVATIONS as CHOICES
+from numtx.config.output import ACTIVATIONS as CHOICES
 from numtx.oracle.gradients import Sums, consumers, gather, pass_on
 from numtx.oracle.operations import ACTIVATIONS, OPERATIONS
 from numtx.oracle.rows import Rows

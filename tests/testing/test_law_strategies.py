@@ -11,8 +11,9 @@ from samples import some
 
 from numtx.batch import Batch, check_batch
 from numtx.config import Config
-from numtx.config_fields import AnyOf, fields_of
-from numtx.config_rules import MODELS, POSITIONS
+from numtx.config.fields import AnyOf, fields_of
+from numtx.config.positions import POSITIONS
+from numtx.config.wiring import MODELS
 from numtx.laws.strategies import (
     attention_masks,
     batches,

@@ -12,7 +12,7 @@ from samples import among, config_of, one, ragged_batch, random_parameters
 
 from numtx import Batch, Cache, Config, Recorder, backward, forward
 from numtx.check.verify import verify
-from numtx.config_rotary import LongropeScaling, YarnScaling
+from numtx.config.rotary import LongropeScaling, YarnScaling
 from numtx.errors import CacheError
 from numtx.masks import allowed
 from numtx.ops import attend

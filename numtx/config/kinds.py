@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from .errors import ConfigError, nearest
+from ..errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from .config_fields import Part
+    from .fields import Part
 
 
 class Kind(Protocol):

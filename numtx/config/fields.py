@@ -26,8 +26,8 @@ from typing import (
     get_args,
 )
 
-from .config_kinds import Choice, Flag, Kind, Number, Numbers, Places, Record, Whole
-from .errors import ConfigError, nearest
+from ..errors import ConfigError, nearest
+from .kinds import Choice, Flag, Kind, Number, Numbers, Places, Record, Whole
 
 Section = Literal["Sizes", "Wiring", "Attention", "Positions", "Embedding, feed-forward, output"]
 T = TypeVar("T")

@@ -1,0 +1,43 @@
+"""Embeddings, the feed-forward sublayer, logits, loss."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .fields import choice, configuration, flag, number, whole
+from .wiring import NORMS
+
+ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
+DTYPES = ("float64", "float32")
+
+OUTPUT: Final = "Embedding, feed-forward, output"
+
+
+@configuration
+class OutputFields:
+    """Embedding, feed-forward, output."""
+
+    # fmt: off
+    embedding_scale: float = number(
+        OUTPUT, "factor on the embedding, before positions are added", (1.0, 2.5), default=1.0)
+    embedding_norm: bool = flag(
+        OUTPUT, "a norm after positions are added", default=False, only=("norm", NORMS))
+    segments: int = whole(
+        OUTPUT, "number of segment embeddings (0: none)", (0, 2), least=0, default=0)
+    activation: str = choice(
+        OUTPUT, "relu, gelu (exact), gelu_tanh or silu", ACTIVATIONS, default="relu")
+    gated: bool = flag(
+        OUTPUT, "act(x·w_gate) * (x·w_in) in place of act(x·w_in)", default=False)
+    tied_output: bool = flag(
+        OUTPUT, "logits use the (decoder's) embedding; there is no output.w", default=False)
+    output_scale: float = number(
+        OUTPUT, "factor on the last hidden state, before the logits", (1.0, 0.5), default=1.0)
+    logit_cap: float | None = number(
+        OUTPUT, "c: logits become c * tanh(logit / c); None: they stay", (None, 3.0), above=0,
+        default=None)
+    label_smoothing: float = number(
+        OUTPUT, "share of the target that all words divide, 0 up to below 1", (0.0, 0.1),
+        least=0, below=1, default=0.0)
+    dtype: str = choice(
+        OUTPUT, "float64 (a reference) or float32", DTYPES, default="float64")
+    # fmt: on

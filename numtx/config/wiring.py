@@ -1,0 +1,101 @@
+"""Sizes, and how sublayers are wired: norms, residual connections, biases."""
+
+from __future__ import annotations
+
+from .fields import Rule, choice, configuration, number, places, whole
+
+MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
+NORMS = ("layer", "rms")
+NORM_PLACES = ("post", "pre")
+SUBLAYERS = (
+    "encoder.self_attention",
+    "encoder.feed_forward",
+    "decoder.self_attention",
+    "decoder.cross_attention",
+    "decoder.feed_forward",
+)
+ATTENTIONS = tuple(name for name in SUBLAYERS if name.endswith("attention"))
+BIASES = ("b_q", "b_k", "b_v", "b_o", "b_in", "b_gate", "b_out", "norm.bias", "output.b")
+
+
+@configuration
+class WiringFields:
+    """Sizes and wiring."""
+
+    # fmt: off
+    model: str = choice(
+        "Sizes", "encoder-decoder, decoder-only or encoder-only", MODELS,
+        default="encoder-decoder")
+    width: int = whole("Sizes", "d_model, the width of every token's vector", (8,))
+    encoder_layers: int = whole(
+        "Sizes", "blocks of the encoder (0 where there is none)", (0, 1, 2), least=0, default=0)
+    decoder_layers: int = whole(
+        "Sizes", "blocks of the decoder (0 where there is none)", (0, 1, 2), least=0, default=0)
+    heads: int = whole("Sizes", "query heads, H", (1, 2, 3, 4), default=1)
+    key_value_heads: int | None = whole(
+        "Sizes", "key/value heads, G; None: as many as heads; 1: multi-query",
+        (None, 1, 2, 3, 4), default=None)
+    key_width: int | None = whole(
+        "Sizes", "d_k per head; None: width / heads", (None, 2, 4, 6), default=None)
+    value_width: int | None = whole(
+        "Sizes", "d_v per head; None: as key_width", (None, 2, 3, 4, 5, 8), default=None)
+    hidden: int = whole("Sizes", "width of the feed-forward layer", (7,))
+    vocabulary: int = whole(
+        "Sizes", "size of the vocabulary (of the target, where there are two)", (11,))
+    source_vocabulary: int | None = whole(
+        "Sizes", "size of the encoder's own vocabulary; None: one is shared",
+        (None, 13), default=None, only=("model", ("encoder-decoder",)))
+
+    norm: str | None = choice(
+        "Wiring", "layer, rms or None", (*NORMS, None), default="layer")
+    norm_place: str = choice(
+        "Wiring", "post: norm(x + f(x)); pre: x + f(norm(x)), and a final norm", NORM_PLACES,
+        default="post")
+    epsilon: float = number(
+        "Wiring", "added to the variance (layer) or the mean square (rms)", (1e-5, 1e-3),
+        least=0, default=1e-5)
+    norm_at: tuple[str, ...] | bool = places(
+        "Wiring", "sublayers that have a norm: true, false or a list of SUBLAYERS", SUBLAYERS,
+        default=True)
+    residual_at: tuple[str, ...] | bool = places(
+        "Wiring", "sublayers with a residual connection (the same form)", SUBLAYERS,
+        default=True)
+    output_projection_at: tuple[str, ...] | bool = places(
+        "Wiring", "attention sublayers with W_O (the same form)", ATTENTIONS, default=True)
+    biases: tuple[str, ...] | bool = places(
+        "Wiring", "true, false or a list of BIASES, named as the parameters", BIASES,
+        default=True)
+    # fmt: on
+
+
+# What does not go together in a layer, beside what a field itself says (`only`).
+RULES: tuple[Rule, ...] = (
+    Rule(
+        lambda c: (
+            (c.encoder_layers > 0) == ("encoder" in c.sides)
+            and (c.decoder_layers > 0) == ("decoder" in c.sides)
+        ),
+        lambda c: (
+            f"model {c.model!r} with encoder_layers {c.encoder_layers} and decoder_layers "
+            f"{c.decoder_layers}; give layers to {' and '.join(c.sides)} and to nothing else"
+        ),
+    ),
+    Rule(
+        lambda c: c.heads % c.kv_heads == 0,
+        lambda c: f"heads {c.heads} is not a multiple of key_value_heads {c.kv_heads}",
+    ),
+    Rule(
+        lambda c: c.key_width is not None or c.width % c.heads == 0,
+        lambda c: f"width {c.width} is not a multiple of heads {c.heads}; give key_width",
+    ),
+    Rule(
+        lambda c: all(
+            c.has_output_projection(name) or c.heads * c.d_v == c.width
+            for name in ATTENTIONS
+            if name.split(".")[0] in c.sides
+        ),
+        lambda c: (
+            f"without output projection heads * d_v = {c.heads * c.d_v} must be the width {c.width}"
+        ),
+    ),
+)

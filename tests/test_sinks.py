@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from samples import among, assert_close, config_of, random_parameters
 
 from numtx import Batch, Config
 from numtx.compare.compare import Side, compare
-from numtx.models import MODELS
+from numtx.models import MODELS, parameters_of
 from numtx.ops.sinks import sink_softmax_forward, sinks_backward
 from numtx.ops.softmax import softmax_backward, softmax_forward
 from numtx.show.stage_grid import Style
 from numtx.show.trace_text import trace_text
+from numtx.subjects.own import NumtxSubject
+from numtx.testing import check
 from numtx.trace.trace import record
 
 NAMES = among(lambda config: config.sinks)
@@ -116,3 +119,10 @@ def test_the_printed_rows_show_what_the_sink_takes():
     row = trace[name][0, 0, 3]
     text = "\n".join(trace_text(trace, Style(full=True), [name]))
     assert f"| sum {row.sum():.2f}  sink {1.0 - row.sum():.2f}  max " in text
+
+
+def test_a_choice_between_a_key_and_the_sink_is_one():
+    """With one key in reach its weight still moves, and with it what it is made from."""
+    config = replace(config_of(WINDOWS), window=1)
+    subject = NumtxSubject(config, parameters_of(config), WINDOWS)
+    assert not check(subject, ["G2"], examples=6).broken

@@ -103,7 +103,8 @@ def dead_keys(subject: NumtxSubject, draw: Draw) -> bool:
             chosen = counts & (seen.any(-1) if leaf == "values" else several)
             alive = (gradient != 0.0).any() or not chosen.any()
             expect_true(alive, f"{place}.{leaf} has no gradient at all", example)
-            alone = leaf != "values" and not (counts & (seen.sum(-1) > 1)).any()
+            few = leaf != "values" and f"{place}.sinks" not in subject.parameters
+            alone = few and not (counts & (seen.sum(-1) > 1)).any()  # a sink is a choice too
             none = (gradient == 0.0).all() or not alone
             expect_true(none, f"{place}.{leaf} has a gradient, and a choice of one", example)
         for leaf in ("scores", "masked_scores", "products"):

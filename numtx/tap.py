@@ -8,7 +8,7 @@ backward pass `dscores = tap.grad("scores", dscores)` keeps the gradient at the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -80,18 +80,24 @@ class Recorder:
     constants: the recorded gradient is the total gradient at the value after the pin, and
     what flows on upstream is zero there. Recorded arrays are read-only.
 
+    keep  name -> whether a stage is kept; None: all are. Pinned ones are kept always.
+
     Errors (`StageError`): a stage or a gradient emitted twice, a gradient of another shape
     than its value, a pin of another shape than its stage, a pin that no stage matched.
     """
 
-    __slots__ = ("_prefix", "gradients", "pins", "values")
+    __slots__ = ("_prefix", "gradients", "keep", "pins", "values")
     active = True
 
-    def __init__(self, pins: Mapping[str, Array | Pin] | None = None) -> None:
+    def __init__(
+        self,
+        pins: Mapping[str, Array | Pin] | None = None,
+        keep: Callable[[str], bool] | None = None,
+    ) -> None:
         self.values: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self.pins: dict[str, Pin] = {name: _as_pin(name, pin) for name, pin in (pins or {}).items()}
-
+        self.keep = keep
         self._prefix = ""
 
     def __call__(self, name: str, value: Array) -> Array:
@@ -101,6 +107,8 @@ class Recorder:
         if self.pins and name in self.pins:
             pin = self.pins[name] = _fit(name, self.pins[name], value)
             value = np.where(pin.where, pin.value, value)
+        elif self.keep is not None and not self.keep(name):
+            return value
         # An array that owns its data is frozen in place; a view is copied, for its base may
         # be a cache or the caller's own array. (NumPy gives scalars for a full reduction.)
         if type(value) is not np.ndarray or value.base is not None:
@@ -121,6 +129,8 @@ class Recorder:
         name = self._prefix + name
         if name in self.gradients:
             raise _emitted_twice("gradient", name)
+        if self.keep is not None and not self.keep(name) and name not in self.pins:
+            return gradient
         value = self.values.get(name)
         if value is None or value.shape != gradient.shape:
             raise StageError(
@@ -139,6 +149,7 @@ class Recorder:
     def at(self, scope: str) -> Tap:
         scoped = Recorder.__new__(Recorder)
         scoped.values, scoped.gradients, scoped.pins = self.values, self.gradients, self.pins
+        scoped.keep = self.keep
         scoped._prefix = f"{self._prefix}{scope}."
         return scoped
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -68,7 +69,7 @@ def check_lang(args: argparse.Namespace) -> None:
         raise UsageError(f"{VARIABLE} is {args.lang!r}; it should be zh, en or both")
 
 
-def add_style(parser: argparse.ArgumentParser) -> None:
+def add_style(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Options of how to print."""
     group = parser.add_argument_group("printing")
     group.add_argument(
@@ -83,6 +84,7 @@ def add_style(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--color", choices=("auto", "always", "never"), default="auto", help="colour"
     )
+    return group
 
 
 def style_of(args: argparse.Namespace) -> Style:
@@ -99,7 +101,24 @@ def style_of(args: argparse.Namespace) -> Style:
         full=args.full,
         row=args.row,
         painter=Painter(use_color(args.color)),
+        last=getattr(args, "last", None),
+        top=getattr(args, "top", None),
     )
+
+
+def indices(option: str, text: str, count: int) -> list[int]:
+    """The whole numbers of a list such as `0,3-5,-1`; those below 0 count from the end."""
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part.strip())
+        if match is None:
+            raise UsageError(f"{option} {text!r}: {part!r} is no number and no range such as 3-5")
+        first, last = int(match[1]), int(match[2] or match[1])
+        first, last = (n + count if n < 0 else n for n in (first, last))
+        if not 0 <= first <= last < count:
+            raise UsageError(f"{option} {text!r}: {part.strip()} is not within 0 to {count - 1}")
+        found += range(first, last + 1)
+    return sorted(set(found))
 
 
 def terminal_width() -> int:

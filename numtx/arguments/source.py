@@ -65,7 +65,11 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         "--as-stated", action="store_true", default=None,
         help="weather, cat: hold the run at what the document states",
     )  # fmt: skip
-    group.add_argument("--layers", type=whole(1), metavar="N", help="translation (default 2)")
+    group.add_argument(
+        "--layers", metavar="N",
+        help="translation: how many (default 2); numtx trace of a model of your own: which are "
+        "printed, such as 0,3-5 or -1",
+    )  # fmt: skip
     group.add_argument("--words", type=whole(1), metavar="N", help="translation: vocabulary size")
     group.add_argument("--step", type=whole(1), metavar="N", help="memory: 1, 2 or 3")
     group.add_argument("--side", choices=("right", "left"), help="padding")
@@ -133,6 +137,11 @@ def example_of(args: argparse.Namespace) -> Example:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} is for a model of your own: add --model or --config")
     options = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
+    if "layers" in options:
+        try:
+            options["layers"] = whole(1)(args.layers)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"--layers: {error}") from None
     example = named_example(args, "weather", **options)
     if args.parameters is not None:
         from ..parameters_file import load_parameters
@@ -157,6 +166,8 @@ def own_model(args: argparse.Namespace) -> Example:
     from ..stages.catalogue import Text
 
     for name in ("example", "text", *_OPTIONS):
+        if name == "layers" and getattr(args, "chooses_layers", False):
+            continue
         if getattr(args, name, None) is not None and (name != "text" or args.folder is None):
             shown = args.example if name == "example" else f"--{name.replace('_', '-')}"
             option = "--config" if args.folder is None else "--model"

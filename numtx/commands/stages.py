@@ -24,18 +24,26 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from ..batch import check_batch
     from ..show.grid import table_text
     from ..show.headings import say
     from ..show.numbers import shape_text
+    from ..trace.trace import stages_of
 
     style = style_of(args)
-    trace = example_of(args).trace(gradients=False)
+    example = example_of(args)
+    graph, sides = (
+        stages_of(example.config, example.batch),
+        check_batch(example.config, example.batch).sides,
+    )
+    lengths = {side: given.ids.shape[1] for side, given in sides.items()}
+    count = len(next(iter(sides.values())).ids)
     rows = [["", "stage", "shape", "formula", "title"]]
-    numbers = {name: i + 1 for i, name in enumerate(trace.graph.stages)}
-    for name in trace.graph.select(args.stage):
-        stage = trace.graph[name]
+    numbers = {name: i + 1 for i, name in enumerate(graph.stages)}
+    for name in graph.select(args.stage):
+        stage = graph[name]
         title = say(stage.leaf.title, style.lang)
-        shape = shape_text(trace[name].shape)
+        shape = shape_text(graph.shape(name, count, lengths))
         rows.append([str(numbers[name]), name, shape, stage.formula, title])
     print(table_text(rows, "rllll"))
     return 0

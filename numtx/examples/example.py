@@ -66,9 +66,14 @@ class Example:
         return vocabulary.names(np.asarray(ids).tolist())
 
     def trace(
-        self, *, gradients: bool = True, pins: Mapping[str, Array | Pin] | None = None
+        self,
+        *,
+        gradients: bool = True,
+        pins: Mapping[str, Array | Pin] | None = None,
+        stages: Sequence[str] | None = None,
     ) -> Trace:
-        """Run the example and record every stage; `pins` are added to the example's own."""
+        """Run the example and record every stage, or those that match the patterns `stages`;
+        `pins` are added to the example's own."""
         trace = record(
             self.config,
             self.parameters,
@@ -77,9 +82,10 @@ class Example:
             pins={**self.pins, **(pins or {})},
             tokens=self.tokens,
             vocabulary=self.vocabulary.tokens if self.vocabulary is not None else None,
+            stages=stages,
         )
         if not trace.pins or not self.vocabularies:
             return trace
-        stages = {side: side if side == "labels" else f"{side}.tokens" for side in trace.tokens}
-        held = {side: self._names(side, trace[stage]) for side, stage in stages.items()}
+        homes = {side: side if side == "labels" else f"{side}.tokens" for side in trace.tokens}
+        held = {side: self._names(side, trace[stage]) for side, stage in homes.items()}
         return dataclasses.replace(trace, tokens=held)  # a pin may hold another token

@@ -3,7 +3,7 @@ and notes, whole or their corners."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,6 +35,9 @@ class Style:
     full: bool = False
     row: int | None = None  # of the batch; None: all
     painter: Painter = PLAIN
+    last: int | None = None  # rows of the last tokens only; None: of all
+    heads: Mapping[str, Collection[int]] | None = None  # by axis, h and g; None: all
+    top: int | None = None  # the largest of the logits; None: as any array
 
 
 class Marks(NamedTuple):
@@ -60,6 +63,7 @@ class Panel(NamedTuple):
     mask   True where a cell is not hidden; None: none is
     foot   a second line, under the first: the names of labels
     line   a single row, which has no index of its own
+    first  the first token that is shown, where only the last are
     """
 
     place: tuple[int, ...]
@@ -72,12 +76,19 @@ class Panel(NamedTuple):
     mask: Array | None = None
     foot: Sequence[str] = ()
     line: bool = False
+    first: int = 0
 
     def shown(self, full: bool) -> tuple[list[int | None], list[int | None]]:
         """Which rows and columns are shown; None where some are left out."""
         rows, columns = self.matrix.shape
-        most = max(rows, columns) if full or max(rows, columns) <= LARGEST else CORNER
-        return corners(rows, most), corners(columns, most)
+        skipped = [0, self.first] if self.line else [self.first, 0]
+        sizes = rows - skipped[0], columns - skipped[1]
+        most = max(sizes) if full or max(sizes) <= LARGEST else CORNER
+        down, across = (
+            [None if i is None else i + start for i in corners(size, most)]
+            for size, start in zip(sizes, skipped, strict=True)
+        )
+        return down, across
 
     def grid(self, full: bool) -> tuple[str, Grid]:
         """As text: its title, and a grid. A line is shown whole, with its title as label."""
@@ -112,8 +123,9 @@ class StageGrids:
         self.style = style
 
     def fits(self, array: Array) -> bool:
-        """Whether an array is shown whole."""
-        return self.style.full or max(array.shape[-2:]) <= LARGEST
+        """Whether an array is shown whole, as far as its rows are asked for."""
+        rows = min(array.shape[-2], self.style.last or array.shape[-2])
+        return self.style.full or max(rows, array.shape[-1]) <= LARGEST
 
     def panels(
         self, stage: Stage, array: Array, decimals: int, marks: Marks = NO_MARKS
@@ -123,7 +135,7 @@ class StageGrids:
         if stage.operation == "allowed":  # the same for every head
             array = array[:, :1]
         for place in np.ndindex(array.shape[: 1 if line else -2]):
-            if self.style.row not in (None, place[0]):
+            if self.style.row not in (None, place[0]) or not self.wanted(stage, array, place):
                 continue
             here = Marks(
                 None if marks.mask is None else marks.mask[place],
@@ -138,7 +150,18 @@ class StageGrids:
                 if size > 1
             ]
             title = Text("，".join(zh for zh, _ in parts), ", ".join(en for _, en in parts))
-            yield panel._replace(place=place, title=title)
+            first = 0
+            if self.style.last is not None and stage.axes[-1 if line else -2] in stage.sides:
+                first = max(0, array.shape[-1 if line else -2] - self.style.last)
+            yield panel._replace(place=place, title=title, first=first)
+
+    def wanted(self, stage: Stage, array: Array, place: tuple[int, ...]) -> bool:
+        """Whether a head is to be shown; one that stands for all is."""
+        heads = self.style.heads or {}
+        return all(
+            axis not in heads or size == 1 or i in heads[axis]
+            for axis, size, i in zip(stage.axes, array.shape, place, strict=False)
+        )
 
     def line(self, stage: Stage, row: int, array: Array, decimals: int, marks: Marks) -> Panel:
         """One number a token; ignored labels and their losses are shown as masked."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..ops.loss import IGNORED
+from ..ops.softmax import softmax_forward
 from ..shapes import Array
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
@@ -70,12 +71,36 @@ def _gradient(stage: Stage, gradient: Array, decimals: int, grids: StageGrids) -
 def _array(stage: Stage, array: Array, decimals: int, marks: Marks, grids: StageGrids) -> str:
     if array.ndim == 0:
         return f"  {stage.name} = {cell(array.item(), max(decimals, 4))}"
+    if grids.style.top is not None and stage.axes[-1] == "v":
+        return "\n".join(top_lines(stage, array, decimals, grids))
     blocks = [] if grids.fits(array) or array.ndim < 3 else [summary(array)]
     for panel in grids.panels(stage, array, decimals, marks):
         title, grid = panel.grid(grids.style.full)
         text = grid_text(grid, grids.style.width)
         blocks.append(f"{title}\n{text}" if title else text)
     return "\n".join(blocks)
+
+
+def top_lines(stage: Stage, array: Array, decimals: int, grids: StageGrids) -> Iterator[str]:
+    """For each token the words of the largest numbers; of logits their probabilities too."""
+    count = min(grids.style.top or 1, array.shape[-1])
+    for panel in grids.panels(stage, array, decimals):
+        if panel.title.en:
+            yield panel.title.en
+        width = max(map(display_width, panel.rows[panel.first :]))
+        for i in range(panel.first, len(panel.rows)):
+            row = panel.matrix[i]
+            best = np.argsort(-row, kind="stable")[:count]
+            shares = (
+                softmax_forward(row.astype(np.float64)) if stage.leaf.name == "logits" else None
+            )
+            words = [
+                f"{panel.columns[j]} {cell(row[j].item(), decimals)}"
+                + ("" if shares is None else f" ({cell(shares[j].item(), 2)})")
+                for j in best
+            ]
+            label = panel.rows[i]
+            yield f"  {label}{' ' * (width - display_width(label))}   {'   '.join(words)}"
 
 
 def _rule(trace: Trace, section: str, style: Style) -> str:

@@ -138,22 +138,27 @@ def record(
     cotangent: float | Array = 1.0,
     tokens: Mapping[str, Sequence[Sequence[str]]] | None = None,
     vocabulary: Sequence[str] | None = None,
+    stages: Sequence[str] | None = None,
 ) -> Trace:
-    """Run a model and keep every stage.
+    """Run a model and keep every stage, or those that are asked for.
 
     gradients  run backward too (needs labels, or a cotangent of the logits' shape)
     pins       stage -> array or `Pin`: cells held constant in both passes
     tokens     names of the tokens of each row, by side; without them, and where a pin holds
                another token, their ids serve
+    stages     patterns such as 'decoder.11.*': only stages that match are kept, with the
+               parameters that they read, the tokens and the labels; memory follows
     """
-    recorder = Recorder(pins)
-    _, context = forward(config, parameters, batch, recorder)
+    inputs = check_batch(config, batch)
+    keep = None if stages is None else kept_stages(config, batch, stages)
+    recorder = Recorder(pins, None if keep is None else keep.__contains__)
+    backwards = gradients and (batch.labels is not None or np.ndim(cotangent) > 0)
+    _, context = forward(config, parameters, batch, recorder, keep=backwards)
     collected: dict[str, Array] = {}
-    if gradients and (batch.labels is not None or np.ndim(cotangent)):
+    if backwards:
         own = backward(context, cotangent, recorder)
         collected = dict(recorder.gradients)
         collected.update({f"parameters/{name}": array for name, array in own.items()})
-    inputs = check_batch(config, batch)
     counts: dict[str, Array] = {}
     ids: dict[str, tuple[Array, Array]] = {}  # as given, and as the run had them
     for side, given in inputs.sides.items():
@@ -166,10 +171,31 @@ def record(
     if inputs.labels is not None:
         ids["labels"] = inputs.labels, recorder.values["labels"]
     names = {side: _names(*pair, (tokens or {}).get(side)) for side, pair in ids.items()}
+    if keep is not None:
+        read = {f"parameters/{name}" for name in parameters} & keep
+        parameters = {name: a for name, a in parameters.items() if f"parameters/{name}" in read}
+        collected = {n: a for n, a in collected.items() if n in keep or n in recorder.pins}
     return Trace(
         config, recorder.values, collected, dict(parameters), counts, {**(tokens or {}), **names},
         vocabulary, {name: pin.where for name, pin in recorder.pins.items()},
     )  # fmt: skip
+
+
+def stages_of(config: Config, batch: Batch) -> Graph:
+    """The stages that a run of this batch has, before it is made."""
+    rows_of_several = batch.documents is not None or batch.decoder_documents is not None
+    return resolve(config, batch.labels is not None, documents=rows_of_several)
+
+
+def kept_stages(config: Config, batch: Batch, patterns: Sequence[str]) -> frozenset[str]:
+    """The stages of a run that match, tokens and labels, and `parameters/NAME` of what they read.
+
+    Raises `StageError` for a pattern that matches none.
+    """
+    graph = stages_of(config, batch)
+    wanted = {*graph.select(list(patterns)), "labels", *(f"{s}.tokens" for s in config.sides)}
+    read = {source for name in wanted & {*graph.stages} for source in graph[name].inputs}
+    return frozenset(wanted | {name for name in read if name.startswith("parameters/")})
 
 
 def _names(

@@ -253,6 +253,7 @@ MODELS: dict[str, Model] = {
         _encoder(
             width=9, heads=3, key_value_latent=7, query_latent=5, key_width=6, hidden=8,
             vocabulary=11, positions="rotary", rotary_layout="interleaved", rotary_width=4,
+            biases=["b_dq", "b_dkv", "b_kr"],
         )
     ),
     "decoder, not causal": Model(

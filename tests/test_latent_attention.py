@@ -54,33 +54,37 @@ def multiplied_out(config: Config, own: dict[str, np.ndarray]) -> tuple[Config, 
     p, h = config.rotated, config.heads
     fields = {**config.to_dict(), "key_value_latent": None, "query_latent": None}
     fields |= {"key_width": p + config.d_k, "rotary_width": p or None}
-    ordinary = Config(**{**fields, "biases": ["b_o", "norm.bias", "output.b", "b_in", "b_out"]})
+    ordinary = Config(**{**fields, "biases": True})
     made = {}
     for name in parameter_shapes(ordinary):
         place, _, leaf = name.rpartition(".")
-        latent = {n.rpartition(".")[2]: a for n, a in own.items() if n.startswith(f"{place}.w_")}
-        if leaf not in ("w_q", "w_k", "w_v"):
+        latent = {n.rpartition(".")[2]: a for n, a in own.items() if n.startswith(f"{place}.")}
+        kind, _, which = leaf.partition("_")
+        if which not in ("q", "k", "v"):
             made[name] = own[name]
             continue
-        down = latent.get("w_dq", np.eye(config.width))
+        rows = config.width if kind == "w" else 1
+        down = latent.get(f"{kind}_dq", np.eye(rows, config.width) if kind == "w" else 0.0)
         up = latent["w_uq"] if "w_uq" in latent else latent["w_q"]
-        if leaf == "w_q":
-            parts = [down @ latent["w_qr"]] if p else []
-            parts.append(down @ up)
-        elif leaf == "w_k":
-            parts = [np.tile(latent["w_kr"], (1, h))] if p else []
-            parts.append(latent["w_dkv"] @ latent["w_uk"])
+        if which == "q":
+            asked = np.broadcast_to(down, (rows, len(up)))
+            parts = [asked @ latent["w_qr"]] if p else []
+            parts.append(asked @ up)
+        elif which == "k":
+            parts = [np.tile(latent[f"{kind}_kr"].reshape(rows, -1), (1, h))] if p else []
+            parts.append(latent[f"{kind}_dkv"] @ latent["w_uk"])
         else:
-            parts = [latent["w_dkv"] @ latent["w_uv"]]
-        heads = [part.reshape(config.width, h, -1) for part in parts]
-        made[name] = np.concatenate(heads, -1).reshape(config.width, -1)
+            parts = [latent[f"{kind}_dkv"] @ latent["w_uv"]]
+        heads = [part.reshape(rows, h, -1) for part in parts]
+        joined = np.concatenate(heads, -1).reshape(rows, -1)
+        made[name] = joined if kind == "w" else joined[0]
     return ordinary, made
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_as_ordinary_keys_and_values(kind):
     """Law V3: the same expanded, in a full pass and in prefill and decode from its own cache."""
-    config, own = latent_model(kind, biases=["b_o", "norm.bias", "output.b", "b_in", "b_out"])
+    config, own = latent_model(kind)
     ordinary, made = multiplied_out(config, own)
     expected = forward(ordinary, made, some_batch())[0].logits
     assert_close(forward(config, own, some_batch())[0].logits, expected)

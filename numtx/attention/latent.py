@@ -6,8 +6,8 @@ token, and that vector alone is what a cache keeps.
 Rotary positions cannot stand between the latent and its keys, so they have a part of their own
 beside d_k: d_r components of every query, and of one key that all heads share.
 
-Source: Liu et al., 2024, "Multi-head latent attention", section 2.1. Left out: the norms of the
-latents, and biases.
+Source: Liu et al., 2024, "Multi-head latent attention", section 2.1; the norms of the latents and
+the biases of the maps down are those of the released code.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from .kind import AttentionInputs, AttentionKind, output_backward, output_forwar
 
 
 def parameters(config: Config, projected: bool) -> Shapes:
-    """Maps down to the latents and up to the heads, without biases; W_O as elsewhere"""
+    """Maps down to the latents and up to the heads, these without biases; W_O as elsewhere"""
     width, latent, heads = config.width, config.key_value_latent or 0, config.heads
     source = width
     if config.query_latent is not None:
         source = config.query_latent
-        yield "w_dq", (width, source)
+        yield from projection(config, "dq", width, source)
         if config.latent_norm:
             yield "query_latent_norm.gain", (source,)
         yield "w_uq", (source, heads * config.d_k)
@@ -43,13 +43,13 @@ def parameters(config: Config, projected: bool) -> Shapes:
         yield "w_q", (width, heads * config.d_k)
     if config.rotated:
         yield "w_qr", (source, heads * config.rotated)
-    yield "w_dkv", (width, latent)
+    yield from projection(config, "dkv", width, latent)
     if config.latent_norm:
         yield "latent_norm.gain", (latent,)
     yield "w_uk", (latent, heads * config.d_k)
     yield "w_uv", (latent, heads * config.d_v)
     if config.rotated:
-        yield "w_kr", (width, config.rotated)
+        yield from projection(config, "kr", width, config.rotated)
     if projected:
         yield from projection(config, "o", heads * config.d_v, width)
 

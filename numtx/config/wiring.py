@@ -15,7 +15,10 @@ SUBLAYERS = (
     "decoder.feed_forward",
 )
 ATTENTIONS = tuple(name for name in SUBLAYERS if name.endswith("attention"))
-BIASES = ("b_q", "b_k", "b_v", "b_o", "b_in", "b_gate", "b_out", "norm.bias", "output.b")
+BIASES = (
+    "b_q", "b_k", "b_v", "b_dq", "b_dkv", "b_kr", "b_o", "b_in", "b_gate", "b_out", "norm.bias",
+    "output.b",
+)  # fmt: skip
 
 
 @configuration

@@ -86,14 +86,14 @@ class Entry(NamedTuple):
 
     def unfold(self, stored: Array, dtype: str, heads: int) -> Iterator[tuple[str, Array]]:
         """The parameters in a tensor."""
-        how, n = self.row.how, len(self.shapes)
+        how, widths = self.row.how, [shape[-1] for shape in self.shapes.values()]
         x = stored.T if how in ("transposed", "heads") else stored[0] if how == "row" else stored
         if how == "heads":
-            split = x.reshape(*x.shape[:-1], heads, n, -1)
-            parts = [split[..., j, :].reshape(*x.shape[:-1], -1) for j in range(n)]
+            each = np.cumsum([width // heads for width in widths])
+            parts = np.split(x.reshape(*x.shape[:-1], heads, -1), each[:-1], -1)
+            parts = [part.reshape(*x.shape[:-1], -1) for part in parts]
         else:
-            widths = np.cumsum([shape[-1] for shape in self.shapes.values()])
-            parts = np.split(x, widths[:-1], -1)
+            parts = np.split(x, np.cumsum(widths)[:-1], -1)
         for name, part in zip(self.shapes, parts, strict=True):
             own = np.ascontiguousarray(part, dtype)
             yield name, own + own.dtype.type(1) if how == "one_plus" else own
@@ -103,7 +103,7 @@ class Entry(NamedTuple):
         how, parts = self.row.how, [parameters[name] for name in self.shapes]
         if how == "heads":
             split = [part.reshape(*part.shape[:-1], heads, -1) for part in parts]
-            x = np.stack(split, -2).reshape(*parts[0].shape[:-1], -1)
+            x = np.concatenate(split, -1).reshape(*parts[0].shape[:-1], -1)
         else:
             x = np.concatenate(parts, -1)
         if how == "one_plus":

@@ -136,13 +136,13 @@ def latents(subject: NumtxSubject, draw: Draw) -> bool:
     ordinary = subject.with_(key_value_latent=None, query_latent=None)
     own, expanded = subject.parameters, {}
     for name, shape in parameter_shapes(ordinary.config).items():
-        place = name.rpartition(".")[0]
+        place, _, leaf = name.rpartition(".")
+        down = f"{place}.{leaf[0]}_d{'q' if leaf[-1] == 'q' else 'kv'}"
+        up = f"{place}.w_u{leaf[-1]}"
         if name in own:
             expanded[name] = own[name]
-        elif name.endswith(("w_k", "w_v")):
-            expanded[name] = own[f"{place}.w_dkv"] @ own[f"{place}.w_u{name[-1]}"]
-        elif name.endswith("w_q"):
-            expanded[name] = own[f"{place}.w_dq"] @ own[f"{place}.w_uq"]
+        elif down in own and up in own:
+            expanded[name] = own[down] @ own[up]
         else:
             expanded[name] = np.zeros(shape, ordinary.config.dtype)
     ids = draw_ids(subject, draw)
@@ -207,7 +207,7 @@ def _unrotated(subject: NumtxSubject) -> NumtxSubject:
     """A model with latents without their rotated parts."""
     if not subject.config.rotated:
         return subject
-    kept = {n: a for n, a in subject.parameters.items() if not n.endswith(("w_qr", "w_kr"))}
+    kept = {n: a for n, a in subject.parameters.items() if not n.endswith(("w_qr", "w_kr", "b_kr"))}
     return subject.with_(kept, positions=None, rotary_width=None, rotary_scaling=None)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .resolve import Wiring
 
 QUERY_LATENT = Leaf(
-    "query_latent", "contract", ("@input", "#w_dq"), "btd,dq->btq", "c_Q = X·W_DQ",
+    "query_latent", "contract", ("@input", "#w_dq", "#b_dq?"), "btd,dq,q->btq", "c_Q = X·W_DQ{+ b_dq}",
     Text("查询的潜向量", "Latent of the queries"),
     Text("所有头的查询都由这一个窄向量展开", "the queries of all heads are made from this one narrow vector"),
 )  # fmt: skip
@@ -44,7 +44,7 @@ UP_POSITION_QUERIES = POSITION_QUERIES._replace(
     inputs=("@asking", "#w_qr"), specification="btq,q(hp)->bhtp", formula="c_Q·W_QR"
 )
 LATENT = Leaf(
-    "latent", "contract", ("@input", "#w_dkv"), "bsd,dr->bsr", "c = X·W_DKV",
+    "latent", "contract", ("@input", "#w_dkv", "#b_dkv?"), "bsd,dr,r->bsr", "c = X·W_DKV{+ b_dkv}",
     Text("键值的潜向量", "Latent of keys and values"),
     Text("缓存只存它：所有头的键和值都能由它算出", "all that a cache keeps: keys and values of every head follow from it"),
 )  # fmt: skip
@@ -55,7 +55,7 @@ UP_VALUES = VALUES._replace(
     inputs=("@latent", "#w_uv"), specification="bsr,r(gc)->bgsc", formula="V = c·W_UV"
 )
 POSITION_KEY = Leaf(
-    "position_key", "contract", ("@input", "#w_kr"), "bsd,dp->bsp", "X·W_KR",
+    "position_key", "contract", ("@input", "#w_kr", "#b_kr?"), "bsd,dp,p->bsp", "X·W_KR{+ b_kr}",
     Text("带位置的键", "Key for positions"),
     Text("所有头共用一个", "one for all heads"),
 )  # fmt: skip

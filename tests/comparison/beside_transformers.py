@@ -59,10 +59,10 @@ class Compared(NamedTuple):
         ids = np.where(mask, ids, self.config.vocabulary - 1)
         target = draw.integers(0, self.config.vocabulary - 1, (ROWS, TARGET))
         segments = draw.integers(0, max(1, self.config.segments), ids.shape)
-        counted = "position_ids" in inspect.signature(self.model.forward).parameters
+        # An encoder beside a decoder counts padding too.
         return Batch(
             ids, target if self.both else None, mask=mask if padded else None,
-            positions=None if counted else np.tile(np.arange(length), (ROWS, 1)),
+            positions=np.tile(np.arange(length), (ROWS, 1)) if self.both else None,
             segments=segments if self.config.segments else None,
         )  # fmt: skip
 

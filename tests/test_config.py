@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from samples import VARIANTS, WEATHER
 
 import numtx
 from numtx.config import RULES, Config
+from numtx.config.fields import fields_of
 from numtx.config.rotary import PLAIN_SCALINGS
 from numtx.config.wiring import SUBLAYERS
 from numtx.errors import ConfigError, NumtxError, nearest
@@ -98,7 +100,7 @@ BROKEN = [
         {"model": "encoder-only", "decoder_layers": 0, "source_vocabulary": 9},
         "source_vocabulary 9 is for models with model 'encoder-decoder'; here",
     ),
-    ({"width": 9}, "width 9 is odd"),
+    ({"width": 9}, "positions 'sinusoidal' with width 9"),
     ({"position_limit": 5}, "position_limit 5 with positions 'sinusoidal'"),
     ({"positions": "learned"}, "position_limit None with positions 'learned'"),
     (
@@ -114,15 +116,22 @@ BROKEN = [
         {"rotary_width": 2},
         "rotary_width 2 is for models with positions 'rotary'; here",
     ),
-    ({"positions": "rotary", "rotary_width": 4}, "rotary width 4 with d_k 2"),
-    ({"positions": "rotary", "key_width": 3}, "rotary width 3 with d_k 3"),
-    ({"value_width": 3, "output_projection_at": False}, "heads * d_v = 9 must be the width 6"),
+    ({"positions": "rotary", "rotary_width": 4}, "rotary_width 4 with key_width 2"),
+    ({"positions": "rotary", "key_width": 3}, "rotary_width 3 with key_width 3"),
+    (
+        {"value_width": 3, "output_projection_at": False},
+        "output_projection_at False with heads 3, v",
+    ),
     (
         {"embedding_norm": True, "norm": None},
         "is for models with norm 'layer' or 'rms'",
     ),
     ({"latent_norm": True}, "latent_norm True is for models with key_value_latent given; here"),
     ({"positions": "relative", "key_value_latent": 4}, "positions 'relative' with key_value_lat"),
+    (
+        {"positions": "relative", "relative_distance": 16},
+        "relative_distance 16 with relative_buckets 32; it is beyond",
+    ),
     (
         {"relative_buckets": 8},
         "relative_buckets 8 is for models with positions 'relative'; here",
@@ -131,9 +140,15 @@ BROKEN = [
         {"relative_distance": 64},
         "relative_distance 64 is for models with positions 'relative'; here",
     ),
-    ({"score_cap": (1.0, 2.0, 3.0)}, "score_cap has 3 values and no stack more than 2 layers"),
-    ({"chunk": (1, 2, 3)}, "chunk has 3 values and no stack more than 2 layers"),
-    ({"query_growth": (1, 2, 3)}, "query_growth has 3 values and no stack more than 2 layers"),
+    (
+        {"score_cap": (1.0, 2.0, 3.0)},
+        "score_cap has 3 values with encoder_layers 1 and decoder_layers 2",
+    ),
+    ({"chunk": (1, 2, 3)}, "chunk has 3 values with encoder_layers 1 and decoder_layers 2"),
+    (
+        {"query_growth": (1, 2, 3)},
+        "query_growth has 3 values with encoder_layers 1 and decoder_layers 2",
+    ),
     ({"window": 2, "chunk": (3, None)}, "window 2 and chunk (3, None); layers have windows or"),
     ({"query_growth_rate": 0.2}, "query_growth_rate 0.2 without query_growth; give both"),
     (
@@ -143,19 +158,19 @@ BROKEN = [
     ({"rotary_scaling": LINEAR}, "rotary_scaling LinearScaling(factor=2.0) is for models with"),
     (
         {"positions": "rotary", "rotary_scaling": (LINEAR, None, LINEAR)},
-        "rotary_scaling has 3 values and no stack more than 2 layers",
+        "rotary_scaling has 3 values with encoder_layers 1 and decoder_layers 2",
     ),
     (
         {"positions": "rotary", "key_width": 4, "rotary_scaling": LONGROPE},
-        "rotary_scaling has 1 numbers in short and long, and 4 components are rotated",
+        "rotary_scaling with 1 numbers in short and long, and rotary_width 4",
     ),
     (
         {"positions": "rotary", "position_base": 0.5, "rotary_scaling": YARN},
-        "position_base 0.5 with yarn; the ramp needs one above 1",
+        "position_base 0.5 with rotary_scaling 'yarn'; its ramp needs one above 1",
     ),
-    ({"window": (1, None, 2)}, "window has 3 values and no stack more than 2 layers"),
-    ({"positions": ("rotary", None, None)}, "positions has 3 values and no stack more than 2"),
-    ({"position_base": (1.0, 2.0, 3.0)}, "position_base has 3 values and no stack more than 2"),
+    ({"window": (1, None, 2)}, "window has 3 values with encoder_layers 1 and decoder_layers 2"),
+    ({"positions": ("rotary", None, None)}, "positions has 3 values with encoder_layers"),
+    ({"position_base": (1.0, 2.0, 3.0)}, "position_base has 3 values with encoder"),
     ({"position_base": (1.0, 2.0)}, "position_base [1.0, 2.0] by layer with positions"),
     ({"query_key_gain": False}, "query_key_gain False is for models with query_key_norm given"),
     (
@@ -179,7 +194,7 @@ LISTED = [
     ({"norm": ["layer"]}, "norm is ['layer']; it is one of"),
     (
         {"positions": ["rotary", None], "rotary_width": 4},
-        "in layer 0: rotary width 4 with d_k 2",
+        "in layer 0: rotary_width 4 with key_width 2",
     ),
     (
         {"positions": ["alibi", None], "rotary_width": 2},
@@ -202,6 +217,25 @@ def test_every_rule_is_broken_once():
             not rule.holds(config) and f"config: {rule.message(config)}" == message
             for config, message in zip(loose, said, strict=True)
         )
+
+
+def test_a_message_names_the_fields_that_do_not_go_together():
+    """Two at least of those that the rule reads, as they are written in a configuration."""
+    read: set[str] = set()
+
+    class Watched(Config):
+        def __getattribute__(self, name: str) -> object:
+            read.update({name} & fields_of(Config).keys())
+            return super().__getattribute__(name)
+
+    for fields, _ in BROKEN:
+        words = set(re.findall(r"\w+", refused(**fields)))
+        rule = next(rule for rule in RULES if not rule.holds(_Unchecked({**SMALL, **fields})))
+        watched = object.__new__(Watched)
+        vars(watched).update(vars(_Unchecked({**SMALL, **fields})))
+        read.clear()
+        rule.holds(watched)
+        assert len(words & read) >= min(2, len(read)), (fields, read)
 
 
 def _Unchecked(fields: dict[str, object]) -> Config:  # noqa: N802

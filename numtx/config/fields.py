@@ -258,8 +258,8 @@ def rules_of(cls: type[Any]) -> tuple[Rule, ...]:
         return Rule(
             lambda c: size(c) == 1 or size(c) <= c.depth,
             lambda c: (
-                f"{name} has {size(c)} values and no stack more than {c.depth} layers; give one "
-                "a layer, or a few that repeat"
+                f"{name} has {size(c)} values with encoder_layers {c.encoder_layers} and "
+                f"decoder_layers {c.decoder_layers}; give one a layer, or a few that repeat"
             ),
         )
 

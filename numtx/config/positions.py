@@ -54,7 +54,9 @@ class PositionFields:
 RULES: tuple[Rule, ...] = (
     Rule(
         lambda c: c.positions != "sinusoidal" or c.width % 2 == 0,
-        lambda c: f"sinusoidal positions pair the components, and width {c.width} is odd",
+        lambda c: (
+            f"positions 'sinusoidal' with width {c.width}; components come in pairs, so it is even"
+        ),
     ),
     Rule(
         lambda c: (c.positions == "learned") == (c.position_limit is not None),
@@ -65,7 +67,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         lambda c: c.rotated % 2 == 0 and (c.rotated <= c.d_k or c.key_value_latent is not None),
-        lambda c: f"rotary width {c.rotated} with d_k {c.d_k}; it is even and at most d_k",
+        lambda c: (
+            f"rotary_width {c.rotated} with key_width {c.d_k}; it is even"
+            + ("" if c.key_value_latent is not None else " and at most as wide")
+        ),
     ),
     Rule(
         lambda c: (
@@ -73,27 +78,33 @@ RULES: tuple[Rule, ...] = (
             or len(c.rotary_scaling.short) == c.rotated // 2
         ),
         lambda c: (
-            f"rotary_scaling has {len(c.rotary_scaling.short)} numbers in short and long, and "
-            f"{c.rotated} components are rotated; there is one a pair"
+            f"rotary_scaling with {len(c.rotary_scaling.short)} numbers in short and long, and "
+            f"rotary_width {c.rotated}; there is one a pair of rotated components"
         ),
     ),
     Rule(
         lambda c: not isinstance(c.rotary_scaling, YarnScaling) or c.position_base > 1.0,
-        lambda c: f"position_base {c.position_base:g} with yarn; the ramp needs one above 1",
+        lambda c: (
+            f"position_base {c.position_base:g} with rotary_scaling 'yarn'; its ramp needs one "
+            "above 1"
+        ),
     ),
 )
 
 # What does not go together over all layers.
 LISTS: tuple[Rule, ...] = (
     Rule(
+        lambda c: c.key_value_latent is None or "relative" not in c.values_of("positions"),
         lambda c: (
-            "relative" not in c.values_of("positions")
-            or (c.key_value_latent is None and c.relative_distance > c.relative_buckets // 2)
+            f"positions 'relative' with key_value_latent {c.key_value_latent}; they are for heads "
+            "with keys of their own"
         ),
+    ),
+    Rule(
+        lambda c: c.relative_distance > c.relative_buckets // 2,
         lambda c: (
-            f"positions 'relative' with key_value_latent {c.key_value_latent}, relative_buckets "
-            f"{c.relative_buckets} and relative_distance {c.relative_distance}; they are for heads "
-            "with keys of their own, and the distance is beyond the buckets of one distance each"
+            f"relative_distance {c.relative_distance} with relative_buckets {c.relative_buckets}; "
+            "it is beyond the half of them that are for one distance each"
         ),
     ),
     Rule(

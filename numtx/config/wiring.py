@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fields import Rule, choice, configuration, number, places, whole
+from .fields import Rule, choice, configuration, number, places, plain, whole
 
 MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
 NORMS = ("layer", "rms")
@@ -98,7 +98,9 @@ RULES: tuple[Rule, ...] = (
             if name.split(".")[0] in c.sides
         ),
         lambda c: (
-            f"without output projection heads * d_v = {c.heads * c.d_v} must be the width {c.width}"
+            f"output_projection_at {plain(c.output_projection_at)} with heads {c.heads}, "
+            f"value_width {c.d_v} and width {c.width}; without W_O the heads side by side are as "
+            "wide as the model"
         ),
     ),
 )

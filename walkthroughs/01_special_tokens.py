@@ -8,9 +8,6 @@ from numtx import Batch, forward, generate, load_example
 from numtx.documents.text import systems_table
 from numtx.lessons import Lesson
 from numtx.sequences import frame, pad, pad_labels, sentence_vectors
-from numtx.training.loop import train
-from numtx.training.recipe import Recipe
-from numtx.training.run import Run
 
 lesson = Lesson(
     zh="一句话交给模型之前，为什么要加上 <bos>、<eos> 和 <pad>？",
@@ -46,18 +43,19 @@ lesson.head(zh="一个样本，三条序列", en="One sample, three sequences")
 framed = frame("classic", sentence, sentence)
 source = vocabulary.encode(framed.encoder)
 lesson.say(
-    zh="模型有两半：编码器读原句，解码器写出结果，这里的任务是复述。训练时解码器在每个位置"
-    "读到正确的前文，要猜下一个词元；正确答案叫标签。",
-    en="An encoder reads the source, a decoder writes; the task is to repeat the sentence. In"
-    " training the decoder reads the right beginning and guesses the next token, its label.",
+    zh="模型有两半：编码器读原句，解码器写出结果，这里的任务是复述。样本是给模型学的：解码器在每个位置"
+    "读到正确的前文，要猜下一个词元；正确答案叫标签。怎样学（训练），第六、七课讲；这里的模型还没学过。",
+    en="An encoder reads the source, a decoder writes; the task is to repeat the sentence. A sample"
+    " is there to be learned from: at every place the decoder reads the right beginning and guesses"
+    " the next token, its label. How a model learns (training), lessons six and seven tell; the one"
+    " used here has not learned yet.",
 )
-encoder = lesson.word(zh="编码器读", en="encoder reads")
-decoder = lesson.word(zh="解码器读", en="decoder reads")
-answers = lesson.word(zh="标签", en="labels")
 lesson.table(
     ["", *(str(i) for i in range(len(source)))],
-    [[encoder, *framed.encoder], [decoder, *framed.decoder], [answers, *framed.labels]],
-)
+    [[lesson.word(zh="编码器读", en="encoder reads"), *framed.encoder],
+     [lesson.word(zh="解码器读", en="decoder reads"), *framed.decoder],
+     [lesson.word(zh="标签", en="labels"), *framed.labels]],
+)  # fmt: skip
 lesson.check(
     framed.decoder[1:] == framed.labels[:-1],
     zh="标签就是解码器输入左移一格：每一列上面是读到的，下面是要猜的。",
@@ -69,11 +67,11 @@ lesson.check(
 lesson.head(zh="<bos> 的三件事", en="Three jobs of <bos>")
 logits = forward(example.config, example.parameters, example.batch)[0].logits
 lesson.say(
-    zh=f"把模型当作黑盒：它在每个位置给每个词元一个分数，叫 logits，形状是 {logits.shape}（批次、位置、"
-    "词元）。第一件事：左移之后第一格空了出来，<bos> 填上它，第一个字才有地方可猜。",
+    zh=f"把模型当作黑盒：它在每个位置给每个词元一个分数，叫 logits，形状是 {logits.shape}：批里的"
+    "句数（一起算的几句叫一批）、位置、词元。第一件事：左移之后第一格空了出来，<bos> 填上它，第一个字才有地方可猜。",
     en="For now the model is a black box that gives every token of the vocabulary a score at"
-    f" every place. The scores are called logits; their shape is {logits.shape} (batch, places,"
-    " tokens). First job: the shift leaves the first place empty. <bos> fills it, and so the"
+    f" every place. The scores are called logits; their shape is {logits.shape}: sentences (those"
+    " computed together are a batch), places, tokens. First job: the shift leaves the first place empty. <bos> fills it, and so the"
     " first character can be guessed somewhere.",
 )
 other = [[vocabulary["的"], *example.batch.decoder_ids[0][1:]]]
@@ -106,10 +104,10 @@ lesson.check(
 # %%
 lesson.head(zh="<eos> 的三件事", en="Three jobs of <eos>")
 lesson.say(
-    zh="第一件事在编码器：标出原句的尽头。编码器给每个词元一个向量，<eos> 的向量能汇聚全句，"
-    "常被当作句子的代表。逐字把原句的字换成“的”，看它变多少：",
+    zh="第一件事在编码器：标出原句的尽头。编码器给每个词元一列数，叫向量；<eos> 的向量"
+    "能汇聚全句，常被当作句子的代表。逐字把原句的字换成“的”，看它变多少：",
     en="First job, in the encoder: it marks the end of the source. The encoder gives every token"
-    " a vector; that of <eos> can gather the whole sentence and often stands for it. We replace"
+    " a vector, which is a list of numbers; that of <eos> can gather the whole sentence and often stands for it. We replace"
     " each character by 的 in turn and see how far the vector moves:",
 )
 
@@ -131,29 +129,30 @@ lesson.check(
 )
 limit = 12
 prompt = Batch([source], [[vocabulary["<bos>"]]])
-run = train(Run(example.config, example.parameters, Recipe(learning_rate=0.01)), example.batch, 150)
-before, after = (
-    generate(example.config, p, prompt, max_new_tokens=limit, eos=vocabulary["<eos>"]).new[0]
-    for p in (example.parameters, run.parameters)
+endless, stopped = (
+    generate(example.config, example.parameters, prompt, max_new_tokens=limit, eos=end).new[0]
+    for end in vocabulary.encode(["<eos>", "<bos>"])
 )
 lesson.say(
-    zh=f"第二件事在标签里：最后一个标签是 <eos>，模型由此学会何时停。第三件事在生成时：模型写出"
-    f" <eos>，循环就结束。未训练的模型写了 {len(before)} 个（上限 {limit}）："
-    f"{''.join(vocabulary.decode(before))}；训练 {run.step} 步之后：{''.join(vocabulary.decode(after))}",
+    zh="第二件事在标签里：最后一个标签是 <eos>，模型由此学会何时停（第七课看它学会）。第三件事在生成时："
+    "把写出的词元接着读进去，再写下一个，如此循环；一写出 <eos>，循环就结束。没学过的模型不写 <eos>，"
+    f"只被上限 {limit} 拦住：{''.join(vocabulary.decode(endless))}。若约定 <bos> 表示结束，"
+    f"同一个模型写到它就停：{''.join(vocabulary.decode(stopped))}",
     en="Second job, in the labels: the last label is <eos>, and from it the model learns when to"
-    " stop. Third job, when the model writes by itself: the loop ends as soon as it writes <eos>."
-    f" Untrained, the model writes {len(before)} tokens (the limit was {limit}):"
-    f" {''.join(vocabulary.decode(before))}. After {run.step} steps of training:"
-    f" {''.join(vocabulary.decode(after))}",
+    " stop (lesson seven sees it learn). Third job, when the model writes by itself: what it has"
+    " written is read, the next token is written, and so on in a loop, which ends with <eos>. One"
+    f" that has not learned writes none, and only the limit of {limit} stops it:"
+    f" {''.join(vocabulary.decode(endless))}. Were <bos> agreed to be the end, the same"
+    f" model would stop there: {''.join(vocabulary.decode(stopped))}",
 )
 lesson.check(
-    len(before) == limit and vocabulary.decode(after) == framed.labels,
-    zh="只有训练过的模型自己停了下来，而且停在 <eos>。",
-    en="Only the trained model stopped by itself, and it stopped at <eos>.",
+    len(endless) == limit and stopped == endless[: endless.index(vocabulary["<bos>"]) + 1],
+    zh="停止只是约定：写出的词元等于结束记号，循环就结束；此前写的一个不变。",
+    en="To stop is an agreement: what was written is the end sign, and nothing before it differs.",
 )
 
 # %%
-lesson.head(zh="<pad>：长短不一的句子放进一个数组", en="<pad>: sentences of several lengths")
+lesson.head(zh="<pad>：长短不一的句子放进一张表", en="<pad>: sentences of several lengths")
 padding = load_example("padding")
 words = padding.vocabulary
 rows = [words.encode(frame("classic", list(text)).encoder) for text in ("今天很好", "明天会下雨吧")]
@@ -185,16 +184,16 @@ lesson.check(
 
 # %%
 lesson.exercise(
-    zh="上面两句话各自复述，标签也填成一个数组，填充处不计分。一共有几个标签计分？",
-    en="Both sentences are to be repeated, and their labels are padded too; padding does not"
-    " count. How many labels count?",
+    zh="上面两句话各自复述，标签也填成一张表，填充处没有答案可猜。一共有几个标签要猜？",
+    en="Both sentences are to be repeated, and their labels are padded too; there is nothing"
+    " to guess at padding. How many labels are to be guessed?",
 )
 labels = pad_labels(rows)
 counted = int((labels >= 0).sum())
 lesson.check(
     counted == sum(len(row) for row in rows) == int(real.sum()),
-    zh=f"{counted} 个：两句的字数，再各加一个 <eos>。填充处的标签是 {labels.min()}，意思是不计。",
+    zh=f"{counted} 个：两句的字数，再各加一个 <eos>。填充处的标签是 {labels.min()}，意思是不猜。",
     en=f"{counted}: the characters of both, and one <eos> each. A label of {labels.min()} means:"
     " ignored.",
 )
-lesson.result(ids=ids, labels=vocabulary.encode(framed.labels), written=after, counted=counted)
+lesson.result(ids=ids, labels=vocabulary.encode(framed.labels), stopped=stopped, counted=counted)

@@ -103,9 +103,10 @@ lesson.check(
 )
 near = positions @ positions.T
 lesson.say(
-    zh="位置之间还有一种好处：两个位置向量的内积只取决于相隔几格。所以沿着对角线，数都一样：",
-    en="There is a bonus. The product of two position vectors depends only on how far apart they"
-    " are, so that along each diagonal the numbers are equal:",
+    zh="位置之间还有一种好处：两个位置向量的内积（对应的数相乘，再相加）只取决于相隔几格。所以沿着对角线，"
+    "数都一样：",
+    en="There is a bonus. The product of two position vectors (number by number, then added up)"
+    " depends only on how far apart they are, so that along each diagonal the numbers are equal:",
 )
 lesson.grid(near, names, names)
 lesson.check(

@@ -26,12 +26,14 @@ place = "encoder.0.self_attention"
 names = example.tokens["encoder"][0]
 row = 4
 lesson.say(
-    zh="同一个矩阵 X 乘以三个学得的矩阵，得到三份：查询 Q（我在找什么）、键 K（凭什么找到我）、"
-    "值 V（找到我能拿走什么）。在文档的例子里这三个矩阵都是单位阵，所以三份都等于 X；但角色不同。",
-    en="One matrix X is multiplied by three learned matrices. The results are queries Q (what a"
+    zh="同一个矩阵 X 乘以三个学得的矩阵 W_Q、W_K、W_V，得到三份：查询 Q（我在找什么）、键 K（凭什么找到我）、"
+    "值 V（找到我能拿走什么）。在文档的例子里这三个矩阵都是单位阵（对角线为一，别处为零），所以三份都"
+    "等于 X；但角色不同。编码器由几层同样的东西叠成（第五课讲），编号从零起，这里看最前的一层。",
+    en="One matrix X is multiplied by three learned ones, W_Q, W_K, W_V. The results are queries Q (what a"
     " token looks for), keys K (by what it is found) and values V (what it hands over when found)."
-    " In the document's example the three matrices are the identity, so all three equal X; their"
-    " roles still differ.",
+    " In the document's example the three matrices are the identity (ones on the diagonal, zeros"
+    " elsewhere), so all three equal X; their roles still differ. An encoder is a pile of like"
+    " layers (lesson five), counted from zero; this is the first.",
 )
 lesson.show(trace, f"{place}.queries")
 queries, keys, values = (trace[f"{place}.{x}"][0, 0] for x in ("queries", "keys", "values"))
@@ -88,10 +90,12 @@ lesson.check(
     stated.run().verdict == "contradicted"
     and row_of("003.scores-rank").run().verdict == "impossible",
     zh=f"文档也印了这张分数表，但它不是由文中的嵌入、位置和单位阵算出来的（上面是同一行）；宽 {width} 的"
-    f"任何矩阵都给不出它（账本：{stated.id}、{stated.id}-rank）。",
+    f"任何矩阵都给不出它。（文档里的数逐条核对在一本“账本”里，第二十课讲；这里是 {stated.id}、"
+    f"{stated.id}-rank 两条。）",
     en="The document prints this table too, but not as it follows from its embeddings, positions and"
-    f" identity matrices (the same row is above), and no matrices of width {width} give it"
-    f" ({stated.id} and {stated.id}-rank of the ledger).",
+    f" identity matrices (the same row is above), and no matrices of width {width} give it."
+    " (What the documents state is gone through entry by entry in a ledger, lesson twenty; these are"
+    f" {stated.id} and {stated.id}-rank.)",
 )
 
 # %%
@@ -117,16 +121,13 @@ lesson.check(
 unscaled = dataclasses.replace(
     example, config=dataclasses.replace(example.config, score_scale=1.0)
 ).trace(gradients=False)[f"{place}.weights"][0, 0]
-lesson.grid(
-    np.stack((weights[row], unscaled[row])),
-    [lesson.word(zh="已缩放", en="scaled"), lesson.word(zh="未缩放", en="not scaled")],
-    names,
-)
+labels = [lesson.word(zh="已缩放", en="scaled"), lesson.word(zh="未缩放", en="not scaled")]
+lesson.grid(np.stack((weights[row], unscaled[row])), labels, names)
 lesson.check(
     unscaled[row].max() > weights[row].max(),
-    zh="不缩放的话，最大的份额更大：softmax 变尖，其余词元几乎分不到权重。",
-    en="Not scaled, the largest share is larger still: softmax grows sharp and the others get hardly"
-    " any weight.",
+    zh="不缩放的话，最大的份额更大：softmax 变尖。d_k 很大时，其余词元几乎分不到权重。",
+    en="Not scaled, the largest share is larger still: softmax grows sharp. Where d_k is large, the"
+    " others get hardly any weight.",
 )
 
 # %%

@@ -38,21 +38,38 @@ lesson.check(
 
 # %%
 lesson.head(zh="第二幕：编码器读懂原句", en="Act two: the encoder reads")
+own = "encoder.0.self_attention"
 lesson.say(
-    zh="自注意力的结果先乘一个矩阵 W_O，再加回它的输入。这条近路叫残差：层只需学会“改动什么”，"
-    "原来的信息不会丢。然后归一化：每一行减去均值、除以标准差，数的大小就不会一层层失控。",
-    en="What self-attention gives is multiplied by a matrix W_O and added to what went in. This"
-    " short cut is called the residual: a layer has only to learn what to change, and nothing is"
-    " lost. Then comes a norm: each row less its mean, over its standard deviation, so that numbers"
-    " do not run away from layer to layer.",
+    zh="自注意力的结果先乘一个学得的矩阵 W_O：几个头并排的结果由它混成一份，宽度回到 d_model。这里只有"
+    "一个头，W_O 是单位阵。",
+    en="What self-attention gives is multiplied by a learned matrix W_O: it mixes what the heads, side"
+    " by side, have found, and brings the width back to d_model. Here is one head, and W_O is the"
+    " identity.",
 )
-lesson.show(trace, "encoder.0.self_attention.residual", "encoder.0.self_attention.norm")
-norm = trace["encoder.0.self_attention.norm"][0]
+lesson.check(
+    np.allclose(trace[f"{own}.output"], trace[f"{own}.context"][:, 0]),
+    zh="乘单位阵，什么也没变。",
+    en="Times the identity: nothing has changed.",
+)
+lesson.say(
+    zh="再加回自注意力的输入。这条近路叫残差：层只需学会“改动什么”，原来的信息不会丢。",
+    en="Then what went into self-attention is added. This short cut is called the residual: a layer"
+    " has only to learn what to change, and nothing is lost.",
+)
+lesson.show(trace, f"{own}.residual")
+lesson.say(
+    zh="然后归一化：每一行减去均值、除以标准差，数的大小就不会一层层失控；每一列再乘一个学得的增益、加"
+    "一个学得的偏置，起初是一与零。",
+    en="Then comes a norm: each row less its mean, over its standard deviation, so that numbers do not"
+    " run away from layer to layer; each column then times a learned gain, plus a learned bias, which"
+    " start as one and zero.",
+)
+lesson.show(trace, f"{own}.norm")
+norm = trace[f"{own}.norm"][0]
 lesson.check(
     np.allclose(norm.mean(-1), 0, atol=1e-9) and np.allclose(norm.std(-1), 1, atol=1e-3),
-    zh="每一行均值为零，标准差为一（可学的增益与偏置此时还是一与零）。",
-    en="Every row has mean zero and deviation one (the learned gain and bias are still one and"
-    " zero).",
+    zh="每一行均值为零，标准差为一。",
+    en="Every row has mean zero and deviation one.",
 )
 place = "encoder.0.feed_forward"
 hidden = trace[f"{place}.hidden"][0]
@@ -64,13 +81,11 @@ lesson.say(
     f" {config.width}. Attention carries between tokens; here each token is worked on alone.",
 )
 active = trace[f"{place}.activation"][0] > 0
-lesson.table(
-    ["", *source], [[lesson.word(zh="非零单元", en="active units"), *active.sum(1).tolist()]]
-)
+lesson.table(["", *source], [[lesson.word(zh="非零", en="not zero"), *active.sum(1).tolist()]])
 lesson.check(
     np.array_equal(trace[f"{place}.activation"][0], np.maximum(hidden, 0)),
-    zh=f"ReLU 之后，{hidden.size} 个单元中有 {active.sum()} 个不为零。",
-    en=f"After ReLU {active.sum()} of {hidden.size} units are not zero.",
+    zh=f"ReLU 之后，{hidden.size} 个数中有 {active.sum()} 个不为零。",
+    en=f"After ReLU {active.sum()} of {hidden.size} numbers are not zero.",
 )
 lesson.say(
     zh=f"注意力加前馈是一层；这里叠 {config.encoder_layers} 层。最后一层的结果叫 H_enc，"
@@ -83,11 +98,13 @@ lesson.show(trace, "encoder.output")
 # %%
 lesson.head(zh="第三幕：解码器边看边写", en="Act three: the decoder writes")
 lesson.say(
-    zh="解码器每层有三个子层。第一个是带因果掩码的自注意力。第二个是交叉注意力：查询来自解码器，"
-    "键和值来自 H_enc；解码器由此去查原句。第三个是前馈层。每个子层之后照样有残差与归一化。",
-    en="A layer of the decoder has three parts. First, self-attention under the causal mask. Then"
-    " cross-attention: queries come from the decoder, keys and values from H_enc; this is how the"
-    " source is consulted. Then a feed-forward layer. Each is followed by residual and norm.",
+    zh="解码器的一层比编码器的多一个子层：带因果掩码的自注意力与前馈层之间，多了交叉注意力。每个子层之后"
+    "照样有残差与归一化。交叉注意力的算法与自注意力相同，只是查询来自解码器，键和值来自 H_enc：解码器"
+    "由此去查原句。",
+    en="A layer of the decoder has one part more than the encoder's: between self-attention, here"
+    " under the causal mask, and feed-forward stands cross-attention. Residual and norm follow each."
+    " Cross-attention computes as self-attention does, but queries come from the decoder, keys and"
+    " values from H_enc: this is how the source is consulted.",
 )
 cross = "decoder.0.cross_attention"
 lesson.show(trace, f"{cross}.weights")
@@ -104,13 +121,18 @@ lesson.check(
 # %%
 lesson.head(zh="第四幕：打分与损失", en="Act four: scores and loss")
 lesson.say(
-    zh=f"解码器的结果 H_dec 乘 W_vocab，每个位置得到 {config.vocabulary} 个分数；softmax 把它们变成"
-    "概率。损失是正确词元概率的对数取负：越有把握，损失越小。各位置取平均。",
-    en=f"H_dec, the decoder's result, times W_vocab gives {config.vocabulary} scores a place, and"
-    " softmax makes probabilities of them. The loss is minus the logarithm of the right token's"
-    " probability: the surer, the smaller. Places are averaged.",
+    zh=f"解码器的结果叫 H_dec，乘学得的矩阵 W_vocab，每个位置得到 {config.vocabulary} 个分数，就是第一课的"
+    " logits；softmax 把它们变成概率。",
+    en=f"The decoder's result, H_dec, times a learned matrix W_vocab gives {config.vocabulary} scores a"
+    " place, the logits of lesson one, and softmax makes probabilities of them.",
 )
-lesson.show(trace, "probabilities", "loss.per_token")
+lesson.show(trace, "probabilities")
+lesson.say(
+    zh="损失是正确词元概率的对数取负（这叫交叉熵）：越有把握，损失越小。各位置取平均。",
+    en="The loss, called cross-entropy, is minus the logarithm of the right token's probability: the surer, the smaller."
+    " Places are averaged.",
+)
+lesson.show(trace, "loss.per_token")
 loss = float(trace["loss"])
 per_token = trace["loss.per_token"][0]
 guessing = float(np.log(config.vocabulary))
@@ -118,9 +140,9 @@ lesson.explain(trace, "loss")
 lesson.check(
     np.isclose(loss, per_token.mean()) and loss > guessing,
     zh=f"损失 {loss:.2f}，还不如每个词元给同样的概率，那是 log {config.vocabulary} = {guessing:.2f}："
-    "参数是随机的，模型还什么都没学。",
+    "要学得的数（叫参数）多半还是随机的，模型还什么都没学。",
     en=f"A loss of {loss:.2f} is worse than that of equal chances, log {config.vocabulary} ="
-    f" {guessing:.2f}: the parameters are random, and nothing has been learned yet.",
+    f" {guessing:.2f}: most of the numbers that are to be learned, the parameters, are still random.",
 )
 
 # %%
@@ -156,28 +178,17 @@ lesson.check(
 
 # %%
 lesson.exercise(
-    zh="文档写出了位置零的十个 logits，又写出了十个概率。概率真是由这些 logits 得来的吗？",
-    en="The document states ten logits of the first place, and ten probabilities. Do these come from"
-    " those?",
+    zh="假如模型给每个位置的正确词元一半的概率，损失是多少？若有一个位置只给了一成，其余仍是一半呢？",
+    en="Suppose that the model gave the right token of every place a chance of one half. What is the"
+    " loss? And if one place gave it a tenth only, the others one half?",
 )
-written = [0.067, 0.065, 0.063, 0.131, 0.094, 0.076, 0.083, 0.080, 0.070, 0.065]
-stated = load_example("weather", as_stated=True).pins["logits"]
-first = example.trace(gradients=False, pins={"logits": stated})
-chances = first["probabilities"][0, 0]
-lesson.grid(
-    np.stack((stated.value[0, 0], chances, written)),
-    ["logits", "softmax", lesson.word(zh="文档", en="document")],
-    list(example.vocabulary.tokens),
-    decimals=3,
-)
-right = example.vocabulary[labels[0]]
+chances = np.full(len(labels), 0.5)
+half = float(-np.log(chances).mean())
+chances[0] = 0.1
+worse = float(-np.log(chances).mean())
 lesson.check(
-    np.isclose(chances.sum(), 1) and sum(written) < 0.8 and chances[right] > written[right] + 0.03,
-    zh=f"不是。文档的十个概率只加到 {sum(written):.3f}；“{labels[0]}”应是 {chances[right]:.3f}，"
-    f"不是 {written[right]:.3f}。核对一个概率，先看和是不是一。",
-    en=f"They do not. The ten add up to {sum(written):.3f} only; {labels[0]} should have"
-    f" {chances[right]:.3f}, not {written[right]:.3f}. To check probabilities, add them up first.",
+    np.isclose(half, np.log(2)) and np.isclose(worse - half, np.log(5) / len(labels)),
+    zh=f"log 二 = {half:.2f}；再加 log 五除以位置数，共 {worse:.2f}。",
+    en=f"log two = {half:.2f}; then log five over the places is added: {worse:.2f}.",
 )
-lesson.result(
-    loss=loss, per_token=per_token, parameters=total, chance=float(chances[right]), sum=sum(written)
-)
+lesson.result(loss=loss, per_token=per_token, parameters=total, half=half, worse=worse)

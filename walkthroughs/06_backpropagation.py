@@ -100,6 +100,14 @@ lesson.check(
     " output is that of the sum, to the last bit. That is the short cut.",
 )
 
+blind = load_example("padding", side="left").trace()
+lesson.check(
+    all(np.isfinite(blind.grad(name)).all() for name in blind.gradients),
+    zh="第四课里什么也看不到的那些行，反向传播时也没有一个 NaN：它们的份额是零，梯度也是零。",
+    en="The rows of lesson four that see nothing bring no NaN into the backward pass either: their"
+    " shares are zero, and so are their gradients.",
+)
+
 # %%
 lesson.head(zh="岔路：编码器怎样学到东西", en="The fork: how the encoder learns")
 lesson.say(

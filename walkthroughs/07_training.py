@@ -106,6 +106,7 @@ lesson.table(
     [[r.recipe.optimiser, r.recipe.rate(1, r.config), f"{r.losses[0]:.3f}", f"{r.losses[-1]:.3f}"]
      for r in (run, adam)],
 )  # fmt: skip
+lesson.say(zh="adamw 每一步的损失：", en="The loss of adamw at every step:")
 print("\n" + curve_text(adam.losses, 80))
 lesson.check(
     adam.losses[-1] < 0.2 < run.losses[-1] < run.losses[0],
@@ -114,11 +115,13 @@ lesson.check(
     f" rate, is still at {run.losses[-1]:.3f}.",
 )
 (answer,) = answers(adam.config, adam.parameters, example.batch, example.vocabulary["<eos>"])
+(early,) = answers(example.config, example.parameters, example.batch, example.vocabulary["<eos>"])
 said = "".join(example.vocabulary.decode(answer.given))
 lesson.check(
-    answer.given == answer.wanted,
-    zh=f"训练后的模型自己写出：{said}",
-    en=f"The trained model writes by itself: {said}",
+    answer.given == answer.wanted and example.vocabulary["<eos>"] not in early.given,
+    zh=f"训练后的模型自己写出：{said}。训练前它从不写 <eos>（第一课）；最后一个标签教会了它停。",
+    en=f"The trained model writes by itself: {said}. Before training it never wrote <eos> (lesson"
+    " one); the last label has taught it to stop.",
 )
 
 # %%

@@ -82,12 +82,12 @@ lesson.head(zh="重算的结果会不会不同", en="Does it come out otherwise?
 lesson.say(
     zh=(
         "因果掩码不许任何词看到后面的词。所以在末尾添一个词，前面每一层的每一个向量都不受影响。"
-        "下面是多了一个词之后最后一层的键。"
+        "下面是多了一个词之后最后一层的键（b_k 是学得的偏置）。"
     ),
     en=(
         "Under the causal mask no token sees a later one. So a token put at the end leaves "
         "every vector before it, in every layer, as it was. Here are the keys of the last "
-        "layer when there is one token more."
+        "layer when there is one token more (b_k is a learned bias)."
     ),
 )
 lesson.show(long, f"{last}.keys")

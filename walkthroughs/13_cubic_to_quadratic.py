@@ -5,6 +5,7 @@ from time import perf_counter
 import numpy as np
 
 from numtx import Batch, Config, generate, initialise
+from numtx.cost_tables import GROUP_NAMES
 from numtx.costs import (
     ATTENTION,
     cache_numbers,
@@ -40,13 +41,13 @@ without, within = (
 )
 lesson.say(
     zh=f"模型只有一层，宽 d = {width}，从一个词写到 {tokens} 个词。每一步我们从真正出现的形状"
-    "数出乘加次数：Q、K、V 三个投影，Q·K^T，权重·V；斜线前是无缓存，斜线后是有缓存。",
+    "数出乘加次数：Q、K、V 三个投影（各乘一个学得的矩阵），Q·K^T，权重·V；斜线前是无缓存，斜线后是有缓存。",
     en=f"A model of one layer, d = {width}, which writes from one token to {tokens}. For every "
     "step we count the multiply-adds from the shapes that really occurred: the projections to "
-    "Q, K and V, Q·K^T, and weights·V; before the slash without a cache, behind it with.",
+    "Q, K and V (a learned matrix each), Q·K^T, and weights·V; before the slash without a cache, behind it with.",
 )
 head = {
-    "zh": ["第 i 步", *ATTENTION, "无缓存", "有缓存"],
+    "zh": ["第 i 步", *(GROUP_NAMES.get(g, g) for g in ATTENTION), "无缓存", "有缓存"],
     "en": ["step i", *ATTENTION, "without", "with"],
 }[lesson.lang]
 lesson.table(

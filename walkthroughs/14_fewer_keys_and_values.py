@@ -25,21 +25,21 @@ lesson = Lesson(
 heads, layers, tokens = 6, 2, 5
 many = Config(
     model="decoder-only", width=12, decoder_layers=layers, heads=heads, hidden=20, vocabulary=11,
-    positions="rotary", biases=("b_in", "b_out", "norm.bias"),
+    positions="sinusoidal", biases=("b_in", "b_out", "norm.bias"),
 )  # fmt: skip
 groups = 2
 kinds = {
     "MHA": many,
     "GQA": replace(many, key_value_heads=groups),
     "MQA": replace(many, key_value_heads=1),
-    "MLA": replace(many, key_value_latent=3, rotary_width=2),
+    "MLA": replace(many, key_value_latent=3),
 }
 lesson.say(
     zh=f"同一个小模型，{heads} 个查询头。MHA：每个查询头有自己的键和值。GQA：几个查询头共用一份，"
-    f"这里分 {groups} 组。MQA：所有查询头共用一份。MLA：不存键和值，存一个窄的向量，用时再展开。",
+    f"这里分 {groups} 组。MQA：所有查询头共用一份。MLA：不存键和值，存一个窄的向量（潜向量），用时再展开。",
     en=f"One small model with {heads} query heads. MHA: each has keys and values of its own. GQA: "
     f"several share theirs, here in {groups} groups. MQA: all share one. MLA: neither keys nor "
-    "values are kept but one narrow vector, from which they are made when needed.",
+    "values are kept but one narrow vector (the latent), from which they are made when needed.",
 )
 prompt = Batch([[1, 2, 3, 4, 5]])
 rows, caches, steps = [], {}, {}
@@ -96,21 +96,20 @@ _, latent = record_generation(mla, initialise(mla, 0), prompt, max_new_tokens=2)
 place = "decode.0.decoder.0.self_attention"
 lesson.head(zh="压缩成一个向量", en="One narrow vector")
 lesson.say(
-    zh=f"MLA 把每个词压成宽 {mla.key_value_latent} 的向量，所有头的键和值都从它展开。"
-    "这里的位置是旋转的：查询和键按所在的位置转一个角度。旋转夹在展开之前就不能并入，"
-    f"所以另存一个转好的、宽 {mla.rotated} 的键，所有头共用。",
-    en=f"MLA presses each token into a vector of width {mla.key_value_latent}, from which the "
-    f"keys and values of all heads are made. Positions are rotary here: queries and keys are "
-    "turned by an angle that grows with the position. That cannot stand between the vector and "
-    f"its keys, so a turned key of width {mla.rotated}, shared by all heads, is kept beside it.",
+    zh=f"MLA 把每个词压成宽 {mla.key_value_latent} 的潜向量 c，缓存里只有它。每个头用自己的矩阵 W_UK 从 c "
+    "展开键 c·W_UK，用另一个矩阵展开值。",
+    en=f"MLA presses each token into a latent c of width {mla.key_value_latent}, and the cache has "
+    "nothing else. Each head makes its keys from it with a matrix of its own, c·W_UK, and its "
+    "values with another.",
 )
-lesson.show(latent, f"{place}.all_latent", f"{place}.absorbed_queries")
+lesson.show(latent, f"{place}.all_latent")
 lesson.say(
-    zh="键不必真的展开：q 与（潜向量乘 W）的内积，等于（q 乘 W 的转置）与潜向量的内积。"
-    "解码时把矩阵并进查询里，直接对潜向量做注意力。",
-    en="The keys need not be made at all: q times (latent times W) is (q times W transposed) "
-    "times latent. In decode the matrix goes into the query, which looks at the latents.",
+    zh="键不必真的展开：q 与 c·W_UK 的内积，等于 q·W_UK^T 与 c 的内积。解码时把矩阵并进查询里，"
+    "直接对潜向量打分。",
+    en="The keys need not be made at all: q times c·W_UK is q·W_UK^T times c. In decode the matrix "
+    "goes into the query, which then meets the latents themselves.",
 )
+lesson.show(latent, f"{place}.absorbed_queries")
 lesson.check(
     max(steps.values()) < 1e-10,
     zh="四种都一样：带缓存的结果等于整个序列一起算；MLA 并进去算与展开来算也相同。",
@@ -137,10 +136,11 @@ lesson.head(zh="显存曲线", en="The memory curve")
 lesson.say(
     zh=f"换成大模型的尺寸：{big.decoder_layers} 层，{big.heads} 个头，每头 {big.d_k} 维，"
     f"每个数两个字节，一个序列，单位 GiB。GQA 分 {large['GQA'].kv_heads} 组，"
-    f"MLA 存 {large['MLA'].key_value_latent} + {large['MLA'].rotated} 维。",
+    f"MLA 存 {large['MLA'].key_value_latent} + {large['MLA'].rotated} 维（后一份为何，第二十二课讲旋转位置时说）。",
     en=f"At the size of a large model: {big.decoder_layers} layers, {big.heads} heads of "
     f"{big.d_k}, two bytes a number, one sequence, in GiB. GQA has {large['GQA'].kv_heads} "
-    f"groups, MLA keeps {large['MLA'].key_value_latent} + {large['MLA'].rotated} numbers.",
+    f"groups, MLA keeps {large['MLA'].key_value_latent} + {large['MLA'].rotated} numbers (what the "
+    "second part is for, lesson twenty-two tells with rotary positions).",
 )
 lesson.table(
     {"zh": ["词数", *gib], "en": ["tokens", *gib]}[lesson.lang],
@@ -148,7 +148,7 @@ lesson.table(
 )
 curves = [MemoryCurve(name, "", 2 * cache_numbers(c, 1)[0]) for name, c in large.items()]
 title = lesson.word(zh="一个序列的缓存", en="the cache of one sequence")
-print("\n" + memory_text(curves, lengths[-1], title, 88))
+print("\n" + memory_text(curves, lengths[-1], title, 88, lang=lesson.lang))
 lesson.check(
     all(np.array_equal(v[1:], 2 * np.array(v[:-1])) for v in gib.values()),
     zh="四条都是直线：词数加倍，显存加倍。换一种注意力改变斜率，改不了直线。",

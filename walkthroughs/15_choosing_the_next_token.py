@@ -5,6 +5,7 @@ import numpy as np
 from numtx import Batch, Filters, beam_search, generate, load_example, sampler
 from numtx import sequence_log_probability as log_probability
 from numtx.decoding import filtered_greedy
+from numtx.decoding.text import FATES
 from numtx.lessons import Lesson
 
 lesson = Lesson(
@@ -80,12 +81,10 @@ lesson.say(
 )
 lesson.table(
     {"zh": ["", "文本", "log P", "去向"], "en": ["", "text", "log P", "fate"]}[lesson.lang],
-    [
-        (step.phase if i == 0 else "", text(c.tokens), f"{c.log_probability:.2f}", c.fate)
-        for step in found.steps[:3]
-        for i, c in enumerate(step.candidates[0][: beams + 1])
-    ],
-)
+    [(step.phase if i == 0 else "", text(c.tokens), f"{c.log_probability:.2f}",
+      FATES[c.fate] if lesson.lang == "zh" else c.fate)
+     for step in found.steps[:3] for i, c in enumerate(step.candidates[0][: beams + 1])],
+)  # fmt: skip
 stated = {"The weather": -0.5, "Today is": -0.6, "The sky": -0.7, "It is": -0.8, "Today the": -0.9}
 the = np.log(plain[words["The"]])
 kept = [c for c in found.steps[1].candidates[0] if c.fate == "running"]
@@ -159,8 +158,9 @@ lesson.check(
     np.abs(np.array(share) - plain[top]).max() < 0.06
     and again[0] == again[1]
     and write(choose=sampler(Filters(temperature=0.0))) == greedy,
-    zh=f"抽 {draws} 次（每次一个种子），频率接近概率；同一个种子总写出同样的文本；温度为零就是贪心。",
-    en=f"in {draws} draws, one seed each, the shares come near the probabilities; one seed always "
+    zh=f"抽 {draws} 次（每次换一个种子，它定下抽到什么），频率接近概率；同一个种子总写出同样的文本；"
+    "温度为零就是贪心。",
+    en=f"in {draws} draws, each with a seed that settles what is drawn, the shares come near the probabilities; one seed always "
     "writes the same text; temperature zero is greedy.",
 )
 

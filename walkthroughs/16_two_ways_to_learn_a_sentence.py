@@ -14,7 +14,7 @@ lesson = Lesson(
     zh="预测下一个词，与猜被遮住的词，这两种学法差在哪里？",
     en="Predicting the next word, or guessing a hidden one: what is the difference?",
     before=(
-        "编码器与解码器、因果掩码、标签与交叉熵损失、训练。",
+        "编码器与解码器、因果掩码、标签与损失（交叉熵）、训练。",
         "Encoder and decoder, the causal mask, labels and the cross-entropy loss, training.",
     ),
     document="004",

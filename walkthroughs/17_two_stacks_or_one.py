@@ -27,9 +27,10 @@ wanted = names["labels"][0]
 separator = one.index("<sep>")
 lesson.say(
     zh=f"有编码器时是两个序列：编码器读 {' '.join(source)}，解码器读 {' '.join(target)}。"
-    f"只有解码器时是一个序列：{' '.join(one)}。",
+    f"只有解码器时是一个序列，中间放一个分隔记号 <sep>：{' '.join(one)}。",
     en=f"With an encoder there are two sequences: the encoder reads {' '.join(source)}, the "
-    f"decoder {' '.join(target)}. Without one there is a single sequence: {' '.join(one)}.",
+    f"decoder {' '.join(target)}. Without one there is a single sequence, with a sign <sep> between the two: "
+    f"{' '.join(one)}.",
 )
 lesson.head(zh="问的是同一件事", en="The same is asked of both")
 two_trace, one_trace = pair.trace(), single.trace()

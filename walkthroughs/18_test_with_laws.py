@@ -11,7 +11,7 @@ lesson = Lesson(
     zh="没有标准答案可比时，怎样知道自己写的掩码和缓存对不对？",
     en="With nothing to compare with, how do I know that my mask and cache are right?",
     before=(
-        "因果掩码、批次、键值缓存；预填充与解码应当给出同样的结果。",
+        "因果掩码、一批几句、键值缓存；预填充与解码应当给出同样的结果。",
         "The causal mask, batches, the key/value cache; prefill and decode should give the same.",
     ),
     document="000, 3.4.1; 001, Part 3; 003",
@@ -132,7 +132,7 @@ lesson.check(
 )
 lesson.check(
     "B1" in broken["mix_rows"],
-    zh="softmax 把批次里的各行加在了一起：别的行影响了这一行。只测一行的测试发现不了它。",
+    zh="softmax 把一批里的各行加在了一起：别的行影响了这一行。只测一行的测试发现不了它。",
     en="the softmax sums over the rows of the batch: other rows matter. A test of one row alone "
     "never finds it.",
 )

@@ -106,7 +106,7 @@ lesson.say(
 masked = next(d for d in first.values if d.name.endswith("masked_scores"))
 lesson.check(
     "-inf" in masked.note,
-    zh=f"写法不同不算错：你用很大的负数遮挡（{masked.note}），也没有批次这一轴。",
+    zh=f"写法不同不算错：你用很大的负数遮挡（{masked.note}），也没有“批”这一轴。",
     en=f"another way of writing is no mistake: you mask with a large negative number "
     f"({masked.note}) and have no axis for the batch.",
 )

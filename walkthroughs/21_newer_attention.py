@@ -11,8 +11,8 @@ lesson = Lesson(
     zh="比文档更新的模型，在注意力里改了什么？为什么？",
     en="What do models newer than the documents change in attention, and why?",
     before=(
-        "自注意力、多头、位置编码、键值缓存；均值与均方根。",
-        "Self-attention, several heads, positions, the key/value cache; mean and root mean square.",
+        "自注意力、多头、位置编码、键值缓存。",
+        "Self-attention, several heads, positions, the key/value cache.",
     ),
     document="003, 二 第二幕 场景 3",
 )
@@ -25,10 +25,10 @@ names = example.tokens["encoder"][0]
 width = example.config.d_k
 lesson.say(
     zh="内积随向量的长度变大：训练中 W_Q、W_K 越长越大，softmax 就越来越尖，梯度也就没有了。有些模型"
-    "（QK norm）先把每个头的查询和键各除以自己的均方根，再乘一个学得的增益：长度固定，只剩方向。",
+    "（QK norm）先把每个头的查询和键各除以自己的均方根（平方取平均，再开方），再乘一个学得的增益：长度固定，只剩方向。",
     en="A product grows with the lengths of its vectors: as W_Q and W_K grow in training, the softmax"
     " gets sharper, until no gradient is left. Some models (QK norm) divide every head's queries and"
-    " keys by their root mean square first, and multiply by a learned gain: the length is fixed, the"
+    " keys by their root mean square (the root of the mean of squares) first, and multiply by a learned gain: the length is fixed, the"
     " direction is left.",
 )
 gains = {

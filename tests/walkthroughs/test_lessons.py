@@ -152,6 +152,39 @@ def test_form_of_a_lesson(path: Path) -> None:
     assert "exercise" in calls and "check" in calls[calls.index("exercise") :]
 
 
+# The lesson that says what a term means; those before it do without.
+TERMS = {
+    1: ("词元", "编码器", "标签", "训练", "向量", "logits"),
+    2: ("嵌入", "位置编码", "内积"),
+    3: ("softmax", "W_Q", "单位阵", "账本"),
+    4: ("掩码", "因果", "交叉注意力", "NaN"),
+    5: ("W_O", "残差", "归一化", "偏置", "前馈", "损失", "参数", "梯度", "反向传播"),
+    7: ("学习率", "adamw"),
+    8: ("贪心", "缓存", "teacher forcing", "exposure bias"),
+    9: ("自回归",),
+    11: ("预填充",),
+    14: ("GQA", "MLA", "潜向量", "旋转位置"),
+    15: ("束搜索", "采样", "温度", "种子", "重复惩罚"),
+    16: ("[MASK]",),
+    17: ("<sep>",),
+    18: ("定律",),
+    21: ("均方根", "ALiBi"),
+}
+
+
+@pytest.mark.parametrize(("number", "term"), [(n, term) for n in TERMS for term in TERMS[n]])
+def test_no_lesson_uses_a_term_before_it_is_introduced(number: int, term: str) -> None:
+    said = {
+        int(path.name[:2]): "\n".join(
+            text
+            for _, field, text in prose(ast.parse(path.read_text(encoding="utf-8")))
+            if field == "zh"
+        )
+        for path in LESSONS
+    }
+    assert min(n for n, text in said.items() if term in text) == number
+
+
 def top_module(node: ast.Import | ast.ImportFrom) -> str:
     name = node.names[0].name if isinstance(node, ast.Import) else (node.module or "")
     return name.split(".")[0]

@@ -5,8 +5,10 @@ import numpy as np
 from numtx import Batch, Config, load_example, record
 from numtx.costs import cache_numbers
 from numtx.documents.ledger import row_of, rows_of
-from numtx.documents.row import run, summary
+from numtx.documents.row import run
+from numtx.documents.text import summary_text, verdict_name
 from numtx.lessons import Lesson
+from numtx.show.stage_grid import Style
 
 lesson = Lesson(
     zh="文档里的数，哪些对，哪些不对，怎样才算证明？",
@@ -47,10 +49,11 @@ language = 0 if lesson.lang == "zh" else 1
 lesson.table(
     {"zh": ["", "写的是", "结论", "意思"], "en": ["", "stated", "verdict", "meaning"]}[lesson.lang],
     [
-        (name, examples[name][language], r.verdict, meanings[r.verdict][language])
+        (name, examples[name][language], verdict_name(r.verdict, lesson.lang),
+         meanings[r.verdict][language])
         for name, r in results.items()
     ],
-)
+)  # fmt: skip
 verdicts = [result.verdict for result in results.values()]
 lesson.check(
     verdicts == list(meanings),
@@ -145,8 +148,7 @@ lesson.check(
     en=f"with {changed.judge.stated} for the mean loss the verdict changes: it is computed indeed.",
 )
 everything = run(rows_of())
-heads, counts = summary(everything)
-lesson.table(heads, counts)
+print("\n" + summary_text(everything, Style(lang=lesson.lang, width=80)))
 wrong = sum(r.verdict in ("contradicted", "impossible") for r in everything)
 lesson.check(
     0 < wrong < len(everything) and not any(r.verdict == "open" for r in everything),

@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
         "--act",
         type=whole(1),
         metavar="N",
-        help="weather, cat, story, memory: one act of the document only",
+        help="weather, cat, story, memory, letters: one act of the document only",
     )
     parser.add_argument("--quiet", action="store_true", help="print no stages")
     add_set(parser)
@@ -63,7 +63,8 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..documents.acts import ACTS, acts_text
+    from ..documents.acts import acts_text
+    from ..documents.scenes import ACTS
     from ..show.headings import pick
     from ..show.json_text import write_json
     from ..show.trace_text import trace_text
@@ -181,6 +182,7 @@ def header(example: Example, trace: Trace, style: Style) -> str:
     """What is run, what the document gives, and what was chosen."""
     from ..show.headings import pick, say
     from ..show.trace_text import rounding_rule
+    from ..show.wrap import wrap
     from ..stages.catalogue import Text
 
     lang = style.lang
@@ -194,8 +196,9 @@ def header(example: Example, trace: Trace, style: Style) -> str:
     ):
         if texts:
             lines.append(say(heading, lang))
-            lines.extend(f"  - {say(text, lang)}" for text in texts)
-    lines.append(rounding_rule(style.precision, trace.config.dtype, lang))
+            for text in texts:
+                lines += wrap(say(text, lang), style.width, None, "  - ", "    ")
+    lines += wrap(rounding_rule(style.precision, trace.config.dtype, lang), style.width)
     if trace.pins:
         held = Text("* = 固定为该值，不计算", "* = held at this value, not computed")
         lines.append(say(held, lang))
@@ -204,7 +207,8 @@ def header(example: Example, trace: Trace, style: Style) -> str:
 
 def write_html(example: Example, trace: Trace, style: Style, stages: list[str], path: str) -> None:
     """Write the report for a browser, with what the header says above it."""
-    from ..documents.acts import ACTS, acts_notes
+    from ..documents.acts import acts_notes
+    from ..documents.scenes import ACTS
     from ..files import write_text
     from ..page.page import Heading
     from ..page.report import trace_report

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 
 from ..examples.example import Example
-from ..show.grid import display_width, table_text
+from ..page.page import Tables
+from ..show.grid import display_width, grid_text, table_text
 from ..show.headings import below, leaf_name, pick, say
 from ..show.stage_grid import Style
 from ..show.trace_text import trace_text
@@ -21,249 +21,11 @@ from ..trace.trace import Trace
 from ..training.flow import gradient_flow, shown_matrices, updates
 from ..training.recipe import RATES
 from ..training.text import flow_text, update_text
+from .judges import NOTHING
 from .ledger import ROWS, row_of
 from .row import Result, Row
-from .text import pair_of, pair_text, verdict_name
-
-
-class Scene(NamedTuple):
-    """A part of an act: where the ledger has its rows, and patterns of its stages."""
-
-    title: Text
-    section: str
-    stages: Sequence[str] = ()
-
-
-class Act(NamedTuple):
-    title: Text
-    scenes: Sequence[Scene]
-
-
-_TOKENS = ("*.tokens", "labels")
-_INPUT = "embedding", "positions", "input", "mask"
-_ENCODER = "encoder.0.self_attention."
-_HEAD = (
-    Scene(Text("投影到词表", "projection onto the vocabulary"), "二·第四幕·1", ("logits",)),
-    Scene(
-        Text("Softmax 得到概率", "softmax gives probabilities"), "二·第四幕·2",
-        ("log_probabilities", "probabilities"),
-    ),
-    Scene(Text("交叉熵损失", "cross-entropy"), "二·第四幕·3", ("loss*",)),
-)  # fmt: skip
-
-WEATHER = (
-    Act(
-        Text("第一幕：数据预处理", "act 1: the data"),
-        (
-            Scene(
-                Text("文字、切词、特殊词元、编号", "text, tokens, special tokens, ids"),
-                "二·第一幕",
-                _TOKENS,
-            ),
-        ),
-    ),
-    Act(
-        Text("第二幕：编码器", "act 2: the encoder"),
-        (
-            Scene(Text("嵌入", "embedding"), "二·第二幕·1", ("encoder.embedding",)),
-            Scene(
-                Text("位置编码", "positions"), "二·第二幕·2", ("encoder.positions", "encoder.input")
-            ),
-            Scene(
-                Text("自注意力", "self-attention"),
-                "二·第二幕·3",
-                (
-                    "encoder.mask",
-                    *(
-                        f"{_ENCODER}{name}"
-                        for name in (
-                            "queries",
-                            "keys",
-                            "values",
-                            "products",
-                            "scores",
-                            "mask",
-                            "masked_scores",
-                            "weights",
-                            "context",
-                            "output",
-                        )
-                    ),
-                ),
-            ),
-            Scene(
-                Text("残差与归一化", "add and norm"),
-                "二·第二幕·4",
-                (f"{_ENCODER}residual", f"{_ENCODER}norm"),
-            ),
-            Scene(Text("前馈网络", "feed-forward"), "二·第二幕·5", ("encoder.0.feed_forward.*",)),
-            Scene(
-                Text("堆叠多层", "more layers"), "二·第二幕·6", ("encoder.[1-9]*", "encoder.output")
-            ),
-        ),
-    ),
-    Act(
-        Text("第三幕：解码器", "act 3: the decoder"),
-        (
-            Scene(
-                Text("输入的准备", "its input"),
-                "二·第三幕·1",
-                tuple(f"decoder.{name}" for name in _INPUT),
-            ),
-            Scene(
-                Text("掩码自注意力", "masked self-attention"),
-                "二·第三幕·2",
-                ("decoder.0.self_attention.*",),
-            ),
-            Scene(
-                Text("交叉注意力", "cross-attention"),
-                "二·第三幕·3",
-                ("decoder.0.cross_attention.*",),
-            ),
-            Scene(
-                Text("前馈与归一化", "feed-forward, add and norm"),
-                "二·第三幕·4",
-                ("decoder.0.feed_forward.*",),
-            ),
-            Scene(
-                Text("堆叠多层", "more layers"), "二·第三幕·5", ("decoder.[1-9]*", "decoder.output")
-            ),
-        ),
-    ),
-    Act(Text("第四幕：输出层与损失", "act 4: output and loss"), _HEAD),
-    Act(
-        Text("第五幕：反向传播与更新", "act 5: backward pass and update"),
-        (Scene(Text("梯度与一步更新", "gradients and a step"), "二·第五幕"),),
-    ),
-)
-CAT = (
-    Act(
-        Text("1.2 数据输入", "1.2 the data"),
-        (Scene(Text("输入与目标", "input and targets"), "1.2", _TOKENS),),
-    ),
-    Act(
-        Text("1.3 (1) 输入编码", "1.3 (1) input"),
-        (
-            Scene(
-                Text("词嵌入、位置编码、加和", "embedding, positions, sum"),
-                "1.3.1",
-                ("decoder.embedding", "decoder.positions", "decoder.input"),
-            ),
-        ),
-    ),
-    Act(
-        Text("1.3 (2) 各层", "1.3 (2) the layers"),
-        (
-            Scene(
-                Text("多头注意力与前馈", "multi-head attention and feed-forward"),
-                "1.3.2",
-                ("decoder.mask", "decoder.[0-9]*"),
-            ),
-        ),
-    ),
-    Act(
-        Text("1.3 (3) 输出预测", "1.3 (3) prediction"),
-        (
-            Scene(
-                Text("H 与概率", "H and the probabilities"),
-                "1.3.3",
-                ("decoder.output", "logits", "log_probabilities", "probabilities"),
-            ),
-        ),
-    ),
-    Act(
-        Text("1.3 (4) 损失函数", "1.3 (4) the loss"),
-        (Scene(Text("交叉熵", "cross-entropy"), "1.3.4", ("loss*",)),),
-    ),
-)
-_STEPS = Text("六步在一次前向里，一行一步", "the six steps in one pass, a row each")
-STORY = (
-    Act(
-        Text("起点：编码器", "the start: the encoder"),
-        (Scene(Text("原句与 H_enc", "the source and H_enc"), "起点", ("encoder.*",)),),
-    ),
-    Act(
-        Text("逐词生成", "word by word"),
-        (
-            Scene(_STEPS, "第一至六步", ("decoder.*",)),
-            Scene(
-                Text("词表上的概率", "the words' probabilities"),
-                "第二至六步",
-                (
-                    "labels",
-                    "logits",
-                    "*probabilities",
-                    "loss*",
-                ),
-            ),
-            Scene(Text("第一步", "step 1"), "第一步"),
-            Scene(Text("第二步", "step 2"), "第二步"),
-            Scene(Text("第三步", "step 3"), "第三步"),
-            Scene(Text("第四步", "step 4"), "第四步"),
-            Scene(Text("第六步", "step 6"), "第六步"),
-        ),
-    ),
-)
-MEMORY = (
-    Act(
-        Text("长度不同的两侧", "two lengths"),
-        (
-            Scene(
-                Text("编码器：Memory", "the encoder: memory"), "Encoder Decoder 1", ("encoder.*",)
-            ),
-            Scene(
-                Text("交叉注意力的形状", "shapes of cross-attention"),
-                "Encoder Decoder 2",
-                ("decoder.*",),
-            ),
-            Scene(
-                Text("三步", "three steps"),
-                "Encoder Decoder 3",
-                (
-                    "labels",
-                    "logits",
-                    "*probabilities",
-                    "loss*",
-                ),
-            ),
-        ),
-    ),
-)
-LETTERS = (
-    Act(
-        Text("推理", "inference"),
-        (
-            Scene(
-                Text("像接龙一样生成", "token after token"),
-                "Inference 1",
-                ("decoder.tokens",),
-            ),
-            Scene(
-                Text("每个位置都有预测", "a prediction at every position"),
-                "Inference 2",
-                (
-                    "labels",
-                    "logits",
-                    "*probabilities",
-                    "loss*",
-                ),
-            ),
-            Scene(Text("因果掩码", "the causal mask"), "Inference 3", ("decoder.[!t]*",)),
-        ),
-    ),
-)
-ACTS = {"weather": WEATHER, "cat": CAT, "story": STORY, "memory": MEMORY, "letters": LETTERS}
-
-WHY = Text(
-    "文中的数不出自任何一个模型：嵌入、词表与位置表是输入，可以照用；从注意力分数起，许多数是随手举的例子。"
-    "所以从那里起，下面的表与文中不同。每个场景之后列出：文中、算出、结论与账本里的编号"
-    "（numtx figures --figure 编号）。--as-stated（weather、cat）把运行固定在文中的数上。",
-    "The document's numbers are not those of any one model: embeddings, vocabulary and positions "
-    "are inputs and are taken over; from the scores of attention on many are made up. So from "
-    "there on the tables differ from the document's. After each scene: what it states, what is "
-    "computed, the verdict and the id in the ledger (numtx figures --figure ID). --as-stated "
-    "(weather, cat) holds the run at what it states.",
-)  # fmt: skip
+from .scenes import ACTS, BACKWARD, LISTED, TOKENS, WHY, Scene
+from .text import COMPUTED, STATED, grids_of, pair_text, verdict_name
 
 
 def acts_text(
@@ -272,8 +34,8 @@ def acts_text(
     """The blocks of a trace in acts and scenes, or those of one act."""
     lang = style.lang
     if act is None or act == 1:
-        told = [WHY.zh] * (lang != "en") + [WHY.en] * (lang != "zh")
-        yield "\n".join(line for text in told for line in wrap(text, style.width))
+        why = WHY[example.name]
+        yield _wrapped(below(lang, why.zh + LISTED.zh, f"{why.en} {LISTED.en}"), style.width)
     for number, one in enumerate(ACTS[example.name], 1):
         if act is not None and act != number:
             continue
@@ -282,14 +44,20 @@ def acts_text(
         for scene_number, scene in enumerate(one.scenes, 1):
             name = pick(lang, f"场景 {scene_number}", f"scene {scene_number}")
             yield style.painter.bold(f"---- {name}: {say(scene.title, lang)}")
-            if scene.stages == _TOKENS:
+            if scene.stages == TOKENS:
                 yield _sequences(trace, lang)
-            elif scene.section == "二·第五幕" and trace.gradients:
+            elif BACKWARD in scene.sections and trace.gradients:
                 yield from _backward(trace, style)
             stages = stages_of(trace, scene)
             if stages:
                 yield from trace_text(trace, style, stages, gradients)
-            yield from filter(None, (_alike(trace, stages, lang), _stated(scene, style)))
+            yield from filter(None, (_alike(trace, stages, style), _stated(scene, style)))
+            for title, grid in scene.run(lang) if scene.run else ():
+                yield f"{_wrapped(title, style.width)}\n{grid_text(grid, style.width)}"
+
+
+def _wrapped(text: str, width: int) -> str:
+    return "\n".join(line for part in text.split("\n") for line in wrap(part, width))
 
 
 def stages_of(trace: Trace, scene: Scene) -> list[str]:
@@ -299,7 +67,7 @@ def stages_of(trace: Trace, scene: Scene) -> list[str]:
 
 def rows_of_scene(scene: Scene) -> list[Row]:
     """What the document states in a scene, where it is figures; the ledger has the claims too."""
-    return [row for row in ROWS if row.section == scene.section and (row.at or row.labels)]
+    return [row for row in ROWS if row.section in scene.sections and (row.at or row.labels)]
 
 
 @cache
@@ -337,7 +105,7 @@ def _backward(trace: Trace, style: Style) -> Iterator[str]:
         yield update_text(step, rate, style.lang, style.width)
 
 
-def _alike(trace: Trace, stages: Sequence[str], lang: str) -> str:
+def _alike(trace: Trace, stages: Sequence[str], style: Style) -> str:
     """Which stages equal what they are made from, because their matrix is the identity."""
     found: dict[str, list[str]] = {}
     for name in stages:
@@ -352,15 +120,16 @@ def _alike(trace: Trace, stages: Sequence[str], lang: str) -> str:
         source = trace[stage.inputs[0]]
         if identity and np.array_equal(trace[name].ravel(), source.ravel()):
             found.setdefault(stage.inputs[0], []).append(leaf_name(name))
-    return "\n".join(
+    said = "\n".join(
         below(
-            lang,
+            style.lang,
             f"{' = '.join(names)} = {source}：它们的矩阵是单位阵 I，X·I = X，所以这些表相同",
             f"{' = '.join(names)} = {source}: their matrix is the identity I and X·I = X, so these "
             "tables are equal",
         )
         for source, names in found.items()
     )
+    return _wrapped(said, style.width) if said else ""
 
 
 def _stated(scene: Scene, style: Style) -> str:
@@ -368,33 +137,48 @@ def _stated(scene: Scene, style: Style) -> str:
     lines = []
     for row in rows_of_scene(scene):
         result = _result(row.id)
-        matrices = pair_of(result)
+        grids = grids_of(result)
         head = f"{verdict_name(result.verdict, style.lang)}  {row.id}"
-        lines.append(f"  {head}   {say(row.text, style.lang)}")
-        if matrices:
-            lines += [f"    {line}" for line in pair_text(row, matrices, style)]
+        lines += wrap(f"{head}   {say(row.text, style.lang)}", style.width, None, "  ", " " * 6)
+        if grids:
+            lines += pair_text(grids, style)
             continue
         stated, computed = row.judge.text(), result.outcome.computed
-        for name, text in (("文中", "stated"), stated), (("算出", "computed"), computed):
-            if pick(style.lang, *text) != "-":
-                lines.append(f"    {pick(style.lang, *name)}: {pick(style.lang, *text)}")
+        for name, text in ((STATED, stated), (COMPUTED, computed)):
+            said = pick(style.lang, *text)
+            if said != "-":
+                first = f"    {pick(style.lang, *name)}: "
+                lines += wrap(said, style.width, None, first, " " * display_width(first))
     title = pick(style.lang, "文中与算出", "stated and computed")
     return "\n".join([f"{title}:", *lines]) if lines else ""
 
 
-def acts_notes(name: str) -> Iterator[tuple[Text, Sequence[Text]]]:
-    """The same for a page: of each scene a title and a line for each figure."""
-    yield Text("文中的数与这里的数", "the document's numbers and these"), [WHY]
-    for act in ACTS.get(name, ()):
+def acts_notes(name: str) -> Iterator[tuple[Text, Sequence[Text | Tables]]]:
+    """The same for a page: of each scene a title, a line for each figure with its grids, and the
+    tables of its runs."""
+    yield Text("文中的数与这里的数", "the document's numbers and these"), [WHY[name], LISTED]
+    for act in ACTS[name]:
         for scene in act.scenes:
             title = Text(*(f"{a}：{b}" for a, b in zip(act.title, scene.title, strict=True)))
-            lines = []
-            for row in rows_of_scene(scene):
-                outcome = _result(row.id).outcome
-                zh, en = row.stated
-                verdict = verdict_name(outcome.verdict, "zh")
-                lines.append(Text(
-                    f"{row.id}（{verdict}）：{zh}；算出 {outcome.computed.zh}",
-                    f"{row.id} ({outcome.verdict}): {en}; computed {outcome.computed.en}",
-                ))  # fmt: skip
+            lines: list[Text | Tables] = [_line(_result(row.id)) for row in rows_of_scene(scene)]
+            if scene.run is not None:
+                for zh, en in zip(scene.run("zh"), scene.run("en"), strict=True):
+                    lines.append(Tables(Text(zh.title, en.title), [(NOTHING, zh.grid, en.grid)]))
             yield title, lines
+
+
+def _line(result: Result) -> Text | Tables:
+    """A figure on a page: in words, and where it is a matrix, stated and computed as grids."""
+    row, outcome = result.row, result.outcome
+    verdict = verdict_name(outcome.verdict, "zh")
+    grids = grids_of(result)
+    if grids:
+        said = (
+            f"{row.id}（{verdict}）：{row.text.zh}",
+            f"{row.id} ({outcome.verdict}): {row.text.en}",
+        )
+        return Tables(Text(*said), [(name, grid, grid) for name, grid in grids])
+    return Text(
+        f"{row.id}（{verdict}）：{row.stated.zh}；算出 {outcome.computed.zh}",
+        f"{row.id} ({outcome.verdict}): {row.stated.en}; computed {outcome.computed.en}",
+    )

@@ -220,7 +220,7 @@ def _() -> Any:
     return {name: cost((), 6, 8, name == "with", total=True) for name in ("without", "with")}
 
 
-@row("000.figures", "3.4", "两张图（掩码、显存曲线），没有自己的数", "two pictures (a mask, a memory curve) without numbers of their own", Definition("images"), note=("文本里没有图；图中所示见 000.mask-matrix 与 000.linear-memory", "pictures are not in the text; what they show is in 000.mask-matrix and 000.linear-memory"), at="29: 80; 89: 80")
+@row("000.figures", "3.4", "两张图（掩码、显存曲线），没有自己的数", "two pictures (a mask, a memory curve) without numbers of their own", Definition("<img>"), note=("文本里没有图；图中所示见 000.mask-matrix 与 000.linear-memory", "pictures are not in the text; what they show is in 000.mask-matrix and 000.linear-memory"), at="29: 80; 89: 80")
 def _() -> Any:
     return None
 

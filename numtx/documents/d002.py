@@ -66,7 +66,7 @@ def _() -> Any:
     return [leaf for leaf in leaves if leaf in ("weights", "products")]
 
 
-@row("002.tens-of-blocks", "Attention 2", "数十个 Transformer Block", "a model has dozens of blocks", Definition("dozens"), note=("常见的层数：12（GPT-2 small）到 96（GPT-3；Brown 等，2020）", "common sizes: 12 (GPT-2 small) to 96 (GPT-3; Brown et al., 2020)"), at="11: 十")
+@row("002.tens-of-blocks", "Attention 2", "数十个 Transformer Block", "a model has dozens of blocks", Definition("数十"), note=("常见的层数：12（GPT-2 small）到 96（GPT-3；Brown 等，2020）", "common sizes: 12 (GPT-2 small) to 96 (GPT-3; Brown et al., 2020)"), at="11: 十")
 def _() -> Any:
     return None
 

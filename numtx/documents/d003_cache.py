@@ -85,7 +85,7 @@ def _() -> Any:
     return said("weather"), names(made, written(made, most=10).new[0])
 
 
-@row("003.thousands-of-cores", "对比·一", "GPU 的数千个核心", "thousands of cores of a GPU", Definition("thousands"), note=("硬件的事实，此处不算", "a fact about hardware, not computed here"), at="669: 千")
+@row("003.thousands-of-cores", "对比·一", "GPU 的数千个核心", "thousands of cores of a GPU", Definition("数千"), note=("硬件的事实，此处不算", "a fact about hardware, not computed here"), at="669: 千")
 def _() -> Any:
     return None
 

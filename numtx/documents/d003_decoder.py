@@ -101,7 +101,7 @@ def _() -> Any:
     return shape("weather", f"{SELF}.weights"), shape("weather", f"{SELF}.output")
 
 
-@row("003.self-row", "二·第三幕·2", "今 这一行的权重：对 <bos>、今 与后面的", "the row of 今 over <bos>, 今 and the future", Illustration(w.SELF_WEIGHTS_1, (sums_to_one,)), note=("只改 W_Q 就做得到", "a change of W_Q alone gives it"), at="297; 298", stages=("weather", f"{SELF}.weights"), witness=illustrated)
+@row("003.self-row", "二·第三幕·2", "今 这一行的权重：对 <bos>、今 与后面的", "the row of 今 over <bos>, 今 and the future", Illustration(w.SELF_WEIGHTS_1, (sums_to_one,)), note=("只改 W_Q 就做得到", "a change of W_Q alone gives it"), at="297; 298", stages=("weather", f"{SELF}.weights"), witness=illustrated, labels=(("",), ("<bos>", *"今天天气很好")))
 def _(stated: Any) -> Any:
     made = example("weather")
     p = witnesses.steer(made, made.parameters, SELF, {1: stated[:2].tolist()})
@@ -147,12 +147,12 @@ def _() -> Any:
     return int((trace("weather")[f"{CROSS}.weights"] > 0).sum()), shape("weather", f"{CROSS}.weights")
 
 
-@row("003.cross-row", "二·第三幕·3", "位置 1 对源句的权重", "weights of position 1 over the source", Illustration(w.CROSS_WEIGHTS_1, (sums_to_one,)), note=("编码器的各行可自由选取", "with an encoder whose rows are free"), at="325", stages=("weather", f"{CROSS}.weights"), witness=illustrated)
+@row("003.cross-row", "二·第三幕·3", "位置 1 对源句的权重", "weights of position 1 over the source", Illustration(w.CROSS_WEIGHTS_1, (sums_to_one,)), note=("编码器的各行可自由选取", "with an encoder whose rows are free"), at="325", stages=("weather", f"{CROSS}.weights"), witness=illustrated, labels=(("",), SOURCE))
 def _(stated: Any) -> Any:
     return illustrated(cross=tuple(stated.tolist()))[f"{CROSS}.weights"][0, 0, 1]
 
 
-@row("003.cross-row-with-h", "二·第三幕·3", "同一行权重，键来自印出的 H_enc（一个头，d_k = 4）", "the same weights over the keys of H_enc as printed (one head, d_k = 4)", Illustration(w.CROSS_WEIGHTS_1, (sums_to_one,)), note=OVER_H)
+@row("003.cross-row-with-h", "二·第三幕·3", "同一行权重，键来自印出的 H_enc（一个头，d_k = 4）", "the same weights over the keys of H_enc as printed (one head, d_k = 4)", Illustration(w.CROSS_WEIGHTS_1, (sums_to_one,)), note=OVER_H, labels=(("",), SOURCE))
 def _(stated: Any) -> Any:
     return over_printed_keys(1, stated)
 

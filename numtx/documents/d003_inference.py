@@ -175,12 +175,12 @@ def _() -> Any:
     return [small_shape(prefix("story", 1)[f"{CROSS}.{leaf}"]) for leaf in ("queries", "keys", "scores")]
 
 
-@row("003.cross-row-1", "第一步", "第一步对源句的权重", "weights of step 1 over the source", Illustration(CROSS_0, (sums_to_one,)), at="569: 0.12 0.18 0.15 0.10 0.13 0.20 0.12", stages=("story", f"{CROSS}.weights"))
+@row("003.cross-row-1", "第一步", "第一步对源句的权重", "weights of step 1 over the source", Illustration(CROSS_0, (sums_to_one,)), at="569: 0.12 0.18 0.15 0.10 0.13 0.20 0.12", stages=("story", f"{CROSS}.weights"), labels=(("",), SOURCE))
 def _(stated: Any) -> Any:
     return trace("story")[f"{CROSS}.weights"][0, 0, 0]
 
 
-@row("003.cross-row-1-with-h", "第一步", "同一行权重，键来自训练部分印出的 H_enc", "the same over the keys of H_enc as printed in the part on training", Illustration(CROSS_0, (sums_to_one,)), note=OVER_H)
+@row("003.cross-row-1-with-h", "第一步", "同一行权重，键来自训练部分印出的 H_enc", "the same over the keys of H_enc as printed in the part on training", Illustration(CROSS_0, (sums_to_one,)), note=OVER_H, labels=(("",), SOURCE))
 def _(stated: Any) -> Any:
     return over_printed_keys(0, stated)
 
@@ -218,7 +218,7 @@ def _() -> Any:
     return run.parameters["output.w"].shape, small_shape(run["logits"])
 
 
-@row("003.probabilities-1st", "第一步", "Today 0.35，The 0.28，Weather 0.12，It 0.08", "Today 0.35, The 0.28, Weather 0.12, It 0.08", Illustration(tuple(PROBABILITIES[0].values()), (no_more_than_one,)), note=("其余的词共 0.17", "the other words share 0.17"), at="579: 0.35 0.28 0.12 0.08", stages=("story", "logits", "probabilities"))
+@row("003.probabilities-1st", "第一步", "Today 0.35，The 0.28，Weather 0.12，It 0.08", "Today 0.35, The 0.28, Weather 0.12, It 0.08", Illustration(tuple(PROBABILITIES[0].values()), (no_more_than_one,)), note=("其余的词共 0.17", "the other words share 0.17"), at="579: 0.35 0.28 0.12 0.08", stages=("story", "logits", "probabilities"), labels=(("",), tuple(PROBABILITIES[0])))
 def _(stated: Any) -> Any:
     return listed(0)(stated)
 
@@ -266,12 +266,12 @@ def _() -> Any:
     return prefix("story", 1)["encoder.output"][0], prefix("story", 2)["encoder.output"][0]
 
 
-@row("003.cross-row-2", "第二步", "第二步对源句的权重", "weights of step 2 over the source", Illustration(CROSS_1, (sums_to_one,)), at="607: 1 七 七 0.08 0.10 0.12 0.15 0.25 0.18 0.12", stages=("story", f"{CROSS}.weights"))
+@row("003.cross-row-2", "第二步", "第二步对源句的权重", "weights of step 2 over the source", Illustration(CROSS_1, (sums_to_one,)), at="607: 1 七 七 0.08 0.10 0.12 0.15 0.25 0.18 0.12", stages=("story", f"{CROSS}.weights"), labels=(("",), SOURCE))
 def _(stated: Any) -> Any:
     return trace("story")[f"{CROSS}.weights"][0, 0, 1]
 
 
-@row("003.cross-row-2-with-h", "第二步", "同一行权重，键来自训练部分印出的 H_enc", "the same over the keys of H_enc as printed in the part on training", Illustration(CROSS_1, (sums_to_one,)), note=OVER_H)
+@row("003.cross-row-2-with-h", "第二步", "同一行权重，键来自训练部分印出的 H_enc", "the same over the keys of H_enc as printed in the part on training", Illustration(CROSS_1, (sums_to_one,)), note=OVER_H, labels=(("",), SOURCE))
 def _(stated: Any) -> Any:
     return over_printed_keys(1, stated)
 
@@ -292,7 +292,7 @@ def _() -> Any:
     return prefix("story", 2)["logits"][0, 0], prefix("story", 1)["logits"][0, 0]
 
 
-@row("003.probabilities-2nd", "第二步", "is 0.42，the 0.25，was 0.18", "is 0.42, the 0.25, was 0.18", Illustration(tuple(PROBABILITIES[1].values()), (no_more_than_one,)), at="611", stages=("story", "probabilities"))
+@row("003.probabilities-2nd", "第二步", "is 0.42，the 0.25，was 0.18", "is 0.42, the 0.25, was 0.18", Illustration(tuple(PROBABILITIES[1].values()), (no_more_than_one,)), at="611", stages=("story", "probabilities"), labels=(("",), tuple(PROBABILITIES[1])))
 def _(stated: Any) -> Any:
     return listed(1)(stated)
 
@@ -332,6 +332,6 @@ def _() -> Any:
     return trace("translation").tokens["encoder"][0].count("天气")
 
 
-@row("003.probabilities-3rd", "第三步", "nice 0.38，good 0.25，sunny 0.20", "nice 0.38, good 0.25, sunny 0.20", Illustration(tuple(PROBABILITIES[2].values()), (no_more_than_one,)), at="632", stages=("story", "probabilities"))
+@row("003.probabilities-3rd", "第三步", "nice 0.38，good 0.25，sunny 0.20", "nice 0.38, good 0.25, sunny 0.20", Illustration(tuple(PROBABILITIES[2].values()), (no_more_than_one,)), at="632", stages=("story", "probabilities"), labels=(("",), tuple(PROBABILITIES[2])))
 def _(stated: Any) -> Any:
     return listed(2)(stated)

@@ -16,7 +16,7 @@ from ..training.loop import train
 from ..training.recipe import Recipe
 from ..training.run import Run, batch_number
 from . import witnesses
-from .d003_decoder import LABELS, SMALL, illustrated
+from .d003_decoder import LABELS, SMALL, SOURCE, illustrated
 from .judges import Definition, Equal, Illustration, Order, Printed, Same
 from .row import row
 from .runs import (
@@ -71,7 +71,7 @@ def _() -> Any:
     return run["decoder.output"][0] @ run.parameters["output.w"], run["logits"][0]
 
 
-@row("003.logits-0", "二·第四幕·1", "位置 0 的 logits（输入 <bos>，预测 今）", "logits of position 0 (input <bos>, predicts 今)", Illustration(w.LOGITS_0), note=("四个隐藏数给出十个值：其余由 W_vocab 承担", "ten values from four hidden numbers: W_vocab has the rest"), at="364; 365", stages=("weather", "logits"), witness=illustrated)
+@row("003.logits-0", "二·第四幕·1", "位置 0 的 logits（输入 <bos>，预测 今）", "logits of position 0 (input <bos>, predicts 今)", Illustration(w.LOGITS_0), note=("四个隐藏数给出十个值：其余由 W_vocab 承担", "ten values from four hidden numbers: W_vocab has the rest"), at="364; 365", stages=("weather", "logits"), witness=illustrated, labels=(("",), w.VOCABULARY))
 def _(stated: Any) -> Any:
     return illustrated(logits=tuple(stated.tolist()))["logits"][0, 0]
 
@@ -81,17 +81,17 @@ def _() -> Any:
     return shape("weather", "probabilities"), trace("weather")["probabilities"][0].sum(1).round(12)
 
 
-@row("003.probabilities-0", "二·第四幕·2", "P[0] = softmax(logits[0])（logits 固定为写出的）", "P[0] = softmax(logits[0]) (the logits held as stated)", Printed(PROBABILITIES_0, 3), note=("每一项约为正确值的 0.79 倍", "every entry is about 0.79 of the right one"), at="373; 374; 375", stages=("weather", "probabilities"))
+@row("003.probabilities-0", "二·第四幕·2", "P[0] = softmax(logits[0])（logits 固定为写出的）", "P[0] = softmax(logits[0]) (the logits held as stated)", Printed(PROBABILITIES_0, 3), note=("每一项约为正确值的 0.79 倍", "every entry is about 0.79 of the right one"), at="373; 374; 375", stages=("weather", "probabilities"), labels=(("",), w.VOCABULARY))
 def _() -> Any:
     return from_logits()
 
 
-@row("003.probabilities-0-sum", "二·第四幕·2", "P[0] 是十个词上的分布：总和", "P[0] as a distribution over ten words: its sum", Illustration(PROBABILITIES_0, (sums_to_one,), 3), note=("任何 logits 的 softmax 都不是它", "no softmax gives it, whatever the logits"))
+@row("003.probabilities-0-sum", "二·第四幕·2", "P[0] 是十个词上的分布：总和", "P[0] as a distribution over ten words: its sum", Illustration(PROBABILITIES_0, (sums_to_one,), 3), note=("任何 logits 的 softmax 都不是它", "no softmax gives it, whatever the logits"), labels=(("",), w.VOCABULARY))
 def _(stated: Any) -> Any:
     return None
 
 
-@row("003.probabilities-0-ratios", "二·第四幕·2", "P[0] 与 exp(logits[0]) 成比例：算出的 softmax 缩到写出的总和", "P[0] is proportional to exp(logits[0]): the softmax computed, scaled to the stated sum", Printed(PROBABILITIES_0, 3), note=("总和偏大，好像还有别的词分走概率", "a larger sum than that of the ten logits, as if more words shared in it"))
+@row("003.probabilities-0-ratios", "二·第四幕·2", "P[0] 与 exp(logits[0]) 成比例：算出的 softmax 缩到写出的总和", "P[0] is proportional to exp(logits[0]): the softmax computed, scaled to the stated sum", Printed(PROBABILITIES_0, 3), note=("总和偏大，好像还有别的词分走概率", "a larger sum than that of the ten logits, as if more words shared in it"), labels=(("",), w.VOCABULARY))
 def _() -> Any:
     return from_logits() * sum(PROBABILITIES_0)
 
@@ -124,7 +124,7 @@ def _(stated: Any) -> Any:
     return illustrated(labels=(*w.LABEL_PROBABILITIES[1:-1], float(stated)))["probabilities"][0, 6, 2]
 
 
-@row("003.label-probabilities", "二·第四幕·3", "位置 1 到 6 的标签的概率", "the probabilities of the labels of positions 1 to 6", Illustration(w.LABEL_PROBABILITIES[1:], (), 3), note=("六个在同一次前向里", "all six in one run"), at="394; 395; 396; 397; 398; 399", stages=("weather", "probabilities"), witness=illustrated)
+@row("003.label-probabilities", "二·第四幕·3", "位置 1 到 6 的标签的概率", "the probabilities of the labels of positions 1 to 6", Illustration(w.LABEL_PROBABILITIES[1:], (), 3), note=("六个在同一次前向里", "all six in one run"), at="394; 395; 396; 397; 398; 399", stages=("weather", "probabilities"), witness=illustrated, labels=(("",), SOURCE[1:]))
 def _(stated: Any) -> Any:
     run = illustrated(labels=tuple(stated.tolist()), other=None)
     return run["probabilities"][0, np.arange(1, 7), LABELS[1:]]
@@ -145,7 +145,7 @@ def _() -> Any:
     return trace("weather")["labels"][0]
 
 
-@row("003.losses", "二·第四幕·3", "七个损失，由写出的七个概率", "the seven losses from the seven stated probabilities", Printed(LOSSES), at="393; 394; 395; 396; 397; 398; 399", stages=("weather", "loss.per_token"))
+@row("003.losses", "二·第四幕·3", "七个损失，由写出的七个概率", "the seven losses from the seven stated probabilities", Printed(LOSSES), at="393; 394; 395; 396; 397; 398; 399", stages=("weather", "loss.per_token"), labels=(("",), SOURCE))
 def _() -> Any:
     return losses_of(w.LABEL_PROBABILITIES)[0]
 
@@ -268,6 +268,6 @@ def _() -> Any:
     return [order[:3].count(i) + order[3:].count(i) if order[:3].count(i) == 1 else 0 for i in range(3)]
 
 
-@row("003.many-samples", "二·第五幕", "成千上万个样本", "thousands upon thousands of samples", Definition("a large number"), note=("成语，不是计数", "an idiom, no count"), at="441: 一 千 万")
+@row("003.many-samples", "二·第五幕", "成千上万个样本", "thousands upon thousands of samples", Definition("成千上万"), note=("成语，不是计数", "an idiom, no count"), at="441: 一 千 万")
 def _() -> Any:
     return None

@@ -153,7 +153,7 @@ def _() -> Any:
     return [one.rows for one in searched("beams", 5, 8).steps[1:4]]
 
 
-@row("003.beam-first", "Beam", "第一步：Today 0.35，The 0.28，It 0.15，Weather 0.12，Good 0.10", "first words Today 0.35, The 0.28, It 0.15, Weather 0.12, Good 0.10", Illustration(tuple(BEAM_FIRST.values()), (no_more_than_one,)), note=("它们之和是 1.00：舍入最多给其余 9995 个词留 0.025", "they sum to 1.00: rounding leaves 0.025 at most for the other 9995 words"), at="704: 一 五 0.35 0.28 0.15 0.12 0.10 五 一")
+@row("003.beam-first", "Beam", "第一步：Today 0.35，The 0.28，It 0.15，Weather 0.12，Good 0.10", "first words Today 0.35, The 0.28, It 0.15, Weather 0.12, Good 0.10", Illustration(tuple(BEAM_FIRST.values()), (no_more_than_one,)), note=("它们之和是 1.00：舍入最多给其余 9995 个词留 0.025", "they sum to 1.00: rounding leaves 0.025 at most for the other 9995 words"), at="704: 一 五 0.35 0.28 0.15 0.12 0.10 五 一", labels=(("",), tuple(BEAM_FIRST)))
 def _(stated: Any) -> Any:
     return first_words(stated)
 
@@ -164,7 +164,7 @@ def _() -> Any:
     return [names(made, one.tokens)[0] for one in step.candidates[0] if one.fate == "running"]
 
 
-@row("003.beam-first-rest", "Beam", "同样的五个，加上贪心列表里其他词的 0.17", "the same five and 0.17 for all other words, as in greedy's list", Illustration((*BEAM_FIRST.values(), 0.17), (no_more_than_one,)), note=("贪心的四个词给其他词留 0.17；It 与 Good 要从中分", "greedy's four words leave 0.17 to the others; It and Good would take of it"))
+@row("003.beam-first-rest", "Beam", "同样的五个，加上贪心列表里其他词的 0.17", "the same five and 0.17 for all other words, as in greedy's list", Illustration((*BEAM_FIRST.values(), 0.17), (no_more_than_one,)), note=("贪心的四个词给其他词留 0.17；It 与 Good 要从中分", "greedy's four words leave 0.17 to the others; It and Good would take of it"), labels=(("",), (*BEAM_FIRST, "(...)")))
 def _(stated: Any) -> Any:
     return None
 
@@ -181,12 +181,12 @@ def _() -> Any:
     return found.steps[1].rows * made.config.vocabulary
 
 
-@row("003.beam-scores", "Beam", "保留的五个的对数概率，第一个词的概率如上", "log-probabilities of the five kept, given P(first word)", Illustration(tuple(BEAM.values()), (after_first,), 1), note=("log 0.28 = -1.27 是 The weather 与 The sky 的上限，log 0.35 = -1.05 是 Today 两个的", "log 0.28 = -1.27 bounds The weather and The sky, log 0.35 = -1.05 both of Today"), at="708: 二 五 0.5 0.6 0.7 0.8 0.9")
+@row("003.beam-scores", "Beam", "保留的五个的对数概率，第一个词的概率如上", "log-probabilities of the five kept, given P(first word)", Illustration(tuple(BEAM.values()), (after_first,), 1), note=("log 0.28 = -1.27 是 The weather 与 The sky 的上限，log 0.35 = -1.05 是 Today 两个的", "log 0.28 = -1.27 bounds The weather and The sky, log 0.35 = -1.05 both of Today"), at="708: 二 五 0.5 0.6 0.7 0.8 0.9", labels=(("",), tuple(BEAM)))
 def _(stated: Any) -> Any:
     return None
 
 
-@row("003.beam-scores-sum", "Beam", "这五个分数作为对数概率，不管第一个词", "the five scores as log-probabilities, whatever the first words are", Illustration(tuple(BEAM.values()), (disjoint,), 1), note=("五个不同的序列", "five different sequences"))
+@row("003.beam-scores-sum", "Beam", "这五个分数作为对数概率，不管第一个词", "the five scores as log-probabilities, whatever the first words are", Illustration(tuple(BEAM.values()), (disjoint,), 1), note=("五个不同的序列", "five different sequences"), labels=(("",), tuple(BEAM)))
 def _(stated: Any) -> Any:
     return None
 
@@ -226,12 +226,12 @@ def _() -> Any:
     return own, again
 
 
-@row("003.beam-scores-mean", "Beam", "这五个分数作为两个词的平均", "the five scores as means over the two words", Illustration(tuple(BEAM.values()), (after_first_mean,), 1), note=("log P / 2，如长度归一化", "log P / 2, as with length normalisation"))
+@row("003.beam-scores-mean", "Beam", "这五个分数作为两个词的平均", "the five scores as means over the two words", Illustration(tuple(BEAM.values()), (after_first_mean,), 1), note=("log P / 2，如长度归一化", "log P / 2, as with length normalisation"), labels=(("",), tuple(BEAM)))
 def _(stated: Any) -> Any:
     return None
 
 
-@row("003.beam-scores-log10", "Beam", "这五个分数作为以 10 为底的对数，is 0.42，the 0.25", "the five scores as logarithms to base 10, with is 0.42 and the 0.25 after Today", Illustration(tuple(BEAM.values()), (after_both_log10,), 1), note=("log10(0.35 x 0.42) = -0.83", "log10(0.35 * 0.42) = -0.83"))
+@row("003.beam-scores-log10", "Beam", "这五个分数作为以 10 为底的对数，is 0.42，the 0.25", "the five scores as logarithms to base 10, with is 0.42 and the 0.25 after Today", Illustration(tuple(BEAM.values()), (after_both_log10,), 1), note=("log10(0.35 x 0.42) = -0.83", "log10(0.35 * 0.42) = -0.83"), labels=(("",), tuple(BEAM)))
 def _(stated: Any) -> Any:
     return None
 

@@ -90,17 +90,17 @@ def _() -> Any:
     return vocabulary.tokens if vocabulary else ()
 
 
-@row("003.encoder-ids", "二·第一幕", "编码器编号", "encoder ids", Equal((3, 4, 4, 5, 6, 7, 2)), at="124", stages=("weather", "encoder.tokens"))
+@row("003.encoder-ids", "二·第一幕", "编码器编号", "encoder ids", Equal((3, 4, 4, 5, 6, 7, 2)), at="124", stages=("weather", "encoder.tokens"), labels=(("",), (*w.SENTENCE, "<eos>")))
 def _() -> Any:
     return trace("weather")["encoder.tokens"][0]
 
 
-@row("003.decoder-ids", "二·第一幕", "解码器编号", "decoder ids", Equal((1, 3, 4, 4, 5, 6, 7)), at="125; 262", stages=("weather", "decoder.tokens"))
+@row("003.decoder-ids", "二·第一幕", "解码器编号", "decoder ids", Equal((1, 3, 4, 4, 5, 6, 7)), at="125; 262", stages=("weather", "decoder.tokens"), labels=(("",), ("<bos>", *w.SENTENCE)))
 def _() -> Any:
     return trace("weather")["decoder.tokens"][0]
 
 
-@row("003.label-ids", "二·第一幕", "标签编号", "label ids", Equal((3, 4, 4, 5, 6, 7, 2)), at="126", stages=("weather", "labels"))
+@row("003.label-ids", "二·第一幕", "标签编号", "label ids", Equal((3, 4, 4, 5, 6, 7, 2)), at="126", stages=("weather", "labels"), labels=(("",), (*w.SENTENCE, "<eos>")))
 def _() -> Any:
     return trace("weather")["labels"][0]
 

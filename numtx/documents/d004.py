@@ -265,6 +265,6 @@ def _() -> Any:
     return step_by_step()
 
 
-@row("004.core", "3", "多头注意力与 KV 缓存是核心：cat 的头数", "multi-head attention and the cache are the core: heads of cat", Definition("multi-head"), note=("总结；cat 用两个头（文中说“多头”）", "a summary; cat runs with two heads (the document says several)"))
+@row("004.core", "3", "多头注意力与 KV 缓存是核心：cat 的头数", "multi-head attention and the cache are the core: heads of cat", Definition("多头"), note=("总结；cat 用两个头（文中说“多头”）", "a summary; cat runs with two heads (the document says several)"))
 def _() -> Any:
     return None

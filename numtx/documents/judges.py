@@ -25,6 +25,16 @@ import numpy as np
 from ..shapes import Array
 from ..stages.catalogue import Text
 
+# Names of what rows put in order, in Chinese; words of the documents stay as they are.
+ORDERED = {
+    "with": "有", "without": "没有", "before": "之前", "after": "之后", "same": "相同的",
+    "different": "不同的", "after right words": "对的词之后", "after a wrong word": "错的词之后",
+    "others": "其余", "cross": "交叉注意力", "self": "自注意力", "greedy": "贪心",
+    "one beam": "一个束", "five beams": "五个束", "the set": "选出的集合",
+    "one word fewer": "少一个词", "largest distance": "最大距离", "sums": "总和", "means": "平均",
+    "three deviations": "三倍标准差", "a step of the numbers": "数的一格",
+    **{f"step {n}": f"第 {n} 步" for n in range(1, 7)},
+}  # fmt: skip
 VERDICTS = {
     "reproduced": "相符", "rounding": "舍入", "contradicted": "不符", "attainable": "可达",
     "impossible": "不可能", "definition": "约定", "open": "未决",
@@ -169,11 +179,15 @@ class Order(Judge):
         falls = [value[name] for name in self.stated]
         right = len(value) == len(falls) and all(map(gt, falls, falls[1:]))
         names = sorted(value, key=lambda name: -value[name])
-        text = ", ".join(f"{name} {show(float(value[name]))}" for name in names)
-        return Outcome("reproduced" if right else "contradicted", value, both(text), NOTHING)
+        told = [show(float(value[name])) for name in names]
+        zh = "，".join(f"{ORDERED.get(a, a)} {b}" for a, b in zip(names, told, strict=True))
+        en = ", ".join(f"{a} {b}" for a, b in zip(names, told, strict=True))
+        verdict = "reproduced" if right else "contradicted"
+        return Outcome(verdict, value, Text(zh, en), NOTHING)
 
     def text(self) -> Text:
-        return both(" > ".join(self.stated))
+        names = [ORDERED.get(name, name) for name in self.stated]
+        return Text(" > ".join(names), " > ".join(self.stated))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from ..show.wrap import wrap
 from ..stages.catalogue import Text
 from .judges import VERDICTS, Equal, Illustration, Printed
 from .ledger import ROWS
-from .row import Result, Row, summary
+from .row import Result, summary
 from .runs import trace as trace_of
 
 STATED, COMPUTED = Text("文中", "stated"), Text("算出", "computed")
@@ -40,16 +39,16 @@ def ledger_text(results: Iterable[Result], style: Style) -> Iterator[str]:
 def row_text(result: Result, style: Style) -> Iterator[str]:
     """What is stated, what is computed and why the verdict follows."""
     row, outcome = result.row, result.outcome
-    matrices = pair_of(result)
+    grids = grids_of(result)
     parts = [
-        (STATED, row.text if matrices else row.stated),
-        (COMPUTED, Text("", "") if matrices else outcome.computed),
+        (STATED, row.text if grids else row.stated),
+        (COMPUTED, Text("", "") if grids else outcome.computed),
         (WHY, result.reason),
     ]
     for k, (head, text) in enumerate(parts):
         yield from _wrapped(head, text, style)
-        if k == 0 and matrices:
-            yield from pair_text(row, matrices, style)
+        if k == 0 and grids:
+            yield from pair_text(grids, style)
 
 
 def _wrapped(head: Text, text: Text, style: Style) -> Iterator[str]:
@@ -72,8 +71,9 @@ def verdict_name(verdict: str, lang: str) -> str:
     return VERDICTS[verdict] if lang == "zh" else verdict
 
 
-def pair_of(result: Result) -> list[tuple[Text, list[list[str]]]]:
-    """The stated matrix and the computed one as cells; empty where no matrix is stated."""
+def grids_of(result: Result) -> list[tuple[Text, Grid]]:
+    """The stated matrix and the computed one with their labels; empty where none is stated. A
+    list of numbers is a matrix of one row."""
     judge, labels = result.row.judge, result.row.labels
     if labels is None or (result.outcome.value is None and result.verdict == "open"):
         return []
@@ -82,23 +82,30 @@ def pair_of(result: Result) -> list[tuple[Text, list[list[str]]]]:
         decimals = judge.decimals
     elif isinstance(judge, Equal):  # whole numbers
         decimals = 0
-    found: list[tuple[Text, Any]] = [(STATED, judge.stated), (COMPUTED, result.outcome.value)]
-    shape = (len(labels[0]), len(labels[1]))
+    rows, columns = (list(names) for names in labels)
+    found = [
+        (name, np.atleast_2d(np.asarray(value, float)))
+        for name, value in ((STATED, judge.stated), (COMPUTED, result.outcome.value))
+        if value is not None
+    ]
+    if any(value.shape != (len(rows), len(columns)) for _, value in found):
+        return []
     return [
-        (name, [[fixed(float(x), decimals) for x in line] for line in np.asarray(value, float)])
+        (name, Grid(rows, columns, [[fixed(float(x), decimals) for x in line] for line in value]))
         for name, value in found
-        if value is not None and np.shape(value) == shape
     ]
 
 
-def pair_text(
-    row: Row, matrices: Sequence[tuple[Text, list[list[str]]]], style: Style
-) -> Iterator[str]:
-    """The grids beside one another where they fit, else one below the other."""
-    assert row.labels is not None
-    rows, columns = (list(names) for names in row.labels)
-    titles = [name.zh if style.lang == "zh" else name.en for name, _ in matrices]
-    blocks = [_block(columns, cells) for _, cells in matrices]
+def pair_text(grids: Sequence[tuple[Text, Grid]], style: Style) -> Iterator[str]:
+    """The grids beside one another where they fit, else one below the other; those of one row
+    as the rows of one grid."""
+    titles = [name.zh if style.lang == "zh" else name.en for name, _ in grids]
+    rows, columns, *_ = grids[0][1]
+    if len(rows) == 1:
+        one = Grid(titles, columns, [grid.cells[0] for _, grid in grids])
+        yield from grid_text(one, style.width).split("\n")
+        return
+    blocks = [_block(columns, grid.cells) for _, grid in grids]
     label = max(map(display_width, rows))
     names = [" " * label, *(name + " " * (label - display_width(name)) for name in rows)]
     wide = label + sum(display_width(block[0]) for block in blocks) + 2 * (len(blocks) - 1)
@@ -111,9 +118,9 @@ def pair_text(
         for k, name in enumerate(names):
             yield (name + "  ".join(block[k] for block in blocks)).rstrip()
         return
-    for title, (_, cells) in zip(titles, matrices, strict=True):
+    for title, (_, grid) in zip(titles, grids, strict=True):
         yield title
-        yield grid_text(Grid(rows, columns, cells), style.width)
+        yield from grid_text(grid, style.width).split("\n")
 
 
 def _block(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
@@ -148,11 +155,13 @@ def at_length(result: Result, style: Style) -> Iterator[str]:
             yield block
 
 
-def summary_text(results: Iterable[Result], width: int = 80) -> str:
+def summary_text(results: Iterable[Result], style: Style) -> str:
     """Counts by document and verdict."""
-    heads, table = summary(results)
-    rows, cells = [line[0] for line in table], [line[1:] for line in table]
-    return grid_text(Grid(rows, heads[1:], cells), width)
+    (_, *heads), table = summary(results)
+    if style.lang == "zh":
+        heads = [VERDICTS.get(name, "条") for name in heads]
+    rows = [pick(style.lang, "合计", name) if name == "all" else name for name, *_ in table]
+    return grid_text(Grid(rows, heads, [line[1:] for line in table]), style.width)
 
 
 def systems_table(lang: str) -> tuple[list[str], list[list[str]]]:

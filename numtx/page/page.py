@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..show.grid import clean
+from ..show.grid import Grid, clean
 from ..stages.catalogue import Text
 from .report_grid import bilingual
 
@@ -29,11 +29,18 @@ _SCRIPTS = (
 )
 
 
+class Tables(NamedTuple):
+    """A line above a report with grids beside one another: a title, in Chinese and in English."""
+
+    text: Text
+    grids: Sequence[tuple[Text, Grid, Grid]]
+
+
 class Heading(NamedTuple):
     """What stands above a report: a title, and lines of text under subtitles."""
 
     title: Text
-    notes: Sequence[tuple[Text, Sequence[Text]]] = ()
+    notes: Sequence[tuple[Text, Sequence[Text | Tables]]] = ()
 
 
 class Entry(NamedTuple):
@@ -102,12 +109,37 @@ def _both(text: Text) -> str:
 def _heading(heading: Heading) -> str:
     notes = "".join(
         f'<details open><summary class="quiet">{_both(subtitle)}</summary><ul>'
-        + "".join(f"<li>{_both(line)}</li>" for line in lines)
+        + "".join(f"<li>{_line(line)}</li>" for line in lines)
         + "</ul></details>"
         for subtitle, lines in heading.notes
         if lines
     )
     return f"<h1>{_both(heading.title)}</h1>{notes}"
+
+
+def _line(line: Text | Tables) -> str:
+    if isinstance(line, Text):
+        return _both(line)
+    figures = [_table(title, zh, "") for title, zh, en in line.grids if zh == en]
+    for title, zh, en in line.grids:
+        if zh != en:
+            figures += [_table(title, zh, ' lang="zh"'), _table(title, en, ' lang="en"')]
+    return f'{_both(line.text)}<div class="matrices">{"".join(figures)}</div>'
+
+
+def _table(title: Text, grid: Grid, lang: str) -> str:
+    heads = "".join(f'<th scope="col">{_text(name)}</th>' for name in grid.columns)
+    body = "".join(
+        f'<tr><th scope="row">{_text(name)}</th>'
+        + "".join(f"<td>{_text(x)}</td>" for x in cells)
+        + "</tr>"
+        for name, cells in zip(grid.rows, grid.cells, strict=True)
+    )
+    caption = f"<figcaption>{_both(title)}</figcaption>" if title.en else ""
+    return (
+        f'<figure class="matrix"{lang}>{caption}<table class="stated"><thead><tr><td></td>{heads}'
+        f"</tr></thead><tbody>{body}</tbody></table></figure>"
+    )
 
 
 def _controls(lang: str, gradients: bool) -> str:

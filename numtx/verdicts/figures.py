@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         elif not args.summary:
             print("\n".join(text.ledger_text(shown, style)))
         if not args.figure:
-            print(f"\n{text.summary_text(shown, style.width)}".lstrip("\n" if args.summary else ""))
+            print(f"\n{text.summary_text(shown, style)}".lstrip("\n" if args.summary else ""))
         if args.json is not None:
             print(f"\n{pick(style.lang, '已写入', 'written')}: {args.json}")
     if expected is None:

@@ -12,12 +12,14 @@ import pytest
 from ledger_checks import ROOMS
 from ledger_runs import results, rooms
 
-from numtx.documents.judges import VERDICTS, Definition, Found
+from numtx.documents.judges import VERDICTS, Can, Definition, Found, Illustration, Order, Printed
 from numtx.documents.ledger import ROWS, row_of, rows_of
 from numtx.documents.row import changes, summary
 from numtx.documents.runs import trace as trace_of
-from numtx.documents.text import ledger_text, row_text, summary_text
+from numtx.documents.text import grids_of, ledger_text, row_text, summary_text
 from numtx.errors import ExampleError
+from numtx.examples.choosing import BEAM_WORDS
+from numtx.examples.translation import ENGLISH
 from numtx.show.grid import display_width
 from numtx.show.stage_grid import Style
 
@@ -57,7 +59,30 @@ def test_stages_behind_a_row_exist() -> None:
 def test_matrices_have_a_label_for_each_row_and_column() -> None:
     for row in ROWS:
         if row.labels is not None:
-            assert np.shape(row.judge.stated) == tuple(map(len, row.labels)), row.id
+            shape = np.atleast_2d(np.asarray(row.judge.stated, float)).shape
+            assert shape == tuple(map(len, row.labels)), row.id
+
+
+def test_every_matrix_of_figures_is_a_labelled_grid() -> None:
+    """Printed numbers in rows and columns, and lists that have names, stated and computed."""
+    for name, result in results().items():
+        judge = result.row.judge
+        if isinstance(judge, Printed | Illustration) and np.ndim(judge.stated) == 2:
+            assert result.row.labels is not None, name
+        if result.row.labels is not None:
+            titles = [title.en for title, _ in grids_of(result)]
+            some = result.outcome.value is not None
+            assert titles == ["stated", "computed"][: 1 + some], name
+
+
+def test_names_that_are_put_in_order_are_chinese() -> None:
+    """But for words of the documents and terms."""
+    known = {"prefill", "decode", "very", *BEAM_WORDS, *ENGLISH, "eos"}
+    for row in ROWS:
+        judge = row.judge.stated if isinstance(row.judge, Can) else row.judge
+        if isinstance(judge, Order):
+            words = set(re.findall(r"[A-Za-z]{2,}", judge.text().zh)) - known
+            assert all(word.isupper() for word in words), (row.id, words)
 
 
 # Of what a row runs. A computation replaced by a constant, be it the right one, runs nothing.
@@ -196,5 +221,5 @@ def test_one_language_says_nothing_in_the_other() -> None:
 
 def test_the_readme_has_the_summary() -> None:
     readme = README.read_text(encoding="utf-8")
-    for line in summary_text(results().values(), 100).splitlines():
+    for line in summary_text(results().values(), Style(lang="en", width=100)).splitlines():
         assert f"    {line.rstrip()}\n" in readme

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .attention import KINDS, MULTI_HEAD, AttentionInputs
 from .config import Config
-from .feed_forward import feed_forward_backward, feed_forward_forward
+from .feed_forward import FEED_FORWARDS
 from .ops.norm import NormContext
 from .place import Place
 from .shapes import Array
@@ -71,7 +71,7 @@ def block_forward(config: Config, at: Place, x: Array, stack: Stack) -> tuple[Ar
         cross = Sublayer(before, inner, after)
     here, name = at / "feed_forward", f"{stack.side}.feed_forward"
     h, before = enter(config, name, here, x)
-    y, inner = feed_forward_forward(config, here, h)
+    y, inner = FEED_FORWARDS[config.feed_forward].forward(config, here, h)
     x, after = leave(config, name, here, x, y)
     return x, BlockContext(config, own, cross, Sublayer(before, inner, after))
 
@@ -81,7 +81,7 @@ def block_backward(dy: Array, context: BlockContext, at: Place) -> tuple[Array, 
     config, own, cross, feed = context
     here = at / "feed_forward"
     dy, dskip = leave_backward(dy, feed, here)
-    dh = feed_forward_backward(dy, feed.context, here)
+    dh = FEED_FORWARDS[config.feed_forward].backward(dy, feed.context, here)
     dx = enter_backward(dh, dskip, feed, here)
     dmemory = None
     if cross is not None:

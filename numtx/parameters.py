@@ -17,7 +17,7 @@ import numpy as np
 from .attention import KINDS, MULTI_HEAD
 from .config import Config
 from .errors import ParameterError, nearest
-from .feed_forward import feed_forward_parameters
+from .feed_forward import FEED_FORWARDS
 from .memory import too_large
 from .place import Shapes
 from .shapes import Array
@@ -76,7 +76,7 @@ def _block(config: Config, side: str, i: int) -> Iterator[tuple[str, tuple[int, 
 
 def _sublayer(config: Config, name: str) -> Shapes:
     if name.endswith("feed_forward"):
-        yield from feed_forward_parameters(config)
+        yield from FEED_FORWARDS[config.feed_forward].parameters(config)
         return
     own = name.endswith("self_attention")
     kind = KINDS[config.attention] if own else MULTI_HEAD

@@ -7,7 +7,7 @@ import pytest
 from samples import assert_close, central_difference
 
 from numtx import Config, Recorder
-from numtx.feed_forward import feed_forward_backward, feed_forward_forward
+from numtx.feed_forward.dense import DENSE
 from numtx.place import Place
 
 
@@ -33,9 +33,9 @@ def test_by_hand():
          "w_out": np.array([[2.0], [3.0]]), "b_out": np.array([10.0]),
          "w_gate": np.array([[1.0, 1.0]]), "b_gate": np.array([0.0, -5.0])}  # fmt: skip
     x = np.array([[[2.0]]])
-    plain = feed_forward_forward(config(), Place(p), x)[0]
+    plain = DENSE.forward(config(), Place(p), x)[0]
     assert plain.tolist() == [[[15.0]]]  # 2.5 * 2 + relu(-1.5) * 3 + 10
-    gated = feed_forward_forward(config(gated=True), Place(p), x)[0]
+    gated = DENSE.forward(config(gated=True), Place(p), x)[0]
     assert gated.tolist() == [[[20.0]]]  # relu(2) * 2.5 * 2 + relu(-3) * -1.5 * 3 + 10
 
 
@@ -46,12 +46,12 @@ def test_backward(kind, gated, biased):
     c, p = config(activation=kind, gated=gated), weights(gated, biased)
 
     def f(x: Any, p: Any) -> float:
-        return float((feed_forward_forward(c, Place(p), x)[0] * D).sum())
+        return float((DENSE.forward(c, Place(p), x)[0] * D).sum())
 
     recorder = Recorder()
     at = Place(p, recorder)
-    _, context = feed_forward_forward(c, at, X)
-    dx = feed_forward_backward(D, context, at)
+    _, context = DENSE.forward(c, at, X)
+    dx = DENSE.backward(D, context, at)
     names = ["hidden", "gate", "activation", "gated", "output"]
     assert list(recorder.values) == (names if gated else ["hidden", "activation", "output"])
     assert set(recorder.gradients) == set(recorder.values)

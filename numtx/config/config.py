@@ -59,6 +59,11 @@ class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
         return "multi-head" if self.key_value_latent is None else "latent"
 
     @cached_property
+    def feed_forward(self) -> str:
+        """The kind of feed-forward sublayer: 'dense'."""
+        return "dense"
+
+    @cached_property
     def sides(self) -> tuple[str, ...]:
         """The stacks of the model in order of computation."""
         return {

@@ -1,5 +1,5 @@
-"""The leaves of a model's ends, of the sublayers' surroundings and of the feed-forward sublayer;
-those of attention stand with their wiring, one file a kind."""
+"""The leaves of a model's ends and of the sublayers' surroundings; those of the sublayers stand
+with their wiring, one file a kind."""
 
 from __future__ import annotations
 
@@ -73,31 +73,6 @@ NORM = Leaf(
     "norm", "norm", ("@normed", "#norm.gain", "#norm.bias?"), "btd->btd", "{norm}",
     Text("归一化", "Norm"),
     Text("每个词元各自归一化，再乘增益、加偏置", "each token by itself, then gain and bias"),
-)  # fmt: skip
-HIDDEN = Leaf(
-    "hidden", "contract", ("@input", "#w_in", "#b_in?"), "btd,df,f->btf", "X·W_in{+ b_in}",
-    Text("前馈层（升维）", "Feed-forward, up"),
-    Text("每个位置各自变换，先展宽", "each place by itself, first made wider"),
-)  # fmt: skip
-GATE = Leaf(
-    "gate", "contract", ("@input", "#w_gate", "#b_gate?"), "btd,df,f->btf", "X·W_gate{+ b_gate}",
-    Text("门", "Gate"),
-    Text("决定每个分量放行多少", "decides how much of each component passes"),
-)  # fmt: skip
-ACTIVATION = Leaf(
-    "activation", "activation", ("@opened",), "btf->btf", "{activation}({opened})",
-    Text("激活", "Activation"),
-    Text("没有非线性，两层线性就只是一层", "without it two linear maps would be one"),
-)  # fmt: skip
-GATED = Leaf(
-    "gated", "multiply", ("activation", "hidden"), "btf,btf->btf", "activation * hidden",
-    Text("门控", "Gated"),
-    Text("逐分量相乘", "component by component"),
-)  # fmt: skip
-FEED_FORWARD_OUTPUT = Leaf(
-    "output", "contract", ("@inner", "#w_out", "#b_out?"), "btf,fd,d->btd", "{inner}·W_out{+ b_out}",
-    Text("前馈层（降维）", "Feed-forward, down"),
-    Text("回到原来的宽度，才能与输入相加", "back to the width of the input, to be added to it"),
 )  # fmt: skip
 STACK_OUTPUT = Leaf(
     "output", "add", ("@last",), "btd->btd", "= {last}",

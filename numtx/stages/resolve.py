@@ -9,14 +9,16 @@ from typing import Any
 from ..config import Config
 from ..parameters import parameter_shapes
 from . import catalogue as c
+from .dense import dense
 from .formulas import formula_of
 from .graph import Graph, Stage
 from .latent import latent
 from .leaf import Leaf
 from .multi_head import multi_head
 
-# The wiring of each kind of attention.
+# The wiring of each kind of sublayer.
 ATTENTIONS = {"multi-head": multi_head, "latent": latent}
+FEED_FORWARDS = {"dense": dense}
 
 
 @lru_cache(maxsize=64)
@@ -187,21 +189,7 @@ class Wiring:
         return ATTENTIONS[kind](self, place, start)
 
     def feed_forward(self, place: str, start: str) -> Iterator[Stage]:
-        side, config = place.split(".")[0], self.layer(place)
-        gated = config.gated
-        kind = config.activation
-        roles: dict[str, Any] = {
-            "@input": start,
-            "@opened": self.named(f"{place}.{'gate' if gated else 'hidden'}"),
-            "@inner": self.named(f"{place}.{'gated' if gated else 'activation'}"),
-        }
-        yield self.stage(place, c.HIDDEN, roles, t=side)
-        if gated:
-            yield self.stage(place, c.GATE, roles, t=side)
-        yield self.stage(place, c.ACTIVATION, roles, t=side, kind=kind)
-        if gated:
-            yield self.stage(place, c.GATED, roles, t=side)
-        yield self.stage(place, c.FEED_FORWARD_OUTPUT, roles, t=side)
+        return FEED_FORWARDS[self.layer(place).feed_forward](self, place, start)
 
     def head(self, side: str, labels: bool, last_logits: bool) -> Iterator[Stage]:
         config = self.config

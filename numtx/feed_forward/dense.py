@@ -1,18 +1,19 @@
-"""The feed-forward sublayer: two linear maps and an activation, each token by itself."""
+"""The dense kind: two linear maps and an activation between them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from .config import Config
-from .ops.activation import activation_backward, activation_forward
-from .ops.linear import LinearContext
-from .place import Place, Shapes, projection
-from .shapes import Array
-from .small_repr import small_repr
+from ..config import Config
+from ..ops.activation import activation_backward, activation_forward
+from ..ops.linear import LinearContext
+from ..place import Place, Shapes, projection
+from ..shapes import Array
+from ..small_repr import small_repr
+from .kind import FeedForwardKind
 
 
-def feed_forward_parameters(config: Config) -> Shapes:
+def _parameters(config: Config) -> Shapes:
     """W_in, W_gate where it is gated, W_out"""
     yield from projection(config, "in", config.width, config.hidden)
     if config.gated:
@@ -21,7 +22,7 @@ def feed_forward_parameters(config: Config) -> Shapes:
 
 
 @small_repr()
-class FeedForwardContext(NamedTuple):
+class DenseContext(NamedTuple):
     kind: str
     into: LinearContext
     hidden: Array
@@ -29,7 +30,7 @@ class FeedForwardContext(NamedTuple):
     out: LinearContext
 
 
-def feed_forward_forward(config: Config, at: Place, x: Array) -> tuple[Array, FeedForwardContext]:
+def _forward(config: Config, at: Place, x: Array) -> tuple[Array, DenseContext]:
     """output = act(x·w_in + b_in)·w_out + b_out    [B, T, d] -> [B, T, f] -> [B, T, d]
 
     Gated (Shazeer, 2020): output = (act(x·w_gate + b_gate) * (x·w_in + b_in))·w_out + b_out
@@ -47,10 +48,10 @@ def feed_forward_forward(config: Config, at: Place, x: Array) -> tuple[Array, Fe
     else:
         inner = at("activation", activation_forward(kind, hidden))
     output, out = at.linear(inner, "out")
-    return at("output", output), FeedForwardContext(kind, into, hidden, gate, out)
+    return at("output", output), DenseContext(kind, into, hidden, gate, out)
 
 
-def feed_forward_backward(doutput: Array, context: FeedForwardContext, at: Place) -> Array:
+def _backward(doutput: Array, context: DenseContext, at: Place) -> Array:
     """output = inner·w_out + b_out, inner = act(x·w_in + b_in) or its gated form    =>    dx"""
     kind, into, hidden, gate, out = context
     dinner = at.linear_backward(at.grad("output", doutput), out, "out")
@@ -67,3 +68,6 @@ def feed_forward_backward(doutput: Array, context: FeedForwardContext, at: Place
         dx = at.linear_backward(dopening, gate_map, "gate")
     dx_in = at.linear_backward(at.grad("hidden", dhidden), into, "in")
     return dx_in if dx is None else dx_in + dx
+
+
+DENSE = FeedForwardKind(_parameters, _forward, _backward)

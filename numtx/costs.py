@@ -21,6 +21,8 @@ from .cache import Cache
 from .config import Config
 from .decoding.beam import BeamStep, beam_search
 from .decoding.generate import Step, generate
+from .feed_forward import FEED_FORWARDS
+from .oracle.operations import OPERATIONS
 from .parameters import parameter_shapes
 from .shapes import Array, parse
 from .small_repr import small_repr
@@ -95,20 +97,21 @@ class StepCost(NamedTuple):
 
 
 def multiply_adds(stage: Stage, shapes: Mapping[str, tuple[int, ...]], graph: Graph) -> int:
-    """Cells of the result times the sizes of the letters that are summed over; 0 where the
-    stage is no product."""
+    """Cells of the result times the sizes of the letters that are summed over (that both operands
+    have and the result lacks); 0 where the stage is no product."""
     specification = parse(stage.specification)
-    if stage.operation != "contract" or len(stage.inputs) < 2:
+    if OPERATIONS[stage.operation].heading != "·" or len(stage.inputs) < 2:
         return 0
     sizes = dict(graph.sizes)
     for axes, name in zip(specification.operands, stage.inputs, strict=False):
         lengths = zip(axes, shapes[name], strict=True)
         sizes.update({axis: length for axis, length in lengths if len(axis) == 1})
-    kept = {letter for axis in specification.result for letter in axis}
-    if "h" in kept:
-        kept.add("g")  # a head knows its group
-    used = {letter for axes in specification.operands[:2] for axis in axes for letter in axis}
-    return math.prod(shapes[stage.name]) * math.prod(sizes[letter] for letter in used - kept)
+    left, right, kept = (
+        {letter for axis in axes for letter in axis}
+        for axes in (*specification.operands[:2], specification.result)
+    )
+    summed = (left & right) - kept
+    return math.prod(shapes[stage.name]) * math.prod(sizes[letter] for letter in summed)
 
 
 def count_generation(
@@ -196,7 +199,7 @@ def _group(stage: Stage) -> str:
     place, _, leaf = name.rpartition(".")
     if leaf == "logits":
         return "logits"
-    if place.endswith("feed_forward"):
+    if ".feed_forward" in place:
         return "feed-forward"
     return GROUPS[_PARTS[leaf] + (4 if place.endswith("cross_attention") else 0)]
 
@@ -233,8 +236,12 @@ def token_costs(config: Config) -> dict[str, tuple[int, int]]:
     """
     fixed = dict.fromkeys(config.sides, 0)
     fixed[config.sides[-1]] += config.width * config.vocabulary  # logits
+    for side in config.sides:
+        for i in range(config.layers(side)):
+            layer = config.layer(side, i)
+            fixed[side] += FEED_FORWARDS[layer.feed_forward].token_cost(layer)
     for name, shape in parameter_shapes(config).items():
-        if name.rpartition(".")[2].startswith("w_"):
+        if name.rpartition(".")[2].startswith("w_") and "feed_forward" not in name:
             read = name.endswith(("cross_attention.w_k", "cross_attention.w_v"))
             fixed["encoder" if read else name.partition(".")[0]] += math.prod(shape)
     by_key = config.heads * (config.d_k + config.d_v)

@@ -146,12 +146,12 @@ def _draw(config: Config, name: str, shape: tuple[int, ...], seed: int) -> Array
     leaf = name.rpartition(".")[2]
     if leaf == "gain":
         return np.ones(shape, config.dtype)
-    if leaf in ("bias", "b", "sinks") or leaf.startswith("b_"):
+    if leaf in ("bias", "b", "sinks", "correction") or leaf.startswith("b_"):
         return np.zeros(shape, config.dtype)
     generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
     if leaf in ("embedding", "positions", "segments"):
         return (generator.standard_normal(shape) / math.sqrt(config.width)).astype(config.dtype)
-    limit = math.sqrt(6.0 / sum(shape))
+    limit = math.sqrt(6.0 / sum(shape[-2:]))  # of a stack, as of each of its matrices
     return generator.uniform(-limit, limit, shape).astype(config.dtype)
 
 

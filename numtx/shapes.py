@@ -27,24 +27,42 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 
-AXIS_NAMES = {
-    "b": "batch",
-    "t": "query",
-    "s": "key",
-    "h": "head",
-    "g": "key_value_head",
-    "k": "d_k",
-    "c": "d_v",
-    "d": "width",
-    "f": "hidden",
-    "v": "vocabulary",
-    "r": "latent",
-    "q": "query_latent",
-    "p": "d_r",
-    "e": "d_k+d_r",
-    "z": "latent+d_r",
-    "n": "buckets",
+
+class Axis(NamedTuple):
+    """What an axis letter stands for.
+
+    name   in files
+    word   what a place along it is called
+    label  what stands before its number over a column
+    panel  in Chinese and English, where each place has a matrix of its own
+    """
+
+    name: str
+    word: str = "component"
+    label: str = "d"
+    panel: tuple[str, str] | None = None
+
+
+AXES = {
+    "b": Axis("batch", "row", panel=("第 {} 行", "row {}")),
+    "t": Axis("query"),
+    "s": Axis("key"),
+    "h": Axis("head", "head", panel=("头 {}", "head {}")),
+    "g": Axis("key_value_head", "key/value head", panel=("键值头 {}", "key/value head {}")),
+    "k": Axis("d_k"),
+    "c": Axis("d_v"),
+    "d": Axis("width"),
+    "f": Axis("hidden", "unit", "f"),
+    "v": Axis("vocabulary", "word", ""),
+    "r": Axis("latent"),
+    "q": Axis("query_latent"),
+    "p": Axis("d_r"),
+    "e": Axis("d_k+d_r"),
+    "z": Axis("latent+d_r"),
+    "n": Axis("buckets"),
 }
+AXIS_NAMES = {letter: axis.name for letter, axis in AXES.items()}
+PANELS = frozenset(letter for letter, axis in AXES.items() if axis.panel is not None)
 
 
 class Specification(NamedTuple):

@@ -21,6 +21,7 @@ from ..errors import NumtxError, StageError, nearest
 from ..model import forward
 from ..shapes import Array
 from ..small_repr import small_repr
+from ..stages.graph import Stage
 from ..tap import Recorder
 from ..trace.trace import Trace, record
 
@@ -54,8 +55,8 @@ class CheckedGradient(NamedTuple):
 
 @small_repr("ok", "comparisons", "kinks")
 class GradientReport(NamedTuple):
-    """The comparison of every array, and how many inputs of a relu were too near to 0, where
-    it has no slope, for the differences to be trusted."""
+    """The comparison of every array, and how many numbers were too near to where an operation has
+    no slope (a relu at 0), for the differences to be trusted."""
 
     comparisons: list[CheckedGradient]
     kinks: int = 0
@@ -171,12 +172,22 @@ def with_gradient(config: Config, parameters: Mapping[str, Array], batch: Batch)
 
 
 def count_kinks(trace: Trace) -> int:
-    """How many inputs of a relu lie within ten steps of 0."""
-    if trace.config.activation != "relu":
-        return 0
-    leaf = ".feed_forward.gate" if trace.config.gated else ".feed_forward.hidden"
-    inputs = [trace[name] for name in trace if name.endswith(leaf)]
-    return sum(int(np.count_nonzero(np.abs(x) < 10.0 * STEP)) for x in inputs)
+    """How many numbers lie within ten steps of a place where an operation has no slope."""
+    return sum(
+        int(np.count_nonzero(KINKS[stage.operation](trace, stage) < 10.0 * STEP))
+        for stage in trace.graph
+        if stage.operation in KINKS and stage.name in trace
+    )
+
+
+def _from_zero(trace: Trace, stage: Stage) -> Array:
+    """Of a relu."""
+    x = trace[stage.inputs[0]]
+    return np.abs(x) if stage.attributes["kind"] == "relu" else np.full(1, np.inf)
+
+
+# How far the inputs of an operation are from such places.
+KINKS: dict[str, Callable[[Trace, Stage], Array]] = {"activation": _from_zero}
 
 
 def _with_gradient(trace: Trace) -> list[str]:

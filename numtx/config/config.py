@@ -115,6 +115,17 @@ class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
         return self.d_k if self.rotary_width is None else self.rotary_width
 
     @cached_property
+    def axes(self) -> dict[str, int]:
+        """The sizes of the axis letters of `shapes`, without those of a batch."""
+        latent = self.key_value_latent or 0
+        return {
+            "h": self.heads, "g": self.kv_heads, "k": self.d_k, "c": self.d_v, "d": self.width,
+            "f": self.hidden, "v": self.vocabulary, "r": latent, "q": self.query_latent or 0,
+            "p": self.rotated, "n": self.relative_buckets, "e": self.d_k + self.rotated,
+            "z": latent + self.rotated,
+        }  # fmt: skip
+
+    @cached_property
     def final_norm(self) -> bool:
         """Whether a stack ends in a norm of its own."""
         return self.norm is not None and self.norm_place == "pre"

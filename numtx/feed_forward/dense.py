@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from ..config import Config
@@ -13,12 +14,25 @@ from ..small_repr import small_repr
 from .kind import FeedForwardKind
 
 
-def _parameters(config: Config) -> Shapes:
+def dense_parameters(config: Config, hidden: int) -> Shapes:
     """W_in, W_gate where it is gated, W_out"""
-    yield from projection(config, "in", config.width, config.hidden)
+    yield from projection(config, "in", config.width, hidden)
     if config.gated:
-        yield from projection(config, "gate", config.width, config.hidden)
-    yield from projection(config, "out", config.hidden, config.width)
+        yield from projection(config, "gate", config.width, hidden)
+    yield from projection(config, "out", hidden, config.width)
+
+
+def dense_cost(config: Config, hidden: int) -> int:
+    """The products of one token with these matrices."""
+    return sum(math.prod(shape) for _, shape in dense_parameters(config, hidden) if len(shape) > 1)
+
+
+def _parameters(config: Config) -> Shapes:
+    return dense_parameters(config, config.hidden)
+
+
+def _token_cost(config: Config) -> int:
+    return dense_cost(config, config.hidden)
 
 
 @small_repr()
@@ -70,4 +84,4 @@ def _backward(doutput: Array, context: DenseContext, at: Place) -> Array:
     return dx_in if dx is None else dx_in + dx
 
 
-DENSE = FeedForwardKind(_parameters, _forward, _backward)
+DENSE = FeedForwardKind(_parameters, _forward, _backward, _token_cost)

@@ -16,8 +16,10 @@ class FeedForwardKind(NamedTuple):
     parameters  config -> names and shapes
     forward     config, at, x [B, T, d] -> output [B, T, d], context
     backward    doutput, context, at -> dx
+    token_cost  config -> multiply-adds that one token takes
     """
 
     parameters: Callable[[Config], Shapes]
     forward: Callable[[Config, Place, Array], tuple[Array, Any]]
     backward: Callable[[Array, Any, Place], Array]
+    token_cost: Callable[[Config], int]

@@ -181,7 +181,7 @@ class Oracle:
         """The numbers of all rows, as many at a time as are recomputed together."""
         count = self.rows(stage)
         cells = self.cells(stage.name).flat.size // max(1, count)
-        step = max(1, AT_ONCE // max(1, cells))
+        step = max(1, AT_ONCE // max(1, cells, self.reads(stage) if count else 1))
         return (np.arange(start, min(count, start + step)) for start in range(0, count, step))
 
     def recomputed(self, stage: Stage, offsets: Array | None = None) -> tuple[Array, Array]:

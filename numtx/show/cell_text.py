@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..arithmetic.cells import Single
 from ..oracle.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
+from ..shapes import AXES, PANELS
 from ..trace.trace import Trace
 from .grid import clean
 from .headings import leaf_name, pick, say
@@ -15,7 +16,6 @@ from .stage_grid import Style
 from .wrap import wrap
 
 MOST = 12  # terms of a sum that are written out without --full
-_COMPONENTS = {"k": "component", "c": "component", "d": "component", "f": "unit"}
 
 
 class Names:
@@ -45,11 +45,8 @@ class Names:
                 named = self.vocabulary is not None and len(self.vocabulary) == length
                 word = clean(self.vocabulary[i]) if named and self.vocabulary else ""
                 parts.append(f"word {i} {word}".rstrip())
-            elif axis in _COMPONENTS:
-                parts.append(f"{_COMPONENTS[axis]} {i}")
-            elif length > 1:
-                what = {"b": "row", "h": "head", "g": "key/value head"}.get(axis, "component")
-                parts.append(f"{what} {i}")
+            elif axis not in PANELS or length > 1:
+                parts.append(f"{AXES[axis].word if axis in AXES else 'component'} {i}")
         return ", ".join(parts)
 
     def token(self, side: str, row: int, i: int) -> str:

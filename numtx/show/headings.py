@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..config import Config
 from ..oracle.operations import OPERATIONS
-from ..shapes import parse
+from ..shapes import PANELS, parse
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
 from .numbers import shape_text
@@ -107,7 +107,7 @@ def shape_arithmetic(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
 
 def _bare(axes: Sequence[str], shape: Sequence[int]) -> list[int]:
     """A shape without its batch and head axes."""
-    return [n for axis, n in zip(axes, shape, strict=True) if axis not in ("b", "h", "g")]
+    return [n for axis, n in zip(axes, shape, strict=True) if axis not in PANELS]
 
 
 def _product(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
@@ -125,10 +125,12 @@ def _product(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
     row = "t" if "t" in result else "s"
     summed = [x for x in operands[0] if x not in result and x not in ("g", "b")]
     heads = [x for x in ("h", "g") if x in operands[0] and x in result]
-    columns = [x for x in result if x not in ("b", row, *heads) and x not in summed]
+    apart = {row, *heads, *summed, *(PANELS - {"h", "g"})}
+    columns = [x for x in result if x not in apart]
     r, k, c = (math.prod(sizes[x] for x in part) for part in ([row], summed, columns))
     text = f"[{r},{k}]·[{k},{c}]"
-    bias = f" + [{c}]" if len(stage.inputs) > 2 else ""
+    biased = sum(name.startswith("parameters/") for name in stage.inputs[1:]) > 1
+    bias = f" + [{c}]" if biased else ""
     split = [x for x in columns if x in ("h", "g")]
     many = math.prod(sizes[x] for x in split)
     text += f"{bias} = [{r},{c}]"

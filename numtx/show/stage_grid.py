@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..shapes import Array
+from ..shapes import AXES, Array
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
 from .grid import Grid, clean, corners
@@ -18,11 +18,6 @@ from .paint import PLAIN, Painter
 
 LARGEST = 32  # rows or columns that are shown without --full
 CORNER = 6  # rows or columns shown of a larger array
-_PLACES = {
-    "b": Text("第 {} 行", "row {}"),
-    "h": Text("头 {}", "head {}"),
-    "g": Text("键值头 {}", "key/value head {}"),
-}
 
 
 @dataclass(frozen=True)
@@ -145,7 +140,7 @@ class StageGrids:
             make = self.line if line else self.matrix
             panel = make(stage, place[0], array[place], decimals, here)
             parts = [
-                (_PLACES[axis].zh.format(i), _PLACES[axis].en.format(i))
+                tuple(words.format(i) for words in AXES[axis].panel or ())
                 for axis, size, i in zip(stage.axes, array.shape, place, strict=False)
                 if size > 1
             ]
@@ -195,8 +190,8 @@ class StageGrids:
             return self.token_labels(stage.sides[axis], row, length)
         if axis == "v" and self.vocabulary is not None and len(self.vocabulary) == length:
             return [f"{i} {clean(name)}" for i, name in enumerate(self.vocabulary)]
-        letter = {"f": "f", "v": ""}.get(axis, "d")
-        return [f"{letter}{i}" for i in range(length)]
+        label = AXES[axis].label if axis in AXES else "d"
+        return [f"{label}{i}" for i in range(length)]
 
     def matrix(self, stage: Stage, row: int, matrix: Array, decimals: int, marks: Marks) -> Panel:
         """A matrix; rows of weights and of probabilities show their sum and largest entry."""

@@ -41,7 +41,8 @@ def formula_of(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], con
         if word in ("skip", "last", "hidden", "inner", "opened"):
             name = short[0]
             return name if word in ("skip", "last", "hidden") else name.rpartition(".")[2]
-        return f"{attributes[word]:g}"
+        value = attributes[word]
+        return value if isinstance(value, str) else f"{value:g}"
 
     return re.sub(r"\{([^}]*)\}", fill, leaf.formula)
 

@@ -54,12 +54,7 @@ class Graph:
         for stage in stages:
             assert stage.name not in self.stages, stage.name
             self.stages[stage.name] = stage
-        self.sizes = {
-            "h": config.heads, "g": config.kv_heads, "k": config.d_k, "c": config.d_v,
-            "d": config.width, "f": config.hidden, "v": config.vocabulary,
-            "r": config.key_value_latent or 0, "q": config.query_latent or 0, "p": config.rotated, "n": config.relative_buckets,
-            "e": config.d_k + config.rotated, "z": (config.key_value_latent or 0) + config.rotated,
-        }  # fmt: skip
+        self.sizes = config.axes
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(self.stages.values())

@@ -93,9 +93,10 @@ def _report(report: GradientReport, lang: str) -> int:
     print()
     if report.kinks:
         print(below(
-            lang, f"relu 有 {report.kinks} 个输入离 0 太近，那里没有斜率，差商可能不准；换 --seed",
-            f"{report.kinks} inputs of relu lie so near to 0, where it has no slope, that the "
-            "differences may be off; another --seed moves them",
+            lang,
+            f"有 {report.kinks} 个数离没有斜率之处（如 relu 的 0）太近，差商可能不准；换 --seed",
+            f"{report.kinks} numbers lie so near to where there is no slope (a relu at 0) that "
+            "the differences may be off; another --seed moves them",
         ))  # fmt: skip
     if report.ok:
         number = len(report.comparisons)

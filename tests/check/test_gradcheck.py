@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import numtx.feed_forward
+import numtx.feed_forward.dense
 from numtx import Batch, Config
 from numtx.check.gradcheck import (
     check_model,
@@ -260,9 +260,9 @@ def test_a_stage_without_gradient_is_an_error(stage, message):
 
 
 def test_a_planted_bug_in_a_model_is_found_beneath_it_and_at_its_stage(monkeypatch):
-    right = numtx.feed_forward.activation_backward
+    right = numtx.feed_forward.dense.activation_backward
     monkeypatch.setattr(
-        numtx.feed_forward, "activation_backward", lambda kind, d, x: 1.01 * right(kind, d, x)
+        numtx.feed_forward.dense, "activation_backward", lambda kind, d, x: 1.01 * right(kind, d, x)
     )
     report = check_model(CONFIG, OWN, BATCH, samples=3)
     assert not report.ok

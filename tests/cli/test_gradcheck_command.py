@@ -7,7 +7,7 @@ import json
 import pytest
 import terminal
 
-import numtx.feed_forward
+import numtx.feed_forward.dense
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, list[str], str]:
@@ -23,9 +23,9 @@ def test_an_example_passes(capsys):
 
 
 def test_a_wrong_gradient_is_named_with_exit_code_1(capsys, monkeypatch):
-    right = numtx.feed_forward.activation_backward
+    right = numtx.feed_forward.dense.activation_backward
     monkeypatch.setattr(
-        numtx.feed_forward, "activation_backward", lambda kind, d, x: 1.01 * right(kind, d, x)
+        numtx.feed_forward.dense, "activation_backward", lambda kind, d, x: 1.01 * right(kind, d, x)
     )
     code, out, _ = run(capsys, "weather", "--stage", "decoder.1.feed_forward.*", "--samples", "2")
     assert code == 1

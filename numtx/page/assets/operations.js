@@ -3,7 +3,7 @@
 // Every operation of the catalogue, function by function as in oracle/operations.py: from what is
 // read, the cells of a row, or one cell.
 
-function operationsOf(data, array, place, { plan, starts }) {
+function operationsOf(data, array, place, { plan, starts, axesOf }) {
   // ---- how a formula reads: `r` is a stage with an index (by row without the last axis)
 
   const shape = (r, k) => array(r.stage.inputs[k]).shape;

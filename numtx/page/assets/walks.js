@@ -106,5 +106,5 @@ function walks(data, array, indexOf) {
     return found;
   }
 
-  return { plan, starts, readers };
+  return { plan, starts, readers, axesOf };
 }

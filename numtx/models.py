@@ -179,7 +179,7 @@ MODELS: dict[str, Model] = {
         _decoder(
             width=7, heads=4, key_value_heads=1, key_width=5, value_width=3, hidden=9,
             vocabulary=11, positions="learned", position_limit=30, position_offset=2, norm=None,
-            window=2, activation="silu",
+            window=2, activation="gelu_sigmoid",
         ),
         ("ring",),
     ),
@@ -245,7 +245,8 @@ MODELS: dict[str, Model] = {
         _both(
             width=6, heads=2, key_value_latent=5, query_latent=4, key_width=7, value_width=3,
             hidden=8, vocabulary=11, positions="learned", position_limit=30, window=2,
-            output_projection_at=["decoder.self_attention"],
+            output_projection_at=["decoder.self_attention"], gated=True,
+            activation="gelu_sigmoid",
         ),
         ("ring",),
     ),

@@ -149,8 +149,8 @@ class Model:
                 kind = name
         if kind == "relu":
             return (x + np.abs(x)) / 2
-        if kind == "silu":
-            return x / (1 + np.exp(-x))
+        if kind in ("silu", "gelu_sigmoid"):
+            return x / (1 + np.exp(-x if kind == "silu" else -1.702 * x))
         if kind == "gelu_tanh":
             return x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x * x * x)))
         return x / 2 * np.vectorize(lambda v: 1 + math.erf(v / math.sqrt(2)))(x)

@@ -7,7 +7,7 @@ from typing import Final
 from .fields import choice, configuration, flag, number, whole
 from .wiring import NORMS
 
-ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
+ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu")
 DTYPES = ("float64", "float32")
 
 OUTPUT: Final = "Embedding, feed-forward, output"
@@ -25,7 +25,8 @@ class OutputFields:
     segments: int = whole(
         OUTPUT, "number of segment embeddings (0: none)", (0, 2), least=0, default=0)
     activation: str = choice(
-        OUTPUT, "relu, gelu (exact), gelu_tanh or silu", ACTIVATIONS, default="relu")
+        OUTPUT, "relu, gelu (exact), gelu_tanh, gelu_sigmoid (x * sigmoid(1.702 x)) or silu",
+        ACTIVATIONS, default="relu")
     gated: bool = flag(
         OUTPUT, "act(x·w_gate) * (x·w_in) in place of act(x·w_in)", default=False)
     tied_output: bool = flag(

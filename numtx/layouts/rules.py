@@ -13,7 +13,8 @@ from .layout import Fields, Rule
 ACTIVATIONS = {
     "gelu": "gelu", "gelu_python": "gelu", "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh", "gelu_accurate": "gelu_tanh",
-    "gelu_python_tanh": "gelu_tanh", "silu": "silu", "swish": "silu", "relu": "relu",
+    "gelu_python_tanh": "gelu_tanh", "quick_gelu": "gelu_sigmoid", "silu": "silu",
+    "swish": "silu", "relu": "relu",
 }  # fmt: skip
 
 # Names in rope_parameters, the fields of our record, and what transformers takes in their absence.

@@ -16,7 +16,6 @@ def activations(at: At) -> Forms:
     for other in ACTIVATIONS:
         if other != kind:
             yield f"{other} for {kind}", activation_forward(other, x)
-    yield f"x * sigmoid(1.702 x) for {kind}", x / (1.0 + np.exp(-1.702 * x))
     yield f"tanh for {kind}", np.tanh(x)
     yield f"sigmoid for {kind}", 1.0 / (1.0 + np.exp(-x))
     yield f"leaky relu for {kind}", np.where(x > 0.0, x, 0.01 * x)

@@ -14,13 +14,14 @@ _SQRT_HALF = math.sqrt(0.5)
 _SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 _DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)
 _CUBIC = 0.044715
+_STEEP = 1.702
 
 # Large arrays are worked through in pieces whose intermediate results stay in the cache.
 _PIECE = 16384
 
 
 def activation_forward(kind: str, x: Array) -> Array:
-    """y = act(x), element by element; kind is relu, gelu, gelu_tanh or silu."""
+    """y = act(x), element by element; kind is relu, gelu, gelu_tanh, gelu_sigmoid or silu."""
     if x.size <= _PIECE:
         return _FORWARD[kind](x)
     y = np.empty(x.shape, x.dtype)
@@ -87,19 +88,31 @@ def _gelu_tanh_slope(x: Array) -> Array:
     return slope
 
 
+def _gelu_sigmoid(x: Array) -> Array:
+    """x * sigmoid(1.702 x) (Hendrycks and Gimpel, 2016, section 2)"""
+    return x * sigmoid(_STEEP * x)
+
+
+def _gelu_sigmoid_slope(x: Array) -> Array:
+    """s + 1.702 x * s * (1 - s), s = sigmoid(1.702 x)"""
+    share = sigmoid(_STEEP * x)
+    slope: Array = share + _STEEP * x * share * (1.0 - share)
+    return slope
+
+
 def _silu(x: Array) -> Array:
     """x * sigmoid(x)"""
-    return x * _sigmoid(x)
+    return x * sigmoid(x)
 
 
 def _silu_slope(x: Array) -> Array:
     """s + x * s * (1 - s), s = sigmoid(x)"""
-    sigmoid = _sigmoid(x)
-    slope: Array = sigmoid + x * sigmoid * (1.0 - sigmoid)
+    share = sigmoid(x)
+    slope: Array = share + x * share * (1.0 - share)
     return slope
 
 
-def _sigmoid(x: Array) -> Array:
+def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), written with exp(-|x|), which does not overflow"""
     small = np.exp(-np.abs(x))
     sigmoid: Array = np.where(x >= 0.0, 1.0, small) / (1.0 + small)
@@ -115,6 +128,7 @@ _FORWARD: dict[str, Callable[[Array], Array]] = {
     "relu": _relu,
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
+    "gelu_sigmoid": _gelu_sigmoid,
     "silu": _silu,
 }
 
@@ -122,5 +136,6 @@ _SLOPE: dict[str, Callable[[Array], Array]] = {
     "relu": _relu_slope,
     "gelu": _gelu_slope,
     "gelu_tanh": _gelu_tanh_slope,
+    "gelu_sigmoid": _gelu_sigmoid_slope,
     "silu": _silu_slope,
 }

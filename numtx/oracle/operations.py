@@ -211,7 +211,7 @@ def _norm(r: Rows) -> list[Operand]:
 
 
 def _activation(r: Rows) -> Operand:
-    """relu, gelu (exact), gelu_tanh or silu of one number"""
+    """relu, gelu (exact), gelu_tanh, gelu_sigmoid or silu of one number"""
     x = named("x", r.at(0, r.index))
     return ACTIVATIONS[r.attributes["kind"]](r, x)
 
@@ -225,6 +225,7 @@ ACTIVATIONS: dict[str, Callable[[Rows, Operand], Operand]] = {
         function("tanh", (x + square(x) * x * 0.044715) * sqrt(r.constant(2.0 / math.pi, "2 / pi")))
         + 1
     ),
+    "gelu_sigmoid": lambda r, x: x / (exp(x * -1.702) + 1),
     "silu": lambda r, x: x / (exp(-x) + 1),
 }  # fmt: skip
 

@@ -17,9 +17,11 @@ FORMULAS = {
     "gelu_tanh": lambda x: (
         x / 2.0 * (1.0 + math.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
     ),
+    "gelu_sigmoid": lambda x: x / (1.0 + math.exp(-1.702 * x)),
     "silu": lambda x: x / (1.0 + math.exp(-x)),
 }
-AT_ONE = {"relu": 1.0, "gelu": 0.8413447461, "gelu_tanh": 0.8411919906, "silu": 0.7310585786}
+AT_ONE = {"relu": 1.0, "gelu": 0.8413447461, "gelu_tanh": 0.8411919906, "silu": 0.7310585786,
+          "gelu_sigmoid": 0.8457957659}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS)

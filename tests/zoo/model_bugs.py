@@ -95,6 +95,8 @@ MODEL_BUGS = (
         checks="oracle_gradient finite_differences hand_values", laws="G1"),
     Bug("tanh GELU for the exact one", "ops.activation", "    return x * _normal_distribution(x)",
         "    return _gelu_tanh(x)", laws="S3"),
+    Bug("silu for the sigmoid form of GELU", "ops.activation", "return x * sigmoid(_STEEP * x)",
+        "return x * sigmoid(x)", laws="S3"),
     Bug("the gate's gradient without the activation", "feed_forward.dense",
         "dhidden = dinner * active", "dhidden = dinner * 1.0", laws="G1"),
     Bug("gate and hidden swapped", "feed_forward.dense",

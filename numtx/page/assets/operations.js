@@ -43,6 +43,7 @@ function operationsOf(data, array, place, { plan, starts, axesOf }) {
       const inner = x.plus(square(x).times(x).times(0.044715));
       return x.over(2).times(tanh(inner.times(sqrt(constant(2 / Math.PI, "2 / pi")))).plus(1));
     },
+    gelu_sigmoid: (x) => x.over(exp(x.times(-1.702)).plus(1)),
     silu: (x) => x.over(exp(x.negative()).plus(1)),
   };
 

@@ -92,6 +92,7 @@ MODELS: dict[str, Model] = {
             width=6, heads=2, hidden=7, vocabulary=11, positions="learned", position_limit=6,
             segments=2, embedding_norm=True, activation="gelu", gated=True, tied_output=True,
             embedding_scale=0.5, window=2, query_key_norm="projection", logit_cap=3.0,
+            gate_shift=0.5,
         )
     ),
     "decoder, latents, rotary, smoothed": Model(
@@ -172,6 +173,7 @@ MODELS: dict[str, Model] = {
             key_value_heads=1, key_width=3,
             value_width=5, hidden=7, vocabulary=11, tied_output=True, embedding_scale=1.5,
             norm="rms", norm_place="pre", biases=["b_in", "b_out"], gated=True,
+            gate_limit=0.3, gate_shift=-0.5,
         ),
         ("paged",),
     ),
@@ -246,7 +248,7 @@ MODELS: dict[str, Model] = {
             width=6, heads=2, key_value_latent=5, query_latent=4, key_width=7, value_width=3,
             hidden=8, vocabulary=11, positions="learned", position_limit=30, window=2,
             output_projection_at=["decoder.self_attention"], gated=True,
-            activation="gelu_sigmoid",
+            activation="gelu_sigmoid", gate_limit=0.3, gate_shift=1.0,
         ),
         ("ring",),
     ),

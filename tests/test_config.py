@@ -155,6 +155,7 @@ BROKEN = [
         {"query_growth": 2, "key_value_latent": 4},
         "query_growth 2 is for models with key_value_latent None; here",
     ),
+    ({"gate_limit": 2.0}, "gate_limit 2.0 and gate_shift 0 with gated false"),
     ({"rotary_scaling": LINEAR}, "rotary_scaling LinearScaling(factor=2.0) is for models with"),
     (
         {"positions": "rotary", "rotary_scaling": (LINEAR, None, LINEAR)},

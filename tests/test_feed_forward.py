@@ -39,11 +39,45 @@ def test_by_hand():
     assert gated.tolist() == [[[20.0]]]  # relu(2) * 2.5 * 2 + relu(-3) * -1.5 * 3 + 10
 
 
+# Gate, up and what comes of them: limit 7, shift 1 (released code of gpt-oss, OpenAI, 2025).
+GATE_CELLS = (
+    (1.0, 2.0, 2.537387297798464), (9.0, -8.0, -41.99971876981991),
+    (-9.0, 8.0, -1.602542389246808e-5), (-1.0, -3.0, 0.3084084681343574),
+)  # fmt: skip
+
+
+def gated_cell(gate: float, up: float) -> tuple[float, list[float]]:
+    """One cell, and d(it) / d(gate, up)."""
+    one = {name: np.array([[1.0]]) for name in ("w_in", "w_gate", "w_out")}
+    own = one | {"b_in": np.array([up]), "b_gate": np.array([gate]), "b_out": np.zeros(1)}
+    c = Config(
+        model="decoder-only", width=1, decoder_layers=1, hidden=1, vocabulary=2, positions=None,
+        gated=True, activation="gelu_sigmoid", gate_limit=7.0, gate_shift=1.0,
+    )  # fmt: skip
+    at = Place(own)
+    y, context = DENSE.forward(c, at, np.zeros((1, 1, 1)))
+    DENSE.backward(np.ones((1, 1, 1)), context, at)
+    return y.item(), [at.gradients[name].item() for name in ("b_gate", "b_in")]
+
+
+@pytest.mark.parametrize(("gate", "up", "right"), GATE_CELLS)
+def test_a_gate_with_limits(gate, up, right):
+    y, (dgate, dup) = gated_cell(gate, up)
+    assert y == pytest.approx(right, rel=1e-13)
+    assert (dgate == 0.0) == (gate > 7.0) and (dup == 0.0) == (abs(up) > 7.0)
+    h = 1e-6
+    for slope, by in ((dgate, (h, 0.0)), (dup, (0.0, h))):
+        ahead, behind = (gated_cell(gate + s * by[0], up + s * by[1])[0] for s in (1, -1))
+        assert slope == pytest.approx((ahead - behind) / (2 * h), abs=1e-8)
+
+
+@pytest.mark.parametrize("limits", [{}, {"gate_limit": 0.5}, {"gate_shift": 1.0, "gate_limit": 2}])
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize("gated", [True, False])
 @pytest.mark.parametrize("kind", ["relu", "gelu", "gelu_tanh", "silu"])
-def test_backward(kind, gated, biased):
-    c, p = config(activation=kind, gated=gated), weights(gated, biased)
+def test_backward(kind, gated, biased, limits):
+    limits = limits if gated else {}
+    c, p = config(activation=kind, gated=gated, **limits), weights(gated, biased)
 
     def f(x: Any, p: Any) -> float:
         return float((DENSE.forward(c, Place(p), x)[0] * D).sum())
@@ -53,6 +87,8 @@ def test_backward(kind, gated, biased):
     _, context = DENSE.forward(c, at, X)
     dx = DENSE.backward(D, context, at)
     names = ["hidden", "gate", "activation", "gated", "output"]
+    if limits:
+        names[2:2] = ["clamped_gate", "clamped_hidden"]
     assert list(recorder.values) == (names if gated else ["hidden", "activation", "output"])
     assert set(recorder.gradients) == set(recorder.values)
     assert_close(dx, central_difference(lambda a: f(a, p), X), 1e-8)

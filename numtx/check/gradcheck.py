@@ -186,8 +186,17 @@ def _from_zero(trace: Trace, stage: Stage) -> Array:
     return np.abs(x) if stage.attributes["kind"] == "relu" else np.full(1, np.inf)
 
 
+def _from_limits(trace: Trace, stage: Stage) -> Array:
+    """Of a clamp."""
+    limits = [x for x in (stage.attributes["low"], stage.attributes["high"]) if x is not None]
+    return np.abs(np.subtract.outer(limits, trace[stage.inputs[0]]))
+
+
 # How far the inputs of an operation are from such places.
-KINKS: dict[str, Callable[[Trace, Stage], Array]] = {"activation": _from_zero}
+KINKS: dict[str, Callable[[Trace, Stage], Array]] = {
+    "activation": _from_zero,
+    "clamp": _from_limits,
+}
 
 
 def _with_gradient(trace: Trace) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .fields import choice, configuration, flag, number, whole
+from .fields import Rule, choice, configuration, flag, number, whole
 from .wiring import NORMS
 
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu")
@@ -29,6 +29,12 @@ class OutputFields:
         ACTIVATIONS, default="relu")
     gated: bool = flag(
         OUTPUT, "act(x·w_gate) * (x·w_in) in place of act(x·w_in)", default=False)
+    gate_limit: float | None = number(
+        OUTPUT, "l: the gate is held below l, and x·w_in between -l and l; None: they are not",
+        (None, 0.5), above=0, default=None)
+    gate_shift: float = number(
+        OUTPUT, "added to x·w_in, after the limit, before the gate multiplies it", (0.0, 1.0),
+        default=0.0)
     tied_output: bool = flag(
         OUTPUT, "logits use the (decoder's) embedding; there is no output.w", default=False)
     output_scale: float = number(
@@ -42,3 +48,15 @@ class OutputFields:
     dtype: str = choice(
         OUTPUT, "float64 (a reference) or float32", DTYPES, default="float64")
     # fmt: on
+
+
+# What does not go together in a layer.
+RULES: tuple[Rule, ...] = (
+    Rule(
+        lambda c: c.gated or (c.gate_limit is None and c.gate_shift == 0.0),
+        lambda c: (
+            f"gate_limit {c.gate_limit} and gate_shift {c.gate_shift:g} with gated false; they are "
+            "for layers with a gate"
+        ),
+    ),
+)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..config import Config
 from ..ops.activation import activation_backward, activation_forward
+from ..ops.clamp import clamp_backward, clamp_forward
 from ..ops.linear import LinearContext
 from ..place import Place, Shapes, projection
 from ..shapes import Array
@@ -36,18 +37,29 @@ def _token_cost(config: Config) -> int:
 
 
 @small_repr()
+class GateContext(NamedTuple):
+    map: LinearContext
+    gate: Array
+    opening: Array  # the gate within its limit
+    active: Array  # act(opening)
+    passing: Array  # what the gate multiplies: hidden within its limits, and shifted
+    limit: float | None
+
+
+@small_repr()
 class DenseContext(NamedTuple):
     kind: str
     into: LinearContext
     hidden: Array
-    gate: tuple[LinearContext, Array, Array] | None  # its map, its value, act(its value)
+    gate: GateContext | None
     out: LinearContext
 
 
 def _forward(config: Config, at: Place, x: Array) -> tuple[Array, DenseContext]:
     """output = act(x·w_in + b_in)·w_out + b_out    [B, T, d] -> [B, T, f] -> [B, T, d]
 
-    Gated (Shazeer, 2020): output = (act(x·w_gate + b_gate) * (x·w_in + b_in))·w_out + b_out
+    Gated (Shazeer, 2020): output = (act(x·w_gate + b_gate) * (x·w_in + b_in))·w_out + b_out;
+    with a limit and a shift (OpenAI, 2025): (act(min(g, l)) * (clip(u, -l, l) + shift))·w_out
     """
     kind = config.activation
     hidden, into = at.linear(x, "in")
@@ -55,10 +67,16 @@ def _forward(config: Config, at: Place, x: Array) -> tuple[Array, DenseContext]:
     gate = None
     if config.gated:
         opening, gate_map = at.linear(x, "gate")
-        opening = at("gate", opening)
+        opening = first = at("gate", opening)
+        passing, limit, shift = hidden, config.gate_limit, config.gate_shift
+        if limit is not None:
+            opening = at("clamped_gate", clamp_forward(first, None, limit))
+        if limit is not None or shift:
+            low = None if limit is None else -limit
+            passing = at("clamped_hidden", clamp_forward(hidden, low, limit, shift))
         active = at("activation", activation_forward(kind, opening))
-        inner = at("gated", active * hidden)
-        gate = (gate_map, opening, active)
+        inner = at("gated", active * passing)
+        gate = GateContext(gate_map, first, opening, active, passing, limit)
     else:
         inner = at("activation", activation_forward(kind, hidden))
     output, out = at.linear(inner, "out")
@@ -74,12 +92,17 @@ def _backward(doutput: Array, context: DenseContext, at: Place) -> Array:
         dhidden = activation_backward(kind, dactive, hidden)
         dx = None
     else:
-        gate_map, opening, active = gate
+        gate_map, first, opening, active, passing, limit = gate
         dinner = at.grad("gated", dinner)
         dhidden = dinner * active
-        dactive = at.grad("activation", dinner * hidden)
-        dopening = at.grad("gate", activation_backward(kind, dactive, opening))
-        dx = at.linear_backward(dopening, gate_map, "gate")
+        dactive = at.grad("activation", dinner * passing)
+        dopening = activation_backward(kind, dactive, opening)
+        if passing is not hidden:
+            dhidden = at.grad("clamped_hidden", dhidden)
+        if limit is not None:
+            dopening = clamp_backward(at.grad("clamped_gate", dopening), first, None, limit)
+            dhidden = clamp_backward(dhidden, hidden, -limit, limit)
+        dx = at.linear_backward(at.grad("gate", dopening), gate_map, "gate")
     dx_in = at.linear_backward(at.grad("hidden", dhidden), into, "in")
     return dx_in if dx is None else dx_in + dx
 

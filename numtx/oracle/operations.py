@@ -30,6 +30,7 @@ from ..arithmetic.number import (
 )
 from ..arithmetic.number import apply as function
 from .angles import score_lengthening
+from .gates import clamp
 from .positions import angle_of, bucket, distance, grow, rotate
 from .rows import Rows
 
@@ -325,4 +326,5 @@ OPERATIONS: dict[str, Operation] = {
     "pick": Operation(_pick, heading="row"),
     "mean": Operation(_mean, heading="row"),
     "exp": Operation(_exp),
+    "clamp": Operation(clamp),
 }

@@ -204,7 +204,10 @@ def oracle_of(name: str, **changes: Any) -> bool:
     config = config_of(name, **changes)
     mask = np.array([[1] * 5, [0, 0, 1, 1, 1]], bool)
     labels = [[2, 3, 4, 5, 1], [-100, -100, 7, 2, 8]]
-    batch = Batch([[1, 2, 3, 4, 5], [0, 0, 6, 7, 2]], mask=mask, labels=labels)
+    ids, more = [[1, 2, 3, 4, 5], [0, 0, 6, 7, 2]], {}
+    if len(config.sides) == 2:
+        more = {"decoder_ids": ids, "decoder_mask": mask}
+    batch = Batch(ids, mask=mask, labels=labels, **more)
     return verify(record(config, random_parameters(config), batch)).ok
 
 

@@ -69,6 +69,7 @@ IMPLIED: Mapping[str, str] = {
     "S4": "S3",
     "V1": "S3 T2",
     "V6": "S3",
+    "V11": "S3",
     "P1": "S3",
     "P3": "S3 T1",
     "P3-none": "S3",

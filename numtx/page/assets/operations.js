@@ -258,6 +258,25 @@ function operationsOf(data, array, place, { plan, starts, axesOf }) {
     },
 
     exp: (r) => exp(at(r, 0, r.index)),
+
+    clamp(r) {
+      const x = at(r, 0, r.index);
+      const { low, high, shift } = r.attributes;
+      let found = x;
+      let text = (show) => x.text(show);
+      if (high !== null) {
+        found = choose(x.value > high, () => constant(high, null, [x]), found);
+        const inner = text;
+        text = (show) => `min(${inner(show)}, ${high})`;
+      }
+      if (low !== null) {
+        found = choose(x.value < low, () => constant(low, null, [x]), found);
+        const inner = text;
+        text = (show) => `max(${inner(show)}, ${low})`;
+      }
+      found = writtenAs(found, text);
+      return shift ? found.plus(constant(shift)) : found;
+    },
   };
 
   let kept = { key: "", numbers: [] };

@@ -226,7 +226,7 @@ def _own_attention(
     if limit is not None and given.positions.max() >= limit:
         raise BatchError(
             f"{side}.positions reach {given.positions.max()}, and rotary_scaling is that of texts "
-            f"of at most {limit} tokens; its `length` says how long those of this run are"
+            f"of at most {limit} tokens; its `length` (--length) says how long this run's are"
         )
     if config.rotated:
         rotary = rotation(

@@ -88,6 +88,11 @@ def add_own_model(parser: argparse.ArgumentParser) -> None:
         "--dtype", choices=("float64", "float32"), help="of --model (default: float32 unless F64)"
     )
     group.add_argument("--config", metavar="FILE", help="its configuration (JSON)")
+    group.add_argument(
+        "--length", type=whole(1), metavar="N",
+        help="of rotary_scaling longrope: the longest text of the run, which says the list that "
+        "is used (default: the length of the training)",
+    )  # fmt: skip
     group.add_argument("--ids", metavar="JSON", help="token ids, [[1,2],[3,4]] or [1,2]")
     group.add_argument("--decoder-ids", metavar="JSON", help="token ids of the decoder")
     group.add_argument("--labels", metavar="JSON", help="labels; -100 is ignored")
@@ -132,7 +137,7 @@ def example_of(args: argparse.Namespace) -> Example:
     """The example, sentence or model that the options of `add_source` name."""
     if is_own(args):
         return own_model(args)
-    for name in (*_MODEL, "dtype"):
+    for name in (*_MODEL, "dtype", "length"):
         if getattr(args, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} is for a model of your own: add --model or --config")
@@ -230,6 +235,8 @@ def _model(args: argparse.Namespace) -> tuple[Any, Any, Any, list[Any]]:
         if args.dtype is not None:
             raise UsageError("--dtype is for --model; a configuration has a dtype of its own")
         config = read_config(args.config)
+    if args.length is not None:
+        config = _for_length(config, args.length)
     if args.parameters is not None:
         parameters = load_parameters(args.parameters, config)
     elif parameters is None:
@@ -238,6 +245,22 @@ def _model(args: argparse.Namespace) -> tuple[Any, Any, Any, list[Any]]:
     return config, parameters, words, [
         Text(f"参数取自 {place}", f"parameters are those of {place}"), *notes
     ]  # fmt: skip
+
+
+def _for_length(config: Any, length: int) -> Any:
+    """A configuration for texts of at most so many tokens."""
+    from ..config.rotary import LongropeScaling
+
+    scalings = config.values_of("rotary_scaling")
+    if not any(isinstance(scaling, LongropeScaling) for scaling in scalings):
+        raise UsageError("--length is for models with rotary_scaling longrope; this has another")
+    declared = tuple(
+        dataclasses.replace(scaling, length=length)
+        if isinstance(scaling, LongropeScaling)
+        else scaling
+        for scaling in scalings
+    )
+    return dataclasses.replace(config, rotary_scaling=declared)
 
 
 def read_config(path: str) -> Any:

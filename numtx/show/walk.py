@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..errors import StageError
+from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..stages.graph import Stage
 from ..trace.trace import Trace
@@ -43,7 +44,7 @@ def walk(trace: Trace, style: Style, stages: list[str] | None = None) -> Iterato
     rows = len(next(iter(trace.tokens.values())))
     if style.row is not None and style.row >= rows:
         raise StageError(f"--row {style.row}: the batch has {rows} rows, 0 to {rows - 1}")
-    shapes = {name: array.shape for name, array in trace.arrays.items()}
+    shapes = shapes_of(trace)
     wanted = None if stages is None else set(stages)
     for number, (name, stage) in enumerate(trace.graph.stages.items(), 1):
         if name not in trace or (wanted is not None and name not in wanted):
@@ -55,6 +56,20 @@ def walk(trace: Trace, style: Style, stages: list[str] | None = None) -> Iterato
             Marks(mask_of(trace, name), trace.pins.get(name)),
             gradient_of(trace, name, style),
         )  # fmt: skip
+
+
+def shapes_of(trace: Trace) -> dict[str, tuple[int, ...]]:
+    """The shapes of all stages and of what they read, of a run of which some were kept too."""
+    shapes = {name: array.shape for name, array in trace.arrays.items()}
+    if trace.phases or len(trace.values) == len(trace.graph):
+        return shapes
+    shapes.update({f"parameters/{n}": s for n, s in parameter_shapes(trace.config).items()})
+    lengths = {side: len(rows[0]) for side, rows in trace.tokens.items()}
+    count = len(next(iter(trace.tokens.values())))
+    for name in trace.graph.stages:
+        if name not in shapes:
+            shapes[name] = trace.graph.shape(name, count, lengths)
+    return shapes
 
 
 def gradient_of(trace: Trace, name: str, style: Style) -> tuple[Array, int] | None:

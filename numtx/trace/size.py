@@ -67,8 +67,9 @@ def size_of_run(
     keep = None if stages is None else kept_stages(config, batch, stages)
     kept = every = 0
     places: dict[str, int] = {}
-    for name in graph.stages:
-        count = math.prod(graph.shape(name, rows, lengths)) * size
+    for name, stage in graph.stages.items():
+        count = math.prod(graph.shape(name, rows, lengths))
+        count *= 1 if stage.operation == "allowed" else size  # truth values
         every += count
         kept += count if keep is None or name in keep else 0
         place = ".".join(name.split(".")[:3])

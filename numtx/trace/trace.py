@@ -181,6 +181,12 @@ def record(
     )  # fmt: skip
 
 
+# Leaves that cannot be read without others: which cells are masked, what a mean is the mean of.
+READ_WITH = {
+    "masked_scores": ("mask",), "weights": ("mask",), "loss": ("loss.per_token",),
+}  # fmt: skip
+
+
 def stages_of(config: Config, batch: Batch) -> Graph:
     """The stages that a run of this batch has, before it is made."""
     rows_of_several = batch.documents is not None or batch.decoder_documents is not None
@@ -188,12 +194,16 @@ def stages_of(config: Config, batch: Batch) -> Graph:
 
 
 def kept_stages(config: Config, batch: Batch, patterns: Sequence[str]) -> frozenset[str]:
-    """The stages of a run that match, tokens and labels, and `parameters/NAME` of what they read.
+    """The stages of a run that match, what a reader needs beside them, tokens and labels, and
+    `parameters/NAME` of what they read.
 
     Raises `StageError` for a pattern that matches none.
     """
     graph = stages_of(config, batch)
     wanted = {*graph.select(list(patterns)), "labels", *(f"{s}.tokens" for s in config.sides)}
+    for name in tuple(wanted):
+        place, dot, leaf = name.rpartition(".")
+        wanted |= {f"{place}{dot}{other}" for other in READ_WITH.get(leaf, ())}
     read = {source for name in wanted & {*graph.stages} for source in graph[name].inputs}
     return frozenset(wanted | {name for name in read if name.startswith("parameters/")})
 

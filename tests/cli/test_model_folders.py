@@ -31,7 +31,7 @@ def test_trace_verify_and_compare(
         capsys, "trace", "--model", folder, *MODEL, "--gradients", "--quiet", "--npz", file
     )
     assert (code, err) == (0, "")
-    assert f"parameters are those of {folder}" in out
+    assert f"parameters are those of {folder}" in " ".join(out.split())
     config, parameters, _ = read_model(folder)
     trace = load_trace(file)
     assert trace.config == config
@@ -160,3 +160,23 @@ def test_what_does_not_go_together(
     _, err = capsys.readouterr()
     assert code == 2 and err.count("\n") == 1
     assert says in err
+
+
+def test_the_longest_text_of_a_run_says_which_angles_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(written(tmp_path / "m", "phi3"))
+    ids, stage = json.dumps([1] * 33), "decoder.0.self_attention.rotated_keys"
+    command = ("trace", "--model", folder, "--stage", stage, "--json", "-")
+    code, _, err = run(capsys, *command, "--ids", ids)
+    assert code == 2 and "its `length` (--length) says how long" in err
+    shown = []
+    for length in ("32", "33", "64"):
+        code, out, _ = run(capsys, *command, "--ids", "[1,2]", "--length", length)
+        assert code == 0
+        shown.append(json.loads(out)["stages"][stage]["value"])
+    assert shown[0] != shown[1] == shown[2]
+    assert run(capsys, *command, "--ids", ids, "--length", "33")[0] == 0
+    other = str(written(tmp_path / "o", "qwen3"))
+    code, _, err = run(capsys, "trace", "--model", other, "--ids", "[1]", "--length", "3")
+    assert code == 2 and "--length is for models with rotary_scaling longrope" in err

@@ -33,11 +33,11 @@ def test_files_have_what_is_recorded_and_verify_says_what_it_could_not_check(
     )  # fmt: skip
     assert code == 0 and "weights" in out and "] masked_scores" not in out
     assert set(load_trace(file)) == {
-        "decoder.tokens", f"{PLACE}.masked_scores", f"{PLACE}.weights",
+        "decoder.tokens", f"{PLACE}.masked_scores", f"{PLACE}.weights", f"{PLACE}.mask",
     }  # fmt: skip
     code, out, _ = run(capsys, "verify", file, "--lang", "en")
     assert code == 0
-    assert f"not checked: {PLACE}.masked_scores" in out and "not in the file: " in out
+    assert f"not checked: {PLACE}.mask, {PLACE}.masked_scores\nnot in the file: " in out
 
 
 def test_what_is_printed_alone_is_kept_alone(

@@ -11,6 +11,8 @@ from samples import MODELS, config_of, ragged_batch, random_parameters, some
 
 from numtx import Batch, Config, Recorder, forward, initialise, load_trace, record
 from numtx.errors import StageError
+from numtx.show.stage_grid import Style
+from numtx.show.trace_text import trace_text
 from numtx.trace.files import save_trace
 from numtx.trace.size import size_of_run
 
@@ -20,7 +22,7 @@ def test_they_are_those_of_the_whole_run_with_what_they_read(name, tmp_path):
     config = config_of(name)
     parameters, batch = random_parameters(config), Batch(**ragged_batch(config))
     whole = record(config, parameters, batch)
-    patterns = ["*.0.self_attention.*", "*.output"]
+    patterns = ["*.0.self_attention.*", "*.output", "loss.per_token"]
     part = record(config, parameters, batch, stages=patterns)
     wanted = set(whole.graph.select(patterns)) | {f"{side}.tokens" for side in config.sides}
     assert set(part) == (wanted | {"labels"}) & set(whole)
@@ -40,6 +42,18 @@ def test_they_are_those_of_the_whole_run_with_what_they_read(name, tmp_path):
     found = load_trace(tmp_path / "part.npz").verify()
     assert found.ok and found.findings
     assert set(found.skipped) < {*part, *(f"grad/{name}" for name in part.gradients)}
+
+
+@pytest.mark.parametrize("name", some(4, __name__, MODELS))
+def test_a_stage_alone_is_printed_as_among_all(name):
+    config = config_of(name)
+    parameters, batch = random_parameters(config), Batch(**ragged_batch(config))
+    whole, style = record(config, parameters, batch), Style(lang="en")
+    for stage in whole:
+        part = record(config, parameters, batch, stages=[stage])
+        assert stage in part and len(part.values) < len(whole.values)
+        printed = list(trace_text(part, style, [stage], True))
+        assert printed == list(trace_text(whole, style, [stage], True)), stage
 
 
 def test_a_pattern_that_matches_nothing_is_an_error():

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from numtx import Batch, NumtxError, forward, load_example
+from numtx import Batch, Config, NumtxError, forward, initialise, load_example, record
 from numtx.lessons import Lesson
 from numtx.masks import inverted, to_additive
 
@@ -154,6 +154,29 @@ lesson.check(
     refused,
     zh=f"整句都是填充则是错误：{refused}",
     en=f"A sentence of padding alone is an error: {refused}",
+)
+
+# %%
+lesson.head(zh="一行几篇文章，与分块", en="Several documents in a row, and chunks")
+lesson.say(
+    zh="训练时常把几篇短文接成一行，省去填充：每篇只看自己，位置从头数起，接缝处不猜下一篇的字。有的模型把"
+    "长文也这样切成等长的块，块与块互不相看；同一张掩码：",
+    en="In training short documents are often put into one row, to save padding: each sees itself"
+    " alone, its positions begin anew, and none is asked for the first token of the next. Some models"
+    " cut long texts in the same way, into chunks that do not see each other. The same mask:",
+)
+short = Config(model="decoder-only", width=6, decoder_layers=1, hidden=7, vocabulary=11)
+parameters, row, half = initialise(short, 0), [3, 1, 4, 1, 5, 9], 3
+packed = record(short, parameters, Batch([row], documents=[[0] * half + [1] * half]))
+cut = record(dataclasses.replace(short, chunk=half), parameters, Batch([row]))
+words = [str(i) for i in row]
+lesson.grid(packed[f"{place}.mask"][0, 0].astype(float), words, words, decimals=0)
+alone, _ = forward(short, parameters, Batch([row[half:]]))
+lesson.check(
+    np.array_equal(packed[f"{place}.mask"], cut[f"{place}.mask"])
+    and np.allclose(packed["logits"][0, half:], alone.logits[0]),
+    zh="第二篇的分数与它独占一行时一样。",
+    en="The second document has the scores that it has in a row of its own.",
 )
 
 # %%

@@ -105,6 +105,26 @@ def norms(at: At) -> Forms:
             yield what, at.again({0: at.value(at.graph[name].inputs[k])})
 
 
+@cause("潜向量的归一化", "norm of latents", "normed_latent normed_query_latent rotated_key")
+def latents(at: At) -> Forms:
+    """What stands beside a latent: the key for positions, which has no norm, and the other one."""
+    key, epsilon = at.near("position_key"), at.config.epsilon
+    if at.stage.leaf.name == "rotated_key":
+        if at.config.latent_norm and key is not None:
+            size = np.sqrt((key * key).mean(-1, keepdims=True) + epsilon)
+            yield "the key for positions normed too", at.again({0: key / size})
+        return
+    x = at.inputs[0]
+    if key is not None and at.stage.leaf.name == "normed_latent":
+        both = np.concatenate((x, key), -1)
+        size = np.sqrt((both * both).mean(-1, keepdims=True) + epsilon)
+        yield "over the latent and the key for positions at once", _gained(at, x / size)
+    other = {"normed_latent": "query_latent_norm"}.get(at.stage.leaf.name, "latent_norm")
+    gain = at.near(f"{other}.gain")
+    if gain is not None and gain.shape == at.inputs[1].shape:
+        yield f"with the gain of {other}", at.again({1: gain})
+
+
 @cause("归一化与旋转对调", "norm and rotation exchanged", "@norm @rotate")
 def exchanged(at: At) -> Candidates:
     """A norm of rotated queries or keys for a rotation of normed ones, and the other way round."""

@@ -90,7 +90,7 @@ def sinusoids(at: At) -> Forms:
             yield f"base {base:g}, not {a['base']:g}", at.again(base=base)
 
 
-@cause("斜率", "slopes", "bias")
+@cause("斜率", "slopes", "@distance")
 def slopes(at: At) -> Forms:
     """The bias by distance with a mistake; the right one is the slopes times -distance."""
     right, (queries, keys) = at.again(), at.inputs

@@ -31,7 +31,11 @@ def with_bias_twice(at: At) -> Candidates:
     return at.again({2: 2.0 * at.inputs[2]}) if len(at.inputs) > 2 else None
 
 
-@cause("输入没有归一化", "input not normalised", "queries keys values hidden gate logits")
+@cause(
+    "输入没有归一化",
+    "input not normalised",
+    "queries keys values position_queries position_key query_latent latent hidden gate logits",
+)
 def not_normalised(at: At) -> Candidates:
     before = at.before(0)
     return None if before is None else at.again({0: before})

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from devtools import CHROMIUM, Browser
-from samples import MODELS, assert_close, config_of, ragged_batch, random_parameters, some
+from page_traces import TRACES, variant
+from samples import MODELS, assert_close, random_parameters, some
 
 from numtx import load_example
 from numtx.batch import Batch
 from numtx.config import Config
-from numtx.decoding import record_generation
 from numtx.page.page import Heading
 from numtx.page.report import trace_report
 from numtx.show.stage_grid import Style
@@ -80,41 +80,6 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stages = [name for name in trace if name.startswith(PLACE) or name == "encoder.embedding"]
     return written(tmp_path_factory.mktemp("report") / "weather.html", trace, stages)
 
-
-def variant(name: str) -> Trace:
-    config = config_of(name)
-    return record(config, random_parameters(config), Batch(**ragged_batch(config)))
-
-
-def generation(use_cache: bool, padding: str, chunk: int | None = None) -> Trace:
-    """Two prompts, one of them padded, and the steps that follow them."""
-    config = config_of("encoder-decoder", positions="rotary", window=3)
-    fields = ragged_batch(config, padding=padding)
-    del fields["labels"]
-    _, trace = record_generation(
-        config, random_parameters(config), Batch(**fields),
-        max_new_tokens=2, use_cache=use_cache, chunk=chunk,
-    )  # fmt: skip
-    return trace
-
-
-def too_large() -> Trace:
-    """A row of the embedding is infinite, and stands under padding only."""
-    config = config_of("encoder-decoder")
-    fields, parameters = ragged_batch(config), random_parameters(config)
-    fields["ids"] = np.where(fields["mask"], fields["ids"] % 10, 10)
-    fields["decoder_ids"] = np.where(fields["decoder_mask"], fields["decoder_ids"] % 10, 10)
-    parameters["embedding"][10] = np.inf
-    return record(config, parameters, Batch(**fields))
-
-
-TRACES: dict[str, Any] = {
-    "weather": lambda: load_example("weather").trace(),
-    "cat, cells pinned": lambda: load_example("cat", as_stated=True).trace(),
-    "too large under padding": too_large,
-    "generation": lambda: generation(True, "left", chunk=2),
-    "generation without a cache": lambda: generation(False, "right"),
-}
 
 # By default a few of those whose cells are soon asked for.
 EVERY = [name for name in (*MODELS, *TRACES) if name != "cat, cells pinned"]

@@ -18,6 +18,7 @@ from numtx.ops.positions import rotate_forward, rotation
 from numtx.trace.trace import record
 
 POSITIONS = count_positions(MASK)
+PADDED = Batch(IDS, mask=MASK)
 RAMP = one(lambda c: isinstance(c.rotary_scaling, YarnScaling) and c.key_value_latent is None)
 LISTS = "encoder, every angle by a number of its own"
 BANDS = "decoder, angles by bands, and divided in some layers"
@@ -32,10 +33,9 @@ WRONG = {
 }
 
 
-def causes_of(name, stage, wrong):
+def causes_of(config, stage, wrong, batch=PADDED):
     """What is said of a stage that was computed otherwise, and of nothing before it."""
-    config = config_of(name)
-    trace = record(config, random_parameters(config), Batch(IDS, mask=MASK), gradients=False)
+    trace = record(config, random_parameters(config), batch, gradients=False)
     found = compare(
         Side("A", {**trace.arrays}, trace), Side("B", {stage: wrong(config, trace)}, None)
     )
@@ -52,7 +52,7 @@ def test_wrong_angles(name, cause):
         return rotate_forward(trace[trace.graph[stage].inputs[0]], rotation(POSITIONS, *how))
 
     stage = f"{config_of(name).sides[0]}.0.self_attention.rotated_queries"
-    causes = causes_of(name, stage, turned)
+    causes = causes_of(config_of(name), stage, turned)
     assert any(cause in told for told in causes), causes
 
 
@@ -70,5 +70,5 @@ def test_wrong_chunks(cause, changes):
         given = {"causal": True, "query_positions": POSITIONS, "key_positions": POSITIONS}
         return np.array(allowed(MASK, config.heads, 5, **given, **changes).allowed)
 
-    causes = causes_of(name, "decoder.0.self_attention.mask", seen)
+    causes = causes_of(config_of(name), "decoder.0.self_attention.mask", seen)
     assert any(cause in told for told in causes), causes

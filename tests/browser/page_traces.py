@@ -1,0 +1,60 @@
+"""Runs whose pages a browser computes once more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from samples import config_of, ragged_batch, random_parameters
+
+from numtx import load_example
+from numtx.batch import Batch
+from numtx.decoding import record_generation
+from numtx.trace.trace import Trace, record
+
+
+def variant(name: str) -> Trace:
+    config = config_of(name)
+    return record(config, random_parameters(config), Batch(**ragged_batch(config)))
+
+
+def generation(use_cache: bool, padding: str, chunk: int | None = None) -> Trace:
+    """Two prompts, one of them padded, and the steps that follow them."""
+    config = config_of("encoder-decoder", positions="rotary", window=3)
+    fields = ragged_batch(config, padding=padding)
+    del fields["labels"]
+    _, trace = record_generation(
+        config, random_parameters(config), Batch(**fields),
+        max_new_tokens=2, use_cache=use_cache, chunk=chunk,
+    )  # fmt: skip
+    return trace
+
+
+def in_a_row() -> Trace:
+    """Two documents in each row, of which the second is padded in one."""
+    config = config_of("decoder, bias by buckets, grouped, window")
+    ids = np.array([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 5, 8]])
+    own, mask = np.array([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1]]), np.ones(ids.shape, bool)
+    mask[1, -1] = False
+    batch = Batch(ids, labels=np.where(mask, ids, -100), mask=mask, documents=own)
+    return record(config, random_parameters(config), batch)
+
+
+def too_large() -> Trace:
+    """A row of the embedding is infinite, and stands under padding only."""
+    config = config_of("encoder-decoder")
+    fields, parameters = ragged_batch(config), random_parameters(config)
+    fields["ids"] = np.where(fields["mask"], fields["ids"] % 10, 10)
+    fields["decoder_ids"] = np.where(fields["decoder_mask"], fields["decoder_ids"] % 10, 10)
+    parameters["embedding"][10] = np.inf
+    return record(config, parameters, Batch(**fields))
+
+
+TRACES: dict[str, Any] = {
+    "weather": lambda: load_example("weather").trace(),
+    "cat, cells pinned": lambda: load_example("cat", as_stated=True).trace(),
+    "documents in a row": in_a_row,
+    "too large under padding": too_large,
+    "generation": lambda: generation(True, "left", chunk=2),
+    "generation without a cache": lambda: generation(False, "right"),
+}

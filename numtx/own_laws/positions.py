@@ -19,14 +19,15 @@ from .runs import labelled, prefixes
 
 @law(
     "P1",
-    "rotary, alibi: shifting all positions changes no score and no logit, by 4096 and more either "
-    "(P2), to the last digits of a position; where positions are added, a shift is noticed",
-    "旋转位置与线性偏置: 整体平移不改变分数与结果, 平移 4096 以上亦然, 精确到位置的末几位; "
-    "位置为相加时, 平移改变结果",
+    "rotary, alibi, buckets: shifting all positions (with chunks, by whole ones) changes no score "
+    "and no logit, by 4096 and more either (P2), to the last digits of a position; where positions "
+    "are added, a shift is noticed",
+    "旋转位置, 线性偏置与分桶偏置: 整体平移 (有分块时平移整数块) 不改变分数与结果, "
+    "平移 4096 以上亦然, 精确到位置的末几位; 位置为相加时, 平移改变结果",
     NUMTX,
 )
 def shifted(subject: NumtxSubject, draw: Draw) -> bool:
-    """Of every stack."""
+    """Of every stack. Queries that grow with their position are asked nothing here."""
     kinds = {*subject.config.values_of("positions")} - {None}
     if not kinds or "learned" in kinds or any(subject.config.values_of("query_growth")):
         return False

@@ -56,6 +56,7 @@ def heads_taken(
     NUMTX,
 )
 def order_of_heads(subject: NumtxSubject, draw: Draw) -> bool:
+    """Sinks and biases by buckets go with their heads; slopes go by the place of a head."""
     config = subject.config
     for side in config.sides:
         for name in config.sublayers(side):
@@ -133,7 +134,7 @@ def latents(subject: NumtxSubject, draw: Draw) -> bool:
     if subject.config.key_value_latent is None or subject.config.latent_norm:
         return False
     subject = _unrotated(subject)
-    ordinary = subject.with_(key_value_latent=None, query_latent=None)
+    ordinary = subject.with_(key_value_latent=None, query_latent=None, biases=True)
     own, expanded = subject.parameters, {}
     for name, shape in parameter_shapes(ordinary.config).items():
         place, _, leaf = name.rpartition(".")

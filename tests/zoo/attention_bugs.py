@@ -191,7 +191,7 @@ ATTENTION_BUGS = (
     Bug("latents: the bias of their map down is forgotten", "attention.latent",
         'latent, down = at.linear(x, "dkv")',
         'latent, down = at.linear(x, "dkv")\n    latent = x @ at["w_dkv"]',
-        checks="latents_oracle"),
+        checks="latents_oracle", laws="V3"),
     Bug("latents: the bias of the shared key is added after its rotation", "attention.latent",
         'rotated_key = rotate_forward(rotated_key[:, None], rotation)[:, 0]',
         'late = at.parameters.get(at.prefix + "b_kr", 0.0)\n'

@@ -28,7 +28,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "latents": {
         "model": "decoder-only", "width": 8, "decoder_layers": 2, "heads": 2, "hidden": 16,
         "vocabulary": 12, "positions": "rotary", "key_value_latent": 5, "query_latent": 4,
-        "rotary_width": 2,
+        "rotary_width": 2, "biases": ("b_o", "b_in", "b_out", "norm.bias", "output.b"),
     },
 }  # fmt: skip
 

@@ -87,7 +87,7 @@ class Lesson:
 
     def explain(self, trace: Trace, cell: str, *, gradient: bool = False, depth: int = 1) -> None:
         """The arithmetic of a cell such as `logits[4,1]`, as `numtx cell` writes it."""
-        names = Names(trace)
+        names = Names(trace, self.lang)
         how = explain_gradient if gradient else explain
         for address in find_cells(trace, cell):
             explained = how(trace, address.name, address.cell, depth)

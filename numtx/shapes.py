@@ -31,16 +31,18 @@ Array: TypeAlias = npt.NDArray[Any]
 class Axis(NamedTuple):
     """What an axis letter stands for.
 
-    name   in files
-    word   what a place along it is called
-    label  what stands before its number over a column
-    panel  in Chinese and English, where each place has a matrix of its own
+    name     in files
+    word     what a place along it is called
+    label    what stands before its number over a column
+    panel    in Chinese and English, where each place has a matrix of its own
+    word_zh  the word in Chinese
     """
 
     name: str
     word: str = "component"
     label: str = "d"
     panel: tuple[str, str] | None = None
+    word_zh: str = "分量"
 
 
 AXES = {
@@ -52,8 +54,8 @@ AXES = {
     "k": Axis("d_k"),
     "c": Axis("d_v"),
     "d": Axis("width"),
-    "f": Axis("hidden", "unit", "f"),
-    "v": Axis("vocabulary", "word", ""),
+    "f": Axis("hidden", "unit", "f", word_zh="单元"),
+    "v": Axis("vocabulary", "word", "", word_zh="词"),
     "r": Axis("latent"),
     "q": Axis("query_latent"),
     "p": Axis("d_r"),

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     style = style_of(args)
     trace = trace_of(args)
-    names = Names(trace)
+    names = Names(trace, style.lang)
     how = explain_gradient if args.gradient else explain
     addresses = find_cells(trace, args.cell)
     for k, address in enumerate(addresses[: args.limit]):

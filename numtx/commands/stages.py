@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..batch import check_batch
+    from ..show.chinese import chinese
     from ..show.grid import table_text
     from ..show.headings import say
     from ..show.numbers import shape_text
@@ -38,12 +39,13 @@ def run(args: argparse.Namespace) -> int:
     )
     lengths = {side: given.ids.shape[1] for side, given in sides.items()}
     count = len(next(iter(sides.values())).ids)
-    rows = [["", "stage", "shape", "formula", "title"]]
+    heads = ["", "stage", "shape", "formula", "title"]
+    rows = [["", "阶段", "形状", "公式", "名称"] if style.lang == "zh" else heads]
     numbers = {name: i + 1 for i, name in enumerate(graph.stages)}
     for name in graph.select(args.stage):
         stage = graph[name]
         title = say(stage.leaf.title, style.lang)
         shape = shape_text(graph.shape(name, count, lengths))
-        rows.append([str(numbers[name]), name, shape, stage.formula, title])
+        rows.append([str(numbers[name]), name, shape, chinese(stage.formula, style.lang), title])
     print(table_text(rows, "rllll"))
     return 0

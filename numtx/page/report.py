@@ -11,6 +11,7 @@ from typing import Any
 from ..oracle.angles import lengthening, score_lengthening, turn_of
 from ..oracle.operations import OPERATIONS
 from ..shapes import Array
+from ..show.chinese import chinese
 from ..show.grid import clean
 from ..show.headings import leaf_name, section_title
 from ..show.json_text import strict
@@ -59,8 +60,8 @@ class _Report:
         stage, name = shown.stage, shown.stage.name
         head = (
             f"<h3>[{shown.number}] {escape(leaf_name(name))}</h3> {bilingual(stage.leaf.title)} "
-            f'<span class="formula"><code>{escape(stage.formula)}</code> '
-            f'<code class="quiet">{escape(shown.shape)}</code></span>'
+            f'<span class="formula"><code>{_formula(stage.formula)}</code> '
+            f'<code class="quiet">{_formula(shown.shape)}</code></span>'
         )
         gradients = ""
         if shown.gradient is not None:
@@ -115,6 +116,12 @@ def report_data(trace: Trace, style: Style) -> dict[str, Any]:
         "stages": {name: _specification(graph[name]) for name in trace.values},
         "arrays": {name: array(name, values) for name, values in trace.arrays.items()},
     }
+
+
+def _formula(text: str) -> str:
+    """In one or both languages, where the languages differ."""
+    zh = chinese(text)
+    return escape(text) if zh == text else bilingual(Text(zh, text))
 
 
 def _clean(tokens: Sequence[str]) -> list[str]:

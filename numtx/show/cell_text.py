@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from ..arithmetic.cells import Single
 from ..oracle.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
-from ..shapes import AXES, PANELS
+from ..shapes import AXES, PANELS, Axis
 from ..trace.trace import Trace
+from .chinese import chinese
 from .grid import clean
 from .headings import leaf_name, pick, say
 from .numbers import fixed
@@ -16,12 +17,14 @@ from .stage_grid import Style
 from .wrap import wrap
 
 MOST = 12  # terms of a sum that are written out without --full
+TOKENS = {"t": ("查询 ", "query "), "s": ("键 ", "key ")}
 
 
 class Names:
     """What the numbers of an index stand for in a trace."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, lang: str = "en") -> None:
+        self.lang = lang
         self.graph, self.tokens, self.vocabulary = trace.graph, trace.tokens, trace.vocabulary
         self.shapes = {name: array.shape for name, array in trace.arrays.items()}
 
@@ -39,15 +42,19 @@ class Names:
         parts = []
         for axis, length, i in zip(stage.axes, self.shapes[name], index, strict=True):
             if axis in stage.sides:
-                what = {"t": "query ", "s": "key "}[axis] if cross else ""
+                what = pick(self.lang, *TOKENS[axis]) if cross else ""
                 parts.append(f"{what}{i} {self.token(stage.sides[axis], row, i)}".rstrip())
             elif axis == "v":
                 named = self.vocabulary is not None and len(self.vocabulary) == length
                 word = clean(self.vocabulary[i]) if named and self.vocabulary else ""
-                parts.append(f"word {i} {word}".rstrip())
-            elif axis not in PANELS or length > 1:
-                parts.append(f"{AXES[axis].word if axis in AXES else 'component'} {i}")
-        return ", ".join(parts)
+                parts.append(f"{pick(self.lang, '词', 'word')} {i} {word}".rstrip())
+            elif axis in PANELS:
+                if length > 1:
+                    parts.append(pick(self.lang, *(AXES[axis].panel or ())).format(i))
+            else:
+                own = AXES.get(axis, Axis(axis))
+                parts.append(f"{pick(self.lang, own.word_zh, own.word)} {i}")
+        return pick(self.lang, "，", ", ").join(parts)
 
     def token(self, side: str, row: int, i: int) -> str:
         """The name of a token; of the last column for a stage that has only that."""
@@ -66,7 +73,7 @@ def _blocks(
     lines = [style.painter.bold(_head(explanation, names))]
     if top and explanation.name in names.graph:
         title = say(names.graph[explanation.name].leaf.title, style.lang)
-        lines.append(f"  {title}   {explanation.formula}")
+        lines.append(f"  {title}   {chinese(explanation.formula, style.lang)}")
     chain = _chain(explanation)
     lefts = [step.left for part in chain for step in part.steps]
     lefts += [_own(part, names) for part in chain]
@@ -113,7 +120,7 @@ def _steps(part: Explanation, names: Names, style: Style, left: int) -> Iterator
     own = _own(part, names)
     for step in part.steps:
         head = f"  {(step.left or own):<{left}}"
-        sides = [step.symbols] if step.symbols else []
+        sides = [chinese(step.symbols, style.lang)] if step.symbols else []
         forms = [written(form, lambda x: _number(x, style), most) for form in step.forms]
         for text in [*forms, _number(step.value, style)]:
             if text != (sides[-1] if sides else None):
@@ -126,7 +133,7 @@ def _steps(part: Explanation, names: Names, style: Style, left: int) -> Iterator
             lines = wrap(side, wide, first=indent, rest=rest)
             yield from (line.replace(NO_BREAK, " ") for line in lines)
     for note in part.notes:
-        yield f"  {own}: {note}"
+        yield f"  {own}: {chinese(note, style.lang)}"
 
 
 def _number(x: Single, style: Style) -> str:
@@ -159,8 +166,13 @@ def _rounding(chain: Sequence[Explanation], style: Style) -> Iterator[str]:
     if isinstance(value, float) and not isinstance(got, bool):
         shown, table = fixed(float(got), style.precision), fixed(value, style.precision)
         if shown != table:
+            whole = f"{value:.{style.precision + 4}f}"
+            zh = f"（由 {style.precision} 位小数的表算得 {shown}；表中 {table} 取自精确的 {whole}）"
             yield from wrap(
-                f"(from the {style.precision}-decimal tables one gets {shown}; the table rounds "
-                f"the exact {value:.{style.precision + 4}f} to {table})",
+                pick(
+                    style.lang, zh,
+                    f"(from the {style.precision}-decimal tables one gets {shown}; the table "
+                    f"rounds the exact {whole} to {table})",
+                ),
                 max(style.width, 40), first="  ", rest="   ",
             )  # fmt: skip

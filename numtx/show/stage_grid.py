@@ -13,6 +13,7 @@ from ..shapes import AXES, Array
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
 from .grid import Grid, clean, corners
+from .headings import pick
 from .numbers import MASKED, cell
 from .paint import PLAIN, Painter
 
@@ -85,8 +86,9 @@ class Panel(NamedTuple):
         )
         return down, across
 
-    def grid(self, full: bool) -> tuple[str, Grid]:
+    def grid(self, full: bool, lang: str = "en") -> tuple[str, Grid]:
         """As text: its title, and a grid. A line is shown whole, with its title as label."""
+        title = pick(lang, *self.title)
         rows, columns = self.shown(full or self.line)
         cells = [
             ["..." if i is None or j is None else self.text(i, j) for j in columns] for i in rows
@@ -95,9 +97,9 @@ class Panel(NamedTuple):
         heads = ["..." if j is None else self.columns[j] for j in columns]
         if self.line:
             lines = [*cells, self.foot] if self.foot else cells
-            return "", Grid([self.title.en, ""][: len(lines)], heads, lines)
+            return "", Grid([title, ""][: len(lines)], heads, lines)
         labels = ["..." if i is None else self.rows[i] for i in rows]
-        return self.title.en, Grid(labels, heads, cells, () if self.note is None else notes)
+        return title, Grid(labels, heads, cells, () if self.note is None else notes)
 
 
 class StageGrids:
@@ -197,6 +199,7 @@ class StageGrids:
         """A matrix; rows of weights and of probabilities show their sum and largest entry."""
         rows = self.axis_labels(stage, stage.axes[-2], row, matrix.shape[0])
         columns = self.axis_labels(stage, stage.axes[-1], row, matrix.shape[1])
+        lang = self.style.lang
 
         def text(i: int, j: int) -> str:
             return self.cell(stage, matrix, i, j, decimals, marks)
@@ -204,9 +207,11 @@ class StageGrids:
         def note(i: int) -> str:
             total = float(np.add.reduce(matrix[i]))
             if total == 0.0:
-                return "| sum 0  sees nothing"
-            sink = f"  sink {cell(1.0 - total, decimals)}" if len(stage.inputs) > 1 else ""
-            return f"| sum {cell(total, decimals)}{sink}  max {columns[int(np.argmax(matrix[i]))]}"
+                return pick(lang, "| 和 0  什么也看不到", "| sum 0  sees nothing")
+            rest = f"  {pick(lang, '汇', 'sink')} {cell(1.0 - total, decimals)}"
+            sink = rest if len(stage.inputs) > 1 else ""
+            largest = f"{pick(lang, '最大', 'max')} {columns[int(np.argmax(matrix[i]))]}"
+            return f"| {pick(lang, '和', 'sum')} {cell(total, decimals)}{sink}  {largest}"
 
         # A mask hides where it is False, but its own cells are written as 0.
         mask = matrix if stage.operation == "allowed" else marks.mask

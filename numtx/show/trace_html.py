@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from ..trace.trace import Trace
+from .chinese import chinese
 from .grid import Grid
 from .headings import say
 from .numbers import cell, summary
@@ -22,12 +23,12 @@ def _stage(shown: Shown, grids: StageGrids) -> str:
     """One stage as a section that folds."""
     style, stage, array = grids.style, shown.stage, shown.value
     head = f"[{shown.number}] {stage.name}"
-    about = [say(stage.leaf.title, style.lang), stage.formula]
+    about = [say(stage.leaf.title, style.lang), chinese(stage.formula, style.lang)]
     if array.ndim:
-        about.append(shown.shape)
+        about.append(chinese(shown.shape, style.lang))
         body = "" if grids.fits(array) else f"<p><code>{escape(summary(array))}</code></p>"
         for panel in grids.panels(stage, array, style.precision, shown.marks):
-            title, grid = panel.grid(style.full)
+            title, grid = panel.grid(style.full, style.lang)
             body += (f"<p>{escape(title)}</p>" if title else "") + _table(grid)
     else:
         body = f"<p><code>{cell(array.item(), max(style.precision, 4))}</code></p>"

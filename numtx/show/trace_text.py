@@ -13,8 +13,9 @@ from ..shapes import Array
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
 from ..trace.trace import Trace
+from .chinese import chinese
 from .grid import display_width, grid_text
-from .headings import leaf_name, say, section_title
+from .headings import leaf_name, pick, say, section_title
 from .numbers import MASKED, cell, summary
 from .stage_grid import Marks, StageGrids, Style
 from .walk import GRADIENT_MARKS, Shown, walk
@@ -41,7 +42,8 @@ def _stage(shown: Shown, grids: StageGrids, total: str) -> str:
     stage, style = shown.stage, grids.style
     head = f"[{shown.number}] {leaf_name(stage.name)}"
     title = say(stage.leaf.title, style.lang)
-    parts = [part for part in (head, title, stage.formula, shown.shape) if part]
+    how = (chinese(text, style.lang) for text in (stage.formula, shown.shape))
+    parts = [part for part in (head, title, *how) if part]
     more = f"\n  {total}" if total else ""
     return "\n".join([
         style.painter.bold("   ".join(parts)),
@@ -61,9 +63,11 @@ def _total(trace: Trace, stage: Stage, lang: str) -> str:
 
 
 def _gradient(stage: Stage, gradient: Array, decimals: int, grids: StageGrids) -> str:
-    head = f"gradient  d loss / d {stage.name}"
+    lang = grids.style.lang
+    head = f"{pick(lang, '梯度', 'gradient')}  d loss / d {stage.name}"
     if decimals > grids.style.precision:
-        head += f"   shown to {decimals} decimals"
+        more = pick(lang, f"显示到小数点后 {decimals} 位", f"shown to {decimals} decimals")
+        head += f"   {more}"
     array = _array(stage, gradient, decimals, GRADIENT_MARKS, grids)
     return f"{grids.style.painter.bold(head)}\n{array}"
 
@@ -75,7 +79,7 @@ def _array(stage: Stage, array: Array, decimals: int, marks: Marks, grids: Stage
         return "\n".join(top_lines(stage, array, decimals, grids))
     blocks = [] if grids.fits(array) or array.ndim < 3 else [summary(array)]
     for panel in grids.panels(stage, array, decimals, marks):
-        title, grid = panel.grid(grids.style.full)
+        title, grid = panel.grid(grids.style.full, grids.style.lang)
         text = grid_text(grid, grids.style.width)
         blocks.append(f"{title}\n{text}" if title else text)
     return "\n".join(blocks)
@@ -110,12 +114,15 @@ def _rule(trace: Trace, section: str, style: Style) -> str:
     extra = ""
     if section.endswith("attention"):
         config = trace.config
-        heads = f"{config.heads} head{'s' if config.heads > 1 else ''}"
+        zh = f"{config.heads} 个头"
+        en = f"{config.heads} head{'s' if config.heads > 1 else ''}"
         if config.kv_heads != config.heads:
-            heads += f", {config.kv_heads} key/value"
+            zh, en = f"{zh}, {config.kv_heads} 个键值头", f"{en}, {config.kv_heads} key/value"
         width, name = config.d_k, "d_k"
         if f"{section}.latent" in trace.graph:
-            heads += f", latent {trace.graph.sizes['r']}"
+            rank = trace.graph.sizes["r"]
+            zh, en = f"{zh}, 潜向量宽 {rank}", f"{en}, latent {rank}"
+        heads = pick(style.lang, zh, en)
         if trace.graph[f"{section}.scores"].attributes["apart"]:
             width, name = trace.graph.sizes["e"], "d_k + d_r"
         extra = f"\n{heads}, {name} = {width}, sqrt({name}) = {np.sqrt(width):.6g}"

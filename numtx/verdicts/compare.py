@@ -147,7 +147,7 @@ def _first(
     )
     rows = [["cell", "", "expected", "got", "difference"]]
     rows = [["格", "", "应为", "得到", "差"]] if lang == "zh" else rows
-    names = None if first.trace is None else Names(first.trace)
+    names = None if first.trace is None else Names(first.trace, lang)
     name = worst.name.removeprefix("grad/")
     for pair in worst.worst[:most]:
         label, where = "", "[" + ",".join(map(str, pair.cell)) + "]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ..config import Config
 from ..ops.activation import activation_backward, activation_forward
@@ -36,14 +36,9 @@ def _token_cost(config: Config) -> int:
     return dense_cost(config, config.hidden)
 
 
-@small_repr()
-class GateContext(NamedTuple):
-    map: LinearContext
-    gate: Array
-    opening: Array  # the gate within its limit
-    active: Array  # act(opening)
-    passing: Array  # what the gate multiplies: hidden within its limits, and shifted
-    limit: float | None
+# Of a gate: its map, its value, that within the limit, act(that), what it multiplies (hidden within
+# its limits, and shifted), the limit.
+GateContext: TypeAlias = "tuple[LinearContext, Array, Array, Array, Array, float | None]"
 
 
 @small_repr()
@@ -76,7 +71,7 @@ def _forward(config: Config, at: Place, x: Array) -> tuple[Array, DenseContext]:
             passing = at("clamped_hidden", clamp_forward(hidden, low, limit, shift))
         active = at("activation", activation_forward(kind, opening))
         inner = at("gated", active * passing)
-        gate = GateContext(gate_map, first, opening, active, passing, limit)
+        gate = (gate_map, first, opening, active, passing, limit)
     else:
         inner = at("activation", activation_forward(kind, hidden))
     output, out = at.linear(inner, "out")

@@ -154,7 +154,7 @@ def _exp(x: float) -> float:
 _FUNCTIONS: dict[str, Any] = {
     "abs": abs, "cos": math.cos, "erfc": math.erfc, "exp": _exp, "inf": math.inf, "log": math.log,
     "max": lambda *numbers: max(numbers), "nan": math.nan, "pi": math.pi, "sin": math.sin,
-    "sqrt": math.sqrt, "tanh": math.tanh,
+    "sorted": sorted, "sqrt": math.sqrt, "tanh": math.tanh,
 }  # fmt: skip
 
 

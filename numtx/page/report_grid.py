@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 import numpy as np
@@ -42,7 +42,9 @@ class ReportGrids:
         return large + self.html(of, panels, _heat(stage, of, array))
 
     def parameter(self, of: str, array: Array, rows: Sequence[str] | None, decimals: int) -> str:
-        """The table of a parameter, or of its gradient."""
+        """The table of a parameter, or of its gradient; of a stack, one of each of its matrices."""
+        if array.ndim == 3:
+            return "".join(self._stacked(of, array, decimals))
         line = array.ndim == 1
         matrix = array[None] if line else array
         labels = [""] if line else rows or [str(i) for i in range(len(matrix))]
@@ -50,6 +52,18 @@ class ReportGrids:
         large = "" if self.grids.fits(matrix) else _summary(array)
         panel = _numbers(matrix, labels, columns, decimals, line)
         return large + self.html(of, [panel], _largest(array))
+
+    def _stacked(self, of: str, array: Array, decimals: int) -> Iterator[str]:
+        if not self.grids.fits(array):
+            yield _summary(array)
+        rows, columns = ([str(i) for i in range(n)] for n in array.shape[1:])
+        panels = (
+            _numbers(matrix, rows, columns, decimals, False)._replace(
+                place=(i,), title=Text(f"第 {i} 个", f"number {i}")
+            )
+            for i, matrix in enumerate(array)
+        )
+        yield self.html(of, panels, _largest(array))
 
     def html(self, of: str, panels: Iterable[Panel], heat: float = 0.0) -> str:
         """Tables beside one another. `of` says which array they show, `heat` the number that is

@@ -18,6 +18,11 @@ SUBLAYERS = {
     "cross_attention": Text("交叉注意力", "cross-attention"),
     "feed_forward": Text("前馈网络", "feed-forward"),
 }
+PARTS = {
+    "router": Text("路由", "router"),
+    "experts": Text("专家", "experts"),
+    "shared": Text("共享专家", "shared experts"),
+}
 PHASES = {"prefill": Text("预填充", "Prefill"), "decode": Text("解码", "Decode")}
 HEAD = Text("输出层与损失", "Output and loss")
 
@@ -77,6 +82,8 @@ def section_title(section: str, config: Config) -> Text:
     zh, en = SUBLAYERS[sublayer]
     if side == "decoder" and sublayer == "self_attention" and config.causal:
         zh, en = "掩码自注意力", "masked self-attention"
+    for inner in rest[2:]:
+        zh, en = f"{zh}，{PARTS[inner].zh}", f"{en}, {PARTS[inner].en}"
     return Text(f"{SIDES[side].zh}层 {layer}：{zh}", f"{SIDES[side].en} layer {layer}: {en}")
 
 
@@ -106,8 +113,9 @@ def shape_arithmetic(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:
 
 
 def _bare(axes: Sequence[str], shape: Sequence[int]) -> list[int]:
-    """A shape without its batch and head axes."""
-    return [n for axis, n in zip(axes, shape, strict=True) if axis not in PANELS]
+    """A shape without the axes whose places have a matrix each, batch and heads."""
+    pairs = enumerate(zip(axes, shape, strict=True), 1)
+    return [n for k, (axis, n) in pairs if axis not in PANELS or k == len(axes)]
 
 
 def _product(stage: Stage, shapes: Mapping[str, Sequence[int]]) -> str:

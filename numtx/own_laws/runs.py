@@ -90,7 +90,7 @@ def sink_shares(subject: NumtxSubject, trace: Trace, place: str) -> Array:
 
 def attentions(trace: Iterable[str]) -> list[str]:
     """The places of attention in a run."""
-    return [name.removesuffix(".weights") for name in trace if name.endswith(".weights")]
+    return [n.removesuffix(".weights") for n in trace if n.endswith("attention.weights")]
 
 
 def expect_gradients(

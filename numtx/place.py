@@ -74,20 +74,21 @@ class Place:
     def norm(
         self, x: Array, config: Config, name: str = "norm", centred: bool | None = None
     ) -> tuple[Array, NormContext]:
-        """The norm over the last axis with the gain (and bias) below `name`.
+        """The norm over the last axis with the gain and bias below `name` that the model has.
 
         centred  a mean is taken away; None: as the configuration's norm has it
         """
         known, prefix = self.parameters, f"{self.prefix}{name}."
-        gain, bias = known[f"{prefix}gain"], known.get(f"{prefix}bias")
+        gain = known[f"{prefix}gain"] if f"{prefix}gain" in known else None
+        bias = known[f"{prefix}bias"] if f"{prefix}bias" in known else None
         centred = config.norm == "layer" if centred is None else centred
         return norm_forward(x, gain, bias, config.epsilon, centred)
 
     def norm_backward(self, dy: Array, context: NormContext, name: str = "norm") -> Array:
         """y = norm(x)    =>    dx; those of gain and bias are added to the gradients"""
         dx, dgain, dbias = norm_backward(dy, context)
-        assert dgain is not None
-        self.add(f"{name}.gain", dgain)
+        if dgain is not None:
+            self.add(f"{name}.gain", dgain)
         if dbias is not None:
             self.add(f"{name}.bias", dbias)
         return dx

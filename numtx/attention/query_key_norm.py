@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..config import Config
 from ..ops.attend import zero_unattended
 from ..ops.heads import merge_heads, split_heads
-from ..ops.norm import NormContext, norm_backward, norm_forward
+from ..ops.norm import NormContext, norm_backward
 from ..place import Place, Shapes
 from ..shapes import Array
 from ..small_repr import small_repr
@@ -63,10 +63,9 @@ def without_unattended(context: NormsContext, live: Array) -> NormsContext:
 
 
 def _norm(config: Config, at: Place, x: Array, name: str) -> tuple[Array, NormContext]:
-    gain = at[f"{name}.gain"] if config.query_key_gain else None
     if config.query_key_norm == "head":
-        return norm_forward(x, gain, None, config.epsilon, False)
-    y, context = norm_forward(merge_heads(x), gain, None, config.epsilon, False)
+        return at.norm(x, config, name, centred=False)
+    y, context = at.norm(merge_heads(x), config, name, centred=False)
     return split_heads(y, x.shape[1]), context
 
 

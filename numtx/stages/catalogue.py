@@ -1,5 +1,4 @@
-"""The leaves of a model's ends and of the sublayers' surroundings; those of the sublayers stand
-with their wiring, one file a kind."""
+"""The leaves of a model's ends; those of blocks and of their sublayers stand with their wiring."""
 
 from __future__ import annotations
 
@@ -63,16 +62,6 @@ ALL_MASK = Leaf(
     "all_mask", "append", ("@parts",), "bt,bt->bs", "{parts}",
     Text("全部词元的填充掩码", "Padding mask of all tokens"),
     Text("缓存里的词元，加上这一步的词元", "the tokens in the cache, and then those of this step"),
-)  # fmt: skip
-RESIDUAL = Leaf(
-    "residual", "add", ("@skip", "output"), "btd,btd->btd", "{skip} + output",
-    Text("残差连接", "Residual"),
-    Text("原样保留输入，梯度也能直接通过", "keeps the input as it is, and lets the gradient pass straight through"),
-)  # fmt: skip
-NORM = Leaf(
-    "norm", "norm", ("@normed", "#norm.gain", "#norm.bias?"), "btd->btd", "{norm}",
-    Text("归一化", "Norm"),
-    Text("每个词元各自归一化，再乘增益、加偏置", "each token by itself, then gain and bias"),
 )  # fmt: skip
 STACK_OUTPUT = Leaf(
     "output", "add", ("@last",), "btd->btd", "= {last}",

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config import Config
 from .leaf import Leaf
+from .norms import norm_formula
 
 
 def formula_of(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], config: Config) -> str:
@@ -33,11 +34,13 @@ def formula_of(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], con
         if word == "rule":
             return _rule(attributes)
         if word == "norm":
-            return _norm_formula(attributes, len(inputs))
+            return norm_formula(attributes, len(inputs))
         if word == "activation":
             return str(attributes["kind"])
         if word == "memory":
             return "H_enc" if inputs[0] == "encoder.output" else "X"
+        if word == "branch":
+            return short[1].rpartition(".")[2]
         if word in ("skip", "last", "hidden", "inner", "opened"):
             name = short[0]
             return name if word in ("skip", "last", "hidden") else name.rpartition(".")[2]
@@ -58,13 +61,3 @@ def _rule(attributes: Mapping[str, Any]) -> str:
     if "documents" in attributes:
         parts.append("of the same document")
     return " and ".join(parts)
-
-
-def _norm_formula(attributes: Mapping[str, Any], inputs: int) -> str:
-    epsilon = f"{attributes['epsilon']:g}"
-    if attributes["centred"]:
-        core = f"(x - mean) / sqrt(variance + {epsilon})"
-    else:
-        over = " over all heads" if attributes.get("over") == "projection" else ""
-        core = f"x / sqrt(mean of x^2{over} + {epsilon})"
-    return core + (" * gain" if inputs > 1 else "") + (" + bias" if inputs > 2 else "")

@@ -4,15 +4,13 @@ ordinary keys and values, or, with a cache, with its queries taken to the latent
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .attention import CONTEXT, PRODUCTS, output, rotation, weights
 from .graph import Stage
 from .leaf import Leaf, Text
 from .multi_head import KEYS, QUERIES, ROTATED_KEYS, ROTATED_QUERIES, VALUES
-
-if TYPE_CHECKING:
-    pass
+from .norms import norm_attributes
 
 if TYPE_CHECKING:
     from .resolve import Wiring
@@ -129,7 +127,7 @@ def latent(wiring: Wiring, place: str, start: str) -> Iterator[Stage]:
     other = f"{side}.all" if cached else side
     down = config.query_latent is not None
     normed = "normed_" if config.latent_norm else ""
-    norm: dict[str, Any] = {"epsilon": config.epsilon, "centred": False}
+    norm = norm_attributes(config, centred=False)
     roles = {
         "@input": start,
         "@asking": named(f"{place}.{normed}query_latent"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .attention import CONTEXT, PRODUCTS, output, rotation, weights
 from .graph import Stage
 from .leaf import Leaf, Text
+from .norms import norm_attributes
 
 if TYPE_CHECKING:
     from .resolve import Wiring
@@ -119,8 +120,7 @@ def _norms(
     if config.query_key_norm is None:
         return
     whole = config.query_key_norm == "projection"
-    norm: dict[str, Any] = {"epsilon": config.epsilon, "centred": False}
-    norm |= {"over": "projection"} if whole else {}
+    norm = norm_attributes(config, centred=False, **({"over": "projection"} if whole else {}))
     roles = {f"@{name}": wiring.named(f"{place}.{names[name]}") for name in ("queries", "keys")}
     yield wiring.stage(
         place, PROJECTION_NORMED_QUERIES if whole else NORMED_QUERIES, roles, t=side, **norm

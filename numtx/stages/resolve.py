@@ -9,12 +9,14 @@ from typing import Any
 from ..config import Config
 from ..parameters import parameter_shapes
 from . import catalogue as c
+from .block import block
 from .dense import dense
 from .formulas import formula_of
 from .graph import Graph, Stage
 from .latent import latent
 from .leaf import Leaf
 from .multi_head import multi_head
+from .norms import norm_attributes
 
 # The wiring of each kind of sublayer.
 ATTENTIONS = {"multi-head": multi_head, "latent": latent}
@@ -105,12 +107,11 @@ class Wiring:
             yield self.appended(side, c.ALL_MASK, "mask", s=f"{side}.all")
         last = self.named(f"{side}.input")
         for i in range(config.layers(side)):
-            for sublayer in config.sublayers(side):
-                for stage in self.sublayer(f"{side}.{i}.{sublayer}", last):
-                    yield stage
-                last = stage.name
+            for stage in block(self, f"{side}.{i}", last):
+                yield stage
+            last = stage.name
         if config.final_norm:
-            yield self.stage(side, c.STACK_NORM, {"@last": last}, t=side, **self.norm_attributes())
+            yield self.stage(side, c.STACK_NORM, {"@last": last}, t=side, **norm_attributes(config))
         else:
             yield self.stage(side, c.STACK_OUTPUT, {"@last": last}, t=side)
 
@@ -150,38 +151,14 @@ class Wiring:
         roles = {"@summands": tuple(summands)}
         if config.embedding_norm:
             yield self.stage(side, c.EMBEDDING_SUM, roles, t=side)
-            yield self.stage(side, c.INPUT_NORM, t=side, **self.norm_attributes())
+            yield self.stage(side, c.INPUT_NORM, t=side, **norm_attributes(config))
         else:
             yield self.stage(side, c.INPUT_SUM, roles, t=side)
 
-    def sublayer(self, place: str, skip: str) -> Iterator[Stage]:
-        """A sublayer with its residual connection and its norm, where it has them."""
-        config = self.layer(place)
-        side, _, sublayer = place.split(".")
-        name = f"{side}.{sublayer}"
-        norm = config.has_norm(name)
-        start = skip
-        if norm and config.norm_place == "pre":
-            yield self.norm(place, skip)
-            start = self.named(f"{place}.norm")
-        yield from (
-            self.feed_forward(place, start)
-            if sublayer == "feed_forward"
-            else self.attention(place, start)
-        )
-        last = self.named(f"{place}.output")
-        if config.has_residual(name):
-            yield self.stage(place, c.RESIDUAL, {"@skip": skip}, t=side)
-            last = self.named(f"{place}.residual")
-        if norm and config.norm_place == "post":
-            yield self.norm(place, last)
-
-    def norm(self, place: str, of: str) -> Stage:
-        side = place.split(".")[0]
-        return self.stage(place, c.NORM, {"@normed": of}, t=side, **self.norm_attributes())
-
-    def norm_attributes(self) -> dict[str, Any]:
-        return {"epsilon": self.config.epsilon, "centred": self.config.norm == "layer"}
+    def inside(self, place: str, start: str) -> Iterator[Stage]:
+        """What a sublayer makes of `start`."""
+        kind = self.feed_forward if place.endswith("feed_forward") else self.attention
+        return kind(place, start)
 
     def attention(self, place: str, start: str) -> Iterator[Stage]:
         cross = place.endswith("cross_attention")

@@ -79,8 +79,9 @@ class Place:
         centred  a mean is taken away; None: as the configuration's norm has it
         """
         known, prefix = self.parameters, f"{self.prefix}{name}."
-        gain = known[f"{prefix}gain"] if f"{prefix}gain" in known else None
-        bias = known[f"{prefix}bias"] if f"{prefix}bias" in known else None
+        # Asked for without a call: a norm is small beside what Python calls.
+        gain = known[f"{prefix}gain"] if f"{prefix}gain" in known else None  # noqa: SIM401
+        bias = known[f"{prefix}bias"] if f"{prefix}bias" in known else None  # noqa: SIM401
         centred = config.norm == "layer" if centred is None else centred
         return norm_forward(x, gain, bias, config.epsilon, centred)
 

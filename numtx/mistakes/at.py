@@ -39,9 +39,15 @@ def recompute(graph: Graph, stage: Stage, arrays: Mapping[str, Array]) -> Array:
     return Oracle(graph, arrays, float(np.finfo(np.float64).eps)).plain(stage)
 
 
+def gain_of(attributes: Mapping[str, Any], gain: Array | None) -> Array | None:
+    """What a norm multiplies by, from the parameter."""
+    return gain
+
+
 def _norm(
     a: Mapping[str, Any], x: Array, gain: Array | None = None, bias: Array | None = None
 ) -> Array:
+    gain = gain_of(a, gain)
     if a.get("over") == "projection":
         return split_heads(
             norm_forward(merge_heads(x), gain, bias, a["epsilon"], False)[0], x.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..shapes import Array
-from .at import At, Candidates, Forms, can_fit
+from .at import At, Candidates, Forms, can_fit, gain_of
 from .cause import cause
 
 
@@ -21,9 +21,9 @@ def _whole(at: At) -> bool:
 
 
 def _gained(at: At, normal: Array) -> Array:
-    if len(at.inputs) < 2:
+    gain = gain_of(at.stage.attributes, at.inputs[1] if len(at.inputs) > 1 else None)
+    if gain is None:
         return normal
-    gain = at.inputs[1]
     return normal * (gain.reshape(normal.shape[1], 1, -1) if _whole(at) else gain)
 
 
@@ -72,11 +72,12 @@ def norms(at: At) -> Forms:
     yield "divided by the variance, not its root", _normed(at, away / (variance + epsilon))
     yield "not divided", _normed(at, away)
     if len(at.inputs) > 1:
-        yield "without gain", at.again({1: None if len(at.inputs) == 2 else np.ones(width)})
+        normal = away / np.sqrt(variance + epsilon)
+        yield "without gain", normal + at.inputs[2] if len(at.inputs) > 2 else normal
         yield "1 + gain for gain", at.again({1: at.inputs[1] + 1.0})
     if len(at.inputs) > 2:
         yield "without bias", at.again({2: None})
-        yield "without gain and bias", at.again({1: np.ones(width), 2: None})
+        yield "without gain and bias", normal
     yield (
         "without the mean taken away (rms for layer)"
         if centred

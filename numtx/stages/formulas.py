@@ -40,7 +40,7 @@ def formula_of(leaf: Leaf, inputs: list[str], attributes: Mapping[str, Any], con
         if word == "memory":
             return "H_enc" if inputs[0] == "encoder.output" else "X"
         if word == "branch":
-            return short[1].rpartition(".")[2]
+            return short[-1].rpartition(".")[2]
         if word in ("skip", "last", "hidden", "inner", "opened"):
             name = short[0]
             return name if word in ("skip", "last", "hidden") else name.rpartition(".")[2]

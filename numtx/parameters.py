@@ -16,6 +16,7 @@ import numpy as np
 
 from .attention import KINDS, MULTI_HEAD
 from .config import Config
+from .config.wiring import NORM_PLACES
 from .errors import ParameterError, nearest
 from .feed_forward import FEED_FORWARDS
 from .memory import too_large
@@ -71,7 +72,8 @@ def _block(config: Config, side: str, i: int) -> Iterator[tuple[str, tuple[int, 
         for leaf, shape in _sublayer(config, name):
             yield f"{place}.{leaf}", shape
         if config.has_norm(name):
-            yield from _norm(config, f"{place}.norm")
+            for norm in NORM_PLACES[config.norm_place]:
+                yield from _norm(config, f"{place}.{norm}")
 
 
 def _sublayer(config: Config, name: str) -> Shapes:
@@ -145,7 +147,7 @@ def initialise(config: Config, seed: int = 0) -> dict[str, Array]:
 def _draw(config: Config, name: str, shape: tuple[int, ...], seed: int) -> Array:
     leaf = name.rpartition(".")[2]
     if leaf == "gain":
-        return np.ones(shape, config.dtype)
+        return np.full(shape, config.first_gain, config.dtype)
     if leaf in ("bias", "b", "sinks", "correction") or leaf.startswith("b_"):
         return np.zeros(shape, config.dtype)
     generator = np.random.default_rng([seed, zlib.crc32(name.encode())])

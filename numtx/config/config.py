@@ -26,7 +26,7 @@ from .layers import in_every_layer, views
 from .output import OutputFields
 from .positions import PositionFields
 from .rotary import YarnScaling
-from .wiring import BIASES, SUBLAYERS, WiringFields
+from .wiring import BIASES, RAW, SUBLAYERS, WiringFields
 
 SECTIONS = (wiring, attention, positions, output)  # a file each: its fields and its rules
 
@@ -128,7 +128,7 @@ class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
     @cached_property
     def final_norm(self) -> bool:
         """Whether a stack ends in a norm of its own."""
-        return self.norm is not None and self.norm_place == "pre"
+        return self.norm is not None and self.norm_place in RAW
 
     @cached_property
     def shared_embedding(self) -> bool:

@@ -6,7 +6,9 @@ from .fields import Rule, choice, configuration, number, places, plain, whole
 
 MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
 NORMS = ("layer", "rms")
-NORM_PLACES = ("post", "pre")
+# Where the norms of a sublayer stand, and their names.
+NORM_PLACES = {"post": ("norm",), "pre": ("norm",)}
+RAW = ("pre",)  # so blocks pass on sums that no norm brings to one scale
 SUBLAYERS = (
     "encoder.self_attention",
     "encoder.feed_forward",
@@ -52,7 +54,7 @@ class WiringFields:
     norm: str | None = choice(
         "Wiring", "layer, rms or None", (*NORMS, None), default="layer")
     norm_place: str = choice(
-        "Wiring", "post: norm(x + f(x)); pre: x + f(norm(x)), and a final norm", NORM_PLACES,
+        "Wiring", "post: norm(x + f(x)); pre: x + f(norm(x)), and a final norm", tuple(NORM_PLACES),
         default="post")
     epsilon: float = number(
         "Wiring", "added to the variance (layer) or the mean square (rms)", (1e-5, 1e-3),
@@ -69,6 +71,11 @@ class WiringFields:
         "Wiring", "true, false or a list of BIASES, named as the parameters", BIASES,
         default=True)
     # fmt: on
+
+    @property
+    def first_gain(self) -> float:
+        """What a gain starts from: it changes nothing."""
+        return 1.0
 
 
 # What does not go together in a layer, beside what a field itself says (`only`).

@@ -1,7 +1,9 @@
 """The wiring of a block: where the residual connection and the norm stand around a sublayer.
 
-    post-norm   y = norm(x + f(x))      (Vaswani et al., 2017)
-    pre-norm    y = x + f(norm(x))      (Xiong et al., 2020)
+    post    y = norm(x + f(x))                 (Vaswani et al., 2017)
+    pre     y = x + f(norm(x))                 (Xiong et al., 2020)
+    both    y = x + norm_after(f(norm(x)))     (Ding et al., 2021)
+    inner   y = x + norm(f(x))                 (Liu et al., 2022)
 
 Either may be absent where the configuration says so.
 """
@@ -33,6 +35,7 @@ class Stack(NamedTuple):
 class After(NamedTuple):
     """What stood after a sublayer."""
 
+    within: NormContext | None  # the residual
     residual: bool
     norm: NormContext | None
 
@@ -98,7 +101,7 @@ def block_backward(dy: Array, context: BlockContext, at: Place) -> tuple[Array, 
 
 def enter(config: Config, name: str, at: Place, x: Array) -> tuple[Array, NormContext | None]:
     """What a sublayer works on: norm(x) where the norm stands before it, else x"""
-    if config.norm_place != "pre" or not config.has_norm(name):
+    if config.norm_place not in ("pre", "both") or not config.has_norm(name):
         return x, None
     h, norm = at.norm(x, config)
     return at("norm", h), norm
@@ -111,28 +114,31 @@ def enter_backward(dh: Array, dskip: Array | None, sublayer: Sublayer, at: Place
     return dh if dskip is None else dh + dskip
 
 
-def leave(
-    config: Config, name: str, at: Place, skip: Array, *outputs: Array
-) -> tuple[Array, After]:
-    """y = skip + outputs, or the outputs alone; norm(y) where the norm stands after them"""
-    y, *others = outputs
-    for other in others:
-        y = y + other
-    residual, norm = config.has_residual(name), None
+def leave(config: Config, name: str, at: Place, skip: Array, y: Array) -> tuple[Array, After]:
+    """skip + y, or y alone; normalised where a norm stands within the residual or after it"""
+    residual, within, norm = config.has_residual(name), None, None
+    place = config.norm_place
+    if place in ("both", "inner") and config.has_norm(name):
+        leaf = "norm" if place == "inner" else "norm_after"
+        y, within = at.norm(y, config, leaf)
+        y = at(leaf, y)
     if residual:
         y = at("residual", skip + y)
-    if config.norm_place == "post" and config.has_norm(name):
+    if place == "post" and config.has_norm(name):
         y, norm = at.norm(y, config)
         y = at("norm", y)
-    return y, After(residual, norm)
+    return y, After(within, residual, norm)
 
 
 def leave_backward(dy: Array, sublayer: Sublayer, at: Place) -> tuple[Array, Array | None]:
-    """y = norm(skip + outputs)    =>    that of each output, and dskip (None: no residual)"""
-    residual, norm = sublayer.after
+    """norm(skip + within(y))    =>    dy, and dskip (None: no residual)"""
+    within, residual, norm = sublayer.after
     if norm is not None:
         dy = at.norm_backward(at.grad("norm", dy), norm)
-    if not residual:
-        return dy, None
-    dy = at.grad("residual", dy)
-    return dy, dy
+    dskip = None
+    if residual:
+        dy = dskip = at.grad("residual", dy)
+    if within is not None:
+        leaf = "norm" if sublayer.before is None else "norm_after"
+        dy = at.norm_backward(at.grad(leaf, dy), within, leaf)
+    return dy, dskip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numtx.config.wiring import NORM_PLACES
+
 BY_LAYER = "by layer"
 YES_NO = ("yes", "no")
 
@@ -56,7 +58,7 @@ PAIRS: dict[tuple[str, str], str] = {
 # What no configuration can have, and what the pair has no need of.
 IMPOSSIBLE = {
     *(("kind", kind, "positions", "relative") for kind in ("latent", "latents")),
-    ("norm", "None", "norm_place", "post"), ("norm", "None", "norm_place", "pre"),
+    *(("norm", "None", "norm_place", place) for place in NORM_PLACES),
     ("norm", "None", "embedding norm", "yes"),
     *(("normed queries", has, "kind", kind) for has in YES_NO for kind in ("latent", "latents")),
     ("window", "no", "storage", "ring"), ("dtype", "float32", "storage", "ring"),
@@ -69,6 +71,5 @@ NEEDLESS = {
     ("segments", "yes", "storage", "contiguous"), ("segments", "yes", "storage", "ring"),
     ("offset", "yes", "storage", "paged"), ("lengthened", "yes", "storage", "ring"),
     ("output scale", "yes", "storage", "ring"),
-    ("sinks", "no", "window", BY_LAYER),
     ("window", "no", "causal", "no"), ("window", BY_LAYER, "causal", "no"),
 }  # fmt: skip

@@ -9,7 +9,8 @@ from samples import assert_close, central_difference, random_parameters
 
 from numtx import Config, Recorder
 from numtx.attention import AttentionInputs
-from numtx.block import Stack, Sublayer, block_backward, block_forward, leave, leave_backward
+from numtx.block import Stack, block_backward, block_forward
+from numtx.config.wiring import NORM_PLACES
 from numtx.masks import allowed
 from numtx.ops.norm import norm_forward
 from numtx.place import Place
@@ -34,7 +35,7 @@ def run(c: Config, at: Place, x: Any = X, output: Any = OUTPUT) -> Any:
 
 WIRINGS = [
     dict(zip(("norm", "norm_place", "residual_at"), wiring, strict=True))
-    for wiring in itertools.product(("layer", "rms"), ("post", "pre"), (True, False))
+    for wiring in itertools.product(("layer", "rms"), NORM_PLACES, (True, False))
 ] + [
     {"norm": None},
     {
@@ -68,7 +69,7 @@ def test_backward(wiring):
         assert_close((gradient * along).sum(), np.asarray(slope / (2.0 * h)))
 
 
-@pytest.mark.parametrize("place", ["post", "pre"])
+@pytest.mark.parametrize("place", NORM_PLACES)
 def test_where_norm_and_residual_stand(place):
     c = config(norm_place=place)
     p = random_parameters(c, 2)
@@ -77,11 +78,17 @@ def test_where_norm_and_residual_stand(place):
     v = recorder.values
     x = X
     for sublayer in ("self_attention", "cross_attention", "feed_forward"):
-        gain, bias = (p[f"{PLACE}{sublayer}.norm.{n}"] for n in ("gain", "bias"))
-        residual, norm = v[f"{sublayer}.residual"], v[f"{sublayer}.norm"]
-        assert (residual == x + v[f"{sublayer}.output"]).all()
-        normed = residual if place == "post" else x
-        assert (norm == norm_forward(normed, gain, bias, 1e-5, True)[0]).all()
+        residual, norm, output = (v[f"{sublayer}.{n}"] for n in ("residual", "norm", "output"))
+
+        def normed(a: Any, name: str = "norm", sublayer: str = sublayer) -> Any:
+            gain, bias = (p[f"{PLACE}{sublayer}.{name}.{n}"] for n in ("gain", "bias"))
+            return norm_forward(a, gain, bias, 1e-5, True)[0]
+
+        added = {"inner": norm, "both": v.get(f"{sublayer}.norm_after")}.get(place, output)
+        assert (residual == x + added).all()
+        of = {"post": residual, "inner": output}.get(place, x)
+        assert (norm == normed(of)).all()
+        assert place != "both" or (added == normed(output, "norm_after")).all()
         x = norm if place == "post" else residual
     assert (y == x).all()
 
@@ -96,28 +103,3 @@ def test_a_block_without_a_memory_has_no_cross_attention():
     assert not [name for name in recorder.values if name.startswith("cross")]
     dx, dmemory = block_backward(D, context, at)
     assert dx.shape == y.shape and dmemory is None
-
-
-@pytest.mark.parametrize("place", ["post", "pre"])
-def test_several_outputs_leave_by_one_residual(place):
-    """As of sublayers that stand side by side: y = norm(x + f + g), and each gets all of dy."""
-    c = config(norm_place=place)
-    p = random_parameters(c, 2)
-    at = Place(p, prefix=f"{PLACE}feed_forward.")
-    f, g = (np.random.default_rng(seed).standard_normal(X.shape) for seed in (5, 6))
-
-    def left(x: Any, f: Any, g: Any) -> Any:
-        return leave(c, "decoder.feed_forward", at, x, f, g)
-
-    y, after = left(X, f, g)
-    gain, bias = (p[f"{PLACE}feed_forward.norm.{n}"] for n in ("gain", "bias"))
-    right = X + f + g
-    assert_close(y, norm_forward(right, gain, bias, 1e-5, True)[0] if place == "post" else right)
-    doutput, dskip = leave_backward(D, Sublayer(None, None, after), at)
-    for k, found in enumerate((dskip, doutput, doutput)):
-        given = [X, f, g]
-
-        def loss(a: Any, k: int = k, given: Any = given) -> float:
-            return float((left(*given[:k], a, *given[k + 1 :])[0] * D).sum())
-
-        assert_close(found, central_difference(loss, given[k]), 1e-7)

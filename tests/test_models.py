@@ -16,6 +16,7 @@ from numtx import Config
 from numtx.config.fields import fields_of
 from numtx.config.kinds import Choice, Flag, Places, Record
 from numtx.config.rotary import YarnScaling
+from numtx.config.wiring import NORM_PLACES
 from numtx.models import MODELS, STORAGES, Model
 from numtx.ops.angles import attention_factor, frequencies
 from numtx.oracle.operations import OPERATIONS
@@ -153,7 +154,7 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
     "positions": (POSITIONS, lambda m, c: [places_of(c)]),
     "storage": (tuple(STORAGES), lambda m, c: m.storages),
     "norm": (tuple(map(str, CHOICES["norm"])), lambda m, c: [str(c.norm)]),
-    "norm_place": (("post", "pre"), lambda m, c: [c.norm_place] if c.norm else []),
+    "norm_place": (tuple(NORM_PLACES), lambda m, c: [c.norm_place] if c.norm else []),
     "activation": (tuple(map(str, CHOICES["activation"])), lambda m, c: [c.activation]),
     "dtype": (tuple(map(str, CHOICES["dtype"])), lambda m, c: [c.dtype]),
     "window": (

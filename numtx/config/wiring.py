@@ -7,8 +7,10 @@ from .fields import Rule, choice, configuration, number, places, plain, whole
 MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
 NORMS = ("layer", "rms")
 # Where the norms of a sublayer stand, and their names.
-NORM_PLACES = {"post": ("norm",), "pre": ("norm",)}
-RAW = ("pre",)  # so blocks pass on sums that no norm brings to one scale
+NORM_PLACES = {
+    "post": ("norm",), "pre": ("norm",), "both": ("norm", "norm_after"), "inner": ("norm",),
+}  # fmt: skip
+RAW = ("pre", "both", "inner")  # so blocks pass on sums that no norm brings to one scale
 SUBLAYERS = (
     "encoder.self_attention",
     "encoder.feed_forward",
@@ -54,7 +56,8 @@ class WiringFields:
     norm: str | None = choice(
         "Wiring", "layer, rms or None", (*NORMS, None), default="layer")
     norm_place: str = choice(
-        "Wiring", "post: norm(x + f(x)); pre: x + f(norm(x)), and a final norm", tuple(NORM_PLACES),
+        "Wiring", "post: norm(x + f(x)); pre: x + f(norm(x)); both: x + norm_after(f(norm(x))); "
+        "inner: x + norm(f(x)); all but post with a final norm", tuple(NORM_PLACES),
         default="post")
     epsilon: float = number(
         "Wiring", "added to the variance (layer) or the mean square (rms)", (1e-5, 1e-3),

@@ -118,7 +118,8 @@ DECODERS: dict[str, Model] = {
     "decoder, slopes, grouped, window": Model(
         decoder(
             width=10, heads=4, key_value_heads=2, key_width=3, value_width=5, hidden=7,
-            vocabulary=11, positions="alibi", window=3, score_cap=0.5,
+            vocabulary=11, positions="alibi", window=3, score_cap=0.5, norm_place="both",
+            residual_at=["decoder.feed_forward"],
         ),
         ("ring",),
     ),
@@ -179,6 +180,15 @@ DECODERS: dict[str, Model] = {
             vocabulary=11, positions="relative", window=4,
         ),
         ("ring",),
+    ),
+    "decoder, norms before and after sublayers": Model(
+        decoder(
+            width=10, heads=4, key_value_heads=2, key_width=6, value_width=3, hidden=7,
+            vocabulary=11, norm="rms", norm_place="both", positions="rotary",
+            position_base=(100.0, 10000.0), window=(2, None), query_key_norm="head",
+            activation="gelu_tanh", gated=True, biases=False, tied_output=True,
+        ),
+        ("contiguous", "paged"),
     ),
     "decoder, windows of several widths": Model(
         decoder(

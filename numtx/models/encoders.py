@@ -23,8 +23,8 @@ ENCODERS: dict[str, Model] = {
     "encoder, grouped, a window of itself": Model(
         encoder(
             width=8, heads=6, key_value_heads=3, key_width=5, hidden=7, vocabulary=11,
-            position_base=50.0, window=1, norm="rms", embedding_norm=True,
-            biases=["b_k", "b_v", "b_o"],
+            position_base=50.0, window=1, norm="rms", embedding_norm=True, norm_place="inner",
+            residual_at=False, biases=["b_k", "b_v", "b_o"],
         )
     ),
     "encoder, multi-query, rotary, float32": Model(
@@ -50,7 +50,7 @@ ENCODERS: dict[str, Model] = {
     "encoder, slopes, multi-query": Model(
         encoder(
             width=9, heads=3, key_value_heads=1, key_width=4, hidden=7, vocabulary=11,
-            positions="alibi", sinks=True,
+            positions="alibi", sinks=True, norm_place="inner",
         )
     ),
     "encoder, every angle by a number of its own": Model(

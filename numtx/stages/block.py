@@ -3,7 +3,7 @@ their leaves, and how they are wired."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from .graph import Stage
@@ -23,6 +23,16 @@ NORM = Leaf(
     Text("归一化", "Norm"),
     Text("每个词元各自归一化，再乘增益、加偏置", "each token by itself, then gain and bias"),
 )  # fmt: skip
+NORM_AFTER = NORM._replace(
+    name="norm_after", inputs=("@normed", "#norm_after.gain", "#norm_after.bias?"),
+    title=Text("输出的归一化", "Norm of the output"),
+    why=Text("子层有两个归一化，一个在前，一个在后：加回残差的每一笔都是同一尺度", "a sublayer has two norms, one before and one after it: whatever is added to the residual is of one scale"),
+)  # fmt: skip
+INNER_NORM = NORM._replace(
+    title=Text("输出的归一化", "Norm of the output"),
+    why=Text("子层读原样的输入，归一化的是它要加回去的输出", "the sublayer reads its input as it is; what it adds to it is normalised"),
+)  # fmt: skip
+WITHIN: Mapping[str | None, Leaf] = {"both": NORM_AFTER, "inner": INNER_NORM}  # the residual
 
 
 def block(wiring: Wiring, place: str, last: str) -> Iterator[Stage]:
@@ -34,22 +44,25 @@ def block(wiring: Wiring, place: str, last: str) -> Iterator[Stage]:
 
 
 def sublayer(wiring: Wiring, place: str, skip: str) -> Iterator[Stage]:
-    """A sublayer with its residual connection and its norm, where it has them."""
+    """A sublayer with its residual connection and its norms, where it has them."""
     config, side = wiring.layer(place), place.split(".")[0]
     name = f"{side}.{place.split('.')[2]}"
-    norm = config.has_norm(name)
+    where = config.norm_place if config.has_norm(name) else None
 
-    def normed(of: str) -> Stage:
-        return wiring.stage(place, NORM, {"@normed": of}, t=side, **norm_attributes(config))
+    def normed(leaf: Leaf, of: str) -> Stage:
+        return wiring.stage(place, leaf, {"@normed": of}, t=side, **norm_attributes(config))
 
     start = skip
-    if norm and config.norm_place == "pre":
-        yield normed(skip)
+    if where in ("pre", "both"):
+        yield normed(NORM, skip)
         start = wiring.named(f"{place}.norm")
     yield from wiring.inside(place, start)
     last = wiring.named(f"{place}.output")
+    if where in WITHIN:
+        yield normed(WITHIN[where], last)
+        last = wiring.named(f"{place}.{WITHIN[where].name}")
     if config.has_residual(name):
         yield wiring.stage(place, RESIDUAL, {"@skip": skip, "@branch": last}, t=side)
         last = wiring.named(f"{place}.residual")
-    if norm and config.norm_place == "post":
-        yield normed(last)
+    if where == "post":
+        yield normed(NORM, last)

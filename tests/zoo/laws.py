@@ -32,6 +32,7 @@ TRIED: tuple[str, ...] = (
     "decoder, normed queries and keys",
     "encoder, chunks",
     "decoder, slopes, six heads",
+    "decoder, norms before and after sublayers",
 )
 
 

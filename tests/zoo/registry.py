@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .attention_bugs import ATTENTION_BUGS
+from .block_bugs import BLOCK_BUGS
 from .bug import Bug
 from .cache_bugs import CACHE_BUGS
 from .decoding_bugs import DECODING_BUGS
@@ -14,8 +15,8 @@ from .position_bugs import POSITION_BUGS
 from .training_bugs import TRAINING_BUGS
 
 BUGS: tuple[Bug, ...] = (
-    *MASK_BUGS, *ATTENTION_BUGS, *POSITION_BUGS, *MODEL_BUGS, *CACHE_BUGS, *DECODING_BUGS,
-    *TRAINING_BUGS, *FINE_BUGS, *FEED_FORWARD_BUGS,
+    *MASK_BUGS, *ATTENTION_BUGS, *POSITION_BUGS, *MODEL_BUGS, *BLOCK_BUGS, *CACHE_BUGS,
+    *DECODING_BUGS, *TRAINING_BUGS, *FINE_BUGS, *FEED_FORWARD_BUGS,
 )  # fmt: skip
 
 # Those that laws must catch; the others are for checks alone.

@@ -1,0 +1,15 @@
+"""Checks of blocks for planted bugs."""
+
+from __future__ import annotations
+
+from samples import among
+
+from .model_checks import oracle_of
+
+
+def norms_oracle() -> bool:
+    """Norms within the residual, alone and with one before."""
+    return all(map(oracle_of, among(lambda c: c.norm_place in ("both", "inner"))))
+
+
+CHECKS = (norms_oracle,)

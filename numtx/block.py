@@ -5,7 +5,11 @@
     both    y = x + norm_after(f(norm(x)))     (Ding et al., 2021)
     inner   y = x + norm(f(x))                 (Liu et al., 2022)
 
-Either may be absent where the configuration says so.
+Either may be absent where the configuration says so. Self-attention and feed-forward may stand
+side by side, on the same input:
+
+    parallel one    y = x + A(N x) + M(N x)       (Wang and Komatsuzaki, 2021)
+    parallel two    y = x + A(N1 x) + M(N2 x)     (Black et al., 2022)
 """
 
 from __future__ import annotations
@@ -59,8 +63,11 @@ class BlockContext(NamedTuple):
 
 def block_forward(config: Config, at: Place, x: Array, stack: Stack) -> tuple[Array, BlockContext]:
     """Self-attention, cross-attention where there is a memory, feed-forward; [B, T, d] kept."""
+    beside = x
     here, name = at / "self_attention", f"{stack.side}.self_attention"
     h, before = enter(config, name, here, x)
+    if config.parallel == "one":
+        beside = h
     attention = KINDS[config.attention]
     y, inner = attention.forward(config, here, h, h, stack.self_attention)
     x, after = leave(config, name, here, x, y)
@@ -73,7 +80,7 @@ def block_forward(config: Config, at: Place, x: Array, stack: Stack) -> tuple[Ar
         x, after = leave(config, name, here, x, y)
         cross = Sublayer(before, inner, after)
     here, name = at / "feed_forward", f"{stack.side}.feed_forward"
-    h, before = enter(config, name, here, x)
+    h, before = enter(config, name, here, x if config.parallel is None else beside)
     y, inner = FEED_FORWARDS[config.feed_forward].forward(config, here, h)
     x, after = leave(config, name, here, x, y)
     return x, BlockContext(config, own, cross, Sublayer(before, inner, after))
@@ -85,8 +92,10 @@ def block_backward(dy: Array, context: BlockContext, at: Place) -> tuple[Array, 
     here = at / "feed_forward"
     dy, dskip = leave_backward(dy, feed, here)
     dh = FEED_FORWARDS[config.feed_forward].backward(dy, feed.context, here)
-    dx = enter_backward(dh, dskip, feed, here)
-    dmemory = None
+    dx = enter_backward(dh, dskip if config.parallel is None else None, feed, here)
+    dbeside = dmemory = None
+    if config.parallel is not None and dskip is not None:  # it always is, side by side
+        dx, dbeside = dskip, dx
     if cross is not None:
         here = at / "cross_attention"
         dy, dskip = leave_backward(dx, cross, here)
@@ -96,6 +105,10 @@ def block_backward(dy: Array, context: BlockContext, at: Place) -> tuple[Array, 
     dy, dskip = leave_backward(dx, own, here)
     dqueries, dkeys = KINDS[config.attention].backward(dy, own.context, here)
     dh = dqueries + dkeys  # x asks and is looked at: its two paths are summed
+    if dbeside is not None and config.parallel == "one":
+        dh = dh + dbeside
+    elif dbeside is not None and dskip is not None:
+        dskip = dskip + dbeside
     return enter_backward(dh, dskip, own, here), dmemory
 
 

@@ -69,6 +69,13 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     "pre-norm": ({**NORMED, "norm_place": "pre"}, {}),
     "post-norm": ({**NORMED, "norm_place": "post"}, {}),
     "norms before and after": ({**NORMED, "norm_place": "both"}, {}),
+    "side by side on one norm": (
+        {**NORMED, **DECODER, "norm_place": "pre", "parallel": "one", "residual_at": True}, {},
+    ),
+    "side by side on two norms": (
+        {**NORMED, "model": "encoder-only", "norm_place": "pre", "parallel": "two",
+         "residual_at": True}, {},
+    ),
     "norm within the residual": ({**NORMED, "norm_place": "inner", "residual_at": True}, {}),
     "embedding norm": ({"norm": "layer", "embedding_norm": True}, {}),
     "norm in some sublayers": ({**NORMED, **DECODER, "norm_at": ("decoder.self_attention",)}, {}),
@@ -160,6 +167,8 @@ def _of_model(config: Config) -> dict[str, bool]:
         "pre-norm": norms and config.norm_place == "pre",
         "post-norm": norms and config.norm_place == "post",
         "norms before and after": norms and config.norm_place == "both",
+        "side by side on one norm": config.parallel == "one",
+        "side by side on two norms": config.parallel == "two",
         "norm within the residual": norms and config.norm_place == "inner",
         "embedding norm": config.embedding_norm,
         "norm in some sublayers": norms and not all(map(config.has_norm, places)),

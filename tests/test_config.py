@@ -182,6 +182,21 @@ BROKEN = [
         {"query_key_norm_place": "after", "positions": "rotary", "key_width": 4},
         "query_key_norm_place 'after' with query_key_norm None; there is no norm",
     ),
+    (
+        {"parallel": "one", "norm_place": "pre"},
+        "parallel 'one' with model 'encoder-decoder'; cross-attention stands between",
+    ),
+    ({"parallel": "two"}, "parallel 'two' is for models with norm_place 'pre'; here"),
+    (
+        {
+            "model": "decoder-only",
+            "encoder_layers": 0,
+            "parallel": "two",
+            "norm_place": "pre",
+            "norm_at": ("decoder.self_attention",),
+        },
+        "parallel 'two' with norm 'layer', norm_at ('decoder.self_attention',) and residual_at",
+    ),
     ({"positions": ("sinusoidal", None)}, "in a list they are 'rotary', 'alibi', 'relative' or"),
     (
         {"positions": ("rotary", None), "key_value_latent": 4},

@@ -26,7 +26,7 @@ from .layers import in_every_layer, views
 from .output import OutputFields
 from .positions import PositionFields
 from .rotary import YarnScaling
-from .wiring import BIASES, RAW, SUBLAYERS, WiringFields
+from .wiring import BIASES, FEED_FORWARDS, RAW, SUBLAYERS, WiringFields
 
 SECTIONS = (wiring, attention, positions, output)  # a file each: its fields and its rules
 
@@ -205,7 +205,9 @@ class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
 
     @cached_property
     def _norms(self) -> frozenset[str]:
-        return _as_set(self.norm_at)
+        """Side by side on one norm, self-attention has it."""
+        found = _as_set(self.norm_at)
+        return found - set(FEED_FORWARDS) if self.parallel == "one" else found
 
     @cached_property
     def _residuals(self) -> frozenset[str]:
@@ -227,7 +229,8 @@ class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
         each gated feed-forward whose input no norm brings back to its scale. At least 4.
         """
         place = f"{side}.feed_forward", f"{side}.self_attention"
-        normed = self.has_norm(place[0]) or (self.norm_place == "post" and self.has_norm(place[1]))
+        before = self.norm_place == "post" or self.parallel is not None
+        normed = self.has_norm(place[0]) or (before and self.has_norm(place[1]))
         squared = 3 + (self.layers(side) if self.gated and not normed else 0)
         powers = 1024 if self.dtype == "float64" else 128
         return float(2.0 ** max(2.0, powers / 2.0**squared))

@@ -19,6 +19,7 @@ SUBLAYERS = (
     "decoder.feed_forward",
 )
 ATTENTIONS = tuple(name for name in SUBLAYERS if name.endswith("attention"))
+FEED_FORWARDS = tuple(name for name in SUBLAYERS if name.endswith("feed_forward"))
 BIASES = (
     "b_q", "b_k", "b_v", "b_dq", "b_dkv", "b_kr", "b_o", "b_in", "b_gate", "b_out", "norm.bias",
     "output.b",
@@ -59,6 +60,10 @@ class WiringFields:
         "Wiring", "post: norm(x + f(x)); pre: x + f(norm(x)); both: x + norm_after(f(norm(x))); "
         "inner: x + norm(f(x)); all but post with a final norm", tuple(NORM_PLACES),
         default="post")
+    parallel: str | None = choice(
+        "Wiring", "self-attention and feed-forward work side by side on the same input, x + A(N x) "
+        "+ M(N x), with one norm for both or with two; None: one after the other",
+        ("one", "two", None), default=None, only=("norm_place", ("pre",)))
     epsilon: float = number(
         "Wiring", "added to the variance (layer) or the mean square (rms)", (1e-5, 1e-3),
         least=0, default=1e-5)
@@ -91,6 +96,27 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             f"model {c.model!r} with encoder_layers {c.encoder_layers} and decoder_layers "
             f"{c.decoder_layers}; give layers to {' and '.join(c.sides)} and to nothing else"
+        ),
+    ),
+    Rule(
+        lambda c: c.parallel is None or c.model != "encoder-decoder",
+        lambda c: (
+            f"parallel {c.parallel!r} with model 'encoder-decoder'; cross-attention stands between "
+            "self-attention and feed-forward, which are no neighbours"
+        ),
+    ),
+    Rule(
+        lambda c: (
+            c.parallel is None
+            or all(
+                c.has_residual(name) and (c.has_norm(name) or (c.parallel, at) == ("one", 1))
+                for side in c.sides
+                for at, name in enumerate((f"{side}.self_attention", f"{side}.feed_forward"))
+            )
+        ),
+        lambda c: (
+            f"parallel {c.parallel!r} with norm {c.norm!r}, norm_at {c.norm_at} and residual_at "
+            f"{c.residual_at}; sublayers side by side have their norms and residual connections"
         ),
     ),
     Rule(

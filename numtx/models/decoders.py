@@ -190,6 +190,15 @@ DECODERS: dict[str, Model] = {
         ),
         ("contiguous", "paged"),
     ),
+    "decoder, side by side on one norm": Model(
+        decoder(
+            width=10, decoder_layers=3, heads=4, key_value_heads=1, key_width=6, value_width=3,
+            hidden=7, vocabulary=11, norm_place="pre", parallel="one",
+            positions=("rotary", "rotary", None), window=(3, 3, None),
+            rotary_layout="interleaved", biases=["b_in"],
+        ),
+        ("contiguous", "paged"),
+    ),
     "decoder, windows of several widths": Model(
         decoder(
             width=9, decoder_layers=3, heads=3, key_width=4, value_width=5, hidden=7,

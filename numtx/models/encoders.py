@@ -37,7 +37,7 @@ ENCODERS: dict[str, Model] = {
     "encoder, latent, no positions": Model(
         encoder(
             width=9, heads=4, key_value_latent=5, key_width=6, hidden=7, vocabulary=11,
-            positions=None, norm="rms", norm_place="pre",
+            positions=None, norm="rms", norm_place="pre", parallel="two",
         )
     ),
     "encoder, latents, interleaved": Model(

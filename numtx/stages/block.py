@@ -36,15 +36,20 @@ WITHIN: Mapping[str | None, Leaf] = {"both": NORM_AFTER, "inner": INNER_NORM}  #
 
 
 def block(wiring: Wiring, place: str, last: str) -> Iterator[Stage]:
-    """The sublayers of a block such as 'decoder.0', the first on `last`."""
-    for name in wiring.layer(place).sublayers(place.split(".")[0]):
-        for stage in sublayer(wiring, f"{place}.{name}", last):
+    """The sublayers of a block such as 'decoder.0', the first on `last`; each works on what the one
+    before it gives, or side by side on the same."""
+    config, beside = wiring.layer(place), last
+    if config.parallel == "one":
+        beside = wiring.named(f"{place}.self_attention.norm")
+    for name in config.sublayers(place.split(".")[0]):
+        aside = config.parallel is not None and name == "feed_forward"
+        for stage in sublayer(wiring, f"{place}.{name}", last, beside if aside else last):
             yield stage
         last = stage.name
 
 
-def sublayer(wiring: Wiring, place: str, skip: str) -> Iterator[Stage]:
-    """A sublayer with its residual connection and its norms, where it has them."""
+def sublayer(wiring: Wiring, place: str, skip: str, start: str) -> Iterator[Stage]:
+    """A sublayer on `start` with its residual connection and its norms, where it has them."""
     config, side = wiring.layer(place), place.split(".")[0]
     name = f"{side}.{place.split('.')[2]}"
     where = config.norm_place if config.has_norm(name) else None
@@ -52,9 +57,8 @@ def sublayer(wiring: Wiring, place: str, skip: str) -> Iterator[Stage]:
     def normed(leaf: Leaf, of: str) -> Stage:
         return wiring.stage(place, leaf, {"@normed": of}, t=side, **norm_attributes(config))
 
-    start = skip
     if where in ("pre", "both"):
-        yield normed(NORM, skip)
+        yield normed(NORM, start)
         start = wiring.named(f"{place}.norm")
     yield from wiring.inside(place, start)
     last = wiring.named(f"{place}.output")

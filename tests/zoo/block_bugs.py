@@ -16,4 +16,13 @@ BLOCK_BUGS = (
         "at.norm_backward(at.grad(leaf, dy), within, leaf)", checks="norms_oracle", laws="G1"),
     Bug("a residual takes the normed input", "block", "return at(\"norm\", h), norm",
         "x[...] = h\n    return at(\"norm\", h), norm", checks="norms_oracle", laws="S3"),
+    Bug("sublayers side by side stand one after the other", "block",
+        "x if config.parallel is None else beside)", "x)", checks="parallel_oracle", laws="V12"),
+    Bug("side by side without the norm that they share", "block", "        beside = h\n",
+        "        beside = x\n", checks="parallel_oracle", laws="S3"),
+    Bug("the shared norm has the gradient of self-attention alone", "block",
+        "dh = dh + dbeside", "dh = dh + 0.0 * dbeside", checks="parallel_oracle", laws="G1"),
+    Bug("side by side the input has no gradient of the second norm", "block",
+        "dskip = dskip + dbeside", "dskip = dskip + 0.0 * dbeside", checks="parallel_oracle",
+        laws="G1"),
 )  # fmt: skip

@@ -12,4 +12,9 @@ def norms_oracle() -> bool:
     return all(map(oracle_of, among(lambda c: c.norm_place in ("both", "inner"))))
 
 
-CHECKS = (norms_oracle,)
+def parallel_oracle() -> bool:
+    """Sublayers side by side, on one norm and on two."""
+    return all(map(oracle_of, among(lambda c: c.parallel)))
+
+
+CHECKS = norms_oracle, parallel_oracle

@@ -33,6 +33,8 @@ TRIED: tuple[str, ...] = (
     "encoder, chunks",
     "decoder, slopes, six heads",
     "decoder, norms before and after sublayers",
+    "decoder, side by side on one norm",
+    "encoder, latent, no positions",
 )
 
 

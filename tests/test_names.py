@@ -25,8 +25,8 @@ ROOT = Path(numtx.__file__).parent
 HIGHER = {
     "sequences.py", "cost_tables.py", "layouts", "checkpoints", "folders", "trace", "check",
     "compare", "training", "decoding", "documents", "examples", "subjects", "laws", "operators",
-    "own_laws", "generation_laws", "operator_laws", "testing", "arguments", "commands", "verdicts",
-    "cli.py",
+    "own_laws", "mechanism_laws", "generation_laws", "operator_laws", "testing", "arguments",
+    "commands", "verdicts", "cli.py",
 }  # fmt: skip
 
 

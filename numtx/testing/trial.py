@@ -20,6 +20,7 @@ from hypothesis.errors import Flaky, HypothesisException
 from .. import cache_laws as _cache_laws  # noqa: F401 (all enter their laws into the table)
 from .. import generation_laws as _generation_laws  # noqa: F401
 from .. import laws as _laws  # noqa: F401
+from .. import mechanism_laws as _mechanism_laws  # noqa: F401
 from .. import operator_laws as _operator_laws  # noqa: F401
 from .. import own_laws as _own_laws  # noqa: F401
 from ..calls import Call, CallFailed, Done, digits, first_calls, settled, watched

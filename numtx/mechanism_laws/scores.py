@@ -6,9 +6,9 @@ import numpy as np
 
 from ..laws.law import Draw, expect, expect_true, law, rounding
 from ..ops.softmax import softmax_forward
+from ..own_laws.runs import attentions, labelled, logits_of, sink_shares
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .runs import attentions, labelled, logits_of, sink_shares
 
 FAR = 1e8  # a cap as good as none: what it takes away is beyond the last digit of float64
 

@@ -13,11 +13,11 @@ from .. import model
 from ..config.rotary import YarnScaling
 from ..laws.law import Draw, draw_ids, expect, expect_true, law, moved, seeds
 from ..models import parameters_of
+from ..own_laws.runs import attentions, labelled
 from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..subjects.own import MEMORY_LENGTH, NumtxSubject
 from ..subjects.subject import NUMTX, Memory
-from .runs import attentions, labelled
 
 
 def heads_taken(

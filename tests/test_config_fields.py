@@ -112,6 +112,7 @@ def test_one_statement_declares_a_field(monkeypatch, capsys):
     [
         (Choice(("one", None)), "one of 'one', null"),
         (Whole(2), "a whole number of at least 2"),
+        (Whole(0, 1), "a whole number of at least 0 and at most 1"),
         (Number(), "a finite number"),
         (Number(above=0), "a finite number, above 0"),
         (Number(least=0.5), "a finite number, 0.5 or above"),

@@ -118,11 +118,11 @@ def choice(
 
 def whole(
     section: Section, words: str, draw: tuple[Any, ...], *, least: int = 1,
-    default: Any = MISSING, only: Only = None,
+    most: int | None = None, default: Any = MISSING, only: Only = None,
 ) -> Any:  # fmt: skip
     """A field of a whole number; None is taken where it is the default. It may differ by layer
     where a pattern, a tuple, is to be drawn."""
-    return _declare(Whole(least), section, words, draw, default, only)
+    return _declare(Whole(least, most), section, words, draw, default, only)
 
 
 def number(

@@ -41,13 +41,16 @@ class Whole:
     """A whole number, and no boolean."""
 
     least: int
+    most: int | None = None
 
     def check(self, name: str, value: Any) -> Any:
         fits = type(value) is int and value >= self.least
+        fits = fits and (self.most is None or value <= self.most)
         return value if fits else refuse(name, value, self.text())
 
     def text(self) -> str:
-        return f"a whole number of at least {self.least}"
+        most = "" if self.most is None else f" and at most {self.most}"
+        return f"a whole number of at least {self.least}{most}"
 
 
 @dataclass(frozen=True)

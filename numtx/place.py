@@ -74,13 +74,16 @@ class Place:
     def norm(
         self, x: Array, config: Config, name: str = "norm", centred: bool | None = None
     ) -> tuple[Array, NormContext]:
-        """The norm over the last axis with the gain and bias below `name` that the model has.
+        """The norm over the last axis with the gain (gain_offset + w) and bias below `name` that
+        the model has.
 
         centred  a mean is taken away; None: as the configuration's norm has it
         """
         known, prefix = self.parameters, f"{self.prefix}{name}."
         # Asked for without a call: a norm is small beside what Python calls.
         gain = known[f"{prefix}gain"] if f"{prefix}gain" in known else None  # noqa: SIM401
+        if gain is not None and config.gain_offset:
+            gain = gain + config.gain_offset
         bias = known[f"{prefix}bias"] if f"{prefix}bias" in known else None  # noqa: SIM401
         centred = config.norm == "layer" if centred is None else centred
         return norm_forward(x, gain, bias, config.epsilon, centred)

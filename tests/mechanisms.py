@@ -76,6 +76,10 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
         {**NORMED, "model": "encoder-only", "norm_place": "pre", "parallel": "two",
          "residual_at": True}, {},
     ),
+    "gains less 1": ({**NORMED, "gain_offset": 1}, {}),
+    "gains less 1 of queries and keys": (
+        {"query_key_norm": "head", "query_key_gain": True, "gain_offset": 1, **NO_LATENT}, {},
+    ),
     "norm within the residual": ({**NORMED, "norm_place": "inner", "residual_at": True}, {}),
     "embedding norm": ({"norm": "layer", "embedding_norm": True}, {}),
     "norm in some sublayers": ({**NORMED, **DECODER, "norm_at": ("decoder.self_attention",)}, {}),
@@ -169,6 +173,10 @@ def _of_model(config: Config) -> dict[str, bool]:
         "norms before and after": norms and config.norm_place == "both",
         "side by side on one norm": config.parallel == "one",
         "side by side on two norms": config.parallel == "two",
+        "gains less 1": config.gain_offset == 1,
+        "gains less 1 of queries and keys": config.gain_offset == 1
+        and config.query_key_norm is not None
+        and config.query_key_gain,
         "norm within the residual": norms and config.norm_place == "inner",
         "embedding norm": config.embedding_norm,
         "norm in some sublayers": norms and not all(map(config.has_norm, places)),

@@ -67,6 +67,9 @@ class WiringFields:
     epsilon: float = number(
         "Wiring", "added to the variance (layer) or the mean square (rms)", (1e-5, 1e-3),
         least=0, default=1e-5)
+    gain_offset: int = whole(
+        "Wiring", "every gain is kept as w and used as this + w, 0 or 1", (0, 1), least=0, most=1,
+        default=0)
     norm_at: tuple[str, ...] | bool = places(
         "Wiring", "sublayers that have a norm: true, false or a list of SUBLAYERS", SUBLAYERS,
         default=True)
@@ -83,7 +86,7 @@ class WiringFields:
     @property
     def first_gain(self) -> float:
         """What a gain starts from: it changes nothing."""
-        return 1.0
+        return 1.0 - self.gain_offset
 
 
 # What does not go together in a layer, beside what a field itself says (`only`).

@@ -41,7 +41,7 @@ def recompute(graph: Graph, stage: Stage, arrays: Mapping[str, Array]) -> Array:
 
 def gain_of(attributes: Mapping[str, Any], gain: Array | None) -> Array | None:
     """What a norm multiplies by, from the parameter."""
-    return gain
+    return None if gain is None else gain + attributes.get("offset", 0)
 
 
 def _norm(

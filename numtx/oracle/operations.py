@@ -190,7 +190,7 @@ def _log_softmax(r: Rows) -> list[Operand]:
 
 def _norm(r: Rows) -> list[Operand]:
     """(x - mean) / sqrt(variance + epsilon) * gain + bias along the row (rms: mean taken as 0); the
-    variance may be that of all heads of a token"""
+    variance may be that of all heads of a token, and the gain a number more than what is read"""
     row = every = r.row(0)
     first = 0  # place of the row in the gain
     if r.attributes.get("over") == "projection":
@@ -205,7 +205,10 @@ def _norm(r: Rows) -> list[Operand]:
     deviation = named("deviation", sqrt(variance + epsilon))
     cells = [x / deviation for x in row]
     if len(r.inputs) > 1:
-        cells = [y * r.at(1, (first + j,)) for j, y in enumerate(cells)]
+        gains = [r.at(1, (first + j,)) for j in range(len(cells))]
+        if "offset" in r.attributes:
+            gains = [gain + r.constant(r.attributes["offset"]) for gain in gains]
+        cells = [y * gain for y, gain in zip(cells, gains, strict=True)]
     if len(r.inputs) > 2:
         return [total([y, r.at(2, (j,))]) for j, y in enumerate(cells)]
     return cells

@@ -10,7 +10,8 @@ from ..config import Config
 
 def norm_attributes(config: Config, **own: Any) -> dict[str, Any]:
     """Those of the configuration's norm; `own` are of a norm that is another in something."""
-    return {"epsilon": config.epsilon, "centred": config.norm == "layer", **own}
+    found = {"epsilon": config.epsilon, "centred": config.norm == "layer", **own}
+    return {**found, "offset": config.gain_offset} if config.gain_offset else found
 
 
 def norm_formula(attributes: Mapping[str, Any], inputs: int) -> str:
@@ -21,4 +22,6 @@ def norm_formula(attributes: Mapping[str, Any], inputs: int) -> str:
     else:
         over = " over all heads" if attributes.get("over") == "projection" else ""
         core = f"x / sqrt(mean of x^2{over} + {epsilon})"
-    return core + (" * gain" if inputs > 1 else "") + (" + bias" if inputs > 2 else "")
+    offset = attributes.get("offset")
+    gain = f" * ({offset} + gain)" if offset else " * gain"
+    return core + (gain if inputs > 1 else "") + (" + bias" if inputs > 2 else "")

@@ -17,4 +17,9 @@ def parallel_oracle() -> bool:
     return all(map(oracle_of, among(lambda c: c.parallel)))
 
 
-CHECKS = norms_oracle, parallel_oracle
+def gains_oracle() -> bool:
+    """Gains that are kept less 1."""
+    return all(map(oracle_of, among(lambda c: c.gain_offset)))
+
+
+CHECKS = norms_oracle, parallel_oracle, gains_oracle

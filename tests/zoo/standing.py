@@ -71,6 +71,7 @@ IMPLIED: Mapping[str, str] = {
     "V6": "S3",
     "V11": "S3",
     "V12": "S3",
+    "V13": "S3",
     "P1": "S3",
     "P3": "S3 T1",
     "P3-none": "S3",

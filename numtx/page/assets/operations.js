@@ -172,7 +172,11 @@ function operationsOf(data, array, place, { plan, starts, axesOf }) {
       const deviation = named("deviation", sqrt(variance.plus(constant(r.attributes.epsilon))));
       const inputs = r.stage.inputs.length;
       return cells.map((x, j) => {
-        const y = inputs > 1 ? x.over(deviation).times(at(r, 1, [first + j])) : x.over(deviation);
+        let y = x.over(deviation);
+        if (inputs > 1) {
+          const gain = at(r, 1, [first + j]);
+          y = y.times("offset" in r.attributes ? gain.plus(constant(r.attributes.offset)) : gain);
+        }
         return inputs > 2 ? total([y, at(r, 2, [j])]) : y;
       });
     },

@@ -40,7 +40,7 @@ class After(NamedTuple):
     """What stood after a sublayer."""
 
     within: NormContext | None  # the residual
-    residual: bool
+    residual: float | None  # the factor on what is added; None: there is no residual
     norm: NormContext | None
 
 
@@ -128,14 +128,18 @@ def enter_backward(dh: Array, dskip: Array | None, sublayer: Sublayer, at: Place
 
 
 def leave(config: Config, name: str, at: Place, skip: Array, y: Array) -> tuple[Array, After]:
-    """skip + y, or y alone; normalised where a norm stands within the residual or after it"""
-    residual, within, norm = config.has_residual(name), None, None
+    """skip + factor * y, or y alone; normalised where a norm stands within the residual or after
+    it"""
+    within = norm = None
     place = config.norm_place
     if place in ("both", "inner") and config.has_norm(name):
         leaf = "norm" if place == "inner" else "norm_after"
         y, within = at.norm(y, config, leaf)
         y = at(leaf, y)
-    if residual:
+    residual = config.residual_scale if config.has_residual(name) else None
+    if residual is not None:
+        if residual != 1.0:
+            y = at("scaled_output", y * residual)
         y = at("residual", skip + y)
     if place == "post" and config.has_norm(name):
         y, norm = at.norm(y, config)
@@ -144,13 +148,15 @@ def leave(config: Config, name: str, at: Place, skip: Array, y: Array) -> tuple[
 
 
 def leave_backward(dy: Array, sublayer: Sublayer, at: Place) -> tuple[Array, Array | None]:
-    """norm(skip + within(y))    =>    dy, and dskip (None: no residual)"""
+    """norm(skip + factor * within(y))    =>    dy, and dskip (None: no residual)"""
     within, residual, norm = sublayer.after
     if norm is not None:
         dy = at.norm_backward(at.grad("norm", dy), norm)
     dskip = None
-    if residual:
+    if residual is not None:
         dy = dskip = at.grad("residual", dy)
+        if residual != 1.0:
+            dy = at.grad("scaled_output", dy) * residual
     if within is not None:
         leaf = "norm" if sublayer.before is None else "norm_after"
         dy = at.norm_backward(at.grad(leaf, dy), within, leaf)

@@ -80,6 +80,7 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     "gains less 1 of queries and keys": (
         {"query_key_norm": "head", "query_key_gain": True, "gain_offset": 1, **NO_LATENT}, {},
     ),
+    "a part of what sublayers make is added": ({"residual_scale": 0.5, "residual_at": True}, {}),
     "norm within the residual": ({**NORMED, "norm_place": "inner", "residual_at": True}, {}),
     "embedding norm": ({"norm": "layer", "embedding_norm": True}, {}),
     "norm in some sublayers": ({**NORMED, **DECODER, "norm_at": ("decoder.self_attention",)}, {}),
@@ -177,6 +178,7 @@ def _of_model(config: Config) -> dict[str, bool]:
         "gains less 1 of queries and keys": config.gain_offset == 1
         and config.query_key_norm is not None
         and config.query_key_gain,
+        "a part of what sublayers make is added": config.residual_scale != 1.0,
         "norm within the residual": norms and config.norm_place == "inner",
         "embedding norm": config.embedding_norm,
         "norm in some sublayers": norms and not all(map(config.has_norm, places)),

@@ -45,6 +45,7 @@ PAIRS: dict[tuple[str, str], str] = {
     ("norm", "norm_place"): "a stack ends in a norm of its own, or does not",
     ("norm", "embedding norm"): "the norm of the input is of the same kind",
     ("norm_place", "residual"): "what a residual adds stands before or after the norm",
+    ("norm_place", "part added"): "the factor stands after a norm within the residual",
     ("activation", "gated"): "the gate goes through the activation, and the other does not",
     ("tied", "own vocabulary of the source"): "one table has up to three uses, all with gradients",
     ("tied", "output scale"): "the scale is on the way to the shared table",

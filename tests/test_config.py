@@ -197,6 +197,10 @@ BROKEN = [
         },
         "parallel 'two' with norm 'layer', norm_at ('decoder.self_attention',) and residual_at",
     ),
+    (
+        {"residual_scale": 0.5, "residual_at": False},
+        "residual_scale 0.5 with residual_at False; there is no residual connection",
+    ),
     ({"positions": ("sinusoidal", None)}, "in a list they are 'rotary', 'alibi', 'relative' or"),
     (
         {"positions": ("rotary", None), "key_value_latent": 4},

@@ -192,6 +192,7 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
     "bias of the output": yes(lambda c: c.has_bias("output.b")),
     "projection": yes(lambda c: in_attention(c, c.has_output_projection)),
     "residual": yes(lambda c: in_attention(c, c.has_residual)),
+    "part added": yes(lambda c: c.residual_scale != 1.0),
     "own width of values": yes(lambda c: c.d_v != c.d_k),
     "own vocabulary of the source": yes(
         lambda c: not c.shared_embedding, lambda c: len(c.sides) == 2

@@ -76,7 +76,7 @@ def rms(x: Any, gain: Any) -> Any:
     ],
 )
 def test_known_mistakes_are_named(wrong: Any, cause: str) -> None:
-    config = config_of("decoder, norms before and after sublayers")
+    config = config_of("decoder, norms before and after sublayers", gain_offset=0)
     p = random_parameters(config)
     trace = record(config, p, Batch(IDS))
     place = "decoder.0.self_attention"

@@ -76,6 +76,8 @@ class WiringFields:
     residual_at: tuple[str, ...] | bool = places(
         "Wiring", "sublayers with a residual connection (the same form)", SUBLAYERS,
         default=True)
+    residual_scale: float = number(
+        "Wiring", "factor on what a residual connection adds", (1.0, 0.5), default=1.0)
     output_projection_at: tuple[str, ...] | bool = places(
         "Wiring", "attention sublayers with W_O (the same form)", ATTENTIONS, default=True)
     biases: tuple[str, ...] | bool = places(
@@ -120,6 +122,13 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             f"parallel {c.parallel!r} with norm {c.norm!r}, norm_at {c.norm_at} and residual_at "
             f"{c.residual_at}; sublayers side by side have their norms and residual connections"
+        ),
+    ),
+    Rule(
+        lambda c: c.residual_scale == 1.0 or c.residual_at is not False,
+        lambda c: (
+            f"residual_scale {c.residual_scale:g} with residual_at {c.residual_at}; there is no "
+            "residual connection to add anything"
         ),
     ),
     Rule(

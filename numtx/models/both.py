@@ -32,6 +32,7 @@ BOTH: dict[str, Model] = {
         both(
             width=9, heads=4, key_value_heads=2, key_width=5, value_width=3, hidden=7,
             vocabulary=11, source_vocabulary=8, positions=None, segments=3, sinks=True,
+            residual_scale=0.5,
             norm_at=["encoder.self_attention", "decoder.self_attention", "decoder.feed_forward"],
             residual_at=["encoder.feed_forward", "decoder.self_attention", "decoder.feed_forward"],
         ),

@@ -119,7 +119,7 @@ DECODERS: dict[str, Model] = {
         decoder(
             width=10, heads=4, key_value_heads=2, key_width=3, value_width=5, hidden=7,
             vocabulary=11, positions="alibi", window=3, score_cap=0.5, norm_place="both",
-            residual_at=["decoder.feed_forward"],
+            residual_at=["decoder.feed_forward"], residual_scale=1.5,
         ),
         ("ring",),
     ),
@@ -195,7 +195,7 @@ DECODERS: dict[str, Model] = {
             width=10, decoder_layers=3, heads=4, key_value_heads=1, key_width=6, value_width=3,
             hidden=7, vocabulary=11, norm_place="pre", parallel="one",
             positions=("rotary", "rotary", None), window=(3, 3, None),
-            rotary_layout="interleaved", biases=["b_in"],
+            rotary_layout="interleaved", biases=["b_in"], residual_scale=0.4,
         ),
         ("contiguous", "paged"),
     ),

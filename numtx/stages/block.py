@@ -32,6 +32,11 @@ INNER_NORM = NORM._replace(
     title=Text("输出的归一化", "Norm of the output"),
     why=Text("子层读原样的输入，归一化的是它要加回去的输出", "the sublayer reads its input as it is; what it adds to it is normalised"),
 )  # fmt: skip
+SCALED_BRANCH = Leaf(
+    "scaled_output", "scale", ("@branch",), "btd->btd", "{factor} * {branch}",
+    Text("缩放后的输出", "Scaled output"),
+    Text("每个子层只加回自己输出的一部分，层数再多，残差也不会越加越大", "each sublayer adds a part of what it makes, so that many layers do not make the residual grow"),
+)  # fmt: skip
 WITHIN: Mapping[str | None, Leaf] = {"both": NORM_AFTER, "inner": INNER_NORM}  # the residual
 
 
@@ -66,6 +71,10 @@ def sublayer(wiring: Wiring, place: str, skip: str, start: str) -> Iterator[Stag
         yield normed(WITHIN[where], last)
         last = wiring.named(f"{place}.{WITHIN[where].name}")
     if config.has_residual(name):
+        if config.residual_scale != 1.0:
+            factor, roles = config.residual_scale, {"@branch": last}
+            yield wiring.stage(place, SCALED_BRANCH, roles, t=side, factor=factor)
+            last = wiring.named(f"{place}.scaled_output")
         yield wiring.stage(place, RESIDUAL, {"@skip": skip, "@branch": last}, t=side)
         last = wiring.named(f"{place}.residual")
     if where == "post":

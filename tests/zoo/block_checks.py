@@ -22,4 +22,9 @@ def gains_oracle() -> bool:
     return all(map(oracle_of, among(lambda c: c.gain_offset)))
 
 
-CHECKS = norms_oracle, parallel_oracle, gains_oracle
+def added_oracle() -> bool:
+    """A factor on what residual connections add."""
+    return all(map(oracle_of, among(lambda c: c.residual_scale != 1.0)))
+
+
+CHECKS = norms_oracle, parallel_oracle, gains_oracle, added_oracle

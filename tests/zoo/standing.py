@@ -72,6 +72,7 @@ IMPLIED: Mapping[str, str] = {
     "V11": "S3",
     "V12": "S3",
     "V13": "S3",
+    "V14": "S3",
     "P1": "S3",
     "P3": "S3 T1",
     "P3-none": "S3",

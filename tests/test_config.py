@@ -87,6 +87,7 @@ def test_a_bad_field_is_named(field, value, says):
 
 
 LINEAR, _, YARN, LONGROPE = PLAIN_SCALINGS
+ONE = {"model": "decoder-only", "encoder_layers": 0}
 BROKEN = [
     (
         {"query_key_norm": "head", "key_value_latent": 4},
@@ -182,25 +183,13 @@ BROKEN = [
         {"query_key_norm_place": "after", "positions": "rotary", "key_width": 4},
         "query_key_norm_place 'after' with query_key_norm None; there is no norm",
     ),
-    (
-        {"parallel": "one", "norm_place": "pre"},
-        "parallel 'one' with model 'encoder-decoder'; cross-attention stands between",
-    ),
+    ({"parallel": "one", "norm_place": "pre"}, "parallel 'one' with model 'encoder-decoder';"),
     ({"parallel": "two"}, "parallel 'two' is for models with norm_place 'pre'; here"),
     (
-        {
-            "model": "decoder-only",
-            "encoder_layers": 0,
-            "parallel": "two",
-            "norm_place": "pre",
-            "norm_at": ("decoder.self_attention",),
-        },
+        {**ONE, "parallel": "two", "norm_place": "pre", "norm_at": ("decoder.self_attention",)},
         "parallel 'two' with norm 'layer', norm_at ('decoder.self_attention',) and residual_at",
     ),
-    (
-        {"residual_scale": 0.5, "residual_at": False},
-        "residual_scale 0.5 with residual_at False; there is no residual connection",
-    ),
+    ({"residual_scale": 0.5, "residual_at": False}, "residual_scale 0.5 with residual_at False"),
     ({"positions": ("sinusoidal", None)}, "in a list they are 'rotary', 'alibi', 'relative' or"),
     (
         {"positions": ("rotary", None), "key_value_latent": 4},

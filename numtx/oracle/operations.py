@@ -143,9 +143,7 @@ def _allowed(r: Rows) -> Operand:
         of = [r.value_at(name, (row, i)) for name, i in zip(names, (query, key), strict=True)]
         seen = seen & (of[0] == of[1])
         parts.append(lambda: f" and {of[0]} == {of[1]}")
-    return written(
-        seen, [real], lambda: [part() if callable(part) else part for part in parts]
-    )  # fmt: skip
+    return written(seen, [real], lambda: [p() if callable(p) else p for p in parts])
 
 
 def _mask(r: Rows) -> Operand:

@@ -120,9 +120,9 @@ class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
         latent = self.key_value_latent or 0
         return {
             "h": self.heads, "g": self.kv_heads, "k": self.d_k, "c": self.d_v, "d": self.width,
-            "f": self.hidden, "v": self.vocabulary, "r": latent, "q": self.query_latent or 0,
-            "p": self.rotated, "n": self.relative_buckets, "e": self.d_k + self.rotated,
-            "z": latent + self.rotated,
+            "f": max(self.values_of("hidden")), "v": self.vocabulary, "r": latent,
+            "q": self.query_latent or 0, "p": self.rotated, "n": self.relative_buckets,
+            "e": self.d_k + self.rotated, "z": latent + self.rotated,
         }  # fmt: skip
 
     @cached_property
@@ -147,7 +147,7 @@ class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
     def values_of(self, name: str) -> tuple[Any, ...]:
         """The values that a field has in the layers: one, or a list's."""
         value = getattr(self, name)
-        return value if isinstance(value, tuple) else (value,)
+        return value if fields_of(type(self))[name].differs(value) else (value,)
 
     def layer(self, side: str, i: int) -> Config:
         """The configuration of block i of a side, which everything below a stack reads: every
@@ -205,8 +205,8 @@ class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
 
     @cached_property
     def _norms(self) -> frozenset[str]:
-        """Side by side on one norm, self-attention has it."""
-        found = _as_set(self.norm_at)
+        """Where layers differ, what all have. Side by side on one norm, self-attention has it."""
+        found = frozenset.intersection(*map(_as_set, self.values_of("norm_at")))
         return found - set(FEED_FORWARDS) if self.parallel == "one" else found
 
     @cached_property

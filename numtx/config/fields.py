@@ -79,9 +79,18 @@ class Field:
 
     def check(self, name: str, value: Any) -> Any:
         """The value in its canonical form; `ConfigError` for one that the field does not take."""
-        if self.layers and isinstance(value, tuple | list):
+        if self.differs(value):
             return self._pattern(name, tuple(value))
         return None if value is None and self.optional else self.kind.check(name, value)
+
+    def differs(self, value: Any) -> bool:
+        """Whether a value is a list of one a layer; a list of names alone is one value."""
+        listed = self.layers and isinstance(value, tuple | list)
+        return listed and not (self._places and all(isinstance(one, str) for one in value))
+
+    @property
+    def _places(self) -> bool:
+        return isinstance(self.kind, Places)
 
     def _pattern(self, name: str, values: tuple[Any, ...]) -> Any:
         """One value a layer; where all are alike, that value itself."""
@@ -89,9 +98,10 @@ class Field:
             raise ConfigError(f"config: {name} is an empty list; it has one value a layer")
         found = []
         for value in values:
-            if isinstance(value, tuple | list):
+            if isinstance(value, tuple | list) and not self._places:
                 raise ConfigError(f"config: {name} is {value!r} in a layer; it is {self.text()}")
-            found.append(self.check(name, value))
+            own = self._places and isinstance(value, tuple | list)
+            found.append(self.kind.check(name, value) if own else self.check(name, value))
         return found[0] if len(set(found)) == 1 else tuple(found)
 
     def text(self) -> str:
@@ -140,9 +150,15 @@ def flag(section: Section, words: str, *, default: Any = MISSING, only: Only = N
     return _declare(Flag(), section, words, (plainest, not plainest), default, only)
 
 
-def places(section: Section, words: str, known: tuple[str, ...], *, default: Any = MISSING) -> Any:
-    """A field of true, false or some of the known places; all of these are drawn."""
-    return _declare(Places(known), section, words, (False, True, AnyOf(known)), default)
+def places(
+    section: Section, words: str, known: tuple[str, ...], *, default: Any = MISSING,
+    layers: tuple[Any, ...] = (),
+) -> Any:  # fmt: skip
+    """A field of true, false or some of the known places; all of these are drawn.
+
+    layers  patterns to draw where it may differ by layer
+    """
+    return _declare(Places(known), section, words, (False, True, AnyOf(known), *layers), default)
 
 
 def _declare(
@@ -250,10 +266,10 @@ def rules_of(cls: type[Any]) -> tuple[Rule, ...]:
             ),
         )
 
-    def by_layer(name: str) -> Rule:
+    def by_layer(name: str, field: Field) -> Rule:
         def size(config: Any) -> int:
             value = getattr(config, name)
-            return len(value) if isinstance(value, tuple) else 1
+            return len(value) if field.differs(value) else 1
 
         return Rule(
             lambda c: size(c) == 1 or size(c) <= c.depth,
@@ -266,7 +282,7 @@ def rules_of(cls: type[Any]) -> tuple[Rule, ...]:
     found = fields_of(cls).items()
     return (
         *(rule(name, f.default, *f.only) for name, f in found if f.only is not None),
-        *(by_layer(name) for name, f in found if f.layers),
+        *(by_layer(name, f) for name, f in found if f.layers),
     )
 
 

@@ -17,7 +17,7 @@ def views(config: Any) -> tuple[Any, ...]:
     """
     fields = fields_of(type(config))
     own = vars(config)
-    lists = {n: own[n] for n in fields if fields[n].layers and isinstance(own.get(n), tuple)}
+    lists = {n: own[n] for n in fields if fields[n].differs(own.get(n))}
     if not lists:
         return (config,)
     found: dict[tuple[Any, ...], Any] = {}

@@ -297,7 +297,10 @@ def essence(config: Config) -> Fields:
     found |= {
         "key_value_heads": config.kv_heads, "key_width": config.d_k, "value_width": config.d_v,
         "score_scale": config.scale, "rotary_width": config.rotated,
-        "norm_at": [config.has_norm(place) for place in places],
+        "norm_at": [
+            [config.layer(side, i).has_norm(f"{side}.{name}") for name in config.sublayers(side)]
+            for side in config.sides for i in range(config.layers(side))
+        ],
         "residual_at": [config.has_residual(place) for place in places],
         "output_projection_at": [config.has_output_projection(place) for place in attentions],
     }  # fmt: skip

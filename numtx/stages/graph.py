@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -42,6 +43,9 @@ class Stage(NamedTuple):
     def axes(self) -> tuple[str, ...]:
         """The axis letters of the stage's array."""
         return parse(self.leaf.specification).result
+
+
+BLOCK = re.compile(r"(encoder|decoder)\.(\d+)\.")
 
 
 @small_repr("stages", "config")
@@ -92,6 +96,8 @@ class Graph:
         """The shape of a stage for so many rows and tokens per side."""
         stage = self[name]
         sizes = {**self.sizes, "b": batch}
+        if (place := BLOCK.search(name)) is not None:  # layers may differ
+            sizes |= self.config.layer(place[1], int(place[2])).axes
         for letter, side in stage.sides.items():
             sizes[letter] = 1 if side.rpartition(".")[2] == "last" else lengths[side]
         return shape_of(stage.axes, sizes)

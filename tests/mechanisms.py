@@ -81,6 +81,10 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
         {"query_key_norm": "head", "query_key_gain": True, "gain_offset": 1, **NO_LATENT}, {},
     ),
     "a part of what sublayers make is added": ({"residual_scale": 0.5, "residual_at": True}, {}),
+    "norm in some layers": (
+        {**DECODER, "norm": "layer", "decoder_layers": 2, "norm_at": (False, True)}, {},
+    ),
+    "widths of several layers": ({**DECODER, "decoder_layers": 2, "hidden": (7, 5)}, {}),
     "norm within the residual": ({**NORMED, "norm_place": "inner", "residual_at": True}, {}),
     "embedding norm": ({"norm": "layer", "embedding_norm": True}, {}),
     "norm in some sublayers": ({**NORMED, **DECODER, "norm_at": ("decoder.self_attention",)}, {}),
@@ -179,6 +183,8 @@ def _of_model(config: Config) -> dict[str, bool]:
         and config.query_key_norm is not None
         and config.query_key_gain,
         "a part of what sublayers make is added": config.residual_scale != 1.0,
+        "norm in some layers": len(config.values_of("norm_at")) > 1,
+        "widths of several layers": len(config.values_of("hidden")) > 1,
         "norm within the residual": norms and config.norm_place == "inner",
         "embedding norm": config.embedding_norm,
         "norm in some sublayers": norms and not all(map(config.has_norm, places)),

@@ -184,6 +184,8 @@ BROKEN = [
         "query_key_norm_place 'after' with query_key_norm None; there is no norm",
     ),
     ({"parallel": "one", "norm_place": "pre"}, "parallel 'one' with model 'encoder-decoder';"),
+    ({"hidden": (1, 2, 3)}, "hidden has 3 values with encoder_layers 1"),
+    ({"norm_at": (True, False, ())}, "norm_at has 3 values with encoder_layers 1"),
     ({"parallel": "two"}, "parallel 'two' is for models with norm_place 'pre'; here"),
     (
         {**ONE, "parallel": "two", "norm_place": "pre", "norm_at": ("decoder.self_attention",)},

@@ -72,7 +72,7 @@ def is_there(config: Config, place: str) -> bool:
 def value_in(config: Config, field: str) -> set[str]:
     """Which of them a model has; what has no effect in it does not count."""
     value = getattr(config, field)
-    if FIELDS[field].layers and isinstance(value, tuple):
+    if FIELDS[field].differs(value):
         views = [config.layer(side, i) for side in config.sides for i in range(config.layers(side))]
         found = {getattr(view, field) for view in views if not INERT.get(field, never)(view)}
         several = {BY_LAYER} if len(found) > 1 else set()

@@ -47,7 +47,7 @@ class WiringFields:
         "Sizes", "d_k per head; None: width / heads", (None, 2, 4, 6), default=None)
     value_width: int | None = whole(
         "Sizes", "d_v per head; None: as key_width", (None, 2, 3, 4, 5, 8), default=None)
-    hidden: int = whole("Sizes", "width of the feed-forward layer", (7,))
+    hidden: int = whole("Sizes", "width of the feed-forward layer", (7, (7, 5)))
     vocabulary: int = whole(
         "Sizes", "size of the vocabulary (of the target, where there are two)", (11,))
     source_vocabulary: int | None = whole(
@@ -72,7 +72,7 @@ class WiringFields:
         default=0)
     norm_at: tuple[str, ...] | bool = places(
         "Wiring", "sublayers that have a norm: true, false or a list of SUBLAYERS", SUBLAYERS,
-        default=True)
+        default=True, layers=((False, True),))
     residual_at: tuple[str, ...] | bool = places(
         "Wiring", "sublayers with a residual connection (the same form)", SUBLAYERS,
         default=True)

@@ -40,6 +40,14 @@ ENCODERS: dict[str, Model] = {
             positions=None, norm="rms", norm_place="pre", parallel="two",
         )
     ),
+    "encoder, a first layer without a norm, widths of several layers": Model(
+        encoder(
+            width=10, encoder_layers=3, heads=2, key_width=6, hidden=(7, 9), vocabulary=11,
+            norm_place="pre", norm_at=(["encoder.feed_forward"], True, True), gated=True,
+            activation="gelu", positions="rotary", position_base=(100.0, 10000.0, 10000.0),
+            window=(None, 2, 2), embedding_norm=True, biases=False, tied_output=True,
+        )
+    ),
     "encoder, latents, interleaved": Model(
         encoder(
             width=9, heads=3, key_value_latent=7, query_latent=5, key_width=6, hidden=8,

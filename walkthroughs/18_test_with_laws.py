@@ -6,6 +6,7 @@ import numpy as np
 
 from numtx.lessons import Lesson
 from numtx.testing import check
+from numtx.testing.chinese import why_in_chinese
 
 lesson = Lesson(
     zh="没有标准答案可比时，怎样知道自己写的掩码和缓存对不对？",
@@ -118,7 +119,8 @@ lesson.say(
     en="The diagonal of the mask is off by one, and each token sees the next. The broken law says "
     "what is wrong:",
 )
-print(f"\n{found['peek']['K1'].why}")
+why = found["peek"]["K1"]
+print(f"\n{why_in_chinese(why) if lesson.lang == 'zh' else why.why}")
 lesson.check(
     "K1" in broken["peek"],
     zh="偷看未来：因果律被打破，并给出一个能重现的例子。",

@@ -9,6 +9,7 @@ import numpy as np
 from numtx import load_example
 from numtx.compare.compare import Side, compare, read_side
 from numtx.lessons import Lesson
+from numtx.verdicts.causes_zh import cause_zh
 
 lesson = Lesson(
     zh="我自己写的注意力，结果不对。错在哪一步，错成了什么？",
@@ -80,7 +81,7 @@ def report(found):
         ],
     )
     for cause in found.causes:
-        print(f"\n-> {cause}")
+        print(f"\n-> {cause_zh(str(cause)) if lesson.lang == 'zh' else cause}")
 
 
 # %% A first comparison

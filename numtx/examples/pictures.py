@@ -39,7 +39,8 @@ def mask_picture(example: Example) -> MaskPicture:
 def memory_curves(
     *, layers: int, heads: int, width: int, groups: int, rank: int, rotary: int, size: int
 ) -> list[MemoryCurve]:
-    """Bytes a token of multi-head, grouped-query, multi-query and latent attention.
+    """Bytes a token of multi-head, grouped-query, multi-query and latent attention: keys and
+    values x layers x key/value heads x width x bytes, and layers x (r + d_r) x bytes.
 
     width: of a head; groups: key/value heads of GQA; rank: r of the latent; rotary: d_r of its
     rotated key; size: bytes a number
@@ -47,13 +48,13 @@ def memory_curves(
     curves = [
         MemoryCurve(
             name,
-            f"2 x {layers} layers x {count} kv heads x {width} x {size}",
+            f"2 x {layers} x {count} x {width} x {size}",
             2 * layers * count * width * size,
         )
         for name, count in (("MHA", heads), ("GQA", groups), ("MQA", 1))
     ]
     latent = layers * (rank + rotary) * size
-    formula = f"{layers} layers x ({rank} + {rotary}) x {size}"
+    formula = f"{layers} x ({rank} + {rotary}) x {size}"
     return [*curves, MemoryCurve("MLA", formula, latent)]
 
 

@@ -228,6 +228,7 @@ def _tell(report: Report, known: frozenset[str], lang: str) -> None:
     """Each law that is broken, in error or undeclared with its example, and what is to be said
     of known failures; only what is broken is one of these."""
     from ..show.headings import pick
+    from ..testing.chinese import why_in_chinese
     from ..testing.report import BROKEN, ERROR, UNDECLARED
 
     found = {result.law.name for result in report.broken}
@@ -246,7 +247,8 @@ def _tell(report: Report, known: frozenset[str], lang: str) -> None:
         told = (BROKEN, ERROR, UNDECLARED)
         if result.status in told and one not in shown and not excused:
             shown.add(one)
-            print(f"\n{result.subject}: {result.why}")
+            why = why_in_chinese(result) if lang == "zh" else result.why
+            print(f"\n{result.subject}: {why}")
 
 
 def _known(path: str | None) -> frozenset[str]:

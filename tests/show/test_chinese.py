@@ -16,7 +16,7 @@ HOME = Path(__file__).parents[2] / "numtx"
 FUNCTIONS = {
     "softmax", "logits", "log", "sqrt", "exp", "sin", "cos", "tanh", "max", "concat", "floor",
     "ln", "bucket", "table", "gelu", "relu", "silu", "inf", "ids", "norm", "segment", "sum",
-    "query", "key",
+    "query", "key", "min", "clip",
     "encoder", "decoder", "enc", "out", "gate", "feed_forward", "self_attention",
     "cross_attention", "prefill", "decode",
 }  # fmt: skip

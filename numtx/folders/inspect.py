@@ -40,25 +40,28 @@ def run(args: argparse.Namespace) -> int:
     for note in folder.notes:
         print(f"  - {note}")
     for title, rows in (
-        (Text("机制", "mechanisms"), mechanisms(folder.config)),
+        (Text("机制", "mechanisms"), mechanisms(folder.config, args.lang)),
         (Text("各层", "layers"), layers(folder.config)),
-        (Text("张量与参数", "tensors and parameters"), tensors(folder)),
-        (Text("大小与每个词元的代价", "sizes, and the cost of a token"), sizes(folder)),
+        (Text("张量与参数", "tensors and parameters"), tensors(folder, args.lang)),
+        (Text("大小与每个词元的代价", "sizes, and the cost of a token"), sizes(folder, args.lang)),
     ):
         print(f"\n{say(title, args.lang)}")
         print(table_text(list(rows), "l" * len(next(iter(rows))), "  "))
     return 0
 
 
-def mechanisms(config: Config) -> list[list[str]]:
+def mechanisms(config: Config, lang: str) -> list[list[str]]:
     """Fields that are not at their default, with their words."""
     from ..config.fields import fields_of
+    from ..show.headings import pick
+    from .words_zh import FIELDS
 
     rows = []
     for name, field in fields_of(type(config)).items():
         value = config.to_dict()[name]
         if field.needed or getattr(config, name) != field.default:
-            rows.append([name, short(value), field.words.partition(";")[0]])
+            words = pick(lang, FIELDS[name], field.words.partition(";")[0])
+            rows.append([name, short(value), words])
     return rows
 
 
@@ -79,49 +82,59 @@ def layers(config: Config) -> list[list[str]]:
     return [["", "", *names], *rows]
 
 
-def tensors(folder: Folder) -> list[list[str]]:
+def tensors(folder: Folder, lang: str) -> list[list[str]]:
     """Every tensor of the files, and what becomes of it."""
+    from ..show.headings import pick
     from ..show.numbers import shape_text
+    from .words_zh import HOW
 
-    rows = [["tensor", "type", "shape", "how", "parameter", "shape"]]
+    heads = ["tensor", "type", "shape", "how", "parameter", "shape"]
+    rows = [["张量", "类型", "形状", "怎样", "参数", "形状"] if lang == "zh" else heads]
     for name, tensor in folder.tensors.items():
         kind, own = folder.places[name]
         row = [name, tensor.dtype, shape_text(tensor.shape)]
         if kind != "mapped":
-            rows.append([*row, kind, own if kind == "outside" else "", ""])
+            rows.append([*row, pick(lang, HOW[kind], kind), own if kind == "outside" else "", ""])
             continue
         entry = folder.entries[own]
         for n, (parameter, shape) in enumerate(entry.shapes.items()):
-            start = ["", "", "", ""] if n else [*row, entry.row.how.replace("_", " ")]
+            how = entry.row.how.replace("_", " ")
+            start = ["", "", "", ""] if n else [*row, pick(lang, HOW[how], how)]
             rows.append([*start, parameter, shape_text(shape)])
     return rows
 
 
-def sizes(folder: Folder) -> list[list[str]]:
+def sizes(folder: Folder, lang: str) -> list[list[str]]:
     """How much there is, and what one token more takes."""
     import numpy as np
 
     from ..costs import cache_numbers, token_costs
     from ..memory import size_text
     from ..parameters import count_parameters
+    from ..show.headings import SIDES, pick
 
     config = folder.config
     numbers = count_parameters(config)
     stored = sum(tensor.stop - tensor.start for tensor in folder.tensors.values())
     size = np.dtype(config.dtype).itemsize
+    count, kept, held = len(folder.tensors), size_text(stored), size_text(numbers * size)
     rows = [
-        ["parameters", f"{numbers:,}"],
-        ["in the files", f"{size_text(stored)} in {len(folder.tensors)} tensors"],
-        ["in memory", f"{size_text(numbers * size)} in {config.dtype}"],
-    ]
+        [pick(lang, "参数", "parameters"), f"{numbers:,}"],
+        [pick(lang, "文件里", "in the files"),
+         pick(lang, f"{kept}，{count} 个张量", f"{kept} in {count} tensors")],
+        [pick(lang, "内存里", "in memory"),
+         pick(lang, f"{held}，{config.dtype}", f"{held} in {config.dtype}")],
+    ]  # fmt: skip
     for side, (fixed, by_key) in token_costs(config).items():
-        rows.append(
-            [f"a token of the {side}", f"{fixed:,} multiply-adds, and {by_key:,} for every token "
-             "that it attends to"]
-        )  # fmt: skip
+        zh = f"{fixed:,} 次乘加，它看的每个词元再加 {by_key:,} 次"
+        en = f"{fixed:,} multiply-adds, and {by_key:,} for every token that it attends to"
+        what = pick(lang, f"{SIDES[side].zh}的一个词元", f"a token of the {side}")
+        rows.append([what, pick(lang, zh, en)])
     if "decoder" in config.sides:
         cached, _ = cache_numbers(config, 1)
-        rows.append(["in the cache", f"{cached:,} numbers a token, {size_text(cached * size)}"])
+        each = size_text(cached * size)
+        zh, en = f"每个词元 {cached:,} 个数，{each}", f"{cached:,} numbers a token, {each}"
+        rows.append([pick(lang, "缓存里", "in the cache"), pick(lang, zh, en)])
     return rows
 
 

@@ -8,7 +8,11 @@ import terminal
 from small_folders import written
 
 from numtx.cli import COMMANDS, parser
+from numtx.config import Config
+from numtx.config.fields import fields_of
 from numtx.examples.registry import load_example
+from numtx.folders.words_zh import FIELDS, HOW
+from numtx.layouts.families import LAYOUTS
 from numtx.parameters_file import save_parameters
 from numtx.trace.files import save_trace
 
@@ -31,7 +35,6 @@ RUNS = {
     "inspect": ["inspect", "{folder}"],
     "export": ["export", "--model", "{folder}", "{folder}2"],
 }
-ENGLISH = {"inspect"}  # which prints the words of a configuration's fields; they are English
 SENTENCE = re.compile(r"(?:(?<![\w.])[a-z]{2,} ){3,}[a-z]{2,}")  # four plain words in a row
 
 
@@ -70,7 +73,13 @@ def test_chinese_alone_has_no_sentence_in_english(name, files, capsys, monkeypat
     code, out, err = terminal.run(capsys, *(part.format(**files) for part in RUNS[name]))
     assert code in (0, 1) and err == ""
     assert re.search("[一-鿿]", out)
-    assert bool(SENTENCE.findall(out)) == (name in ENGLISH)
+    assert SENTENCE.findall(out) == []
+
+
+def test_every_field_and_every_tensor_has_chinese_words():
+    assert list(FIELDS) == list(fields_of(Config))
+    ways = {row.how.replace("_", " ") for layout in LAYOUTS.values() for row in layout.rows}
+    assert ways | {"copy", "skipped", "outside"} == set(HOW)
 
 
 def test_the_environment_sets_the_default_and_the_option_wins(capsys, monkeypatch):

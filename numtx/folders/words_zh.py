@@ -33,7 +33,7 @@ FIELDS = {
     "chunk": "自注意力只在这么多个词元的块内，块与块互相看不到",
     "query_growth": "查询随位置 p 变大：乘 1 + query_growth_rate * ln(1 + floor((p + 1) / 这个数))",
     "query_growth_rate": "变大得多快",
-    "positions": "sinusoidal、learned（学得的表）、rotary（旋转）、alibi（分数按每头的斜率随距离下降）、"
+    "positions": "sinusoidal、learned（学得的表）、rotary（旋转）、alibi（分数按斜率随距离下降）、"
     "relative（按距离分桶的学得的偏置）或没有",
     "relative_buckets": "按距离的偏置表有多少行",
     "relative_distance": "从这个距离起都用最后一个桶",

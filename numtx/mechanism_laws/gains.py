@@ -1,4 +1,4 @@
-"""V13: gains that are kept less 1."""
+"""V23: gains that are kept less 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..subjects.subject import NUMTX
 
 
 @law(
-    "V13",
+    "V23",
     "a gain kept as w and used as 1 + w is a gain of 1 + w, forward and backward, bit for bit",
     "增益存为 w 而用作 1 + w, 等于增益就是 1 + w, 正向与反向皆逐位相同",
     NUMTX,

@@ -1,4 +1,4 @@
-"""V11: norms within the residual."""
+"""V21: norms within the residual."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LAST = ("w_o", "b_o", "w_out", "b_out")  # of the last map of a sublayer
 
 
 @law(
-    "V11",
+    "V21",
     "what multiplies the output of a sublayer is lost where a norm stands after it, within the "
     "residual",
     "归一化在子层之后、残差之内时, 子层的输出乘以任何正数, 结果不变",

@@ -1,4 +1,4 @@
-"""V12: sublayers side by side."""
+"""V22: sublayers side by side."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..subjects.subject import NUMTX
 
 
 @law(
-    "V12",
+    "V22",
     "side by side, what self-attention makes changes nothing in the feed-forward of its block, bit "
     "for bit; and one norm for both is two that are alike, whose gradients it sums",
     "并列时, 自注意力的输出不影响同一块的前馈层, 逐位不变; 共用一个归一化等于用两个相同的, "

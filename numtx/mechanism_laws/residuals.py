@@ -1,4 +1,4 @@
-"""V14: a factor on what residual connections add."""
+"""V24: a factor on what residual connections add."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LAST = ("w_o", "b_o", "w_out", "b_out")  # of the last map of a sublayer
 
 
 @law(
-    "V14",
+    "V24",
     "a factor on what a residual connection adds is one on the last map before it, or on the norm",
     "残差所加之项的因子, 等于乘在其前最后一个线性映射 (或归一化) 上的因子",
     NUMTX,

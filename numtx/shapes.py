@@ -11,6 +11,10 @@ One letter means one axis in the whole of numtx:
     r width of the latent   q width of the queries' latent   p width that is rotated, d_r
     e d_k and d_r side by side   z the latent and d_r side by side
 
+    and where there are experts
+    x expert   m choice (an expert that a token goes through)   u width of the layer in an expert
+    y width of the layer that is shared
+
 A specification such as `bhtk,bgsk->bhts` names the axes of each operand and of the result.
 Letters in brackets share one flattened axis, the first varying slowest: `d(hk)` is a
 matrix (d, h*k). Where `h` and `g` both occur, head h belongs to group g = h // (H / G).
@@ -62,6 +66,10 @@ AXES = {
     "e": Axis("d_k+d_r"),
     "z": Axis("latent+d_r"),
     "n": Axis("buckets"),
+    "x": Axis("expert", "expert", "e"),
+    "m": Axis("choice", "choice", "k", panel=("选择 {}", "choice {}")),
+    "u": Axis("expert_hidden", "unit", "f"),
+    "y": Axis("shared_hidden", "unit", "f"),
 }
 AXIS_NAMES = {letter: axis.name for letter, axis in AXES.items()}
 PANELS = frozenset(letter for letter, axis in AXES.items() if axis.panel is not None)

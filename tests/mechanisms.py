@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from numtx import Batch, Config
+from numtx.config.experts import PLAIN_ROUTERS
 from numtx.config.output import ACTIVATIONS, DTYPES
 from numtx.config.positions import POSITIONS
 from numtx.config.rotary import PLAIN_SCALINGS
@@ -125,6 +126,16 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     "output scale": ({"output_scale": 0.5}, {}),
     "segments": ({"segments": 2}, {"segments": True}),
     "gated": ({"gated": True}, {}),
+    **{
+        f"experts, {router.kind}": ({"experts": 4, "experts_chosen": 2, "router": router}, {})
+        for router in PLAIN_ROUTERS
+    },
+    "experts in some layers": ({**DECODER, "decoder_layers": 2, "experts": (None, 4)}, {}),
+    "experts of a width of their own": ({"experts": 4, "expert_hidden": 5}, {}),
+    "shared experts": ({"experts": 4, "shared_experts": 2}, {}),
+    "shared experts of a width of their own": (
+        {"experts": 4, "shared_experts": 1, "shared_hidden": 3}, {},
+    ),
     "gate with a limit": ({"gated": True, "gate_limit": 0.5}, {}),
     "gate with a shift": ({"gated": True, "gate_shift": 1.0}, {}),
     "documents in a row": ({}, {"documents": True}),
@@ -225,6 +236,7 @@ def _of_attention(config: Config) -> dict[str, bool]:
         "embedding scale": config.embedding_scale != 1.0,
         "output scale": config.output_scale != 1.0,
         "gated": config.gated,
+        **_of_experts(config),
         "gate with a limit": config.gate_limit is not None,
         "gate with a shift": config.gate_shift != 0.0,
         "queries and keys as they are": config.query_key_norm is None,
@@ -244,6 +256,20 @@ def _of_attention(config: Config) -> dict[str, bool]:
         "sinks": config.sinks,
         "sinks over latents": config.sinks and config.key_value_latent is not None,
         "logit cap": config.logit_cap is not None,
+    }
+
+
+def _of_experts(config: Config) -> dict[str, bool]:
+    there = config.experts is not None
+    return {
+        **{
+            f"experts, {router.kind}": there and isinstance(config.router, type(router))
+            for router in PLAIN_ROUTERS
+        },
+        "experts in some layers": isinstance(config.experts, tuple),
+        "experts of a width of their own": config.expert_hidden is not None,
+        "shared experts": config.shared_experts is not None,
+        "shared experts of a width of their own": config.shared_hidden is not None,
     }
 
 

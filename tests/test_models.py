@@ -103,6 +103,11 @@ INERT: dict[str, Callable[[Config], bool]] = {
     "causal": lambda c: "decoder" not in c.sides,
     "position_base": lambda c: c.positions not in ("sinusoidal", "rotary"),
     "position_offset": lambda c: c.positions != "learned",
+    **{
+        name: lambda c: c.experts is None
+        for name in ("experts_chosen", "expert_hidden", "shared_experts", "router")
+    },
+    "shared_hidden": lambda c: c.shared_experts is None,
     "query_key_gain": lambda c: c.query_key_norm is None,
     "query_key_norm_place": lambda c: c.query_key_norm is None or not c.rotated,
     "rotary_layout": lambda c: c.rotated < 4,  # of a width of two both layouts are one
@@ -331,6 +336,8 @@ def test_all_sizes_of_a_model_differ(name):
         "heads": config.heads,
         "groups": None if config.kv_heads in (1, config.heads) else config.kv_heads,
         "key_value_latent": config.key_value_latent, "query_latent": config.query_latent,
+        "experts": config.axes["x"] or None, "expert_hidden": config.expert_hidden,
+        "shared_hidden": config.shared_hidden,
     }  # fmt: skip
     sizes = [size for size in own.values() if size is not None]
     assert len(set(sizes)) == len(sizes), own

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..errors import ConfigError
 from ..small_repr import small_repr
 from ..strict_json import read_json
-from . import attention, output, positions, wiring
+from . import attention, experts, output, positions, wiring
 from .attention import AttentionFields
+from .experts import ExpertFields, Router, SoftmaxRouter
 from .fields import configuration, fields_of, from_names, plain, rules_of
 from .layers import in_every_layer, views
 from .output import OutputFields
@@ -28,12 +29,12 @@ from .positions import PositionFields
 from .rotary import YarnScaling
 from .wiring import BIASES, FEED_FORWARDS, RAW, SUBLAYERS, WiringFields
 
-SECTIONS = (wiring, attention, positions, output)  # a file each: its fields and its rules
+SECTIONS = (wiring, attention, positions, output, experts)  # a file each: its fields and its rules
 
 
 @small_repr()
 @configuration
-class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
+class Config(ExpertFields, OutputFields, PositionFields, AttentionFields, WiringFields):
     """One Transformer.
 
     {fields}
@@ -60,8 +61,8 @@ class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
 
     @cached_property
     def feed_forward(self) -> str:
-        """The kind of feed-forward sublayer: 'dense'."""
-        return "dense"
+        """The kind of feed-forward sublayer: 'dense' or 'experts'."""
+        return "dense" if self.experts is None else "experts"
 
     @cached_property
     def sides(self) -> tuple[str, ...]:
@@ -123,7 +124,27 @@ class Config(OutputFields, PositionFields, AttentionFields, WiringFields):
             "f": max(self.values_of("hidden")), "v": self.vocabulary, "r": latent,
             "q": self.query_latent or 0, "p": self.rotated, "n": self.relative_buckets,
             "e": self.d_k + self.rotated, "z": latent + self.rotated,
+            "x": max(x or 0 for x in self.values_of("experts")), "m": self.experts_chosen,
+            "u": self.expert_width, "y": self.shared_width,
         }  # fmt: skip
+
+    @cached_property
+    def routing(self) -> Router:
+        """How experts are chosen."""
+        return SoftmaxRouter() if self.router is None else self.router
+
+    @cached_property
+    def expert_width(self) -> int:
+        """Width of the layer in an expert."""
+        if self.expert_hidden is not None:
+            return self.expert_hidden
+        return int(max(self.values_of("hidden")))
+
+    @cached_property
+    def shared_width(self) -> int:
+        """Width of the layer that is shared: of all shared experts side by side (0: none)."""
+        width = self.expert_width if self.shared_hidden is None else self.shared_hidden
+        return (self.shared_experts or 0) * width
 
     @cached_property
     def final_norm(self) -> bool:

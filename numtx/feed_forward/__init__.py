@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .dense import DENSE
+from .experts import EXPERTS
 from .kind import FeedForwardKind
 
 __all__ = ["FEED_FORWARDS"]
 
 # The kinds by their names in a configuration.
-FEED_FORWARDS: dict[str, FeedForwardKind] = {"dense": DENSE}
+FEED_FORWARDS: dict[str, FeedForwardKind] = {"dense": DENSE, "experts": EXPERTS}

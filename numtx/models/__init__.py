@@ -18,10 +18,11 @@ from .both import BOTH
 from .decoders import DECODERS
 from .encoders import ENCODERS
 from .entry import STORAGES, Model
+from .experts import EXPERTS
 
 __all__ = ["MODELS", "STORAGES", "Model", "parameters_of"]
 
-MODELS: dict[str, Model] = {**BOTH, **DECODERS, **ENCODERS}
+MODELS: dict[str, Model] = {**BOTH, **DECODERS, **ENCODERS, **EXPERTS}
 
 
 def parameters_of(config: Config, seed: int = 7) -> dict[str, Array]:

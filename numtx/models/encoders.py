@@ -58,7 +58,7 @@ ENCODERS: dict[str, Model] = {
     "encoder, slopes, multi-query": Model(
         encoder(
             width=9, heads=3, key_value_heads=1, key_width=4, hidden=7, vocabulary=11,
-            positions="alibi", sinks=True, norm_place="inner", residual_scale=0.3,
+            positions="alibi", sinks=True, norm_place="inner", residual_scale=0.3, experts=5,
         )
     ),
     "encoder, every angle by a number of its own": Model(

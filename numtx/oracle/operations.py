@@ -30,6 +30,7 @@ from ..arithmetic.number import (
 )
 from ..arithmetic.number import apply as function
 from .angles import score_lengthening
+from .experts import choose_experts, expert, route, sigmoid, sum_of_choices
 from .gates import clamp
 from .positions import angle_of, bucket, distance, grow, rotate
 from .rows import Rows
@@ -328,4 +329,9 @@ OPERATIONS: dict[str, Operation] = {
     "mean": Operation(_mean, heading="row"),
     "exp": Operation(_exp),
     "clamp": Operation(clamp),
+    "sigmoid": Operation(sigmoid),
+    "choose": Operation(choose_experts, by_row=True),
+    "route": Operation(route, by_row=True),
+    "expert": Operation(expert, heading="·"),
+    "sum": Operation(sum_of_choices),
 }

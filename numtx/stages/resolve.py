@@ -11,6 +11,7 @@ from ..parameters import parameter_shapes
 from . import catalogue as c
 from .block import block
 from .dense import dense
+from .experts import experts
 from .formulas import formula_of
 from .graph import Graph, Stage
 from .latent import latent
@@ -20,7 +21,7 @@ from .norms import norm_attributes
 
 # The wiring of each kind of sublayer.
 ATTENTIONS = {"multi-head": multi_head, "latent": latent}
-FEED_FORWARDS = {"dense": dense}
+FEED_FORWARDS = {"dense": dense, "experts": experts}
 
 
 @lru_cache(maxsize=64)

@@ -35,6 +35,8 @@ TRIED: tuple[str, ...] = (
     "decoder, norms before and after sublayers",
     "decoder, side by side on one norm",
     "encoder, latent, no positions",
+    "decoder, latents, experts in groups, shared ones",
+    "encoder-decoder, weights on the experts' input",
 )
 
 

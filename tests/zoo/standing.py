@@ -11,6 +11,7 @@ from collections.abc import Mapping
 # By law, the bug that only its family, the laws of one letter, catches.
 ALONE: Mapping[str, str] = {
     "K5": "window looks back only, in an encoder too",
+    "K6-grad": "whom padding chose moves the last bits",
     "K6-padding": "NaN under padding is let through",
     "K8": "additive mask read with the other polarity",
     "S1": "log_softmax without taking the largest away",
@@ -63,7 +64,6 @@ IMPLIED: Mapping[str, str] = {
     "K3": "C1",
     "K4": "S3 C1",
     "K6": "S3 T1",
-    "K6-grad": "S3",
     "K6-memory": "C11 T1",
     "K7": "S3 T1 B3",
     "S4": "S3",
@@ -73,6 +73,10 @@ IMPLIED: Mapping[str, str] = {
     "V22": "S3",
     "V23": "S3",
     "V24": "S3",
+    "V11": "S3",
+    "V12": "S3",
+    "V13": "S3 G1",
+    "V14": "S3",
     "P1": "S3",
     "P3": "S3 T1",
     "P3-none": "S3",

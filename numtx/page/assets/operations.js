@@ -281,6 +281,69 @@ function operationsOf(data, array, place, { plan, starts, axesOf }) {
       found = writtenAs(found, text);
       return shift ? found.plus(constant(shift)) : found;
     },
+
+    sigmoid: (r) => constant(1).over(exp(at(r, 0, r.index).negative()).plus(1)),
+
+    choose(r) {
+      const { count, groups, kept, best, single } = r.attributes;
+      let cells = row(r, 0);
+      if (r.stage.inputs.length > 1) cells = cells.map((x, e) => x.plus(at(r, 1, [e])));
+      const own = (value) => (single ? Math.fround(value) : value);
+      const rank = (scores, e) =>
+        scores.filter((other, j) => other > scores[e] || (other === scores[e] && j < e)).length;
+      let scores = cells.map((x) => own(x.value));
+      if (best) {
+        const size = scores.length / groups;
+        const sums = [...Array(groups).keys()].map((g) => {
+          const part = scores.slice(g * size, (g + 1) * size).sort((x, y) => y - x);
+          return part.slice(0, best).reduce((sum, x) => own(sum + x), 0);
+        });
+        const inside = sums.map((_, g) => rank(sums, g) < kept);
+        scores = scores.map((x, e) => (inside[Math.floor(e / size)] ? x : -Infinity));
+      }
+      const places = scores.map((_, e) => rank(scores, e));
+      return [...Array(count).keys()].map((k) => {
+        const chosen = places.indexOf(k);
+        const pairs = (show) =>
+          cells.flatMap((x, e) => (scores[e] === -Infinity ? [] : [`(-(${x.text(show)}), ${e})`]));
+        const text = (show) => `sorted([${pairs(show).join(", ")}])[${k}][1]`;
+        return new Num(chosen, cells.map((x) => [x, 0]), text);
+      });
+    },
+
+    route(r) {
+      const { how, room, factor } = r.attributes;
+      let picked = row(r, 1).map((e) => at(r, 0, [...r.index, e.value], e));
+      if (how === "softmax") {
+        const top = named("largest", largest(picked));
+        const sum = named("total", total(picked.map((x) => exp(x.minus(top)))));
+        picked = picked.map((x) => exp(x.minus(top)).over(sum));
+      } else if (how === "divided") {
+        const sum = named("total", total(room ? [...picked, constant(room)] : picked));
+        picked = picked.map((x) => x.over(sum));
+      }
+      return factor === 1 ? picked : picked.map((x) => x.times(constant(factor)));
+    },
+
+    expert(r) {
+      const [left, result] = axesOf(r.stage);
+      const where = Object.fromEntries(result[0].map((axis, i) => [axis, r.index[i]]));
+      const chosen = at(r, 2, [where.b, where.t, where.m]);
+      where.x = chosen.value;
+      const summed = left[0].at(-1);
+      const terms = [...Array(shape(r, 0).at(-1)).keys()].map((i) => {
+        where[summed] = i;
+        const [x, w] = [0, 1].map((k) => left[k].map((axis) => where[axis]));
+        return at(r, 0, x).times(at(r, 1, w, chosen));
+      });
+      if (r.stage.inputs.length > 3) terms.push(at(r, 3, [where.x, r.index.at(-1)], chosen));
+      return total(terms);
+    },
+
+    sum(r) {
+      const [batch, ...rest] = r.index;
+      return total([...Array(shape(r, 0)[1]).keys()].map((k) => at(r, 0, [batch, k, ...rest])));
+    },
   };
 
   let kept = { key: "", numbers: [] };

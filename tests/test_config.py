@@ -6,13 +6,13 @@ import math
 import re
 
 import pytest
+from broken_experts import WITH_EXPERTS
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import VARIANTS, WEATHER
 
 import numtx
 from numtx.config import RULES, Config
-from numtx.config.experts import SigmoidRouter
 from numtx.config.fields import fields_of
 from numtx.config.rotary import PLAIN_SCALINGS
 from numtx.config.wiring import SUBLAYERS
@@ -157,32 +157,7 @@ BROKEN = [
         {"query_growth": 2, "key_value_latent": 4},
         "query_growth 2 is for models with key_value_latent None; here",
     ),
-    ({"experts": 4, "experts_chosen": 5}, "experts_chosen 5 of 4 experts that may be chosen"),
-    (
-        {"experts": 5, "router": SigmoidRouter(groups=2)},
-        "router groups 2 with experts 5; groups are of one size, and of 1 at least",
-    ),
-    (
-        {"experts": 4, "router": {"kind": "sigmoid", "groups": 4, "group_score": "two"}},
-        "router groups 4 with experts 4; groups are of one size, and of 2 at least",
-    ),
-    (
-        {"experts": 4, "router": {"kind": "softmax", "groups": 2, "groups_kept": 3}},
-        "softmax: groups_kept 3 of groups 2",
-    ),
-    (
-        {"experts": 4, "router": {"kind": "chosen_softmax", "renormalised": True}},
-        "chosen_softmax: renormalised; this softmax sums to 1 already",
-    ),
-    (
-        {"expert_hidden": 2},
-        "expert_hidden 2 is for models with experts given; here",
-    ),
-    ({"shared_experts": 2}, "shared_experts 2 is for models with experts given"),
-    ({"experts": 4, "shared_hidden": 2}, "shared_hidden 2 is for models with shared_experts given"),
-    ({"router": SigmoidRouter()}, "router SigmoidRouter() is for models with experts given"),
-    ({"experts": (None, 4, 4)}, "experts has 3 values and no stack more than 2 layers"),
-    ({"experts_chosen": 2}, "experts_chosen 2 is for models with experts given"),
+    *WITH_EXPERTS,
     ({"gate_limit": 2.0}, "gate_limit 2.0 and gate_shift 0 with gated false"),
     ({"rotary_scaling": LINEAR}, "rotary_scaling LinearScaling(factor=2.0) is for models with"),
     (

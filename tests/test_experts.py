@@ -12,7 +12,7 @@ from samples import among, assert_close, config_of, random_parameters
 from numtx import Batch, Config, Recorder, backward, forward
 from numtx.check.gradcheck import check_model, check_stages, with_gradient
 from numtx.config.experts import ChosenSoftmaxRouter, Router, SigmoidRouter, SoftmaxRouter
-from numtx.errors import StageError
+from numtx.errors import ConfigError, StageError
 from numtx.feed_forward.dense import DENSE
 from numtx.feed_forward.experts import EXPERTS
 from numtx.models import MODELS, parameters_of
@@ -187,3 +187,16 @@ def test_a_pinned_choice_is_taken_and_checked() -> None:
     chosen[0, 0] = [7, 8]
     with pytest.raises(StageError, match=r"router.chosen has 8; experts are 0 to 7"):
         record(c, own, BATCH, pins={name: chosen})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "softmax", "groups": 2, "groups_kept": 3}, "groups_kept 3 of groups 2"),
+        ({"kind": "chosen_softmax", "renormalised": True}, "renormalised; this softmax sums to 1"),
+        ({"kind": "sigmoid", "score": 1}, "unknown field 'score'"),
+    ],
+)
+def test_a_router_that_names_none(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Config.from_dict({**config(None).to_dict(), "router": fields})

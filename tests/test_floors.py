@@ -35,6 +35,7 @@ FLOORS = [
     {"block", "head"},
     {"model", "step"},
     {"stages"},
+    {"formulas"},
     {"oracle"},
     {"trace"},
     {"show", "check", "mistakes"},

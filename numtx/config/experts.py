@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar
 
-from ..small_repr import small_repr
 from .fields import Part, Rule, choice, configuration, flag, number, record, whole
-
-OUTPUT: Final = "Embedding, feed-forward, output"
+from .output import OUTPUT
 
 
 @configuration
@@ -17,36 +15,30 @@ class Router(Part):
     {fields}
     """
 
-    kind: ClassVar[str]
-
+    # fmt: off
     bias: bool = flag(OUTPUT, "the router's logits have a bias", default=False)
     correction: bool = flag(
-        OUTPUT,
-        "a number of each expert is added to its score for the choice, and not for the weight; "
-        "it has no gradient",
-        default=False,
-    )
-    groups: int = whole(
-        OUTPUT, "groups of neighbouring experts, of which some are kept", (1, 2), default=1
-    )
+        OUTPUT, "a number of each expert is added to its score for the choice, and not for the "
+        "weight; it has no gradient", default=False)
+    groups: int = whole(OUTPUT, "groups of neighbouring experts", (1, 2), default=1)
     groups_kept: int = whole(OUTPUT, "groups whose experts may be chosen", (1,), default=1)
     group_score: str = choice(
         OUTPUT, "a group counts by its maximum, or by the sum of its two largest scores",
-        ("maximum", "two"), default="maximum",
-    )  # fmt: skip
+        ("maximum", "two"), default="maximum")
     renormalised: bool = flag(
-        OUTPUT, "the weights of the chosen are divided by their sum", default=False
-    )
+        OUTPUT, "the weights of the chosen are divided by their sum", default=False)
     factor: float = number(OUTPUT, "factor on the weights, at last", (1.0, 2.5), default=1.0)
     weight_on: str = choice(
         OUTPUT, "a weight multiplies its expert's output, or its input", ("output", "input"),
-        default="output",
-    )  # fmt: skip
+        default="output")
+    # fmt: on
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kept = f"groups_kept {self.groups_kept} of groups {self.groups}; some are kept"
-        self.hold(self.groups_kept <= self.groups, kept)
+        kept, groups = self.groups_kept, self.groups
+        self.hold(kept <= groups, f"groups_kept {kept} of groups {groups}; some are kept")
+        twice = self.renormalised and self.kind == "chosen_softmax"
+        self.hold(not twice, "renormalised; this softmax sums to 1 already")
 
     @property
     def best(self) -> int:
@@ -54,50 +46,32 @@ class Router(Part):
         return 0 if self.groups_kept == self.groups else 1 + (self.group_score == "two")
 
 
-@small_repr()
 @configuration
 class SoftmaxRouter(Router):
-    """A softmax over all experts, then the choice (Shazeer et al., 2017; Jiang et al., 2024,
-    where it is renormalised).
-
-    {fields}
-    """
+    """A softmax over all experts, then the choice (Jiang et al., 2024, renormalised)."""
 
     kind: ClassVar[str] = "softmax"
 
 
-@small_repr()
 @configuration
 class ChosenSoftmaxRouter(Router):
-    """The choice by the logits, then a softmax over the chosen alone.
-
-    {fields}
-    """
+    """The choice by the logits, then a softmax over the chosen alone (Shazeer et al., 2017)."""
 
     kind: ClassVar[str] = "chosen_softmax"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.hold(not self.renormalised, "renormalised; this softmax sums to 1 already")
 
-
-@small_repr()
 @configuration
 class SigmoidRouter(Router):
-    """A sigmoid of each logit, then the choice (Liu et al., 2024).
-
-    {fields}
-    """
+    """A sigmoid of each logit, then the choice (Liu et al., 2024)."""
 
     kind: ClassVar[str] = "sigmoid"
 
 
 ROUTERS = {kind.kind: kind for kind in (SoftmaxRouter, ChosenSoftmaxRouter, SigmoidRouter)}
 PLAIN_ROUTERS = (
-    SoftmaxRouter(renormalised=True),
-    ChosenSoftmaxRouter(bias=True),
+    SoftmaxRouter(renormalised=True), ChosenSoftmaxRouter(bias=True),
     SigmoidRouter(correction=True, groups=2, group_score="two", renormalised=True, factor=2.5),
-)
+)  # fmt: skip
 
 
 @configuration
@@ -125,27 +99,20 @@ class ExpertFields:
     # fmt: on
 
 
-# What does not go together in a layer, beside what a field itself says (`only`).
 RULES: tuple[Rule, ...] = (
     Rule(
-        lambda c: (
-            c.experts is None
-            or (c.experts % c.routing.groups == 0
-                and c.experts // c.routing.groups >= c.routing.best)
-        ),
-        lambda c: (
-            f"router groups {c.routing.groups} with experts {c.experts}; groups are of one size, "
-            f"and of {max(1, c.routing.best)} at least"
-        ),
+        lambda c: c.experts is None
+        or (c.experts % c.routing.groups == 0 and c.experts // c.routing.groups >= c.routing.best),
+        lambda c: f"router groups {c.routing.groups} with experts {c.experts}; groups are of one "
+        f"size, and of {max(1, c.routing.best)} at least",
     ),
     Rule(
-        lambda c: (
-            c.experts is None
-            or c.experts_chosen <= c.experts // c.routing.groups * c.routing.groups_kept
-        ),
-        lambda c: (
-            f"experts_chosen {c.experts_chosen} of "
-            f"{c.experts // c.routing.groups * c.routing.groups_kept} experts that may be chosen"
-        ),
+        lambda c: c.experts is None or c.experts_chosen <= _may_be_chosen(c),
+        lambda c: f"experts_chosen {c.experts_chosen} with experts {c.experts}; of these "
+        f"{_may_be_chosen(c)} may be chosen",
     ),
 )  # fmt: skip
+
+
+def _may_be_chosen(config: Any) -> int:
+    return int(config.experts // config.routing.groups * config.routing.groups_kept)

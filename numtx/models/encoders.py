@@ -11,7 +11,6 @@ ENCODERS: dict[str, Model] = {
             width=6, heads=2, hidden=7, vocabulary=11, positions="learned", position_limit=6,
             segments=2, embedding_norm=True, activation="gelu", gated=True, tied_output=True,
             embedding_scale=0.5, window=2, query_key_norm="projection", logit_cap=3.0,
-            gate_shift=0.5,
         )
     ),
     "bare": Model(

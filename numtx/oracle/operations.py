@@ -29,11 +29,11 @@ from ..arithmetic.number import (
     written_as,
 )
 from ..arithmetic.number import apply as function
-from .angles import score_lengthening
-from .experts import choose_experts, expert, route, sigmoid, sum_of_choices
-from .gates import clamp
-from .positions import angle_of, bucket, distance, grow, rotate
-from .rows import Rows
+from ..formulas.angles import score_lengthening
+from ..formulas.experts import choose_experts, expert, route, sigmoid, sum_of_choices
+from ..formulas.gates import clamp
+from ..formulas.positions import angle_of, bucket, distance, grow, rotate
+from ..formulas.rows import Rows
 
 
 class Operation(NamedTuple):

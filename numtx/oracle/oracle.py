@@ -16,11 +16,11 @@ from ..arithmetic.contraction import Contraction
 from ..arithmetic.derivatives import Share, backward, order
 from ..arithmetic.number import Number, lift
 from ..errors import StageError
+from ..formulas.rows import Rows
 from ..shapes import Array
 from ..small_repr import small_repr
 from ..stages.graph import Graph, Stage
 from .operations import OPERATIONS, Operation
-from .rows import Rows
 
 AT_ONCE = 1 << 18  # cells of a stage that are recomputed together
 FEW = 8  # rows that are recomputed one by one: single numbers are quicker than short arrays

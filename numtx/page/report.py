@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from ..oracle.angles import lengthening, score_lengthening, turn_of
+from ..formulas.angles import lengthening, score_lengthening, turn_of
 from ..oracle.operations import OPERATIONS
 from ..shapes import Array
 from ..show.chinese import chinese

@@ -17,9 +17,9 @@ from numtx.config.rotary import (
     YarnScaling,
 )
 from numtx.errors import BatchError, ConfigError
+from numtx.formulas.angles import lengthening, score_lengthening, turn_of
 from numtx.ops.angles import attention_factor, frequencies
 from numtx.ops.positions import rotate_forward, rotation
-from numtx.oracle.angles import lengthening, score_lengthening, turn_of
 from numtx.step import step
 
 # width, base, scaling, the factor on cosine and sine, and some frequencies by pair

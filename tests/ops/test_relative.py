@@ -7,8 +7,8 @@ import pytest
 from samples import config_of, random_parameters
 
 from numtx import Batch, backward, forward
+from numtx.formulas.positions import bucket_of
 from numtx.ops.relative import buckets, relative_bias_backward, relative_bias_forward
-from numtx.oracle.positions import bucket_of
 
 # First distance of each bucket beyond those of one distance, 32 buckets up to 128.
 BOTH = {8: 8, 12: 9, 16: 10, 23: 11, 32: 12, 46: 13, 64: 14, 91: 15}

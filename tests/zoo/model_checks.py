@@ -14,6 +14,8 @@ from numtx import Batch, Cache, Config, Recorder, backward, forward
 from numtx.check.verify import verify
 from numtx.config.rotary import LongropeScaling, YarnScaling
 from numtx.errors import CacheError
+from numtx.formulas.angles import turn_of
+from numtx.formulas.positions import bucket_of
 from numtx.masks import allowed
 from numtx.ops import attend
 from numtx.ops.activation import activation_backward, activation_forward
@@ -26,8 +28,6 @@ from numtx.ops.positions import sinusoidal
 from numtx.ops.relative import buckets
 from numtx.ops.sinks import sink_softmax_forward
 from numtx.ops.softmax import log_softmax_backward, log_softmax_forward, softmax_forward
-from numtx.oracle.angles import turn_of
-from numtx.oracle.positions import bucket_of
 from numtx.step import step
 from numtx.tap import Pin
 from numtx.trace.trace import record

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from ..config.experts import ChosenSoftmaxRouter
 from ..laws.law import Draw, draw_ids, expect, expect_true, law, rounding
+from ..own_laws.runs import labelled
 from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .runs import labelled
 
 
 def _places(subject: NumtxSubject) -> list[str]:

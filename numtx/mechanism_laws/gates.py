@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..laws.law import Draw, expect, expect_true, law
+from ..own_laws.runs import labelled, logits_of
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .runs import labelled, logits_of
 
 FAR = 1e30  # beyond every number of a run
 

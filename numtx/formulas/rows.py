@@ -13,7 +13,6 @@ from ..arithmetic.number import EXACT, Number, Operand, Source, Value
 
 if TYPE_CHECKING:
     from ..stages.graph import Stage
-    from .oracle import Oracle
 
 
 class Rows:
@@ -25,7 +24,7 @@ class Rows:
     """
 
     def __init__(
-        self, oracle: Oracle, stage: Stage, index: Sequence[Any], remembers: bool = True
+        self, oracle: Any, stage: Stage, index: Sequence[Any], remembers: bool = True
     ) -> None:
         self.oracle = oracle
         self.stage = stage
@@ -66,7 +65,8 @@ class Rows:
         return Number(value, parents=parents, leaf=Source(cells.name, offset))
 
     def shape(self, operand: int) -> tuple[int, ...]:
-        return self.oracle.cells(self.inputs[operand]).shape
+        found: tuple[int, ...] = self.oracle.cells(self.inputs[operand]).shape
+        return found
 
     @property
     def length(self) -> int:

@@ -8,7 +8,7 @@ COST_BUGS = (
     Bug("the closed formula forgets weights·V", "costs", "return 3 * i * d * d + 2 * i * i * d",
         "return 3 * i * d * d + i * i * d"),
     Bug("a product counts the cells of its result alone", "costs",
-        "return math.prod(shapes[stage.name]) * math.prod(sizes[letter] for letter in used - kept)",
+        "return math.prod(shapes[stage.name]) * math.prod(sizes[letter] for letter in summed)",
         "return math.prod(shapes[stage.name])"),
     Bug("the values of the source are not counted", "costs",
         "source * config.kv_heads * (config.d_k + config.d_v)",

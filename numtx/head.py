@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .batch import check_labels
 from .config import Config
-from .errors import BatchError
+from .errors import BatchError, nearest
 from .ops.cap import cap_backward, cap_forward
 from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
 from .ops.softmax import log_softmax_backward, log_softmax_forward
-from .place import Place
+from .place import Place, Shapes
 from .shapes import Array
 from .small_repr import small_repr
+
+
+@small_repr()
+class Outputs(NamedTuple):
+    """What a run gives; what was not asked for is None."""
+
+    logits: Any  # [B, T, V], or [B, 1, V] where only the last were asked for
+    loss: Array | None  # [], with labels
+    encoder_output: Array | None  # [B, S, d], where there is an encoder
+    decoder_output: Array | None  # [B, T, d], where there is a decoder
 
 
 @small_repr()
@@ -25,6 +36,14 @@ class HeadContext(NamedTuple):
     labels: Array | None
     log_probabilities: Array | None  # as computed, before the tap
     slope: Array | None  # of the cap
+
+
+def head_parameters(config: Config) -> Shapes:
+    """Names and shapes of the parameters after the last stack."""
+    if not config.tied_output:
+        yield "output.w", (config.width, config.vocabulary)
+    if config.has_bias("output.b"):
+        yield "output.b", (config.vocabulary,)
 
 
 def head_forward(
@@ -60,9 +79,38 @@ def head_forward(
     return logits, loss, HeadContext(out, length, labels, log_probabilities, slope)
 
 
+def cotangents_of(
+    config: Config, outputs: Outputs, cotangent: float | Array | dict[str, Any]
+) -> dict[str, Array]:
+    """The gradients that a backward pass starts from, by the names of the outputs."""
+    if isinstance(cotangent, dict):
+        given = {name: np.asarray(one, config.dtype) for name, one in cotangent.items()}
+    else:
+        one = np.asarray(cotangent, config.dtype)
+        given = {"logits" if one.ndim else "loss": one}
+    if "loss" in given and outputs.loss is None:
+        raise BatchError(
+            "backward of a run without labels; give the batch labels, or hand over the "
+            "gradient of the logits as cotangent"
+        )
+    for name, one in given.items():
+        output = getattr(outputs, name, None)
+        if output is None:
+            there = [n for n, x in zip(outputs._fields, outputs, strict=True) if x is not None]
+            raise BatchError(
+                f"cotangent of {name!r}, which this run does not give; {nearest(name, there)}"
+            )
+        if one.shape != output.shape:
+            raise BatchError(
+                f"cotangent has shape {one.shape}; it should be that of the {name}, "
+                f"{output.shape}, or a number for the loss"
+            )
+    return given
+
+
 def head_backward(
     config: Config,
-    cotangent: float | Array,
+    given: Mapping[str, Array],
     context: HeadContext,
     shape: tuple[int, ...],
     at: Place,
@@ -70,24 +118,17 @@ def head_backward(
     """logits = cap((scale * hidden)·W + b), loss = mean(-log softmax(logits)[label])
     =>    dhidden"""
     out, length, labels, log_probabilities, slope = context
-    if np.ndim(cotangent):
-        dlogits = np.asarray(cotangent, config.dtype)
-        if dlogits.shape != shape:
-            raise BatchError(
-                f"cotangent has shape {dlogits.shape}; it should be that of the logits, "
-                f"{shape}, or a number for the loss"
-            )
-    elif labels is None or log_probabilities is None:
-        raise BatchError(
-            "backward of a run without labels; give the batch labels, or hand over the "
-            "gradient of the logits as cotangent"
-        )
-    else:
-        dloss = at.grad("loss", np.asarray(cotangent, config.dtype))
+    dlogits = given.get("logits")
+    if "loss" in given:
+        assert labels is not None and log_probabilities is not None
+        dloss = at.grad("loss", given["loss"])
         dper_token = at.grad("loss.per_token", mean_backward(dloss, labels))
         dlog = pick_backward(dper_token, labels, log_probabilities, config.label_smoothing)
         dlog = at.grad("log_probabilities", dlog)
-        dlogits = log_softmax_backward(dlog, log_probabilities)
+        through = log_softmax_backward(dlog, log_probabilities)
+        dlogits = through if dlogits is None else dlogits + through
+    elif dlogits is None:
+        dlogits = np.zeros(shape, config.dtype)
     if slope is not None:
         dlogits = cap_backward(at.grad("capped_logits", dlogits), slope)
     dhidden, dw, db = linear_backward(at.grad("logits", dlogits), out)

@@ -7,7 +7,7 @@ stack's vectors into logits and, with labels, into a loss.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from .cache import Cache
 from .config import Config
 from .config.rotary import LongropeScaling
 from .errors import BatchError
-from .head import HeadContext, head_backward, head_forward
+from .head import HeadContext, Outputs, cotangents_of, head_backward, head_forward
 from .masks import allowed
 from .ops.alibi import distance_bias
 from .ops.lookup import lookup_backward, lookup_forward, padding_beyond
@@ -30,16 +30,6 @@ from .place import Place
 from .shapes import Array, describe
 from .small_repr import small_repr
 from .tap import NO_TAP, Tap
-
-
-@small_repr()
-class Outputs(NamedTuple):
-    """What a run gives; what was not asked for is None."""
-
-    logits: Array  # [B, T, V], or [B, 1, V] where only the last were asked for
-    loss: Array | None  # [], with labels
-    encoder_output: Array | None  # [B, S, d], where there is an encoder
-    decoder_output: Array | None  # [B, T, d], where there is a decoder
 
 
 @small_repr()
@@ -76,7 +66,7 @@ class ModelContext(NamedTuple):
     config: Config
     stacks: dict[str, StackContext]
     head: HeadContext
-    logits_shape: tuple[int, ...]
+    outputs: Outputs
 
 
 def forward(
@@ -115,16 +105,17 @@ def forward(
     logits, loss, head = head_forward(config, at, hidden[side], inputs.labels, last_logits)
     tap.end()
     outputs = Outputs(logits, loss, hidden.get("encoder"), hidden.get("decoder"))
-    return outputs, ModelContext(config, stacks if keep else {}, head, logits.shape)
+    return outputs, ModelContext(config, stacks if keep else {}, head, outputs)
 
 
 def backward(
-    context: ModelContext, cotangent: float | Array = 1.0, tap: Tap = NO_TAP
+    context: ModelContext, cotangent: float | Array | dict[str, Any] = 1.0, tap: Tap = NO_TAP
 ) -> dict[str, Array]:
     """Gradients of every parameter, under the parameters' names.
 
     cotangent   a number: the gradient of the loss (the run needs labels);
-                an array of the logits' shape: the gradient of the logits
+                an array of the logits' shape: the gradient of the logits;
+                a dictionary of several, by the names of `Outputs`: what is not in it has none
     tap         the recorder of the forward pass, to record every stage's gradient too
     """
     if not isinstance(context, ModelContext):
@@ -133,11 +124,14 @@ def backward(
     if not context.stacks:
         raise BatchError("backward of a run with keep=False; run forward with keep=True")
     at = Place({}, tap)
-    dhidden = head_backward(config, cotangent, context.head, context.logits_shape, at)
+    given = cotangents_of(config, context.outputs, cotangent)
+    dhidden = head_backward(config, given, context.head, context.outputs.logits.shape, at)
     dmemory = None
     for side in reversed(config.sides):
         if side == "encoder" and dmemory is not None:
             dhidden = dmemory
+        if f"{side}_output" in given:
+            dhidden = dhidden + given[f"{side}_output"]
         dmemory = stack_backward(config, side, dhidden, context.stacks[side], at)
     return {name: at.gradients[name] for name in parameter_shapes(config)}
 

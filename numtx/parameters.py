@@ -19,6 +19,7 @@ from .config import Config
 from .config.wiring import NORM_PLACES
 from .errors import ParameterError, nearest
 from .feed_forward import FEED_FORWARDS
+from .head import head_parameters
 from .memory import too_large
 from .place import Shapes
 from .shapes import Array
@@ -60,10 +61,7 @@ def named_shapes(config: Config, most: int | None = None) -> Iterator[tuple[str,
             yield from _block(config.layer(side, i), side, i)
         if config.final_norm:
             yield from _norm(config, f"{side}.norm")
-    if not config.tied_output:
-        yield "output.w", (width, config.vocabulary)
-    if config.has_bias("output.b"):
-        yield "output.b", (config.vocabulary,)
+    yield from head_parameters(config)
 
 
 def _block(config: Config, side: str, i: int) -> Iterator[tuple[str, tuple[int, ...]]]:

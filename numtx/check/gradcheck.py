@@ -18,6 +18,7 @@ import numpy as np
 from ..batch import Batch
 from ..config import Config
 from ..errors import NumtxError, StageError, nearest
+from ..head import Outputs
 from ..model import forward
 from ..shapes import Array
 from ..small_repr import small_repr
@@ -135,7 +136,7 @@ def check_stages(
     def objective(name: str, value: Array) -> float:
         pins = Recorder({name: value})
         outputs, _ = forward(trace.config, trace.parameters, batch, pins)
-        return _number(outputs.logits, outputs.loss, cotangent)
+        return _number(outputs, cotangent)
 
     gradients = {name: trace.grad(name) for name in stages}
     return GradientReport(
@@ -158,7 +159,7 @@ def check_model(
     def objective(name: str, value: Array) -> float:
         moved = {**trace.parameters, name: value}
         outputs, _ = forward(trace.config, moved, batch)
-        return _number(outputs.logits, outputs.loss, cotangent)
+        return _number(outputs, cotangent)
 
     gradients = {name: trace.grad(f"parameters/{name}") for name in trace.parameters}
     return GradientReport(
@@ -205,22 +206,26 @@ def _with_gradient(trace: Trace) -> list[str]:
 
 def _run(
     config: Config, parameters: Mapping[str, Array], batch: Batch, seed: int
-) -> tuple[Trace, float | Array, np.random.Generator]:
-    """The run to be checked, in float64, with a random cotangent of its loss or logits."""
+) -> tuple[Trace, dict[str, Array], np.random.Generator]:
+    """The run to be checked, in float64, with a random cotangent of its loss, or of what it gives
+    without one."""
     generator = np.random.default_rng(seed)
     config = replace(config, dtype="float64")
     parameters = {name: array.astype(np.float64) for name, array in parameters.items()}
-    cotangent: float | Array
-    if batch.labels is not None:
-        cotangent = float(generator.uniform(0.5, 2.0))
-    else:
-        logits = forward(config, parameters, batch)[0].logits
-        cotangent = generator.standard_normal(logits.shape)
+    outputs, _ = forward(config, parameters, batch)
+    cotangent = random_cotangent(outputs, generator)
     return record(config, parameters, batch, cotangent=cotangent), cotangent, generator
 
 
-def _number(logits: Array, loss: Array | None, cotangent: float | Array) -> float:
-    return float(np.sum((logits if loss is None else loss) * cotangent))
+def random_cotangent(outputs: Outputs, generator: np.random.Generator) -> dict[str, Array]:
+    """Random gradients of a run's last outputs: of the loss or else the logits, and beside."""
+    if outputs.loss is not None:
+        return {"loss": np.asarray(generator.uniform(0.5, 2.0))}
+    return {"logits": generator.standard_normal(outputs.logits.shape)}
+
+
+def _number(outputs: Outputs, cotangent: Mapping[str, Array]) -> float:
+    return float(sum(np.sum(getattr(outputs, name) * one) for name, one in cotangent.items()))
 
 
 def _compare(

@@ -242,7 +242,8 @@ def in_chunks(
 
 def logits_of(model: Model, batch: Batch) -> Array:
     """[B, T, V] of a run of the whole model."""
-    return forward(*model, batch)[0].logits
+    found: Array = forward(*model, batch)[0].logits
+    return found
 
 
 # What it costs, counted from the stages of a generation of one layer.

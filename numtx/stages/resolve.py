@@ -14,6 +14,7 @@ from .dense import dense
 from .experts import experts
 from .formulas import formula_of
 from .graph import Graph, Stage
+from .head import head
 from .latent import latent
 from .leaf import Leaf
 from .multi_head import multi_head
@@ -94,11 +95,11 @@ class Wiring:
     def model(self, labels: bool, last_logits: bool) -> Iterator[Stage]:
         for side in self.config.sides:
             yield from self.stack(side)
-        yield from self.head(self.config.sides[-1], labels, last_logits)
+        yield from head(self, self.config.sides[-1], labels, last_logits)
 
     def step(self) -> Iterator[Stage]:
         yield from self.stack("decoder")
-        yield from self.head("decoder", False, True)
+        yield from head(self, "decoder", False, True)
 
     def stack(self, side: str) -> Iterator[Stage]:
         config = self.config
@@ -168,43 +169,6 @@ class Wiring:
 
     def feed_forward(self, place: str, start: str) -> Iterator[Stage]:
         return FEED_FORWARDS[self.layer(place).feed_forward](self, place, start)
-
-    def head(self, side: str, labels: bool, last_logits: bool) -> Iterator[Stage]:
-        config = self.config
-        if labels:
-            yield self.stage("", c.LABELS, t=side)
-        hidden = self.named(f"{side}.output")
-        matrix = "output.w"
-        if config.tied_output:
-            matrix = "embedding" if config.shared_embedding else f"{side}.embedding"
-        if last_logits:
-            # In generation, of each row's last token; else of the last column.
-            where = (self.given(f"{side}.last"),) if self.prefix else ()
-            roles = {"@hidden": hidden, "@last": where}
-            yield self.stage("", c.LAST_OUTPUT, roles, t="last", s=side)
-            hidden, side = self.named("last_output"), "last"
-        if config.output_scale != 1.0:
-            yield self.stage(
-                "", c.SCALED_OUTPUT, {"@hidden": hidden}, t=side, factor=config.output_scale
-            )
-            hidden = self.named("scaled_output")
-        yield self.stage(
-            "", c.TIED_LOGITS if config.tied_output else c.LOGITS,
-            {"@hidden": hidden, "@matrix": f"parameters/{matrix}"}, t=side,
-        )  # fmt: skip
-        logits = self.named("logits")
-        if config.logit_cap is not None:
-            yield self.stage("", c.CAPPED_LOGITS, t=side, cap=config.logit_cap)
-            logits = self.named("capped_logits")
-        yield self.stage("", c.LOG_PROBABILITIES, {"@logits": logits}, t=side)
-        yield self.stage("", c.PROBABILITIES, t=side)
-        if labels:
-            smoothing = config.label_smoothing
-            yield self.stage(
-                "", c.SMOOTHED_LOSS if smoothing else c.PER_TOKEN_LOSS, t=side,
-                smoothing=smoothing, words=config.vocabulary,
-            )  # fmt: skip
-            yield self.stage("", c.LOSS)
 
     def stage(
         self,

@@ -110,10 +110,14 @@ class NumtxSubject(Subject):
         return Batch(memory.ids, ids, labels, memory.mask, mask, decoder_positions=positions)
 
     def logits(self, ids: Array, mask: Array | None = None, memory: Memory | None = None) -> Array:
-        return forward(self.config, self.parameters, self.batch(ids, mask, memory))[0].logits
+        return self._run(self.batch(ids, mask, memory))
+
+    def _run(self, batch: Batch) -> Array:
+        found: Array = forward(self.config, self.parameters, batch)[0].logits
+        return found
 
     def in_documents(self, ids: Array, documents: Array) -> Array:
-        return forward(self.config, self.parameters, Batch(ids, documents=documents))[0].logits
+        return self._run(Batch(ids, documents=documents))
 
     def along(self, path: Callable[..., Any], ids: Array, mask: Array | None = None) -> Array:
         found: Array = path(ids, mask)

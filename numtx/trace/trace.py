@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -135,14 +135,14 @@ def record(
     *,
     gradients: bool = True,
     pins: Mapping[str, Array | Pin] | None = None,
-    cotangent: float | Array = 1.0,
+    cotangent: float | Array | dict[str, Any] = 1.0,
     tokens: Mapping[str, Sequence[Sequence[str]]] | None = None,
     vocabulary: Sequence[str] | None = None,
     stages: Sequence[str] | None = None,
 ) -> Trace:
     """Run a model and keep every stage, or those that are asked for.
 
-    gradients  run backward too (needs labels, or a cotangent of the logits' shape)
+    gradients  run backward too (needs labels, or another cotangent: see `model.backward`)
     pins       stage -> array or `Pin`: cells held constant in both passes
     tokens     names of the tokens of each row, by side; without them, and where a pin holds
                another token, their ids serve
@@ -152,7 +152,8 @@ def record(
     inputs = check_batch(config, batch)
     keep = None if stages is None else kept_stages(config, batch, stages)
     recorder = Recorder(pins, None if keep is None else keep.__contains__)
-    backwards = gradients and (batch.labels is not None or np.ndim(cotangent) > 0)
+    others = isinstance(cotangent, dict) or np.ndim(cotangent) > 0
+    backwards = gradients and (batch.labels is not None or others)
     _, context = forward(config, parameters, batch, recorder, keep=backwards)
     collected: dict[str, Array] = {}
     if backwards:

@@ -1,0 +1,102 @@
+"""The leaves of what stands on the last stack, and how they are wired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .graph import Stage
+from .leaf import Leaf, Text
+
+if TYPE_CHECKING:
+    from .resolve import Wiring
+
+LABELS = Leaf(
+    "labels", "given", (), "->bt", "ids",
+    Text("标签", "Labels"),
+    Text("每个位置应当预测的词元", "what each place should predict"),
+)  # fmt: skip
+SCALED_OUTPUT = Leaf(
+    "scaled_output", "scale", ("@hidden",), "btd->btd", "{factor} * {hidden}",
+    Text("缩放后的输出", "Scaled output"),
+    Text("投影前乘一个固定的数", "a fixed factor before the projection"),
+)  # fmt: skip
+LAST_OUTPUT = Leaf(
+    "last_output", "last", ("@hidden", "@last"), "bsd->btd", "last of {hidden}",
+    Text("最后一个位置的输出", "Output of the last column"),
+    Text("只需预测下一个词元，其他位置不必求分数", "only the next token is wanted: the other places need no scores"),
+)  # fmt: skip
+LOGITS = Leaf(
+    "logits", "contract", ("@hidden", "@matrix", "#output.b?"), "btd,dv,v->btv", "{hidden}·W{+ output.b}",
+    Text("词表分数", "Logits"),
+    Text("每个位置对词表里每个词的原始分数", "a raw score of every word of the vocabulary, at every place"),
+)  # fmt: skip
+TIED_LOGITS = LOGITS._replace(specification="btd,vd,v->btv", formula="{hidden}·E^T{+ output.b}")
+CAPPED_LOGITS = Leaf(
+    "capped_logits", "cap", ("logits",), "btv->btv", "{cap} * tanh(logits / {cap})",
+    Text("封顶的词表分数", "Capped logits"),
+    Text("没有词的分数超过上限，模型不会过分自信", "no word's logit passes the cap, which keeps the model from being overconfident"),
+)  # fmt: skip
+LOG_PROBABILITIES = Leaf(
+    "log_probabilities", "log_softmax", ("@logits",), "btv->btv", "log softmax(logits) per row",
+    Text("对数概率", "Log-probabilities"),
+    Text("损失从这里取；直接求对数更精确", "the loss is taken from here; the logarithm is exact where a small probability is not"),
+)  # fmt: skip
+PROBABILITIES = Leaf(
+    "probabilities", "exp", ("log_probabilities",), "btv->btv", "exp(log_probabilities)",
+    Text("概率", "Probabilities"),
+    Text("每行之和为 1；只给读者看，后面不再用到", "every row sums to 1; for the reader, nothing uses it further on"),
+)  # fmt: skip
+PER_TOKEN_LOSS = Leaf(
+    "loss.per_token", "pick", ("log_probabilities", "labels"), "btv,bt->bt", "-log P(label)",
+    Text("每个位置的损失", "Loss per token"),
+    Text("正确答案的概率越高，损失越小", "the more probable the right answer, the smaller the loss"),
+)  # fmt: skip
+SMOOTHED_LOSS = PER_TOKEN_LOSS._replace(
+    formula="-(1 - {smoothing}) * log P(label) - {smoothing}/{words} * sum of log P",
+    why=Text("标签平滑：正确答案不再占满目标，过分自信也要付出代价", "label smoothing: the label is not the whole target, so overconfidence has a price"),
+)  # fmt: skip
+LOSS = Leaf(
+    "loss", "mean", ("loss.per_token", "labels"), "bt,bt->", "sum(loss.per_token) / labels counted",
+    Text("损失", "Loss"),
+    Text("对计入的位置取平均", "the mean over the counted positions"),
+)  # fmt: skip
+
+
+def head(wiring: Wiring, side: str, labels: bool, last_logits: bool) -> Iterator[Stage]:
+    """What stands on the last stack: logits, and with labels the loss."""
+    config = wiring.config
+    if labels:
+        yield wiring.stage("", LABELS, t=side)
+    hidden = wiring.named(f"{side}.output")
+    matrix = "output.w"
+    if config.tied_output:
+        matrix = "embedding" if config.shared_embedding else f"{side}.embedding"
+    if last_logits:
+        # In generation, of each row's last token; else of the last column.
+        where = (wiring.given(f"{side}.last"),) if wiring.prefix else ()
+        roles = {"@hidden": hidden, "@last": where}
+        yield wiring.stage("", LAST_OUTPUT, roles, t="last", s=side)
+        hidden, side = wiring.named("last_output"), "last"
+    if config.output_scale != 1.0:
+        yield wiring.stage(
+            "", SCALED_OUTPUT, {"@hidden": hidden}, t=side, factor=config.output_scale
+        )
+        hidden = wiring.named("scaled_output")
+    yield wiring.stage(
+        "", TIED_LOGITS if config.tied_output else LOGITS,
+        {"@hidden": hidden, "@matrix": f"parameters/{matrix}"}, t=side,
+    )  # fmt: skip
+    logits = wiring.named("logits")
+    if config.logit_cap is not None:
+        yield wiring.stage("", CAPPED_LOGITS, t=side, cap=config.logit_cap)
+        logits = wiring.named("capped_logits")
+    yield wiring.stage("", LOG_PROBABILITIES, {"@logits": logits}, t=side)
+    yield wiring.stage("", PROBABILITIES, t=side)
+    if labels:
+        smoothing = config.label_smoothing
+        yield wiring.stage(
+            "", SMOOTHED_LOSS if smoothing else PER_TOKEN_LOSS, t=side,
+            smoothing=smoothing, words=config.vocabulary,
+        )  # fmt: skip
+        yield wiring.stage("", LOSS)

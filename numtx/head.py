@@ -28,6 +28,11 @@ class Outputs(NamedTuple):
     encoder_output: Array | None  # [B, S, d], where there is an encoder
     decoder_output: Array | None  # [B, T, d], where there is a decoder
 
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Names of what nothing else is made of."""
+        return ("logits",) if self.loss is None else ("loss",)
+
 
 @small_repr()
 class HeadContext(NamedTuple):

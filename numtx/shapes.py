@@ -58,6 +58,7 @@ AXES = {
     "k": Axis("d_k"),
     "c": Axis("d_v"),
     "d": Axis("width"),
+    "w": Axis("width"),  # once more, of what a layer of the head makes
     "f": Axis("hidden", "unit", "f", word_zh="单元"),
     "v": Axis("vocabulary", "word", "", word_zh="词"),
     "r": Axis("latent"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mechanisms import MECHANISMS, mechanisms
 from samples import some
 
 from numtx import Batch, Config, backward, forward, initialise
+from numtx.check.gradcheck import random_cotangent
 from numtx.check.verify import verify
 from numtx.config.fields import fields_of
 from numtx.config.kinds import Choice
@@ -28,6 +30,7 @@ from numtx.laws.strategies import (
     seeds,
 )
 from numtx.parameters import parameter_shapes
+from numtx.tap import Recorder
 from numtx.trace.trace import Trace, record
 
 H = 1e-5
@@ -107,7 +110,8 @@ def test_every_word_of_a_choice_is_a_mechanism() -> None:
 
 
 def _agrees(data: st.DataObject, config: Config, batch: Batch) -> None:
-    own, cotangent = data.draw(parameters(config)), _cotangent(config, batch)
+    own = data.draw(parameters(config))
+    cotangent = _cotangent(config, own, batch)
     trace = record(config, own, batch, cotangent=cotangent)
     _same_without_a_tap(trace, batch, cotangent)
     _same_stages(trace)
@@ -116,14 +120,9 @@ def _agrees(data: st.DataObject, config: Config, batch: Batch) -> None:
     assert report.ok, "\n".join(map(str, report.wrong[:5]))
 
 
-def _cotangent(config: Config, batch: Batch) -> float | np.ndarray:
-    """Random numbers: of the loss where the run has one, else of the logits."""
-    generator = np.random.default_rng(5)
-    if batch.labels is not None:
-        return float(generator.standard_normal())
-    both = config.model == "encoder-decoder"
-    length = LENGTHS["decoder" if both else "encoder"]
-    return generator.standard_normal((ROWS, length, config.vocabulary))
+def _cotangent(config: Config, own: Mapping[str, np.ndarray], batch: Batch) -> dict[str, Any]:
+    """Random numbers, of what the run gives in the end."""
+    return random_cotangent(forward(config, own, batch)[0], np.random.default_rng(5))
 
 
 def _same_stages(trace: Trace) -> None:
@@ -142,18 +141,20 @@ def _same_stages(trace: Trace) -> None:
     assert shapes == {f"parameters/{name}": shape for name, shape in wanted.items()}
 
 
-def _same_without_a_tap(trace: Trace, batch: Batch, cotangent: float | np.ndarray) -> None:
+def _same_without_a_tap(trace: Trace, batch: Batch, cotangent: dict[str, Any]) -> None:
     """What is fast where nothing is recorded gives the same outputs, loss and gradients."""
     outputs, context = forward(trace.config, trace.parameters, batch)
-    pairs = {"logits": (outputs.logits, trace[trace.graph["log_probabilities"].inputs[0]])}
-    if outputs.loss is not None:
-        pairs["loss"] = outputs.loss, trace["loss"]
+    recorded, _ = forward(trace.config, trace.parameters, batch, Recorder())
+    pairs = {
+        name: (x, getattr(recorded, name)) for name, x in outputs._asdict().items() if x is not None
+    }
+    given = set(pairs)
     own = backward(context, cotangent)
     pairs |= {name: (own[name], trace.grad(f"parameters/{name}")) for name in trace.parameters}
     tolerance = 1e5 * float(np.finfo(trace.config.dtype).eps)
     largest = max(float(np.abs(gradient).max()) for gradient in own.values())
     for name, (plain, tapped) in pairs.items():
-        size = max(float(np.abs(tapped).max()), 0.0 if name in ("logits", "loss") else largest)
+        size = max(float(np.abs(tapped).max()), 0.0 if name in given else largest)
         assert plain.dtype == trace.config.dtype, name
         assert float(np.abs(plain - tapped).max()) <= tolerance * size, name
 
@@ -176,8 +177,8 @@ def test_finite_differences_agree_with_every_parameter(model: str, examples: int
     def check(data: st.DataObject) -> None:
         config = data.draw(configs(model, dtype="float64"))
         batch = data.draw(batches(config, labels=None))
-        cotangent = _cotangent(config, batch)
         first = data.draw(seeds)
+        cotangent = _cotangent(config, parameters_of(config, first), batch)
         for seed in range(first, first + MOST):  # not drawn: the smallest draw is always the same
             own = parameters_of(config, seed)
             trace = record(config, own, batch, cotangent=cotangent)
@@ -199,22 +200,21 @@ def test_finite_differences_agree_with_every_parameter(model: str, examples: int
 
 
 def _near_the_kink(trace: Trace) -> bool:
-    if trace.config.activation != "relu":
-        return False
-    leaf = "gate" if trace.config.gated else "hidden"
-    inputs = [trace[name] for name in trace if name.endswith(f"feed_forward.{leaf}")]
+    inputs = [
+        trace[stage.inputs[0]]
+        for stage in trace.graph
+        if stage.operation == "activation" and stage.attributes["kind"] == "relu"
+    ]
     # An exact 0 is one by structure (a row that saw nothing and has no residual): it stays.
     return any(((np.abs(x) < 10 * H) & (x != 0.0)).any() for x in inputs)
 
 
 def _objective(
-    config: Config, batch: Batch, cotangent: float | np.ndarray
+    config: Config, batch: Batch, cotangent: dict[str, Any]
 ) -> Callable[[Mapping[str, np.ndarray]], float]:
     def objective(own: Mapping[str, np.ndarray]) -> float:
         outputs, _ = forward(config, own, batch)
-        if outputs.loss is not None:
-            return float(outputs.loss * cotangent)
-        return float(np.sum(outputs.logits * cotangent))
+        return sum(float(np.sum(getattr(outputs, n) * one)) for n, one in cotangent.items())
 
     return objective
 
@@ -257,7 +257,7 @@ def test_without_the_gradient_of_a_repeated_id_finite_differences_disagree() -> 
     own = initialise(config, 3)
     batch = Batch([[4, 4, 2]], labels=[[4, 2, 1]])
     trace = record(config, own, batch)
-    compare_with_differences(_objective(config, batch, 1.0), own, trace, 0, False)
+    compare_with_differences(_objective(config, batch, {"loss": np.ones(())}), own, trace, 0, False)
     wrong = trace.grad("parameters/decoder.embedding").copy()
     wrong[4] = trace.grad("decoder.embedding")[0, 0]
     planted = Trace(
@@ -265,7 +265,9 @@ def test_without_the_gradient_of_a_repeated_id_finite_differences_disagree() -> 
         trace.parameters, trace.inputs, trace.tokens,
     )  # fmt: skip
     with pytest.raises(AssertionError, match=r"decoder\.embedding"):
-        compare_with_differences(_objective(config, batch, 1.0), own, planted, 0, False)
+        compare_with_differences(
+            _objective(config, batch, {"loss": np.ones(())}), own, planted, 0, False
+        )
 
 
 def test_gradients_take_no_part_in_the_callers_arrays() -> None:

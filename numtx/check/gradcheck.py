@@ -218,10 +218,13 @@ def _run(
 
 
 def random_cotangent(outputs: Outputs, generator: np.random.Generator) -> dict[str, Array]:
-    """Random gradients of a run's last outputs: of the loss or else the logits, and beside."""
-    if outputs.loss is not None:
-        return {"loss": np.asarray(generator.uniform(0.5, 2.0))}
-    return {"logits": generator.standard_normal(outputs.logits.shape)}
+    """Random gradients of what a run gives in the end."""
+    return {
+        name: generator.uniform(0.5, 2.0, getattr(outputs, name).shape)
+        if name == "loss"
+        else generator.standard_normal(getattr(outputs, name).shape)
+        for name in outputs.ends
+    }
 
 
 def _number(outputs: Outputs, cotangent: Mapping[str, Array]) -> float:

@@ -121,9 +121,9 @@ class Config(ExpertFields, OutputFields, PositionFields, AttentionFields, Wiring
         latent = self.key_value_latent or 0
         return {
             "h": self.heads, "g": self.kv_heads, "k": self.d_k, "c": self.d_v, "d": self.width,
-            "f": max(self.values_of("hidden")), "v": self.vocabulary, "r": latent,
-            "q": self.query_latent or 0, "p": self.rotated, "n": self.relative_buckets,
-            "e": self.d_k + self.rotated, "z": latent + self.rotated,
+            "w": self.width, "f": max(self.values_of("hidden")), "v": self.vocabulary,
+            "r": latent, "q": self.query_latent or 0, "p": self.rotated,
+            "n": self.relative_buckets, "e": self.d_k + self.rotated, "z": latent + self.rotated,
             "x": max(x or 0 for x in self.values_of("experts")), "m": self.experts_chosen,
             "u": self.expert_width, "y": self.shared_width,
         }  # fmt: skip

@@ -241,6 +241,8 @@ def token_costs(config: Config) -> dict[str, tuple[int, int]]:
             layer = config.layer(side, i)
             fixed[side] += FEED_FORWARDS[layer.feed_forward].token_cost(layer)
     for name, shape in parameter_shapes(config).items():
+        if name == "head.w":
+            fixed[config.sides[-1]] += math.prod(shape)
         if name.rpartition(".")[2].startswith("w_") and "feed_forward" not in name:
             read = name.endswith(("cross_attention.w_k", "cross_attention.w_v"))
             fixed["encoder" if read else name.partition(".")[0]] += math.prod(shape)

@@ -10,6 +10,7 @@ import numpy as np
 from .batch import check_labels
 from .config import Config
 from .errors import BatchError, nearest
+from .head_layer import LayerContext, layer_backward, layer_forward, layer_parameters
 from .ops.cap import cap_backward, cap_forward
 from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
@@ -41,10 +42,13 @@ class HeadContext(NamedTuple):
     labels: Array | None
     log_probabilities: Array | None  # as computed, before the tap
     slope: Array | None  # of the cap
+    layer: LayerContext | None  # of a masked-language-model
 
 
 def head_parameters(config: Config) -> Shapes:
     """Names and shapes of the parameters after the last stack."""
+    if config.head == "masked-language-model":
+        yield from layer_parameters(config)
     if not config.tied_output:
         yield "output.w", (config.width, config.vocabulary)
     if config.has_bias("output.b"):
@@ -56,7 +60,7 @@ def head_forward(
 ) -> tuple[Array, Array | None, HeadContext]:
     """logits = cap((scale * hidden)·W + b), and with labels the loss: the mean of
     -log softmax[label]"""
-    length = slope = None
+    length = slope = layer = None
     if labels is not None:
         labels = at("labels", labels)
         if at.tap.active:
@@ -64,6 +68,8 @@ def head_forward(
     if last:
         length = hidden.shape[1]
         hidden = at("last_output", hidden[:, -1:])
+    if config.head == "masked-language-model":
+        hidden, layer = layer_forward(config, at / "head", hidden)
     if config.output_scale != 1.0:
         hidden = at("scaled_output", hidden * config.output_scale)
     logits, out = linear_forward(hidden, _output_matrix(config, at), at.parameters.get("output.b"))
@@ -72,16 +78,16 @@ def head_forward(
         logits, slope = cap_forward(logits, config.logit_cap)
         logits = at("capped_logits", logits)
     if labels is None and not at.tap.active:
-        return logits, None, HeadContext(out, length, None, None, slope)
+        return logits, None, HeadContext(out, length, None, None, slope, layer)
     log_probabilities = log_softmax_forward(logits)
     seen = at("log_probabilities", log_probabilities)
     if at.tap.active:
         at.tap.show("probabilities", np.exp(seen))
     if labels is None:
-        return logits, None, HeadContext(out, length, None, None, slope)
+        return logits, None, HeadContext(out, length, None, None, slope, layer)
     per_token = at("loss.per_token", pick_forward(seen, labels, config.label_smoothing))
     loss = at("loss", mean_forward(per_token, labels))
-    return logits, loss, HeadContext(out, length, labels, log_probabilities, slope)
+    return logits, loss, HeadContext(out, length, labels, log_probabilities, slope, layer)
 
 
 def cotangents_of(
@@ -122,7 +128,7 @@ def head_backward(
 ) -> Array:
     """logits = cap((scale * hidden)·W + b), loss = mean(-log softmax(logits)[label])
     =>    dhidden"""
-    out, length, labels, log_probabilities, slope = context
+    out, length, labels, log_probabilities, slope, layer = context
     dlogits = given.get("logits")
     if "loss" in given:
         assert labels is not None and log_probabilities is not None
@@ -145,6 +151,8 @@ def head_backward(
         at.add(tied_name(config), dw.T)
     if config.output_scale != 1.0:
         dhidden = at.grad("scaled_output", dhidden) * config.output_scale
+    if layer is not None:
+        dhidden = layer_backward(dhidden, layer, at / "head")
     if length is not None:
         dlast = at.grad("last_output", dhidden)
         dhidden = np.zeros((len(dlast), length, dlast.shape[2]), dlast.dtype)

@@ -18,6 +18,7 @@ LATENT: Fields = {"key_value_latent": 3, "key_value_heads": None}
 NO_LATENT: Fields = {"key_value_latent": None, "query_latent": None}
 NORMED: Fields = {"norm": "layer", "norm_at": True}
 DECODER: Fields = {"model": "decoder-only"}
+ENCODER: Fields = {"model": "encoder-only"}
 BOTH: Fields = {"model": "encoder-decoder"}
 ROTARY: Fields = {"positions": "rotary"}
 
@@ -62,6 +63,14 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
         {**DECODER, "causal": True, "sinks": True}, {"padding": ("none", "left")},
     ),
     "logit cap": ({"logit_cap": 2.0}, {"labels": True}),
+    "linear head": ({"head": "linear"}, {}),
+    "masked-language-model head": ({"head": "masked-language-model", **ENCODER}, {}),
+    **{
+        f"masked-language-model head, {activation}": (
+            {"head": "masked-language-model", "head_activation": activation, **ENCODER}, {},
+        )
+        for activation in (*ACTIVATIONS, None)
+    },
     "a layer beneath": ({**DECODER, "decoder_layers": 2}, {}),
     "source vocabulary": ({**BOTH, "source_vocabulary": 13}, {}),
     "tied output, shared embedding": ({**BOTH, "source_vocabulary": None, "tied_output": True}, {}),
@@ -198,6 +207,13 @@ def _of_model(config: Config) -> dict[str, bool]:
         "widths of several layers": len(config.values_of("hidden")) > 1,
         "norm within the residual": norms and config.norm_place == "inner",
         "embedding norm": config.embedding_norm,
+        "linear head": config.head == "linear",
+        "masked-language-model head": config.head == "masked-language-model",
+        **{
+            f"masked-language-model head, {activation}": config.head_activation == activation
+            and config.head == "masked-language-model"
+            for activation in (*ACTIVATIONS, None)
+        },
         "norm in some sublayers": norms and not all(map(config.has_norm, places)),
         "residual in some sublayers": 0 < sum(map(config.has_residual, places)) < len(places),
         "residual nowhere": not any(map(config.has_residual, places)),

@@ -47,6 +47,9 @@ PAIRS: dict[tuple[str, str], str] = {
     ("norm_place", "residual"): "what a residual adds stands before or after the norm",
     ("norm_place", "part added"): "the factor stands after a norm within the residual",
     ("activation", "gated"): "the gate goes through the activation, and the other does not",
+    ("layer of the head", "norm"): "it ends in a norm of the model's kind",
+    ("layer of the head", "tied"): "it stands before the shared table",
+    ("layer of the head", "output scale"): "the scale is on the way from it to the logits",
     ("tied", "own vocabulary of the source"): "one table has up to three uses, all with gradients",
     ("tied", "output scale"): "the scale is on the way to the shared table",
     ("tied", "embedding scale"): "a table is scaled where it is read, not where it is multiplied",
@@ -60,7 +63,7 @@ PAIRS: dict[tuple[str, str], str] = {
 IMPOSSIBLE = {
     *(("kind", kind, "positions", "relative") for kind in ("latent", "latents")),
     *(("norm", "None", "norm_place", place) for place in NORM_PLACES),
-    ("norm", "None", "embedding norm", "yes"),
+    ("norm", "None", "embedding norm", "yes"), ("layer of the head", "yes", "norm", "None"),
     *(("normed queries", has, "kind", kind) for has in YES_NO for kind in ("latent", "latents")),
     ("window", "no", "storage", "ring"), ("dtype", "float32", "storage", "ring"),
 }  # fmt: skip

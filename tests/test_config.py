@@ -89,11 +89,18 @@ def test_a_bad_field_is_named(field, value, says):
 
 LINEAR, _, YARN, LONGROPE = PLAIN_SCALINGS
 ONE = {"model": "decoder-only", "encoder_layers": 0}
+ENCODER = {"model": "encoder-only", "decoder_layers": 0}
 BROKEN = [
     (
         {"query_key_norm": "head", "key_value_latent": 4},
         "query_key_norm 'head' is for models with key_value_latent None; here",
     ),
+    ({"head": "masked-language-model"}, "is for models with model 'encoder-only'; here"),
+    (
+        {**ENCODER, "head_activation": "gelu"},
+        "head_activation 'gelu' is for models with head 'masked-language-model'; here",
+    ),
+    ({**ENCODER, "head": "masked-language-model", "norm": None}, "it ends in a norm: give one"),
     ({"encoder_layers": 0}, "give layers to encoder and decoder"),
     ({"model": "decoder-only"}, "give layers to decoder and to nothing else"),
     ({"key_value_heads": 2}, "heads 3 is not a multiple of key_value_heads 2"),

@@ -66,6 +66,7 @@ def is_there(config: Config, place: str) -> bool:
         side, sublayer = place.split(".")
         return side in config.sides and sublayer in config.sublayers(side)
     needs = {"b_gate": config.gated, "norm.bias": config.norm == "layer"}
+    needs["head.b"] = config.head == "masked-language-model"
     return needs.get(place, True)
 
 
@@ -108,6 +109,7 @@ INERT: dict[str, Callable[[Config], bool]] = {
         for name in ("experts_chosen", "expert_hidden", "shared_experts", "router")
     },
     "shared_hidden": lambda c: c.shared_experts is None,
+    "head_activation": lambda c: c.head != "masked-language-model",
     "query_key_gain": lambda c: c.query_key_norm is None,
     "query_key_norm_place": lambda c: c.query_key_norm is None or not c.rotated,
     "rotary_layout": lambda c: c.rotated < 4,  # of a width of two both layouts are one
@@ -203,6 +205,9 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
         lambda c: not c.shared_embedding, lambda c: len(c.sides) == 2
     ),
     "tied": yes(lambda c: c.tied_output),
+    "layer of the head": yes(
+        lambda c: c.head == "masked-language-model", lambda c: c.model == "encoder-only"
+    ),
     "gated": yes(lambda c: c.gated),
     "embedding norm": yes(lambda c: c.embedding_norm),
     "embedding scale": yes(lambda c: c.embedding_scale != 1.0),

@@ -8,6 +8,7 @@ from .fields import Rule, choice, configuration, flag, number, whole
 from .wiring import NORMS
 
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu")
+HEADS = ("linear", "masked-language-model")
 DTYPES = ("float64", "float32")
 
 OUTPUT: Final = "Embedding, feed-forward, output"
@@ -35,6 +36,13 @@ class OutputFields:
     gate_shift: float = number(
         OUTPUT, "added to x·w_in, after the limit, before the gate multiplies it", (0.0, 1.0),
         default=0.0)
+    head: str | None = choice(
+        OUTPUT, "linear: logits of the last stack's output x; masked-language-model: of "
+        "norm(act(x·W + b))", HEADS, default="linear", only=("model", ("encoder-only",)))
+    head_activation: str | None = choice(
+        OUTPUT, "its activation: relu, gelu, gelu_tanh, gelu_sigmoid, silu; None: that of the feed-forward "
+        "layer", (*ACTIVATIONS, None),
+        default=None, only=("head", ("masked-language-model",)))
     tied_output: bool = flag(
         OUTPUT, "logits use the (decoder's) embedding; there is no output.w", default=False)
     output_scale: float = number(
@@ -58,5 +66,9 @@ RULES: tuple[Rule, ...] = (
             f"gate_limit {c.gate_limit} and gate_shift {c.gate_shift:g} with gated false; they are "
             "for layers with a gate"
         ),
+    ),
+    Rule(
+        lambda c: c.head != "masked-language-model" or c.norm is not None,
+        lambda c: f"head {c.head!r} with norm None; it ends in a norm: give one of {NORMS}",
     ),
 )

@@ -16,6 +16,21 @@ LABELS = Leaf(
     Text("标签", "Labels"),
     Text("每个位置应当预测的词元", "what each place should predict"),
 )  # fmt: skip
+HEAD_HIDDEN = Leaf(
+    "hidden", "contract", ("@hidden", "#w", "#b?"), "btd,dw,w->btw", "{hidden}·W{+ b}",
+    Text("输出层前的线性层", "Linear layer of the head"),
+    Text("猜被遮住的词之前，先把向量改造一遍", "before a hidden word is guessed, its vector is made over once more"),
+)  # fmt: skip
+HEAD_ACTIVATION = Leaf(
+    "activation", "activation", ("hidden",), "btd->btd", "{activation}(hidden)",
+    Text("输出层前的激活", "Activation of the head"),
+    Text("没有非线性，这一层可以并入词表矩阵", "without it this layer could be a part of the matrix of the logits"),
+)  # fmt: skip
+HEAD_NORM = Leaf(
+    "norm", "norm", ("activation", "#norm.gain", "#norm.bias?"), "btd->btd", "{norm}",
+    Text("输出层前的归一化", "Norm of the head"),
+    Text("使向量与词嵌入的尺度相合，再与每个词比较", "brings the vector to one scale, before it is compared with every word"),
+)  # fmt: skip
 SCALED_OUTPUT = Leaf(
     "scaled_output", "scale", ("@hidden",), "btd->btd", "{factor} * {hidden}",
     Text("缩放后的输出", "Scaled output"),
@@ -78,6 +93,12 @@ def head(wiring: Wiring, side: str, labels: bool, last_logits: bool) -> Iterator
         roles = {"@hidden": hidden, "@last": where}
         yield wiring.stage("", LAST_OUTPUT, roles, t="last", s=side)
         hidden, side = wiring.named("last_output"), "last"
+    if config.head == "masked-language-model":
+        kind = config.head_activation or config.activation
+        yield wiring.stage("head", HEAD_HIDDEN, {"@hidden": hidden}, t=side)
+        yield wiring.stage("head", HEAD_ACTIVATION, t=side, kind=kind)
+        yield wiring.stage("head", HEAD_NORM, t=side, **wiring.norm_attributes())
+        hidden = wiring.named("head.norm")
     if config.output_scale != 1.0:
         yield wiring.stage(
             "", SCALED_OUTPUT, {"@hidden": hidden}, t=side, factor=config.output_scale

@@ -16,7 +16,8 @@ from .planting import BROKEN_SOURCE
 
 # Where the checks stand: functions in CHECKS, that give False or raise where something is wrong.
 MODULES = (
-    "zoo.model_checks", "zoo.block_checks", "zoo.feed_forward_checks", "filter_checks",
+    "zoo.model_checks", "zoo.block_checks", "zoo.feed_forward_checks", "zoo.head_checks",
+    "filter_checks",
     "decoding_checks", "training_checks", "cache_checks",
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ from .cache_bugs import CACHE_BUGS
 from .decoding_bugs import DECODING_BUGS
 from .feed_forward_bugs import FEED_FORWARD_BUGS
 from .fine_bugs import FINE_BUGS
+from .head_bugs import HEAD_BUGS
 from .mask_bugs import MASK_BUGS
 from .model_bugs import MODEL_BUGS
 from .position_bugs import POSITION_BUGS
@@ -16,7 +17,7 @@ from .training_bugs import TRAINING_BUGS
 
 BUGS: tuple[Bug, ...] = (
     *MASK_BUGS, *ATTENTION_BUGS, *POSITION_BUGS, *MODEL_BUGS, *BLOCK_BUGS, *CACHE_BUGS,
-    *DECODING_BUGS, *TRAINING_BUGS, *FINE_BUGS, *FEED_FORWARD_BUGS,
+    *DECODING_BUGS, *TRAINING_BUGS, *FINE_BUGS, *FEED_FORWARD_BUGS, *HEAD_BUGS,
 )  # fmt: skip
 
 # Those that laws must catch; the others are for checks alone.

@@ -1,0 +1,21 @@
+"""Planted bugs: what stands on the last stack."""
+
+from __future__ import annotations
+
+from .bug import Bug
+
+HEAD_BUGS = (
+    Bug("the head's layer without its activation", "head_layer",
+        'at("activation", activation_forward(kind, hidden))', 'at("activation", hidden)',
+        checks="masked_heads_oracle", laws="S3"),
+    Bug("the head's layer with the activation of the stack", "head_layer",
+        "config.head_activation or config.activation", "config.activation",
+        checks="masked_heads_oracle"),
+    Bug("the head's layer adds its input", "head_layer", 'return at("norm", y)',
+        'return at("norm", y + x)', checks="masked_heads_oracle", laws="V12 S3"),
+    Bug("no gradient through the head's layer", "head_layer",
+        "activation_backward(kind, dactive, hidden))", "dactive)",
+        checks="masked_heads_oracle", laws="G1"),
+    Bug("the bias of the head's layer has no gradient", "head_layer", 'at.add("b", db)',
+        'at.add("b", 0.0 * db)', checks="masked_heads_oracle", laws="G1"),
+)  # fmt: skip

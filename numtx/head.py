@@ -56,10 +56,16 @@ def head_parameters(config: Config) -> Shapes:
 
 
 def head_forward(
-    config: Config, at: Place, hidden: Array, labels: Array | None, last: bool
-) -> tuple[Array, Array | None, HeadContext]:
-    """logits = cap((scale * hidden)·W + b), and with labels the loss: the mean of
-    -log softmax[label]"""
+    config: Config, at: Place, hidden: Array, valid: Array, labels: Array | None, last: bool
+) -> tuple[dict[str, Any], HeadContext]:
+    """What stands on the last stack gives, by the names of `Outputs`.
+
+    logits = cap((scale * hidden)·W + b), and with labels the loss: the mean of
+    -log softmax[label]
+
+    valid  [B, T], which tokens are real
+    last   logits of the last column only
+    """
     length = slope = layer = None
     if labels is not None:
         labels = at("labels", labels)
@@ -77,17 +83,25 @@ def head_forward(
     if config.logit_cap is not None:
         logits, slope = cap_forward(logits, config.logit_cap)
         logits = at("capped_logits", logits)
+    loss, log_probabilities = _loss_forward(config, at, logits, labels)
+    context = HeadContext(out, length, labels, log_probabilities, slope, layer)
+    return {"logits": logits, "loss": loss}, context
+
+
+def _loss_forward(
+    config: Config, at: Place, logits: Array, labels: Array | None
+) -> tuple[Array | None, Array | None]:
+    """loss = mean of -log softmax(logits)[label], and the logarithms; None where nobody asks"""
     if labels is None and not at.tap.active:
-        return logits, None, HeadContext(out, length, None, None, slope, layer)
+        return None, None
     log_probabilities = log_softmax_forward(logits)
     seen = at("log_probabilities", log_probabilities)
     if at.tap.active:
         at.tap.show("probabilities", np.exp(seen))
     if labels is None:
-        return logits, None, HeadContext(out, length, None, None, slope, layer)
+        return None, None
     per_token = at("loss.per_token", pick_forward(seen, labels, config.label_smoothing))
-    loss = at("loss", mean_forward(per_token, labels))
-    return logits, loss, HeadContext(out, length, labels, log_probabilities, slope, layer)
+    return at("loss", mean_forward(per_token, labels)), log_probabilities
 
 
 def cotangents_of(
@@ -123,7 +137,7 @@ def head_backward(
     config: Config,
     given: Mapping[str, Array],
     context: HeadContext,
-    shape: tuple[int, ...],
+    outputs: Outputs,
     at: Place,
 ) -> Array:
     """logits = cap((scale * hidden)·W + b), loss = mean(-log softmax(logits)[label])
@@ -139,7 +153,7 @@ def head_backward(
         through = log_softmax_backward(dlog, log_probabilities)
         dlogits = through if dlogits is None else dlogits + through
     elif dlogits is None:
-        dlogits = np.zeros(shape, config.dtype)
+        dlogits = np.zeros_like(outputs.logits)
     if slope is not None:
         dlogits = cap_backward(at.grad("capped_logits", dlogits), slope)
     dhidden, dw, db = linear_backward(at.grad("logits", dlogits), out)

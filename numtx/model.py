@@ -102,9 +102,12 @@ def forward(
             documents = inputs.sides["encoder"].documents
             memory = Memory(hidden["encoder"], stacks["encoder"].valid, documents)
         hidden[side], stacks[side] = stack_forward(config, side, at, given, memory, None, keep)
-    logits, loss, head = head_forward(config, at, hidden[side], inputs.labels, last_logits)
+    last, valid = hidden[side], stacks[side].valid
+    ends, head = head_forward(config, at, last, valid, inputs.labels, last_logits)
     tap.end()
-    outputs = Outputs(logits, loss, hidden.get("encoder"), hidden.get("decoder"))
+    outputs = Outputs(
+        encoder_output=hidden.get("encoder"), decoder_output=hidden.get("decoder"), **ends
+    )
     return outputs, ModelContext(config, stacks if keep else {}, head, outputs)
 
 
@@ -125,7 +128,7 @@ def backward(
         raise BatchError("backward of a run with keep=False; run forward with keep=True")
     at = Place({}, tap)
     given = cotangents_of(config, context.outputs, cotangent)
-    dhidden = head_backward(config, given, context.head, context.outputs.logits.shape, at)
+    dhidden = head_backward(config, given, context.head, context.outputs, at)
     dmemory = None
     for side in reversed(config.sides):
         if side == "encoder" and dmemory is not None:

@@ -96,8 +96,8 @@ def _step(
     if not every_position:
         places = last_places(given.valid)
         hidden = at("last_output", hidden[np.arange(len(hidden)), places][:, None])
-    logits, _, _ = head_forward(config, at, hidden, None, False)
-    return StepOutputs(logits, encoded)
+    ends, _ = head_forward(config, at, hidden, given.valid, None, False)
+    return StepOutputs(ends["logits"], encoded)
 
 
 def _step_memory(

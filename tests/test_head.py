@@ -29,7 +29,8 @@ def test_a_masked_language_model_by_hand():
         "output.b": np.array([0.0, 10.0]),
     }
     hidden = np.array([[[1.0, 2.0, 0.0], [0.0, -3.0, 3.0]]])
-    logits = head_forward(config, Place(p), hidden, None, False)[0]
+    valid = np.ones((1, 2), bool)
+    logits = head_forward(config, Place(p), hidden, valid, None, False)[0]["logits"]
     first, root = math.sqrt(14.0 / 9.0), math.sqrt(2.0)  # deviations of 1, 0, 3 and of 0, 2, 0
     rows = [
         [-1 / 3 / first, -8 / 3 / first, 5 / 3 / first + 1],

@@ -16,6 +16,7 @@ from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
 from .ops.softmax import log_softmax_backward, log_softmax_forward
 from .place import Place, Shapes
+from .pooler import PoolerContext, pooler_backward, pooler_forward, pooler_parameters
 from .shapes import Array
 from .small_repr import small_repr
 
@@ -28,11 +29,13 @@ class Outputs(NamedTuple):
     loss: Array | None  # [], with labels
     encoder_output: Array | None  # [B, S, d], where there is an encoder
     decoder_output: Array | None  # [B, T, d], where there is a decoder
+    pooled: Array | None = None  # [B, d], where there is a pooler
 
     @property
     def ends(self) -> tuple[str, ...]:
         """Names of what nothing else is made of."""
-        return ("logits",) if self.loss is None else ("loss",)
+        last = "logits" if self.loss is None else "loss"
+        return (last,) if self.pooled is None else (last, "pooled")
 
 
 @small_repr()
@@ -43,10 +46,13 @@ class HeadContext(NamedTuple):
     log_probabilities: Array | None  # as computed, before the tap
     slope: Array | None  # of the cap
     layer: LayerContext | None  # of a masked-language-model
+    pooler: PoolerContext | None
 
 
 def head_parameters(config: Config) -> Shapes:
     """Names and shapes of the parameters after the last stack."""
+    if config.pooler:
+        yield from pooler_parameters(config)
     if config.head == "masked-language-model":
         yield from layer_parameters(config)
     if not config.tied_output:
@@ -66,7 +72,9 @@ def head_forward(
     valid  [B, T], which tokens are real
     last   logits of the last column only
     """
-    length = slope = layer = None
+    length = slope = layer = pooled = pooler = None
+    if config.pooler:
+        pooled, pooler = pooler_forward(at / "pooler", hidden, valid)
     if labels is not None:
         labels = at("labels", labels)
         if at.tap.active:
@@ -84,8 +92,8 @@ def head_forward(
         logits, slope = cap_forward(logits, config.logit_cap)
         logits = at("capped_logits", logits)
     loss, log_probabilities = _loss_forward(config, at, logits, labels)
-    context = HeadContext(out, length, labels, log_probabilities, slope, layer)
-    return {"logits": logits, "loss": loss}, context
+    context = HeadContext(out, length, labels, log_probabilities, slope, layer, pooler)
+    return {"logits": logits, "loss": loss, "pooled": pooled}, context
 
 
 def _loss_forward(
@@ -142,7 +150,7 @@ def head_backward(
 ) -> Array:
     """logits = cap((scale * hidden)·W + b), loss = mean(-log softmax(logits)[label])
     =>    dhidden"""
-    out, length, labels, log_probabilities, slope, layer = context
+    out, length, labels, log_probabilities, slope, layer, pooler = context
     dlogits = given.get("logits")
     if "loss" in given:
         assert labels is not None and log_probabilities is not None
@@ -171,6 +179,10 @@ def head_backward(
         dlast = at.grad("last_output", dhidden)
         dhidden = np.zeros((len(dlast), length, dlast.shape[2]), dlast.dtype)
         dhidden[:, -1:] = dlast
+    if pooler is not None:
+        dpooled = given.get("pooled")
+        dpooled = np.zeros_like(outputs.pooled) if dpooled is None else dpooled
+        dhidden = dhidden + pooler_backward(dpooled, pooler, at / "pooler")
     return dhidden
 
 

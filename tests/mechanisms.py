@@ -64,6 +64,7 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     ),
     "logit cap": ({"logit_cap": 2.0}, {"labels": True}),
     "linear head": ({"head": "linear"}, {}),
+    "pooler": ({**ENCODER, "pooler": True}, {"padding": ("left", "right")}),
     "masked-language-model head": ({"head": "masked-language-model", **ENCODER}, {}),
     **{
         f"masked-language-model head, {activation}": (
@@ -208,6 +209,7 @@ def _of_model(config: Config) -> dict[str, bool]:
         "norm within the residual": norms and config.norm_place == "inner",
         "embedding norm": config.embedding_norm,
         "linear head": config.head == "linear",
+        "pooler": config.pooler,
         "masked-language-model head": config.head == "masked-language-model",
         **{
             f"masked-language-model head, {activation}": config.head_activation == activation

@@ -48,6 +48,7 @@ PAIRS: dict[tuple[str, str], str] = {
     ("norm_place", "part added"): "the factor stands after a norm within the residual",
     ("activation", "gated"): "the gate goes through the activation, and the other does not",
     ("layer of the head", "norm"): "it ends in a norm of the model's kind",
+    ("pooler", "layer of the head"): "both read the last stack, and their gradients add up",
     ("layer of the head", "tied"): "it stands before the shared table",
     ("layer of the head", "output scale"): "the scale is on the way from it to the logits",
     ("tied", "own vocabulary of the source"): "one table has up to three uses, all with gradients",

@@ -36,6 +36,7 @@ FLOORS = [
         "feed_forward",
         "head",
         "head_layer",
+        "pooler",
         "parameters",
         "parameters_file",
         "cache",

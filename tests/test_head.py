@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from samples import assert_close, config_of, one, run_of
+import pytest
+from samples import assert_close, config_of, one, ragged_batch, random_parameters, run_of
 
+from numtx import Batch, backward, forward
 from numtx.compare.compare import Side, compare
+from numtx.errors import BatchError
 from numtx.head import head_forward
 from numtx.place import Place
+from numtx.pooler import pooler_backward, pooler_forward, pooler_parameters
 
 MASKED = "masked-language-model"
 
@@ -52,3 +56,48 @@ def test_a_mistake_in_the_layer_before_the_logits_is_named():
         theirs = Side("B", {**trace.arrays, **wrong}, None)
         found = compare(Side("A", {**trace.arrays}, trace), theirs).causes
         assert f"layer of the head ({form})" in [one.cause for one in found]
+
+
+def test_a_pooler_by_hand():
+    """The first real tokens are (1, 2) and (0, 3): of a row without padding, and of one with."""
+    config = config_of("encoder, chunks", width=2, heads=1, pooler=True)
+    p = {"pooler.w": np.array([[1.0, 0.0], [0.5, -1.0]]), "pooler.b": np.array([0.0, 1.0])}
+    hidden = np.array([[[1.0, 2.0], [7.0, 7.0]], [[9.0, 9.0], [0.0, 3.0]]])
+    valid = np.array([[True, True], [False, True]])
+    pooled, context = pooler_forward(Place(p) / "pooler", hidden, valid)
+    assert_close(pooled, np.tanh([[2.0, -1.0], [1.5, -2.0]]), 1e-15)
+    at = Place(p) / "pooler"
+    dhidden = pooler_backward(np.array([[1.0, 0.0], [0.0, 1.0]]), context, at)
+    slopes = 1.0 - np.tanh([2.0, -2.0]) ** 2
+    assert_close(dhidden[0], [[slopes[0], 0.5 * slopes[0]], [0.0, 0.0]], 1e-15)
+    assert_close(dhidden[1], [[0.0, 0.0], [0.0, -slopes[1]]], 1e-15)
+    assert_close(at.gradients["pooler.b"], slopes, 1e-15)
+    assert set(pooler_parameters(config)) == {("pooler.w", (2, 2)), ("pooler.b", (2,))}
+
+
+def test_several_outputs_have_gradients_together():
+    """A mean of the pooled vectors and the loss: their gradients add up."""
+    name = one(lambda config: config.pooler and config.head == MASKED)
+    config = config_of(name)
+    p, batch = random_parameters(config), Batch(**ragged_batch(config))
+    outputs, context = forward(config, p, batch)
+    shares = {"loss": np.asarray(0.5), "pooled": np.ones_like(outputs.pooled)}
+    both = backward(context, shares)
+    for parameter, whole in both.items():
+        parts = [backward(context, {n: one})[parameter] for n, one in shares.items()]
+        assert_close(whole, sum(parts), 1e-12)
+    with pytest.raises(BatchError, match="did you mean 'pooled'"):
+        backward(context, {"poold": 1.0})
+    with pytest.raises(BatchError, match=r"shape \(2,\); it should be that of the pooled"):
+        backward(context, {"pooled": np.ones(2)})
+
+
+def test_another_pooling_is_named():
+    trace = run_of(one(lambda config: config.pooler), gradients=False)
+    x = trace["encoder.output"]
+    for form, wrong in (
+        ("the last column", x[:, -1:]), ("the mean of all tokens, padding too", x.mean(1)[:, None]),
+    ):  # fmt: skip
+        theirs = Side("B", {**trace.arrays, "pooler.first": wrong}, None)
+        found = compare(Side("A", {**trace.arrays}, trace), theirs).causes
+        assert f"pooler ({form})" in [one.cause for one in found]

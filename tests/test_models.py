@@ -66,7 +66,7 @@ def is_there(config: Config, place: str) -> bool:
         side, sublayer = place.split(".")
         return side in config.sides and sublayer in config.sublayers(side)
     needs = {"b_gate": config.gated, "norm.bias": config.norm == "layer"}
-    needs["head.b"] = config.head == "masked-language-model"
+    needs |= {"head.b": config.head == "masked-language-model", "pooler.b": config.pooler}
     return needs.get(place, True)
 
 
@@ -214,6 +214,7 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
     "output scale": yes(lambda c: c.output_scale != 1.0),
     "segments": yes(lambda c: c.segments > 0),
     "offset": yes(lambda c: c.position_offset > 0, lambda c: c.positions == "learned"),
+    "pooler": yes(lambda c: c.pooler, lambda c: c.model == "encoder-only"),
     "smoothing": yes(lambda c: c.label_smoothing > 0),
 }
 

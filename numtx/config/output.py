@@ -43,6 +43,9 @@ class OutputFields:
         OUTPUT, "its activation: relu, gelu, gelu_tanh, gelu_sigmoid, silu; None: that of the feed-forward "
         "layer", (*ACTIVATIONS, None),
         default=None, only=("head", ("masked-language-model",)))
+    pooler: bool = flag(
+        OUTPUT, "a further output, one vector a row: tanh(x·W + b) of the first real token",
+        default=False, only=("model", ("encoder-only",)))
     tied_output: bool = flag(
         OUTPUT, "logits use the (decoder's) embedding; there is no output.w", default=False)
     output_scale: float = number(

@@ -22,7 +22,7 @@ ATTENTIONS = tuple(name for name in SUBLAYERS if name.endswith("attention"))
 FEED_FORWARDS = tuple(name for name in SUBLAYERS if name.endswith("feed_forward"))
 BIASES = (
     "b_q", "b_k", "b_v", "b_dq", "b_dkv", "b_kr", "b_o", "b_in", "b_gate", "b_out", "norm.bias",
-    "output.b", "head.b",
+    "output.b", "head.b", "pooler.b",
 )  # fmt: skip
 
 

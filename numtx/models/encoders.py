@@ -11,7 +11,7 @@ ENCODERS: dict[str, Model] = {
             width=6, heads=2, hidden=7, vocabulary=11, positions="learned", position_limit=6,
             segments=2, embedding_norm=True, activation="gelu", gated=True, tied_output=True,
             embedding_scale=0.5, window=2, query_key_norm="projection", logit_cap=3.0,
-            head="masked-language-model",
+            head="masked-language-model", pooler=True,
         )
     ),
     "bare": Model(
@@ -25,7 +25,7 @@ ENCODERS: dict[str, Model] = {
             width=8, heads=6, key_value_heads=3, key_width=5, hidden=7, vocabulary=11,
             position_base=50.0, window=1, norm="rms", embedding_norm=True, norm_place="inner",
             residual_at=False, biases=["b_k", "b_v", "b_o"], head="masked-language-model",
-            head_activation="gelu",
+            head_activation="gelu", pooler=True,
         )
     ),
     "encoder, multi-query, rotary, float32": Model(
@@ -63,7 +63,7 @@ ENCODERS: dict[str, Model] = {
         encoder(
             width=9, heads=3, key_value_heads=1, key_width=4, hidden=7, vocabulary=11,
             positions="alibi", sinks=True, norm="rms", norm_place="inner", residual_scale=0.3,
-            output_scale=0.4, experts=5,
+            output_scale=0.4, experts=5, pooler=True, biases=["b_v", "pooler.b"],
         )
     ),
     "encoder, every angle by a number of its own": Model(

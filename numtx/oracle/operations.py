@@ -267,6 +267,15 @@ def _last(r: Rows) -> Operand:
     return r.at(0, (row, place, j))
 
 
+def _first(r: Rows) -> Operand:
+    """the row of the first real token"""
+    row, _, j = r.index
+    place: Value = 0
+    for t in reversed(range(r.shape(1)[1])):
+        place = place + (r.value_at(r.inputs[1], (row, t)) != 0) * (t - place)
+    return r.at(0, (row, place, j))
+
+
 def _pick(r: Rows) -> Operand:
     """minus the log-probability of the label, less the share that every word has of a smoothed
     target; 0 where the label is ignored"""
@@ -325,6 +334,7 @@ OPERATIONS: dict[str, Operation] = {
     "grow": Operation(grow),
     "append": Operation(_append, heading=";"),
     "last": Operation(_last),
+    "first": Operation(_first),
     "pick": Operation(_pick, heading="row"),
     "mean": Operation(_mean, heading="row"),
     "exp": Operation(_exp),

@@ -11,6 +11,21 @@ from .leaf import Leaf, Text
 if TYPE_CHECKING:
     from .resolve import Wiring
 
+POOLER_FIRST = Leaf(
+    "first", "first", ("@hidden", "@mask"), "bsd,bs->btd", "first real token of {hidden}",
+    Text("首个词元的输出", "Output of the first token"),
+    Text("首个词元（如 [CLS]）看过整句，由它代表整句", "the first token, such as [CLS], has looked at all others, and stands for the row"),
+)  # fmt: skip
+POOLER_HIDDEN = Leaf(
+    "hidden", "contract", ("first", "#w", "#b?"), "btd,dw,w->btw", "first·W{+ b}",
+    Text("池化层", "Pooler"),
+    Text("改造成整句的表示", "makes it over to what describes a whole sentence"),
+)  # fmt: skip
+POOLER_OUTPUT = Leaf(
+    "output", "cap", ("hidden",), "btd->btd", "tanh(hidden)",
+    Text("池化后的向量", "Pooled"),
+    Text("每个分量在 -1 与 1 之间，供分类用", "every component between -1 and 1, for a classifier to read"),
+)  # fmt: skip
 LABELS = Leaf(
     "labels", "given", (), "->bt", "ids",
     Text("标签", "Labels"),
@@ -81,6 +96,11 @@ LOSS = Leaf(
 def head(wiring: Wiring, side: str, labels: bool, last_logits: bool) -> Iterator[Stage]:
     """What stands on the last stack: logits, and with labels the loss."""
     config = wiring.config
+    if config.pooler:
+        of = {"@hidden": wiring.named(f"{side}.output"), "@mask": wiring.named(f"{side}.mask")}
+        yield wiring.stage("pooler", POOLER_FIRST, of, t="last", s=side)
+        yield wiring.stage("pooler", POOLER_HIDDEN, t="last")
+        yield wiring.stage("pooler", POOLER_OUTPUT, t="last", cap=1.0)
     if labels:
         yield wiring.stage("", LABELS, t=side)
     hidden = wiring.named(f"{side}.output")

@@ -18,4 +18,13 @@ HEAD_BUGS = (
         checks="masked_heads_oracle", laws="G1"),
     Bug("the bias of the head's layer has no gradient", "head_layer", 'at.add("b", db)',
         'at.add("b", 0.0 * db)', checks="masked_heads_oracle", laws="G1"),
+    Bug("the pooler reads the first column, padding or not", "ops.pool", "np.argmax(valid, 1)",
+        "0 * np.argmax(valid, 1)", checks="pooler_oracle", laws="V12 S3"),
+    Bug("the pooler without its tanh", "pooler", 'return at("output", y)[:, 0]',
+        'return at("output", hidden)[:, 0]', checks="pooler_oracle", laws="S3"),
+    Bug("the pooler's gradient goes to the first column", "ops.pool",
+        "dx[np.arange(len(dy)), places] = dy[:, 0]", "dx[:, 0] = dy[:, 0]",
+        checks="pooler_oracle"),
+    Bug("no gradient through the pooler", "head", "dhidden = dhidden + pooler_backward(",
+        "dhidden = dhidden + 0.0 * pooler_backward(", checks="pooler_oracle"),
 )  # fmt: skip

@@ -241,6 +241,12 @@ function operationsOf(data, array, place, { plan, starts, axesOf }) {
       return at(r, 0, [batch, given ? valueAt(r.stage.inputs[1], [batch]) : shape(r, 0)[1] - 1, j]);
     },
 
+    first(r) {
+      const [batch, , j] = r.index;
+      const real = [...Array(shape(r, 1)[1]).keys()].findIndex((t) => valueAt(r.stage.inputs[1], [batch, t]));
+      return at(r, 0, [batch, Math.max(real, 0), j]);
+    },
+
     pick(r) {
       const label = at(r, 1, r.index);
       const { smoothing, words } = r.attributes;

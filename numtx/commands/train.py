@@ -65,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from ..files import target
     from ..show.curve import curve_text
     from ..show.headings import pick, say
+    from ..stages.resolve import resolve
     from ..training.greedy import answers
     from ..training.loop import train
     from ..training.recipe import default_steps
@@ -94,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
     if training.losses:
         losses = f"{training.losses[0]:.6f} -> {training.losses[-1]:.6f}"
         at = pick(args.lang, f"（第 {training.step} 步）", f" at step {training.step}")
-        print(f"{pick(args.lang, '损失', 'loss')} {losses}{at}")
+        name = pick(args.lang, *resolve(training.config)["loss"].leaf.title).lower()
+        print(f"{name} {losses}{at}")
     with np.errstate(over="ignore", invalid="ignore"):  # the loss above has said it already
         vocabulary = example.vocabulary
         assert vocabulary is not None  # every example names its tokens

@@ -14,7 +14,7 @@ from ..ops.loss import IGNORED
 from ..shapes import Array
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .runs import labelled, logits_of, rows_of
+from .runs import divisor, labelled, logits_of, rows_of
 
 ROUNDINGS = 512.0  # that two runs of a whole model on other shapes may lie apart
 
@@ -40,7 +40,7 @@ def loss_of_a_loop(subject: NumtxSubject, draw: Draw) -> bool:
         if not abs(expected - got) <= limit * (label != IGNORED):
             raise LawBroken("the loss of a token differs", example, [(b, t)], expected, got)
         losses += [] if label == IGNORED else [expected]
-    expected, got = math.fsum(losses) / len(losses), float(trace["loss"])
+    expected, got = math.fsum(losses) / divisor(trace, len(losses)), float(trace["loss"])
     if not abs(expected - got) <= rounding(logits, 64.0 + len(losses), size + expected):
         raise LawBroken("the loss differs", example, None, expected, got)
     flat = dict(subject.parameters)
@@ -49,7 +49,7 @@ def loss_of_a_loop(subject: NumtxSubject, draw: Draw) -> bool:
     if "output.b" in flat:
         flat["output.b"] = 0.0 * flat["output.b"] + 3.0
     got = float(subject.with_(flat).record(batch, gradients=False)["loss"])
-    expected = math.log(subject.vocabulary_size)
+    expected = math.log(subject.vocabulary_size) * len(losses) / divisor(trace, len(losses))
     if not abs(expected - got) <= rounding(logits, 32.0, expected):
         raise LawBroken("equal logits do not cost log V", example, None, expected, got)
     return True
@@ -64,8 +64,8 @@ def _of_a_loop(logits: Array, label: int, smoothing: float) -> float:
 
 @law(
     "L2",
-    "parts weighted by their tokens make the whole batch, padded ones too",
-    "按词元数加权的部分之和等于整批, 有填充时亦然",
+    "parts weighted by their tokens, or summed as they are, make the whole batch, padded ones too",
+    "按词元数加权 (或直接相加) 的部分之和等于整批, 有填充时亦然",
     NUMTX,
 )
 def parts(subject: NumtxSubject, draw: Draw) -> bool:
@@ -73,7 +73,7 @@ def parts(subject: NumtxSubject, draw: Draw) -> bool:
     whole, counts = subject.record(batch), (labels != IGNORED).sum(1)
     loss, sums = 0.0, {name: np.zeros_like(a) for name, a in subject.parameters.items()}
     for row in np.flatnonzero(counts):
-        share = float(counts[row] / counts.sum())
+        share = float(divisor(whole, counts[row]) / divisor(whole, counts.sum()))
         part = subject.record(rows_of(batch, [row]), cotangent=share)
         loss += share * float(part["loss"])
         for name in sums:
@@ -89,9 +89,9 @@ def parts(subject: NumtxSubject, draw: Draw) -> bool:
 
 @law(
     "L3",
-    "ignored positions have loss and gradient exactly 0, all others have a share: the mean is over "
-    "these",
-    "被忽略的位置损失与梯度恰为 0, 其余位置皆有份额: 均值只对其余位置",
+    "ignored positions have loss and gradient exactly 0, all others have a share: the mean, or the "
+    "sum, is over these",
+    "被忽略的位置损失与梯度恰为 0, 其余位置皆有份额: 均值或总和只对其余位置",
     NUMTX,
 )
 def ignored(subject: NumtxSubject, draw: Draw) -> bool:
@@ -99,9 +99,9 @@ def ignored(subject: NumtxSubject, draw: Draw) -> bool:
     trace = subject.record(batch)
     out, losses = labels == IGNORED, trace["loss.per_token"]
     expect_true((losses[out] == 0.0).all(), "an ignored label has a loss", example)
-    mean = losses.sum(dtype=np.float64) / np.count_nonzero(~out)
-    error = abs(float(trace["loss"]) - float(mean))
-    expect_true(error <= rounding(losses, 8.0, mean), "not the mean", example, trace["loss"])
+    expected = losses.sum(dtype=np.float64) / divisor(trace, int((~out).sum()))
+    error = abs(float(trace["loss"]) - float(expected))
+    expect_true(error <= rounding(losses, 8.0, expected), "not the mean", example, trace["loss"])
     for name in ("logits", "log_probabilities", "loss.per_token"):
         share = (trace.grad(name).reshape(*out.shape, -1) != 0.0).any(-1)
         expect_true(not share[out].any(), f"{name}: an ignored label has a gradient", example)

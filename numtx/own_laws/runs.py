@@ -77,6 +77,11 @@ def logits_of(trace: Trace, gradient: bool = False) -> Array:
     return trace.grad(name) if gradient else trace[name]
 
 
+def divisor(trace: Trace, labels: int) -> int:
+    """What the sum of the losses of so many labels is divided by."""
+    return labels if trace.graph["loss"].operation == "mean" else 1
+
+
 def sink_shares(subject: NumtxSubject, trace: Trace, place: str) -> Array:
     """What the sinks of an attention take of its rows that see some key    -> [B, H, T]"""
     sinks = subject.parameters.get(f"{place}.sinks")

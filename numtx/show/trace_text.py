@@ -54,7 +54,7 @@ def _stage(shown: Shown, grids: StageGrids, total: str) -> str:
 
 def _total(trace: Trace, stage: Stage, lang: str) -> str:
     """The loss as a sum, beside the mean: documents have the one or the other."""
-    if stage.name != "loss" or "loss.per_token" not in trace or "labels" not in trace:
+    if stage.operation != "mean" or "loss.per_token" not in trace or "labels" not in trace:
         return ""
     count = int((trace["labels"] != IGNORED).sum())
     total = trace["loss.per_token"].sum()

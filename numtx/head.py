@@ -15,6 +15,7 @@ from .ops.cap import cap_backward, cap_forward
 from .ops.linear import LinearContext, linear_backward, linear_forward
 from .ops.loss import mean_backward, mean_forward, pick_backward, pick_forward
 from .ops.softmax import log_softmax_backward, log_softmax_forward
+from .ops.total import total_backward, total_forward
 from .place import Place, Shapes
 from .pooler import PoolerContext, pooler_backward, pooler_forward, pooler_parameters
 from .shapes import Array
@@ -66,7 +67,7 @@ def head_forward(
 ) -> tuple[dict[str, Any], HeadContext]:
     """What stands on the last stack gives, by the names of `Outputs`.
 
-    logits = cap((scale * hidden)·W + b), and with labels the loss: the mean of
+    logits = cap((scale * hidden)·W + b), and with labels the loss: the mean (or the sum) of
     -log softmax[label]
 
     valid  [B, T], which tokens are real
@@ -99,7 +100,8 @@ def head_forward(
 def _loss_forward(
     config: Config, at: Place, logits: Array, labels: Array | None
 ) -> tuple[Array | None, Array | None]:
-    """loss = mean of -log softmax(logits)[label], and the logarithms; None where nobody asks"""
+    """loss = mean, or sum, of -log softmax(logits)[label]; and the logarithms; None where nobody
+    asks"""
     if labels is None and not at.tap.active:
         return None, None
     log_probabilities = log_softmax_forward(logits)
@@ -109,7 +111,8 @@ def _loss_forward(
     if labels is None:
         return None, None
     per_token = at("loss.per_token", pick_forward(seen, labels, config.label_smoothing))
-    return at("loss", mean_forward(per_token, labels)), log_probabilities
+    reduced = mean_forward if config.loss_reduction == "mean" else total_forward
+    return at("loss", reduced(per_token, labels)), log_probabilities
 
 
 def cotangents_of(
@@ -155,7 +158,8 @@ def head_backward(
     if "loss" in given:
         assert labels is not None and log_probabilities is not None
         dloss = at.grad("loss", given["loss"])
-        dper_token = at.grad("loss.per_token", mean_backward(dloss, labels))
+        reduced = mean_backward if config.loss_reduction == "mean" else total_backward
+        dper_token = at.grad("loss.per_token", reduced(dloss, labels))
         dlog = pick_backward(dper_token, labels, log_probabilities, config.label_smoothing)
         dlog = at.grad("log_probabilities", dlog)
         through = log_softmax_backward(dlog, log_probabilities)

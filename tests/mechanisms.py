@@ -130,6 +130,8 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     "learned with an offset": ({"positions": "learned", "position_offset": 2}, {}),
     "another epsilon": ({**NORMED, "epsilon": 1e-3}, {}),
     "label smoothing": ({"label_smoothing": 0.1}, {"labels": True}),
+    "mean of the losses": ({"loss_reduction": "mean"}, {"labels": True}),
+    "sum of the losses": ({"loss_reduction": "sum"}, {"labels": True}),
     "another position base": ({"position_base": 100.0}, {}),
     "positions given": ({}, {"positions": True}),
     "embedding scale": ({"embedding_scale": 2.5}, {}),
@@ -297,6 +299,8 @@ def _of_input(config: Config, batch: Batch) -> dict[str, bool]:
     valid = batch.mask if config.model != "encoder-decoder" else batch.decoder_mask
     return {
         "label smoothing": batch.labels is not None and config.label_smoothing > 0.0,
+        "mean of the losses": batch.labels is not None and config.loss_reduction == "mean",
+        "sum of the losses": batch.labels is not None and config.loss_reduction == "sum",
         "positions given": batch.positions is not None,
         "segments": batch.segments is not None,
         "documents in a row": batch.documents is not None,

@@ -58,6 +58,7 @@ PAIRS: dict[tuple[str, str], str] = {
     ("segments", "storage"): "generated tokens have a segment too",
     ("offset", "storage"): "an offset is added to what the cache counts",
     ("output scale", "storage"): "only the last position is scaled in a step",
+    ("smoothing", "summed loss"): "what is spread over all words is summed, or averaged, as well",
     ("smoothing", "output scale"): "the loss spreads over all logits",
 }
 # What no configuration can have, and what the pair has no need of.

@@ -12,6 +12,7 @@ from numtx import Batch, backward, forward
 from numtx.compare.compare import Side, compare
 from numtx.errors import BatchError
 from numtx.head import head_forward
+from numtx.ops.total import total_backward, total_forward
 from numtx.place import Place
 from numtx.pooler import pooler_backward, pooler_forward, pooler_parameters
 
@@ -101,3 +102,18 @@ def test_another_pooling_is_named():
         theirs = Side("B", {**trace.arrays, "pooler.first": wrong}, None)
         found = compare(Side("A", {**trace.arrays}, trace), theirs).causes
         assert f"pooler ({form})" in [one.cause for one in found]
+
+
+def test_a_loss_that_is_a_sum_by_hand():
+    """Two labels that count cost 2 ln 2 and ln 2."""
+    per_token, labels = np.log([[4.0, 2.0, 8.0]]), np.array([[0, 1, -100]])
+    assert_close(total_forward(per_token, labels), 3 * math.log(2.0), 1e-15)
+    assert_close(total_backward(np.array(0.5), labels), [[0.5, 0.5, 0.0]], 0.0)
+
+
+def test_a_mean_in_place_of_a_sum_is_named():
+    trace = run_of(one(lambda config: config.loss_reduction == "sum"), gradients=False)
+    count = np.count_nonzero(trace["labels"] != -100)
+    theirs = Side("B", {**trace.arrays, "loss": trace["loss"] / count}, None)
+    found = compare(Side("A", {**trace.arrays}, trace), theirs).causes
+    assert "summed loss (the mean, not the sum)" in [one.cause for one in found]

@@ -214,6 +214,7 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Aspect]] = {
     "output scale": yes(lambda c: c.output_scale != 1.0),
     "segments": yes(lambda c: c.segments > 0),
     "offset": yes(lambda c: c.position_offset > 0, lambda c: c.positions == "learned"),
+    "summed loss": yes(lambda c: c.loss_reduction == "sum"),
     "pooler": yes(lambda c: c.pooler, lambda c: c.model == "encoder-only"),
     "smoothing": yes(lambda c: c.label_smoothing > 0),
 }

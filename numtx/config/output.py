@@ -53,6 +53,9 @@ class OutputFields:
     logit_cap: float | None = number(
         OUTPUT, "c: logits become c * tanh(logit / c); None: they stay", (None, 3.0), above=0,
         default=None)
+    loss_reduction: str = choice(
+        OUTPUT, "mean of the losses of the labels that count, or their sum", ("mean", "sum"),
+        default="mean")
     label_smoothing: float = number(
         OUTPUT, "share of the target that all words divide, 0 up to below 1", (0.0, 0.1),
         least=0, below=1, default=0.0)

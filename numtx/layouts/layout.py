@@ -312,7 +312,7 @@ def essence(config: Config) -> Fields:
         del found["causal"]
     if found["rotary_scaling"] and not isinstance(found["rotary_scaling"], list):
         found["rotary_scaling"].pop("length", None)  # of a run, not of a model
-    for name in ("biases", "label_smoothing", "dtype"):
+    for name in ("biases", "label_smoothing", "loss_reduction", "dtype"):
         del found[name]
     return found
 

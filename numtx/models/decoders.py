@@ -28,7 +28,7 @@ DECODERS: dict[str, Model] = {
         decoder(
             width=6, heads=2, key_width=4, value_width=3, hidden=7, vocabulary=11,
             positions="rotary", key_value_latent=5, query_latent=8, rotary_width=2,
-            label_smoothing=0.1, score_cap=0.5, logit_cap=2.0,
+            label_smoothing=0.1, score_cap=0.5, logit_cap=2.0, loss_reduction="sum",
         ),
         ("contiguous",),
     ),

@@ -64,6 +64,7 @@ ENCODERS: dict[str, Model] = {
             width=9, heads=3, key_value_heads=1, key_width=4, hidden=7, vocabulary=11,
             positions="alibi", sinks=True, norm="rms", norm_place="inner", residual_scale=0.3,
             output_scale=0.4, experts=5, pooler=True, biases=["b_v", "pooler.b"],
+            loss_reduction="sum",
         )
     ),
     "encoder, every angle by a number of its own": Model(

@@ -300,13 +300,23 @@ def _pick(r: Rows) -> Operand:
 
 def _mean(r: Rows) -> Operand:
     """the sum of the losses whose label is not ignored, divided by their number"""
+    return _reduced(r, divided=True)
+
+
+def _total(r: Rows) -> Operand:
+    """the sum of the losses whose label is not ignored"""
+    return _reduced(r, divided=False)
+
+
+def _reduced(r: Rows, divided: bool) -> Operand:
     cells = range(math.prod(r.shape(0)))
     labels = [r.flat(1, k) for k in cells]
     counted = [k for k in cells if r.plain(labels[k]) >= 0]
     losses = [r.flat(0, k) for k in cells]
     if not counted:
         return r.constant(0.0, "0.0", *losses, *labels)
-    return r.beside(total(losses[k] for k in counted) / len(counted), [*losses, *labels])
+    found = total(losses[k] for k in counted)
+    return r.beside(found / len(counted) if divided else found, [*losses, *labels])
 
 
 def _exp(r: Rows) -> Operand:
@@ -337,6 +347,7 @@ OPERATIONS: dict[str, Operation] = {
     "first": Operation(_first),
     "pick": Operation(_pick, heading="row"),
     "mean": Operation(_mean, heading="row"),
+    "total": Operation(_total, heading="row"),
     "exp": Operation(_exp),
     "clamp": Operation(clamp),
     "sigmoid": Operation(sigmoid),

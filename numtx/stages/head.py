@@ -91,6 +91,11 @@ LOSS = Leaf(
     Text("损失", "Loss"),
     Text("对计入的位置取平均", "the mean over the counted positions"),
 )  # fmt: skip
+SUMMED_LOSS = Leaf(
+    "loss", "total", ("loss.per_token", "labels"), "bt,bt->", "sum(loss.per_token)",
+    Text("总损失", "Summed loss"),
+    Text("把计入的位置加起来：词元越多，损失与梯度越大", "the sum over the counted positions: it grows with their number, and so does every gradient"),
+)  # fmt: skip
 
 
 def head(wiring: Wiring, side: str, labels: bool, last_logits: bool) -> Iterator[Stage]:
@@ -140,4 +145,4 @@ def head(wiring: Wiring, side: str, labels: bool, last_logits: bool) -> Iterator
             "", SMOOTHED_LOSS if smoothing else PER_TOKEN_LOSS, t=side,
             smoothing=smoothing, words=config.vocabulary,
         )  # fmt: skip
-        yield wiring.stage("", LOSS)
+        yield wiring.stage("", LOSS if config.loss_reduction == "mean" else SUMMED_LOSS)

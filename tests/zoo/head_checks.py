@@ -28,4 +28,8 @@ def pooler_oracle() -> bool:
     return True
 
 
-CHECKS = (masked_heads_oracle, pooler_oracle)
+def summed_oracle() -> bool:
+    return all(map(oracle_of, among(lambda config: config.loss_reduction == "sum")))
+
+
+CHECKS = (masked_heads_oracle, pooler_oracle, summed_oracle)

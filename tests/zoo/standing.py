@@ -100,6 +100,7 @@ IMPLIED: Mapping[str, str] = {
     "L2": "S3",
     "L3": "S3",
     "L5": "S3",
+    "L6": "S3 L1",
     "V12": "S3",
     "G2-later": "S3",
     "G3": "S3",

@@ -47,6 +47,15 @@ function operationsOf(data, array, place, { plan, starts, axesOf }) {
     silu: (x) => x.over(exp(x.negative()).plus(1)),
   };
 
+  const reduced = (r, divided) => {
+    const cells = [...array(r.stage.inputs[0]).flat.keys()];
+    const labels = cells.map((k) => flat(r, 1, k));
+    const losses = cells.map((k) => flat(r, 0, k));
+    const counted = losses.filter((_, k) => labels[k].value >= 0);
+    const by = [...losses, ...labels];
+    return counted.length ? same(divided ? total(counted).over(counted.length) : total(counted), by) : constant(0, null, by);
+  };
+
   const operations = {
     given: (r) => constant(valueAt(r.stage.name, r.index)),
 
@@ -258,15 +267,8 @@ function operationsOf(data, array, place, { plan, starts, axesOf }) {
       return choose(label.value < 0, () => constant(0, null, [label]), loss);
     },
 
-    mean(r) {
-      const cells = [...array(r.stage.inputs[0]).flat.keys()];
-      const labels = cells.map((k) => flat(r, 1, k));
-      const losses = cells.map((k) => flat(r, 0, k));
-      const counted = losses.filter((_, k) => labels[k].value >= 0);
-      const by = [...losses, ...labels];
-      return counted.length ? same(total(counted).over(counted.length), by) : constant(0, null, by);
-    },
-
+    mean: (r) => reduced(r, true),
+    total: (r) => reduced(r, false),
     exp: (r) => exp(at(r, 0, r.index)),
 
     clamp(r) {

@@ -46,7 +46,7 @@ FLOORS = [
     {"model", "step"},
     {"stages"},
     {"formulas"},
-    {"oracle"},
+    {"oracle", "explaining"},
     {"trace"},
     {"show", "check", "mistakes"},
     {"page", "pictures", "compare", "training", "decoding", "costs"},

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import StageError, nearest
-from ..oracle.explanation import Equation, Explanation, Expression, Many, shown_index
+from ..explaining.explanation import Equation, Explanation, Expression, Many, shown_index
+from ..explaining.writing import arithmetic, cells_of, near
 from ..oracle.gradients import Reader, consumers
 from ..oracle.oracle import Oracle
-from ..oracle.writing import arithmetic, cells_of, near
 from ..shapes import Array
 from ..trace.trace import Trace
 

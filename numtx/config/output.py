@@ -40,8 +40,8 @@ class OutputFields:
         OUTPUT, "linear: logits of the last stack's output x; masked-language-model: of "
         "norm(act(x·W + b))", HEADS, default="linear", only=("model", ("encoder-only",)))
     head_activation: str | None = choice(
-        OUTPUT, "its activation: relu, gelu, gelu_tanh, gelu_sigmoid, silu; None: that of the feed-forward "
-        "layer", (*ACTIVATIONS, None),
+        OUTPUT, "its activation: relu, gelu, gelu_tanh, gelu_sigmoid, silu; None: that of the "
+        "feed-forward layer", (*ACTIVATIONS, None),
         default=None, only=("head", ("masked-language-model",)))
     pooler: bool = flag(
         OUTPUT, "a further output, one vector a row: tanh(x·W + b) of the first real token",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from ..arithmetic.cells import Single
-from ..oracle.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
+from ..explaining.explanation import NO_BREAK, Explanation, evaluate, exact, shown_index, written
 from ..shapes import AXES, PANELS, Axis
 from ..trace.trace import Trace
 from .chinese import chinese

@@ -13,7 +13,7 @@ from numtx import Pin, load_example
 from numtx.check.explain import explain, explain_gradient, find_cells
 from numtx.errors import StageError
 from numtx.examples.registry import EXAMPLES
-from numtx.oracle.explanation import Explanation, evaluate, exact, written
+from numtx.explaining.explanation import Explanation, evaluate, exact, written
 from numtx.trace.trace import Trace
 
 # Names that the printed arithmetic uses, given anew here.

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..arithmetic.number import Number
+from ..oracle.oracle import Oracle
 from ..stages.graph import Stage
 from .explanation import CellRead, Equation, Expression, Many, Part, shown_index
-from .oracle import Oracle
 
 _TIGHT = {"+": 1, "-": 1, "sum": 1, "*": 2, "/": 2, "neg": 2}  # how firmly a form holds together
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..laws.law import Draw, expect, law
+from ..own_laws.runs import labelled
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .runs import labelled
 
 
 @law(

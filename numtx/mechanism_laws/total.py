@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..laws.law import Draw, expect, law
 from ..ops.loss import IGNORED
+from ..own_laws.runs import labelled
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
-from .runs import labelled
 
 
 @law(

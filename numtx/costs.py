@@ -22,6 +22,7 @@ from .config import Config
 from .decoding.beam import BeamStep, beam_search
 from .decoding.generate import Step, generate
 from .feed_forward import FEED_FORWARDS
+from .head import head_cost
 from .oracle.operations import OPERATIONS
 from .parameters import parameter_shapes
 from .shapes import Array, parse
@@ -235,14 +236,12 @@ def token_costs(config: Config) -> dict[str, tuple[int, int]]:
     of the encoder's tokens are the encoder's.
     """
     fixed = dict.fromkeys(config.sides, 0)
-    fixed[config.sides[-1]] += config.width * config.vocabulary  # logits
+    fixed[config.sides[-1]] += head_cost(config)
     for side in config.sides:
         for i in range(config.layers(side)):
             layer = config.layer(side, i)
             fixed[side] += FEED_FORWARDS[layer.feed_forward].token_cost(layer)
     for name, shape in parameter_shapes(config).items():
-        if name == "head.w":
-            fixed[config.sides[-1]] += math.prod(shape)
         if name.rpartition(".")[2].startswith("w_") and "feed_forward" not in name:
             read = name.endswith(("cross_attention.w_k", "cross_attention.w_v"))
             fixed["encoder" if read else name.partition(".")[0]] += math.prod(shape)

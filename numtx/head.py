@@ -62,6 +62,12 @@ def head_parameters(config: Config) -> Shapes:
         yield "output.b", (config.vocabulary,)
 
 
+def head_cost(config: Config) -> int:
+    """The multiply-adds that a token takes on its way to the logits."""
+    layer = config.width**2 if config.head == "masked-language-model" else 0
+    return layer + config.width * config.vocabulary
+
+
 def head_forward(
     config: Config, at: Place, hidden: Array, valid: Array, labels: Array | None, last: bool
 ) -> tuple[dict[str, Any], HeadContext]:

@@ -98,6 +98,8 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
     last = sides[config.sides[-1]]
     labels = None
     if batch.labels is not None:
+        if config.head is None:
+            raise BatchError("labels given to a model without a head; it has no loss: drop them")
         labels = _integers("labels", batch.labels)
         if labels.shape != last.ids.shape:
             raise BatchError(

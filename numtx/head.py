@@ -26,7 +26,7 @@ from .small_repr import small_repr
 class Outputs(NamedTuple):
     """What a run gives; what was not asked for is None."""
 
-    logits: Any  # [B, T, V], or [B, 1, V] where only the last were asked for
+    logits: Any  # [B, T, V], or [B, 1, V] where only the last were asked for; None: no head
     loss: Array | None  # [], with labels
     encoder_output: Array | None  # [B, S, d], where there is an encoder
     decoder_output: Array | None  # [B, T, d], where there is a decoder
@@ -36,12 +36,13 @@ class Outputs(NamedTuple):
     def ends(self) -> tuple[str, ...]:
         """Names of what nothing else is made of."""
         last = "logits" if self.loss is None else "loss"
+        last = "encoder_output" if self.logits is None else last
         return (last,) if self.pooled is None else (last, "pooled")
 
 
 @small_repr()
 class HeadContext(NamedTuple):
-    out: LinearContext
+    out: LinearContext | None  # None: there is no head
     length: int | None  # T, where the logits are of the last column only
     labels: Array | None
     log_probabilities: Array | None  # as computed, before the tap
@@ -54,6 +55,8 @@ def head_parameters(config: Config) -> Shapes:
     """Names and shapes of the parameters after the last stack."""
     if config.pooler:
         yield from pooler_parameters(config)
+    if config.head is None:
+        return
     if config.head == "masked-language-model":
         yield from layer_parameters(config)
     if not config.tied_output:
@@ -64,6 +67,8 @@ def head_parameters(config: Config) -> Shapes:
 
 def head_cost(config: Config) -> int:
     """The multiply-adds that a token takes on its way to the logits."""
+    if config.head is None:
+        return 0
     layer = config.width**2 if config.head == "masked-language-model" else 0
     return layer + config.width * config.vocabulary
 
@@ -82,6 +87,11 @@ def head_forward(
     length = slope = layer = pooled = pooler = None
     if config.pooler:
         pooled, pooler = pooler_forward(at / "pooler", hidden, valid)
+    if config.head is None:
+        if last:
+            raise BatchError("last_logits of a model without a head; it has no logits")
+        context = HeadContext(None, None, None, None, None, None, pooler)
+        return {"logits": None, "loss": None, "pooled": pooled}, context
     if labels is not None:
         labels = at("labels", labels)
         if at.tap.active:
@@ -129,7 +139,13 @@ def cotangents_of(
         given = {name: np.asarray(one, config.dtype) for name, one in cotangent.items()}
     else:
         one = np.asarray(cotangent, config.dtype)
-        given = {"logits" if one.ndim else "loss": one}
+        last = "logits" if config.head is not None else "encoder_output"
+        given = {last if one.ndim else "loss": one}
+    if "loss" in given and config.head is None:
+        raise BatchError(
+            "backward of a model without a head, which has no loss; hand over the gradient of "
+            "encoder.output as cotangent"
+        )
     if "loss" in given and outputs.loss is None:
         raise BatchError(
             "backward of a run without labels; give the batch labels, or hand over the "
@@ -159,7 +175,27 @@ def head_backward(
 ) -> Array:
     """logits = cap((scale * hidden)·W + b), loss = mean(-log softmax(logits)[label])
     =>    dhidden"""
-    out, length, labels, log_probabilities, slope, layer, pooler = context
+    pooler = context.pooler
+    dhidden: Array | None = None
+    if context.out is not None:
+        dhidden = _logits_backward(config, given, context, outputs, at)
+    if pooler is not None:
+        dpooled = given.get("pooled")
+        dpooled = np.zeros_like(outputs.pooled) if dpooled is None else dpooled
+        share = pooler_backward(dpooled, pooler, at / "pooler")
+        dhidden = share if dhidden is None else dhidden + share
+    return np.zeros_like(outputs.encoder_output) if dhidden is None else dhidden
+
+
+def _logits_backward(
+    config: Config,
+    given: Mapping[str, Array],
+    context: HeadContext,
+    outputs: Outputs,
+    at: Place,
+) -> Array:
+    out, length, labels, log_probabilities, slope, layer, _ = context
+    assert out is not None
     dlogits = given.get("logits")
     if "loss" in given:
         assert labels is not None and log_probabilities is not None
@@ -189,10 +225,6 @@ def head_backward(
         dlast = at.grad("last_output", dhidden)
         dhidden = np.zeros((len(dlast), length, dlast.shape[2]), dlast.dtype)
         dhidden[:, -1:] = dlast
-    if pooler is not None:
-        dpooled = given.get("pooled")
-        dpooled = np.zeros_like(outputs.pooled) if dpooled is None else dpooled
-        dhidden = dhidden + pooler_backward(dpooled, pooler, at / "pooler")
     return dhidden
 
 

@@ -64,6 +64,8 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     ),
     "logit cap": ({"logit_cap": 2.0}, {"labels": True}),
     "linear head": ({"head": "linear"}, {}),
+    "no head": ({**ENCODER, "head": None}, {}),
+    "pooler without a head": ({**ENCODER, "head": None, "pooler": True}, {}),
     "pooler": ({**ENCODER, "pooler": True}, {"padding": ("left", "right")}),
     "masked-language-model head": ({"head": "masked-language-model", **ENCODER}, {}),
     **{
@@ -211,6 +213,8 @@ def _of_model(config: Config) -> dict[str, bool]:
         "norm within the residual": norms and config.norm_place == "inner",
         "embedding norm": config.embedding_norm,
         "linear head": config.head == "linear",
+        "no head": config.head is None,
+        "pooler without a head": config.head is None and config.pooler,
         "pooler": config.pooler,
         "masked-language-model head": config.head == "masked-language-model",
         **{

@@ -152,7 +152,7 @@ def ragged_batch(
             fields[f"{prefix}positions"] = count_positions(mask) + first
         if config.segments:
             fields[f"{prefix}segments"] = generator.integers(0, config.segments, shape)
-        if last:
+        if last and config.head is not None:
             labels = generator.integers(0, config.vocabulary, shape)
             labels[1] = np.where(mask[1], labels[1], -100)
             labels[0, 1] = -100
@@ -184,6 +184,8 @@ def run_of(name: str, dtype: str = "float64", padding: str = "left", **options: 
     """A model of the list, or that of the weather, over a batch of its own, recorded."""
     config = config_of(name, dtype=dtype)
     fields = weather_batch() if name == "weather" else ragged_batch(config, 4, padding)
+    if config.head is None:  # no loss: a gradient of what it gives in its place
+        options.setdefault("cotangent", np.cos(np.arange(10.0 * config.width)).reshape(2, 5, -1))
     return record(config, random_parameters(config, 3), Batch(**fields), **options)
 
 

@@ -100,6 +100,7 @@ BROKEN = [
         {**ENCODER, "head_activation": "gelu"},
         "head_activation 'gelu' is for models with head 'masked-language-model'; here",
     ),
+    ({**ENCODER, "head": None, "tied_output": True}, "there are no logits to make"),
     ({"pooler": True}, "pooler True is for models with model 'encoder-only'; here"),
     ({**ENCODER, "head": "masked-language-model", "norm": None}, "it ends in a norm: give one"),
     ({"encoder_layers": 0}, "give layers to encoder and decoder"),

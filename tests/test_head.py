@@ -9,12 +9,15 @@ import pytest
 from samples import assert_close, config_of, one, ragged_batch, random_parameters, run_of
 
 from numtx import Batch, backward, forward
+from numtx.check.gradcheck import check_model
+from numtx.check.verify import verify
 from numtx.compare.compare import Side, compare
 from numtx.errors import BatchError
 from numtx.head import head_forward
 from numtx.ops.total import total_backward, total_forward
 from numtx.place import Place
 from numtx.pooler import pooler_backward, pooler_forward, pooler_parameters
+from numtx.trace.trace import record
 
 MASKED = "masked-language-model"
 
@@ -117,3 +120,24 @@ def test_a_mean_in_place_of_a_sum_is_named():
     theirs = Side("B", {**trace.arrays, "loss": trace["loss"] / count}, None)
     found = compare(Side("A", {**trace.arrays}, trace), theirs).causes
     assert "summed loss (the mean, not the sum)" in [one.cause for one in found]
+
+
+def test_without_a_head_a_run_ends_in_the_stack():
+    """No parameter, no stage and no loss; gradients from that of the output."""
+    config = config_of(one(lambda config: config.head is None))
+    p, batch = random_parameters(config), Batch(**ragged_batch(config))
+    outputs, context = forward(config, p, batch)
+    assert outputs.logits is None and not any(name.startswith("output.") for name in p)
+    cotangent = np.cos(outputs.encoder_output)
+    trace = record(config, p, batch, cotangent=cotangent)
+    assert list(trace)[-1] == "encoder.output" and verify(trace).ok
+    assert check_model(config, p, batch).ok
+    gradients = backward(context, cotangent)
+    for name, gradient in gradients.items():
+        assert_close(trace.grad(f"parameters/{name}"), gradient, 0.0)
+    with pytest.raises(BatchError, match=r"^labels given to a model without a head"):
+        forward(config, p, Batch([[1]], labels=[[1]]))
+    with pytest.raises(BatchError, match=r"without a head, which has no loss; hand over"):
+        backward(context)
+    with pytest.raises(BatchError, match=r"^last_logits of a model without a head"):
+        forward(config, p, batch, last_logits=True)

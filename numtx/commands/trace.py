@@ -76,7 +76,10 @@ def run(args: argparse.Namespace) -> int:
     if args.act is not None:
         _check_act(args, len(ACTS.get(example.name, ())))
     if args.gradients and example.batch.labels is None:
-        raise UsageError("--gradients needs a loss: give --labels")
+        needs = "give --labels"
+        if example.config.head is None:
+            needs = "this model has no head; numtx.record takes a cotangent of encoder.output"
+        raise UsageError(f"--gradients needs a loss: {needs}")
     # Somebody's own model may be large: its backward pass runs only when asked for.
     backwards, kept = args.gradients or not is_own(args), _kept(args)
     say_size(example, kept, backwards)

@@ -8,7 +8,7 @@ from .fields import Rule, choice, configuration, flag, number, whole
 from .wiring import NORMS
 
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu")
-HEADS = ("linear", "masked-language-model")
+HEADS = ("linear", "masked-language-model", None)
 DTYPES = ("float64", "float32")
 
 OUTPUT: Final = "Embedding, feed-forward, output"
@@ -38,7 +38,8 @@ class OutputFields:
         default=0.0)
     head: str | None = choice(
         OUTPUT, "linear: logits of the last stack's output x; masked-language-model: of "
-        "norm(act(x·W + b))", HEADS, default="linear", only=("model", ("encoder-only",)))
+        "norm(act(x·W + b)); None: there are none, and a run ends in x", HEADS,
+        default="linear", only=("model", ("encoder-only",)))
     head_activation: str | None = choice(
         OUTPUT, "its activation: relu, gelu, gelu_tanh, gelu_sigmoid, silu; None: that of the "
         "feed-forward layer", (*ACTIVATIONS, None),
@@ -71,6 +72,15 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             f"gate_limit {c.gate_limit} and gate_shift {c.gate_shift:g} with gated false; they are "
             "for layers with a gate"
+        ),
+    ),
+    Rule(
+        lambda c: (
+            c.head is not None or (c.tied_output, c.output_scale, c.logit_cap) == (False, 1.0, None)
+        ),
+        lambda c: (
+            f"head None with tied_output {c.tied_output}, output_scale {c.output_scale:g} and "
+            f"logit_cap {c.logit_cap}; without a head there are no logits to make"
         ),
     ),
     Rule(

@@ -138,7 +138,7 @@ def batches(draw: st.DrawFn, /, config: Config, labels: bool | None = True, **fi
             fields[prefix + "documents"] = np.repeat([np.arange(length) >= first], ROWS, 0) * 1
         if config.segments and take("segments"):
             fields[prefix + "segments"] = generator.integers(0, config.segments, mask.shape)
-    if labels or (labels is None and draw(st.booleans())):
+    if config.head is not None and (labels or (labels is None and draw(st.booleans()))):
         found = generator.integers(0, config.vocabulary, mask.shape)
         if not take("padded_labels"):
             found[~mask] = IGNORED

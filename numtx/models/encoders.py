@@ -17,7 +17,7 @@ ENCODERS: dict[str, Model] = {
     "bare": Model(
         encoder(
             width=6, encoder_layers=1, heads=3, hidden=7, vocabulary=11, positions=None,
-            norm=None, residual_at=False, output_projection_at=False, biases=False,
+            norm=None, residual_at=False, output_projection_at=False, biases=False, head=None,
         )
     ),
     "encoder, grouped, a window of itself": Model(

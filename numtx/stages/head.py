@@ -106,6 +106,8 @@ def head(wiring: Wiring, side: str, labels: bool, last_logits: bool) -> Iterator
         yield wiring.stage("pooler", POOLER_FIRST, of, t="last", s=side)
         yield wiring.stage("pooler", POOLER_HIDDEN, t="last")
         yield wiring.stage("pooler", POOLER_OUTPUT, t="last", cap=1.0)
+    if config.head is None:
+        return
     if labels:
         yield wiring.stage("", LABELS, t=side)
     hidden = wiring.named(f"{side}.output")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..cache.shift import movable
 from ..config import Config
 from ..model import forward
 from ..models import MODELS, STORAGES, parameters_of
+from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..step import step
 from ..trace.trace import Trace, record
@@ -50,6 +52,8 @@ class NumtxSubject(Subject):
         name: str = "numtx",
         storage: Mapping[str, Any] | None = None,
     ) -> None:
+        if config.head is None:  # laws ask logits: a head of fixed numbers, which V12 takes off
+            config, parameters = with_head(config, parameters)
         self.config, self.parameters, self.name = config, dict(parameters), name
         self.storage = dict(storage or {})  # options of the cache
         self.vocabulary_size = config.vocabulary
@@ -172,6 +176,17 @@ class NumtxSubject(Subject):
     def lengths(self, state: Any) -> list[int]:
         found: list[int] = state.lengths.tolist()
         return found
+
+
+def with_head(
+    config: Config, parameters: Mapping[str, Array]
+) -> tuple[Config, Mapping[str, Array]]:
+    """A model without a head, and a linear one on it."""
+    shape = config.width, config.vocabulary
+    w = np.random.default_rng(0).standard_normal(shape) / np.sqrt(config.width)
+    own = {"output.w": w.astype(config.dtype), "output.b": np.zeros(shape[1], config.dtype)}
+    config = dataclasses.replace(config, head="linear")
+    return config, {**parameters, **{n: a for n, a in own.items() if n in parameter_shapes(config)}}
 
 
 def every_kind() -> Iterator[NumtxSubject]:

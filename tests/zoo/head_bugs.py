@@ -33,6 +33,8 @@ HEAD_BUGS = (
         "counted = np.where(labels != IGNORED, per_token, 0.0)",
         "counted = np.where(labels != IGNORED, per_token, 1.0)", checks="summed_oracle",
         laws="L1 L6"),
+    Bug("the output of a stack without a head passes no gradient on", "model",
+        'dhidden = dhidden + given[f"{side}_output"]', "pass", checks="bare_oracle", laws="V12"),
     Bug("no gradient through the pooler", "head", "dhidden = dhidden + pooler_backward(",
         "dhidden = dhidden + 0.0 * pooler_backward(", checks="pooler_oracle"),
 )  # fmt: skip

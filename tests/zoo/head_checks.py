@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from samples import among, config_of, ragged_batch, random_parameters
+from samples import among, config_of, ragged_batch, random_parameters, run_of
 
 from numtx import Batch, forward
 from numtx.check.verify import verify
@@ -32,4 +32,12 @@ def summed_oracle() -> bool:
     return all(map(oracle_of, among(lambda config: config.loss_reduction == "sum")))
 
 
-CHECKS = (masked_heads_oracle, pooler_oracle, summed_oracle)
+def bare_oracle() -> bool:
+    """A model without a head, whose gradients begin at its output."""
+    return all(
+        trace.gradients and trace.grad("encoder.output").any() and verify(trace).ok
+        for trace in map(run_of, among(lambda config: config.head is None))
+    )
+
+
+CHECKS = (masked_heads_oracle, pooler_oracle, summed_oracle, bare_oracle)

@@ -36,7 +36,8 @@ class Outputs(NamedTuple):
     def ends(self) -> tuple[str, ...]:
         """Names of what nothing else is made of."""
         last = "logits" if self.loss is None else "loss"
-        last = "encoder_output" if self.logits is None else last
+        if self.logits is None:
+            return ("encoder_output",) if self.pooled is None else ("pooled",)
         return (last,) if self.pooled is None else (last, "pooled")
 
 

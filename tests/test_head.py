@@ -17,6 +17,7 @@ from numtx.head import head_forward
 from numtx.ops.total import total_backward, total_forward
 from numtx.place import Place
 from numtx.pooler import pooler_backward, pooler_forward, pooler_parameters
+from numtx.trace.files import load_trace, save_trace
 from numtx.trace.trace import record
 
 MASKED = "masked-language-model"
@@ -141,3 +142,14 @@ def test_without_a_head_a_run_ends_in_the_stack():
         backward(context)
     with pytest.raises(BatchError, match=r"^last_logits of a model without a head"):
         forward(config, p, batch, last_logits=True)
+
+
+def test_a_gradient_with_a_share_from_outside_is_not_accused(tmp_path):
+    """It is not the sum over its consumers; what it is cannot be known from the trace."""
+    config = config_of(one(lambda config: config.pooler))
+    p, batch = random_parameters(config), Batch(**ragged_batch(config))
+    outputs, _ = forward(config, p, batch)
+    shares = {n: np.ones_like(getattr(outputs, n)) for n in ("pooled", "encoder_output")}
+    save_trace(record(config, p, batch, cotangent=shares), tmp_path / "a.npz")
+    report = load_trace(tmp_path / "a.npz").verify()
+    assert report.ok and report.skipped == ["grad/encoder.output"]

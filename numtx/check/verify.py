@@ -127,6 +127,7 @@ class _Check:
         self.skipped = [stage.name for stage in lost if stage.name in trace]
         # A gradient of which a share cannot be known; a trace without gradients has none.
         partly = dict.fromkeys(source for stage in lost for source in stage.inputs)
+        partly |= dict.fromkeys(name for name in trace.outside if name in trace.graph.consumers)
         self.partly = [name for name in partly if name in trace.gradients]
         self.skipped += [f"grad/{name}" for name in self.partly]
 

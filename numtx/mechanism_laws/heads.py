@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..config import Config
+from ..head import tied_name
 from ..laws.law import Draw, expect, law
 from ..own_laws.runs import labelled
 from ..subjects.own import NumtxSubject
@@ -36,16 +37,16 @@ def heads(subject: NumtxSubject, draw: Draw) -> bool:
     if config.model != "encoder-only":
         return False
     batch, example, _, _ = labelled(subject, draw, padded=False)
-    trace = subject.record(batch, gradients=not config.tied_output)
+    trace = subject.record(batch)
     bare = {**config.to_dict(), **NO_HEAD}
     known = {n: a for n, a in own.items() if not n.startswith(("head.", "pooler.", "output."))}
-    top = trace.gradients.get("encoder.output", trace["encoder.output"])
+    top = trace.grad("encoder.output")
     alone = record(Config(**bare), known, replace(batch, labels=None), cotangent=top)
     what = "what stands on it changed the stack"
     before, after = alone["encoder.output"], trace["encoder.output"]
     expect(subject, what, before, after, example, exact=True)
-    if not config.tied_output:
-        for name in known:
+    for name in known:
+        if not config.tied_output or name != tied_name(config):  # which the head has a share of
             before, after = (run.grad(f"parameters/{name}")[None] for run in (alone, trace))
             expect(subject, f"{what}: gradient of {name}", before, after, example, exact=True)
     if "head.norm.gain" in own:

@@ -12,7 +12,12 @@ from ..stages.catalogue import Text
 from ..stages.graph import Stage
 from .numbers import shape_text
 
-SIDES = {"encoder": Text("编码器", "Encoder"), "decoder": Text("解码器", "Decoder")}
+SIDES = {
+    "encoder": Text("编码器", "Encoder"),
+    "decoder": Text("解码器", "Decoder"),
+    "pooler": Text("池化层", "Pooler"),
+    "head": Text("输出层前的一层", "Layer before the logits"),
+}
 SUBLAYERS = {
     "self_attention": Text("自注意力", "self-attention"),
     "cross_attention": Text("交叉注意力", "cross-attention"),

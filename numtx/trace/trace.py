@@ -37,6 +37,7 @@ class Trace:
     pins        stage -> where it was pinned
     phases      the steps of a generation, in order; none where the whole model ran once
     cached      whether these steps had a cache
+    outside     stages with a share of their gradient that the caller handed over
     """
 
     config: Config
@@ -49,6 +50,7 @@ class Trace:
     pins: Mapping[str, Array] = field(default_factory=dict)
     phases: tuple[str, ...] = ()
     cached: bool = True
+    outside: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Array:
         """The value of a stage."""
@@ -179,6 +181,8 @@ def record(
     return Trace(
         config, recorder.values, collected, dict(parameters), counts, {**(tokens or {}), **names},
         vocabulary, {name: pin.where for name, pin in recorder.pins.items()},
+        outside=tuple(n.replace("_", ".") for n in cotangent if n.endswith("_output"))
+        if isinstance(cotangent, dict) else (),
     )  # fmt: skip
 
 

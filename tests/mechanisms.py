@@ -82,6 +82,7 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     "pre-norm": ({**NORMED, "norm_place": "pre"}, {}),
     "post-norm": ({**NORMED, "norm_place": "post"}, {}),
     "norms before and after": ({**NORMED, "norm_place": "both"}, {}),
+    "one after another": ({"parallel": None}, {}),
     "side by side on one norm": (
         {**NORMED, **DECODER, "norm_place": "pre", "parallel": "one", "residual_at": True}, {},
     ),
@@ -201,6 +202,7 @@ def _of_model(config: Config) -> dict[str, bool]:
         "pre-norm": norms and config.norm_place == "pre",
         "post-norm": norms and config.norm_place == "post",
         "norms before and after": norms and config.norm_place == "both",
+        "one after another": config.parallel is None,
         "side by side on one norm": config.parallel == "one",
         "side by side on two norms": config.parallel == "two",
         "gains less 1": config.gain_offset == 1,
@@ -212,16 +214,6 @@ def _of_model(config: Config) -> dict[str, bool]:
         "widths of several layers": len(config.values_of("hidden")) > 1,
         "norm within the residual": norms and config.norm_place == "inner",
         "embedding norm": config.embedding_norm,
-        "linear head": config.head == "linear",
-        "no head": config.head is None,
-        "pooler without a head": config.head is None and config.pooler,
-        "pooler": config.pooler,
-        "masked-language-model head": config.head == "masked-language-model",
-        **{
-            f"masked-language-model head, {activation}": config.head_activation == activation
-            and config.head == "masked-language-model"
-            for activation in (*ACTIVATIONS, None)
-        },
         "norm in some sublayers": norms and not all(map(config.has_norm, places)),
         "residual in some sublayers": 0 < sum(map(config.has_residual, places)) < len(places),
         "residual nowhere": not any(map(config.has_residual, places)),
@@ -232,7 +224,23 @@ def _of_model(config: Config) -> dict[str, bool]:
         "some biases": isinstance(config.biases, tuple) and len(config.biases) > 0,
         "no bias": config.biases is False,
         "another epsilon": norms and config.epsilon != 1e-5,
+        **_of_head(config),
         **_of_attention(config),
+    }
+
+
+def _of_head(config: Config) -> dict[str, bool]:
+    return {
+        "linear head": config.head == "linear",
+        "no head": config.head is None,
+        "pooler without a head": config.head is None and config.pooler,
+        "pooler": config.pooler,
+        "masked-language-model head": config.head == "masked-language-model",
+        **{
+            f"masked-language-model head, {activation}": config.head_activation == activation
+            and config.head == "masked-language-model"
+            for activation in (*ACTIVATIONS, None)
+        },
     }
 
 

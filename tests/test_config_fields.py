@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, Phase, find, settings
 
 from numtx.cli import main
 from numtx.config import Config
-from numtx.config.fields import AnyOf, Field, configuration, fields_of, number, values_of, whole
-from numtx.config.kinds import Choice, Flag, Number, Places, Record, Whole
 from numtx.errors import ConfigError
+from numtx.fields.field import AnyOf, Field, configuration, fields_of, number, values_of, whole
+from numtx.fields.kinds import Choice, Flag, Number, Places, Record, Whole
 from numtx.laws.strategies import configurations
 
 FIELDS = fields_of(Config)

@@ -20,6 +20,7 @@ FLOORS = [
     {
         "errors",
         "config",
+        "fields",
         "config.rotary",
         "shapes",
         "tap",

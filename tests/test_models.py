@@ -13,10 +13,10 @@ from model_pairs import BY_LAYER, IMPOSSIBLE, NEEDLESS, PAIRS, YES_NO
 from samples import all_leaves
 
 from numtx import Config
-from numtx.config.fields import fields_of
-from numtx.config.kinds import Choice, Flag, Places, Record
 from numtx.config.rotary import YarnScaling
 from numtx.config.wiring import NORM_PLACES
+from numtx.fields.field import fields_of
+from numtx.fields.kinds import Choice, Flag, Places, Record
 from numtx.models import MODELS, STORAGES, Model
 from numtx.ops.angles import attention_factor, frequencies
 from numtx.oracle.operations import OPERATIONS

@@ -17,9 +17,9 @@ from samples import some
 from numtx import Batch, Config, backward, forward, initialise
 from numtx.check.gradcheck import random_cotangent
 from numtx.check.verify import verify
-from numtx.config.fields import fields_of
-from numtx.config.kinds import Choice
 from numtx.config.wiring import MODELS
+from numtx.fields.field import fields_of
+from numtx.fields.kinds import Choice
 from numtx.laws.strategies import (
     LENGTHS,
     ROWS,
@@ -93,7 +93,7 @@ def test_any_model_agrees_with_catalogue_and_oracle(examples: int) -> None:
 def test_every_field_of_a_configuration_is_a_mechanism() -> None:
     """Sizes and what follows from another field aside: a new field has to be tried as well."""
     tried = {field for fields, _ in MECHANISMS.values() for field in fields}
-    sizes = {"width", "hidden", "vocabulary", "encoder_layers", "position_limit"}
+    sizes = {"width", "vocabulary", "encoder_layers", "position_limit"}
     assert tried | sizes == {field.name for field in dataclasses.fields(Config)}
     assert not tried & sizes
 

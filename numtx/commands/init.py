@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..config import Config
-    from ..config.fields import values_of
+    from ..fields.field import values_of
     from ..parameters import count_parameters, initialise, named_shapes
     from ..parameters_file import save_parameters
     from ..show.headings import pick

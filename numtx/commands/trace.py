@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import add_style, check_outputs, indices, style_of, whole
+from ..arguments.options import add_style, check_outputs, style_of, whole
+from ..arguments.parts import chosen, kept_of, say_size, with_heads
 from ..arguments.source import add_source, example_of, inputs_of, is_own
 from ..errors import UsageError
 from .what_if import add_set, changes_text, trace_with
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             needs = "this model has no head; numtx.record takes a cotangent of encoder.output"
         raise UsageError(f"--gradients needs a loss: {needs}")
     # Somebody's own model may be large: its backward pass runs only when asked for.
-    backwards, kept = args.gradients or not is_own(args), _kept(args)
+    backwards, kept = args.gradients or not is_own(args), kept_of(args)
     say_size(example, kept, backwards)
     trace = example.trace(gradients=backwards, stages=kept)
     changed = None
@@ -114,62 +114,6 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
     return 0
-
-
-def _kept(args: argparse.Namespace) -> list[str] | None:
-    """The patterns of the stages that are kept; None: all."""
-    if args.act is not None or args.set:
-        if args.record:
-            raise UsageError("--record goes with neither --act nor --set, which read every stage")
-        return None
-    if args.record:
-        return [*args.record, *(args.stage or ())]
-    written = any(path is not None for path in (args.npz, args.json, args.html))
-    return None if written else args.stage
-
-
-def chosen(args: argparse.Namespace, trace: Trace) -> list[str]:
-    """The stages that `--stage` and `--layers` choose of those that were kept."""
-    names = [name for name in trace.graph.select(args.stage) if name in trace]
-    if args.layers is None or not is_own(args):
-        return names
-    depth = trace.config.depth
-    layers = {str(i) for i in indices("--layers", args.layers, depth)}
-    found = [name for name in names if layers & set(name.split("."))]
-    if not found:
-        raise UsageError(f"--layers {args.layers}: no stage of these is shown")
-    return found
-
-
-def with_heads(args: argparse.Namespace, style: Style, example: Example) -> Style:
-    """The style with the heads of `--heads`, and the key/value heads that they look at."""
-    if args.heads is None:
-        return style
-    config = example.config
-    heads = indices("--heads", args.heads, config.heads)
-    groups = {head * config.kv_heads // config.heads for head in heads}
-    return replace(style, heads={"h": heads, "g": groups})
-
-
-def say_size(example: Example, kept: list[str] | None, gradients: bool) -> None:
-    """Say beforehand how long a large run takes and how much memory; refuse what cannot be had."""
-    from ..memory import size_text, too_large
-    from ..trace.size import size_of_run
-
-    size = size_of_run(example.config, example.parameters, example.batch, kept, gradients)
-    if (reason := too_large(size.to_come)) is not None:
-        raise UsageError(f"the run would take {reason}; keep less with --stage or --record")
-    seconds = size.seconds() if size.work > 1e8 else 0.0
-    if seconds > SLOW or size.kept > MUCH:
-        print(
-            f"numtx: about {seconds:.0f} s and {size_text(size.parameters + size.to_come)} "
-            f"of memory (parameters {size_text(size.parameters)}, stages {size_text(size.kept)}); "
-            "--stage keeps a part",
-            file=sys.stderr,
-        )
-
-
-SLOW, MUCH = 2.0, 1 << 28  # seconds; bytes
 
 
 def _check_act(args: argparse.Namespace, acts: int) -> None:

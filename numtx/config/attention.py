@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fields import Rule, choice, configuration, flag, number, whole
+from ..fields.field import Rule, choice, configuration, flag, number, whole
 
 
 @configuration

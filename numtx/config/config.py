@@ -17,12 +17,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ConfigError
+from ..fields.field import configuration, fields_of, from_names, plain, rules_of
 from ..small_repr import small_repr
 from ..strict_json import read_json
 from . import attention, experts, output, positions, wiring
 from .attention import AttentionFields
 from .experts import ExpertFields, Router, SoftmaxRouter
-from .fields import configuration, fields_of, from_names, plain, rules_of
 from .layers import in_every_layer, views
 from .output import OutputFields
 from .positions import PositionFields

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .fields import Part, Rule, choice, configuration, flag, number, record, whole
+from ..fields.field import Part, Rule, choice, configuration, flag, number, record, whole
 from .output import OUTPUT
 
 

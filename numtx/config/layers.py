@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .fields import Rule, fields_of
+from ..fields.field import Rule, fields_of
 
 
 def views(config: Any) -> tuple[Any, ...]:

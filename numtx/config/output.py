@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .fields import Rule, choice, configuration, flag, number, whole
+from ..fields.field import Rule, choice, configuration, flag, number, whole
 from .wiring import NORMS
 
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu")

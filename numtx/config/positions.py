@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fields import Rule, choice, configuration, number, record, whole
+from ..fields.field import Rule, choice, configuration, number, record, whole
 from .rotary import PLAIN_SCALINGS, SCALINGS, LongropeScaling, Scaling, YarnScaling
 
 POSITIONS = ("sinusoidal", "learned", "rotary", "alibi", "relative")

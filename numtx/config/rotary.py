@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from .fields import Part, configuration, flag, number, numbers, whole
+from ..fields.field import Part, configuration, flag, number, numbers, whole
 
 
 @configuration

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fields import Rule, choice, configuration, number, places, plain, whole
+from ..fields.field import Rule, choice, configuration, number, places, plain, whole
 
 MODELS = ("encoder-decoder", "decoder-only", "encoder-only")
 NORMS = ("layer", "rms")

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def mechanisms(config: Config, lang: str) -> list[list[str]]:
     """Fields that are not at their default, with their words."""
-    from ..config.fields import fields_of
+    from ..fields.field import fields_of
     from ..show.headings import pick
     from .words_zh import FIELDS
 
@@ -67,7 +67,7 @@ def mechanisms(config: Config, lang: str) -> list[list[str]]:
 
 def layers(config: Config) -> list[list[str]]:
     """What may differ by layer: one line for layers that are alike and follow each other."""
-    from ..config.fields import fields_of
+    from ..fields.field import fields_of
 
     names = [name for name, field in fields_of(type(config)).items() if field.layers]
     rows: list[list[str]] = []

@@ -17,8 +17,8 @@ from hypothesis.errors import InvalidArgument
 
 from ..batch import Batch, count_positions
 from ..config import RULES, Config
-from ..config.fields import AnyOf, Rule, fields_of
-from ..config.kinds import Number, Whole
+from ..fields.field import AnyOf, Rule, fields_of
+from ..fields.kinds import Number, Whole
 from ..models import parameters_of
 from ..ops.loss import IGNORED
 from ..shapes import Array

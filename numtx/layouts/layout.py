@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ..config import Config
-from ..config.fields import fields_of
 from ..errors import CheckpointError, ConfigError, nearest
+from ..fields.field import fields_of
 from ..parameters import named_shapes, parameter_shapes
 from ..shapes import Array
 

@@ -1,4 +1,4 @@
-"""V12: what stands on the last stack."""
+"""V15: what stands on the last stack."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_HEAD: dict[str, Any] = {
 
 
 @law(
-    "V12",
+    "V15",
     "a stack gives the same whatever stands on it, or nothing, bit for bit, and so are its "
     "gradients for the same gradient of its output; a head's layer has the last word: "
     "without the gain of its norm all tokens get the same logits; a pooler reads the first real "

@@ -62,7 +62,7 @@ ENCODERS: dict[str, Model] = {
     "encoder, slopes, multi-query": Model(
         encoder(
             width=9, heads=3, key_value_heads=1, key_width=4, hidden=7, vocabulary=11,
-            positions="alibi", sinks=True, norm="rms", norm_place="inner", residual_scale=0.3,
+            positions="alibi", sinks=True, norm_place="inner", residual_scale=0.3,
             output_scale=0.4, experts=5, pooler=True, biases=["b_v", "pooler.b"],
             loss_reduction="sum",
         )
@@ -80,7 +80,7 @@ ENCODERS: dict[str, Model] = {
     "encoder, chunks": Model(
         encoder(
             width=10, heads=2, key_width=4, value_width=3, hidden=7, vocabulary=11, chunk=2,
-            query_growth=3, tied_output=True,
+            query_growth=3, tied_output=True, norm="rms",
         )
     ),
 }  # fmt: skip

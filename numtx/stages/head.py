@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .graph import Stage
 from .leaf import Leaf, Text
+from .norms import norm_attributes
 
 if TYPE_CHECKING:
     from .resolve import Wiring
@@ -124,7 +125,7 @@ def head(wiring: Wiring, side: str, labels: bool, last_logits: bool) -> Iterator
         kind = config.head_activation or config.activation
         yield wiring.stage("head", HEAD_HIDDEN, {"@hidden": hidden}, t=side)
         yield wiring.stage("head", HEAD_ACTIVATION, t=side, kind=kind)
-        yield wiring.stage("head", HEAD_NORM, t=side, **wiring.norm_attributes())
+        yield wiring.stage("head", HEAD_NORM, t=side, **norm_attributes(config))
         hidden = wiring.named("head.norm")
     if config.output_scale != 1.0:
         yield wiring.stage(

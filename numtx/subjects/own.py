@@ -52,7 +52,7 @@ class NumtxSubject(Subject):
         name: str = "numtx",
         storage: Mapping[str, Any] | None = None,
     ) -> None:
-        if config.head is None:  # laws ask logits: a head of fixed numbers, which V12 takes off
+        if config.head is None:  # laws ask logits: a head of fixed numbers, which V15 takes off
             config, parameters = with_head(config, parameters)
         self.config, self.parameters, self.name = config, dict(parameters), name
         self.storage = dict(storage or {})  # options of the cache

@@ -10,8 +10,8 @@ from terminal import run
 
 from numtx import Batch, Config, forward, load_parameters, load_trace
 from numtx.cli import main
-from numtx.config.fields import fields_of
 from numtx.examples.registry import EXAMPLES
+from numtx.fields.field import fields_of
 from numtx.show.grid import display_width
 
 CONFIG = {

@@ -9,8 +9,8 @@ from small_folders import written
 
 from numtx.cli import COMMANDS, parser
 from numtx.config import Config
-from numtx.config.fields import fields_of
 from numtx.examples.registry import load_example
+from numtx.fields.field import fields_of
 from numtx.folders.words_zh import FIELDS, HOW
 from numtx.layouts.families import LAYOUTS
 from numtx.parameters_file import save_parameters

@@ -11,8 +11,8 @@ from small_folders import written
 from terminal import run
 
 from numtx import load_trace
+from numtx.arguments import parts
 from numtx.cli import main
-from numtx.commands import trace as trace_command
 from numtx.trace import trace as recording
 
 PLACE = "decoder.1.self_attention"
@@ -100,7 +100,7 @@ def test_the_largest_logits_with_their_probabilities(
 def test_a_long_run_is_announced_and_one_beyond_memory_refused(
     model: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_command, "MUCH", 100)
+    monkeypatch.setattr(parts, "MUCH", 100)
     code, _, err = run(capsys, *model, "--quiet")
     assert code == 0 and err.startswith("numtx: about 0 s and ") and "--stage keeps a part" in err
     monkeypatch.setattr("numtx.memory.too_large", lambda size: f"{size} bytes, and 9 are free")

@@ -11,9 +11,9 @@ from samples import some
 
 from numtx.batch import Batch, check_batch
 from numtx.config import Config
-from numtx.config.fields import AnyOf, fields_of
 from numtx.config.positions import POSITIONS
 from numtx.config.wiring import MODELS
+from numtx.fields.field import AnyOf, fields_of
 from numtx.laws.strategies import (
     attention_masks,
     batches,

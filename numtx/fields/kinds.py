@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from ..errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from .fields import Part
+    from .field import Part
 
 
 class Kind(Protocol):

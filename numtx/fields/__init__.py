@@ -1,0 +1,1 @@
+"""How a field of a configuration is declared: its kind, bounds, words, what to draw."""

@@ -186,7 +186,7 @@ DECODERS: dict[str, Model] = {
             width=10, heads=4, key_value_heads=2, key_width=6, value_width=3, hidden=7,
             vocabulary=11, norm="rms", norm_place="both", positions="rotary",
             position_base=(100.0, 10000.0), window=(2, None), query_key_norm="head",
-            activation="gelu_tanh", gated=True, biases=False, tied_output=True, gain_offset=1,
+            activation="gelu_tanh", gated=True, biases=["b_k"], tied_output=True, gain_offset=1,
         ),
         ("contiguous", "paged"),
     ),

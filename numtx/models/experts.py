@@ -34,7 +34,7 @@ EXPERTS: dict[str, Model] = {
             activation="gelu_sigmoid", gate_limit=0.3, gate_shift=1.0, experts=7,
             experts_chosen=2, router=ChosenSoftmaxRouter(bias=True),
         ),
-        ("contiguous", "paged"),
+        ("paged",),
     ),
     "encoder-decoder, weights on the experts' input": Model(
         both(

@@ -21,6 +21,10 @@ LLAMA: dict[str, Any] = {
     **DECODER, "norm": "rms", "gated": True, "activation": "silu", "positions": "rotary",
     "biases": (), "key_width": 4, "value_width": 4,
 }  # fmt: skip
+GEMMA2: dict[str, Any] = {
+    **LLAMA, "activation": "gelu_tanh", "embedding_scale": math.sqrt(12), "tied_output": True,
+    "gain_offset": 1, "norm_place": "both", "window": (3, None),
+}  # fmt: skip
 SEQ2SEQ: dict[str, Any] = {
     "model": "encoder-decoder", "width": 12, "encoder_layers": 1, "decoder_layers": 2, "heads": 3,
     "hidden": 10, "vocabulary": 13, "positions": "learned", "position_limit": 9,
@@ -45,7 +49,26 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "qwen3": {**LLAMA, "query_key_norm": "head", "tied_output": True},
     "mistral": {**LLAMA, "window": 3, "rotary_scaling": {"kind": "linear", "factor": 2.0}},
     "gemma": {**LLAMA, "activation": "gelu_tanh", "embedding_scale": math.sqrt(12),
-              "tied_output": True},
+              "tied_output": True, "gain_offset": 1},
+    "gemma2": {**GEMMA2, "score_cap": 5.0, "logit_cap": 3.0},
+    "gemma3_text": {**GEMMA2, "query_key_norm": "head", "position_base": (1e4, 1e6),
+                    "rotary_scaling": (None, {"kind": "linear", "factor": 8.0})},
+    "olmo2": {**LLAMA, "norm_place": "inner", "query_key_norm": "projection"},
+    "granite": {**LLAMA, "score_scale": 0.3, "embedding_scale": 6.0, "residual_scale": 0.22,
+                "output_scale": 0.25},
+    "cohere2": {**LLAMA, "norm": "layer", "parallel": "one", "rotary_layout": "interleaved",
+                "positions": ("rotary", None), "window": (3, None), "tied_output": True,
+                "output_scale": 0.0625},
+    "phi": {**DECODER, "positions": "rotary", "activation": "gelu_tanh", "parallel": "one",
+            "rotary_width": 2, "biases": (*PLAIN_BIASES, "output.b")},
+    "gpt_neox": {**DECODER, "positions": "rotary", "activation": "gelu", "parallel": "two",
+                 "rotary_width": 2, "biases": PLAIN_BIASES},
+    "modernbert": {
+        "model": "encoder-only", "width": 12, "encoder_layers": 2, "heads": 3, "hidden": 10,
+        "vocabulary": 13, "norm_place": "pre", "gated": True, "activation": "gelu",
+        "positions": "rotary", "position_base": (160000.0, 1e4), "window": (None, 3),
+        "norm_at": (("encoder.feed_forward",), True), "embedding_norm": True,
+        "tied_output": True, "biases": ()},
     "phi3": {**LLAMA, "rotary_width": 2, "key_value_heads": 1, "rotary_scaling": {
         "kind": "longrope", "short": [1.5], "long": [3.0], "original": 32, "factor": 2.0}},
     "starcoder2": {**DECODER, "positions": "rotary", "activation": "gelu_tanh", "key_width": 4,

@@ -60,6 +60,7 @@ FLOORS = [
         "adapters",
         "lessons",
         "layouts",
+        "families",
         "checkpoints",
         "cost_tables",
     },

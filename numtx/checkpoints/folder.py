@@ -14,8 +14,8 @@ import numpy as np
 
 from ..config import Config
 from ..errors import CheckpointError, ConfigError, nearest
+from ..families import LAYOUTS
 from ..files import write_text
-from ..layouts.families import LAYOUTS
 from ..layouts.layout import Entry, Layout
 from ..parameters import check_parameters, check_size, parameter_shapes
 from ..safetensors import FLOATS, SINGLE, read_object, read_tensors, write_tensors
@@ -244,8 +244,7 @@ def write_model(
     """Write a folder that transformers loads as it is: config.json and model.safetensors.
 
     stored  F64, F32, F16 or BF16; None: that of the source, or of the configuration
-    source  the folder that the model comes from: its fields without effect are kept (`plan`), and
-            so are gains stored less one that are still its own, for 1 + w may have lost digits
+    source  the folder that the model comes from: its fields without effect are kept (`plan`)
 
     Raises `CheckpointError` where the layout does not fit, before anything is written, and
     `FileError` where the folder cannot be written.
@@ -260,16 +259,11 @@ def write_model(
     check_parameters(config, parameters)
     entries = LAYOUTS[layout].entries(config)
 
-    def make(name: str, entry: Entry) -> Array:
-        if entry.row.how == "one_plus" and source is not None and source.layout.name == layout:
-            known = source.tensor(name)
-            own = dict(entry.unfold(known, config.dtype, config.heads))
-            if all(np.array_equal(parameters[gain], x) for gain, x in own.items()):
-                return known
+    def make(entry: Entry) -> Array:
         return entry.fold(parameters, config.heads)
 
     tensors = {
-        name: (entry.stored, partial(make, name, entry)) for name, entry in sorted(entries.items())
+        name: (entry.stored, partial(make, entry)) for name, entry in sorted(entries.items())
     }
     path = Path(folder)
     new = not path.exists()

@@ -3,6 +3,5 @@
 layout    what a table is, and how it is read
 rules     what several fields of a config.json say together
 rows      what many tables share
-decoders, encoders  the tables, one a family
-families  all of them by name
+by_layer  the same of layers that differ
 """

@@ -68,7 +68,7 @@ class Row(NamedTuple):
 
     unless  a parameter: a model that has it stores this row's in another
     how     same; transposed: (out, in); columns: side by side as they are; heads: transposed, and
-            side by side within each head; row: under an axis of one; one_plus: the gain less one
+            side by side within each head; row: under an axis of one
     """
 
     theirs: str
@@ -95,8 +95,7 @@ class Entry(NamedTuple):
         else:
             parts = np.split(x, np.cumsum(widths)[:-1], -1)
         for name, part in zip(self.shapes, parts, strict=True):
-            own = np.ascontiguousarray(part, dtype)
-            yield name, own + own.dtype.type(1) if how == "one_plus" else own
+            yield name, np.ascontiguousarray(part, dtype)
 
     def fold(self, parameters: Mapping[str, Array], heads: int) -> Array:
         """The tensor of parameters: `unfold` backwards."""
@@ -106,8 +105,6 @@ class Entry(NamedTuple):
             x = np.concatenate(split, -1).reshape(*parts[0].shape[:-1], -1)
         else:
             x = np.concatenate(parts, -1)
-        if how == "one_plus":
-            x = x - x.dtype.type(1)
         return x.T if how in ("transposed", "heads") else x[None] if how == "row" else x
 
 

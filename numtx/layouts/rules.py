@@ -41,18 +41,26 @@ _PARTS: Final[dict[str, dict[str, tuple[str, Any]]]] = {
 _ORIGINAL: Final = "original_max_position_embeddings"
 
 
-def rotary(base: float = 10000.0, original: int | None = None) -> Rule:
+def rotary(
+    base: float = 10000.0,
+    original: int | None = None,
+    part: float | None = None,
+    names: tuple[str, str] = ("rope_theta", "partial_rotary_factor"),
+) -> Rule:
     """rope_parameters, and what older files say instead: rope_theta, rope_scaling,
     partial_rotary_factor; what stands inside wins.
 
     base      where the file is silent
     original  of longrope: the length of the training where the file is silent; such a family
               scales in this way only, says the length outside of the record, and may rotate a part
+    part      of a family that may rotate a part: how much where the file is silent
+    names     of base and part in older files
     """
 
     def read(theirs: Fields, ours: Fields) -> None:
-        given: Fields = {"rope_theta": base, "partial_rotary_factor": 1.0}
-        given |= {k: theirs[k] for k in given if theirs.get(k) is not None}
+        given: Fields = {"rope_theta": base, "partial_rotary_factor": part or 1.0}
+        older = dict(zip(given, names, strict=True))
+        given |= {k: theirs[n] for k, n in older.items() if theirs.get(n) is not None}
         for name in ("rope_scaling", "rope_parameters"):
             inside = theirs.get(name) or {}
             if not isinstance(inside, dict):
@@ -60,27 +68,32 @@ def rotary(base: float = 10000.0, original: int | None = None) -> Rule:
             given |= inside
         kind = given.pop("rope_type", given.pop("type", "default"))
         given.pop("type", None)
-        ours["position_base"] = _number("rope_theta", given.pop("rope_theta"))
-        part = _number("partial_rotary_factor", given.pop("partial_rotary_factor"))
-        if part > 1 or (part != 1 and original is None):
-            most = "at most 1" if original is not None else "1 in this family"
-            raise CheckpointError(f"partial_rotary_factor is {part!r}; it is {most}")
-        if part != 1:
+        ours["position_base"] = number_above("rope_theta", given.pop("rope_theta"))
+        share = number_above("partial_rotary_factor", given.pop("partial_rotary_factor"))
+        if share > 1 or (share != 1 and original is part is None):
+            most = "1 in this family" if original is part is None else "at most 1"
+            raise CheckpointError(f"partial_rotary_factor is {share!r}; it is {most}")
+        if share != 1:
             d_k = ours.get("key_width") or ours["width"] // ours["heads"]
-            ours["rotary_width"] = int(d_k * part)
+            ours["rotary_width"] = int(d_k * share)
         allowed: tuple[str, ...] = ("linear", "llama3", "yarn")
         if original is not None:
             kind = "longrope" if kind in ("su", "yarn") else kind  # its own names for the same
             given[_ORIGINAL] = theirs.get(_ORIGINAL, original)
             allowed = ("longrope",)
-        ours["rotary_scaling"] = _scaling(kind, allowed, given, theirs)
+        ours["rotary_scaling"] = scaling_of(kind, allowed, given, theirs)
+
+    def write(config: Config, file: Fields) -> None:
+        if part is not None:
+            file["rope_parameters"] = {"partial_rotary_factor": 1.0}
+        write_rotary(config, file)
 
     keys = ("rope_parameters", "rope_theta", "rope_scaling", "partial_rotary_factor",
-            "max_position_embeddings")  # fmt: skip
-    return Rule(keys if original is None else (*keys, _ORIGINAL), read, _write_rotary)
+            "max_position_embeddings", *names)  # fmt: skip
+    return Rule(keys if original is None else (*keys, _ORIGINAL), read, write)
 
 
-def _scaling(kind: Any, allowed: tuple[str, ...], given: Fields, theirs: Fields) -> Any:
+def scaling_of(kind: Any, allowed: tuple[str, ...], given: Fields, theirs: Fields) -> Any:
     """The record of a scaling, in JSON; None: no scaling."""
     if kind == "default":
         given.pop(_ORIGINAL, None)
@@ -92,8 +105,9 @@ def _scaling(kind: Any, allowed: tuple[str, ...], given: Fields, theirs: Fields)
     return _record(kind, given, theirs)
 
 
-def _write_rotary(config: Config, file: Fields) -> None:
+def write_rotary(config: Config, file: Fields) -> None:
     values: Fields = {"rope_type": "default", "rope_theta": config.position_base}
+    values = {**file.get("rope_parameters", {}), **values}
     if config.rotated != config.d_k:
         part = config.rotated / config.d_k
         if int(part * config.d_k) != config.rotated:  # what transformers makes of it
@@ -121,7 +135,7 @@ def _record(kind: str, given: Fields, theirs: Fields) -> Any:
         given.setdefault("original_max_position_embeddings", longest)
     length = given.get("original_max_position_embeddings")
     if kind in ("yarn", "longrope") and given.get("factor") is None and longest is not None:
-        given["factor"] = _number("max_position_embeddings", longest) / _number(
+        given["factor"] = number_above("max_position_embeddings", longest) / number_above(
             "original_max_position_embeddings", length
         )
     for name in given:
@@ -137,7 +151,7 @@ def _record(kind: str, given: Fields, theirs: Fields) -> Any:
     return record
 
 
-def _number(name: str, value: Any) -> Any:
+def number_above(name: str, value: Any) -> Any:
     """A number above 0, as it is."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise CheckpointError(f"{name} is {str(value)[:60]!r}; it is a number above 0")
@@ -152,7 +166,7 @@ def window_everywhere(default: int | None = None) -> Rule:
 
     def read(theirs: Fields, ours: Fields) -> None:
         window = theirs.get("sliding_window", default)
-        ours["window"] = None if window is None else _number("sliding_window", window)
+        ours["window"] = None if window is None else number_above("sliding_window", window)
 
     def write(config: Config, file: Fields) -> None:
         file["sliding_window"] = config.window
@@ -176,7 +190,7 @@ def _read_window_by_layer(theirs: Fields, ours: Fields) -> None:
     elif not used and "sliding_attention" in types:
         raise CheckpointError("layer_types has windows, and use_sliding_window is false")
     if used:
-        _number("sliding_window", window)
+        number_above("sliding_window", window)
     ours["window"] = tuple(reach[one] for one in types)
 
 

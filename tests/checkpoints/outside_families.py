@@ -59,6 +59,46 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3": ("Qwen3ForCausalLM", {**LLAMA, "head_dim": 6, "attention_bias": True}),
     "mistral": ("MistralForCausalLM", {**LLAMA, "head_dim": 10, "sliding_window": 4}),
     "gemma": ("GemmaForCausalLM", {**LLAMA, "head_dim": 6}),
+    "gemma2": ("Gemma2ForCausalLM", {
+        **LLAMA, "head_dim": 6, "sliding_window": 4, "query_pre_attn_scalar": 9}),
+    "gemma2-uncapped": ("Gemma2ForCausalLM", {
+        **LLAMA, "head_dim": 6, "attn_logit_softcapping": None, "final_logit_softcapping": None,
+        "layer_types": ["full_attention", "full_attention", "sliding_attention"]}),
+    "gemma3_text": ("Gemma3ForCausalLM", {
+        **LLAMA, "head_dim": 6, "sliding_window": 4, "query_pre_attn_scalar": 7,
+        "num_hidden_layers": 7, "final_logit_softcapping": 3.0}),
+    "gemma3_text-linear": ("Gemma3ForCausalLM", {
+        **LLAMA, "head_dim": 8, "sliding_window": 3, "sliding_window_pattern": 2,
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0}, "rope_local_base_freq": 100.0}),
+    "olmo2": ("Olmo2ForCausalLM", LLAMA),
+    "olmo2-biases": ("Olmo2ForCausalLM", {**LLAMA, "attention_bias": True,
+                                          "tie_word_embeddings": True}),
+    "granite": ("GraniteForCausalLM", {
+        **LLAMA, "attention_multiplier": 0.3, "embedding_multiplier": 6.0,
+        "residual_multiplier": 0.22, "logits_scaling": 3.0}),
+    "cohere2": ("Cohere2ForCausalLM", {**LLAMA, "sliding_window": 4, "num_hidden_layers": 4}),
+    "cohere2-pattern": ("Cohere2ForCausalLM", {
+        **LLAMA, "sliding_window": 3, "sliding_window_pattern": 2, "logit_scale": 0.5,
+        "attention_bias": True}),
+    "phi": ("PhiForCausalLM", {**LLAMA, "num_key_value_heads": None}),
+    "phi-grouped": ("PhiForCausalLM", {
+        **LLAMA, "hidden_size": 32, "partial_rotary_factor": 0.25, "hidden_act": "gelu"}),
+    "gpt_neox": ("GPTNeoXForCausalLM", {
+        "vocab_size": 13, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "intermediate_size": 10, "rotary_emb_base": 100, **NO_PADS}),
+    "gpt_neox-sequential": ("GPTNeoXForCausalLM", {
+        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
+        "intermediate_size": 10, "rotary_pct": 1.0, "use_parallel_residual": False,
+        "attention_bias": False, **NO_PADS}),
+    "modernbert": ("ModernBertModel", {
+        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 4, "num_attention_heads": 3,
+        "intermediate_size": 10, "local_attention": 4, "pad_token_id": 12, "bos_token_id": None,
+        "eos_token_id": None, "cls_token_id": None, "sep_token_id": None}),
+    "modernbert-biases": ("ModernBertModel", {
+        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 3,
+        "intermediate_size": 10, "local_attention": 7, "global_attn_every_n_layers": 2,
+        "norm_bias": True, "attention_bias": True, "mlp_bias": True, "pad_token_id": 12,
+        "bos_token_id": None, "eos_token_id": None, "cls_token_id": None, "sep_token_id": None}),
     "phi3": ("Phi3ForCausalLM", {
         **LLAMA, "hidden_size": 12, "num_attention_heads": 3, "num_key_value_heads": 1,
         "sliding_window": 5,
@@ -100,7 +140,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 # BLOOM's own constant in its GELU, 0.79788456, has eight digits of sqrt(2 / pi).
 CLOSE = {"bloom": 1e-8}
 IDS = np.array([[1, 5, 5, 2, 9, 4, 7, 3, 11, 6, 8], [3, 0, 10, 4, 6, 1, 1, 2, 8, 9, 5]])
-BODIES = ("bert", "roberta", "distilbert")
+BODIES = ("bert", "roberta", "distilbert", "modernbert", "modernbert-biases")
 TARGET = np.array([[2, 7, 4, 1, 10, 9], [2, 3, 3, 8, 0, 11]])
 
 
@@ -153,7 +193,7 @@ def outputs_of(name: str, model: Any) -> Any:
     if model.config.is_encoder_decoder:
         return model(input_ids=ids, decoder_input_ids=target).logits
     if name in BODIES:
-        return model(ids).last_hidden_state @ model.embeddings.word_embeddings.weight.T
+        return model(ids).last_hidden_state @ model.get_input_embeddings().weight.T
     return model(ids).logits
 
 
@@ -181,21 +221,15 @@ def compare(name: str, folder: Path, close: float) -> None:
         own: array
         for stored, tensor in model.named_parameters()
         if tensor.grad is not None and opened.layout.place(stored, opened.entries)[0] == "mapped"
-        for own, array in opened.entries[opened.layout.place(stored, opened.entries)[1]]
-        ._replace(row=unshifted(opened, stored))
-        .unfold(tensor.grad.numpy(), "float64", config.heads)
+        for own, array in opened.entries[opened.layout.place(stored, opened.entries)[1]].unfold(
+            tensor.grad.numpy(), "float64", config.heads
+        )
     }
     lacking = ours.keys() - expected.keys() - {"output.b"}  # their bias of the logits is a buffer
     assert not lacking, lacking
     for own, gradient in expected.items():
         size = max(1.0, float(np.abs(gradient).max()))
         np.testing.assert_allclose(ours[own], gradient, rtol=0, atol=10 * close * size, err_msg=own)
-
-
-def unshifted(opened: Any, stored: str) -> Any:
-    """A row for gradients: that of 1 + w is that of w."""
-    row = opened.entries[opened.layout.place(stored, opened.entries)[1]].row
-    return row._replace(how="same") if row.how == "one_plus" else row
 
 
 def write_again(name: str, folder: Path) -> None:

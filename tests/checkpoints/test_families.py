@@ -15,7 +15,7 @@ import pytest
 from children import python
 from outside_families import FAMILIES
 
-from numtx.layouts.families import LAYOUTS
+from numtx.families import LAYOUTS
 
 HAVE = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
 needed = pytest.mark.skipif(not HAVE, reason="needs torch and transformers")

@@ -8,7 +8,7 @@ import pytest
 
 from numtx import Config
 from numtx.errors import CheckpointError
-from numtx.layouts.families import LAYOUTS
+from numtx.families import LAYOUTS
 
 SIZES: dict[str, Any] = {
     "model_type": "llama", "vocab_size": 13, "hidden_size": 16, "intermediate_size": 10,
@@ -112,7 +112,7 @@ def test_fields(layout: str, fields: dict[str, Any], wanted: dict[str, Any] | st
 
 def test_unknown_fields_are_refused_in_every_family() -> None:
     for layout in LAYOUTS.values():
-        assert layout.effect("attention_multiplier") == "unknown"
+        assert layout.effect("attention_multiplying") == "unknown"
         assert layout.effect("hidden_dropout") == "none"
         assert layout.effect("quantization_config") == "demanded"
         known = {*layout.keys, *(key for rule in layout.rules for key in rule.keys)}

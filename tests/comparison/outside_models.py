@@ -16,7 +16,7 @@ import numpy as np
 from outside_tables import FULL, NEAR, deepseek, gemma2, gemma3, gpt_oss, modernbert, olmo2
 
 from numtx import Config
-from numtx.layouts.families import LAYOUTS
+from numtx.families import LAYOUTS
 from numtx.layouts.layout import Layout, Row
 
 NO_IDS = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numtx.layouts.decoders import GEMMA, LLAMA, QWEN3
+from numtx.families.decoders import GEMMA, LLAMA, QWEN3
 from numtx.layouts.layout import Row
 from numtx.layouts.rows import ATTENTION_BIASES, linear, norm
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .layout import Key, Layout, Row
-from .rows import BUFFERS, HEAD, PLAIN_BIASES, TIED, linear, norm, without
-from .rules import (
+from ..layouts.layout import Key, Layout, Row
+from ..layouts.rows import BUFFERS, HEAD, PLAIN_BIASES, TIED, linear, norm, without
+from ..layouts.rules import (
     ACTIVATIONS,
     DECODER_LAYERS,
     POSITIONS_AFTER_PAD,

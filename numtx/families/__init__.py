@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from .decoders import BLOOM, GEMMA, GPT2, LLAMA, MISTRAL, PHI3, QWEN2, QWEN3, SMOLLM3, STARCODER2
+from .blocks import COHERE2, GEMMA2, GEMMA3, GPT_NEOX, GRANITE, MODERNBERT, OLMO2, PHI
+from .decoders import (
+    BLOOM,
+    GEMMA,
+    GPT2,
+    LLAMA,
+    MISTRAL,
+    PHI3,
+    QWEN2,
+    QWEN3,
+    SMOLLM3,
+    STARCODER2,
+)
 from .encoders import BART, BERT, DISTILBERT, MBART, MT5, ROBERTA, T5
 
 LAYOUTS: Final = {
@@ -12,5 +24,6 @@ LAYOUTS: Final = {
     for layout in (
         LLAMA, QWEN2, QWEN3, MISTRAL, GEMMA, PHI3, STARCODER2, SMOLLM3, GPT2, BLOOM,
         BART, MBART, T5, MT5, BERT, ROBERTA, DISTILBERT,
+        GEMMA2, GEMMA3, OLMO2, GRANITE, COHERE2, PHI, GPT_NEOX, MODERNBERT,
     )
 }  # fmt: skip

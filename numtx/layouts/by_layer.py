@@ -77,7 +77,9 @@ def bases(full: tuple[str, float], sliding: tuple[str, float], scaled: tuple[str
             how = given.pop("rope_type", given.pop("type", "default"))
             given.pop("type", None)
             base = number_above("rope_theta", given.pop("rope_theta"))
-            found[kind] = base, scaling_of(how, ("linear", "llama3"), given, theirs)
+            if given.get("truncate") is False:  # transformers looks for it elsewhere
+                raise CheckpointError(f"rope_parameters: {kind} has truncate false, without effect")
+            found[kind] = base, scaling_of(how, ("linear", "llama3", "yarn"), given, theirs)
         types = [FULL if window is None else SLIDING for window in ours["window"]]
         ours["position_base"] = tuple(found[kind][0] for kind in types)
         ours["rotary_scaling"] = tuple(found[kind][1] for kind in types)

@@ -1,7 +1,6 @@
 """The models that numtx is compared with: families of transformers, three configurations each.
 
-What a family has beside the mechanisms of its attention (norms after a sublayer, experts, a first
-layer without a norm) is put out of its way by `change`: the norm is left out or put in, a dense
+What a family has that numtx has not (experts) is put out of its way by `change`: a dense
 feed-forward stands for the experts; so that whole models are compared, logits, gradients and texts.
 """
 
@@ -13,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from outside_tables import FULL, NEAR, deepseek, gemma2, gemma3, gpt_oss, modernbert, olmo2
+from outside_tables import FULL, NEAR, deepseek, gpt_oss
 
 from numtx import Config
 from numtx.families import LAYOUTS
@@ -64,15 +63,6 @@ class Family(NamedTuple):
 # What is made of a model before it is compared.
 
 
-def no_norms_after(model: Any) -> None:
-    """Their norms after a sublayer are left out."""
-    import torch
-
-    for layer in model.model.layers:
-        layer.post_feedforward_layernorm = torch.nn.Identity()
-        layer.post_attention_layernorm = torch.nn.Identity()
-
-
 def dense(model: Any) -> None:
     """A gated feed-forward in the place of the experts."""
     import torch
@@ -87,13 +77,6 @@ def dense(model: Any) -> None:
         layer.mlp = Dense(model.config)
         for tensor in layer.mlp.parameters():
             torch.nn.init.normal_(tensor, std=0.02)
-
-
-def norm_in_the_first_layer(model: Any) -> None:
-    import torch
-
-    c = model.config
-    model.layers[0].attn_norm = torch.nn.LayerNorm(c.hidden_size, eps=c.norm_eps, bias=c.norm_bias)
 
 
 def all_digits(model: Any) -> None:
@@ -117,6 +100,8 @@ GEMMA3 = {**DECODER, "head_dim": 6, "query_pre_attn_scalar": 9, "sliding_window"
           "layer_types": [NEAR, NEAR, FULL],
           "rope_parameters": {NEAR: {"rope_type": "default", "rope_theta": 10.0},
                               FULL: {"rope_type": "default", "rope_theta": 1e4}}}  # fmt: skip
+NEOX = {"vocab_size": 13, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "intermediate_size": 10, "max_position_embeddings": 64, **NO_IDS}  # fmt: skip
 LONG = {**ROPE, "rope_type": "longrope", "factor": 4.0}
 PHI3 = {
     **DECODER, "original_max_position_embeddings": 8,
@@ -143,7 +128,8 @@ T5_ODD = ({**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False
            "d_kv": 4, "num_decoder_layers": 1})  # fmt: skip
 BLOOM = {"vocab_size": 13, "hidden_size": 12, "n_layer": 3, "n_head": 3, **NO_IDS}
 MODERNBERT = {
-    **DECODER, "hidden_size": 12, "num_attention_heads": 3, "local_attention": 6,
+    **{name: value for name, value in DECODER.items() if name != "num_key_value_heads"},
+    "hidden_size": 12, "num_attention_heads": 3, "local_attention": 6,
     "pad_token_id": 12, "rope_parameters": {NEAR: {"rope_type": "default", "rope_theta": 10.0},
                                             FULL: {"rope_type": "default", "rope_theta": 1e4}},
 }  # fmt: skip
@@ -168,15 +154,42 @@ FAMILIES: dict[str, Family] = {
          "attention_bias": True, "layer_types": [FULL, NEAR, NEAR]},
         {**GEMMA2, "head_dim": 10, "attn_logit_softcapping": None, "sliding_window": 3,
          "tie_word_embeddings": False},
-    ), NO_SCALING, gemma2, no_norms_after),
+    ), NO_SCALING),
     "Gemma 3": Family("Gemma3ForCausalLM", (
         GEMMA3,
-        {**GEMMA3, "layer_types": [FULL, NEAR, FULL], "num_key_value_heads": 1, "head_dim": 10,
+        {**GEMMA3, "layer_types": [FULL, NEAR], "num_hidden_layers": 2, "num_key_value_heads": 1,
+         "head_dim": 10,
          "rope_parameters": {NEAR: PLAIN_ROPE, FULL: {**RAMP, "truncate": True}}},
         {**GEMMA3, "hidden_size": 18, "num_attention_heads": 3, "num_key_value_heads": 3,
          "attention_bias": True, "sliding_window": 3, "tie_word_embeddings": False,
          "rope_parameters": {NEAR: PLAIN_ROPE, FULL: LINEAR}},
-    ), {}, gemma3, no_norms_after),
+    )),
+    "Gemma 1": Family("GemmaForCausalLM", (
+        {**DECODER, "head_dim": 6}, {**ODD, "head_dim": 8, "attention_bias": True},
+        {**DECODER, "head_dim": 10, "tie_word_embeddings": False, "hidden_act": "relu"},
+    ), PLAIN),
+    "GPT-NeoX": Family("GPTNeoXForCausalLM", (
+        NEOX, {**NEOX, "use_parallel_residual": False, "rotary_pct": 0.5, "hidden_act": "relu"},
+        {**NEOX, "hidden_size": 24, "num_attention_heads": 3, "attention_bias": False,
+         "tie_word_embeddings": True, "rotary_emb_base": 100},
+    ), PLAIN),
+    "Phi-2": Family("PhiForCausalLM", (
+        {**DECODER, "num_key_value_heads": None}, {**ODD, "partial_rotary_factor": 0.4},
+        {**DECODER, "hidden_size": 32, "partial_rotary_factor": 0.25, "tie_word_embeddings": True},
+    ), PLAIN),
+    "Cohere 2": Family("Cohere2ForCausalLM", (
+        {**DECODER, "sliding_window": 5, "num_hidden_layers": 4},
+        {**ODD, "sliding_window": 4, "layer_types": [FULL, NEAR], "attention_bias": True},
+        {**DECODER, "sliding_window": 3, "sliding_window_pattern": 2, "logit_scale": 0.5,
+         "rope_parameters": PLAIN_ROPE},
+    ), NO_SCALING),
+    "Granite": Family("GraniteForCausalLM", (
+        {**DECODER, "attention_multiplier": 0.3, "embedding_multiplier": 6.0,
+         "residual_multiplier": 0.22, "logits_scaling": 3.0},
+        {**ODD, "residual_multiplier": 1.4, "attention_bias": True, "mlp_bias": True},
+        {**DECODER, "residual_multiplier": 0.5, "logits_scaling": 8.0,
+         "tie_word_embeddings": True, "rope_parameters": BANDS},
+    ), NO_WINDOW),
     "Phi-3 longrope": Family("Phi3ForCausalLM", (
         PHI3,
         {**PHI3, "sliding_window": 5, "original_max_position_embeddings": 64,
@@ -202,7 +215,7 @@ FAMILIES: dict[str, Family] = {
         {**DECODER, "rope_parameters": YARN}, {**ODD, "rope_parameters": LINEAR},
         {**DECODER, "num_attention_heads": 8, "num_key_value_heads": 1, "attention_bias": True,
          "rms_norm_eps": 1e-3},
-    ), NO_WINDOW, olmo2, no_norms_after),
+    ), NO_WINDOW),
     "SmolLM3": Family("SmolLM3ForCausalLM", (
         {**DECODER, "no_rope_layers": [1, 0, 1]}, {**ODD, "no_rope_layer_interval": 2},
         {**DECODER, "no_rope_layers": [0, 1, 1], "attention_bias": True, "mlp_bias": True},
@@ -235,7 +248,7 @@ FAMILIES: dict[str, Family] = {
          "num_attention_heads": 2, "local_attention": 3, "layer_types": [NEAR, FULL, NEAR]},
         {**MODERNBERT, "hidden_size": 24, "local_attention": 2, "num_hidden_layers": 2,
          "rope_parameters": {NEAR: PLAIN_ROPE, FULL: LINEAR}},
-    ), {**NO_SCALING, **AN_ENCODER}, modernbert, norm_in_the_first_layer),
+    ), {**NO_SCALING, **AN_ENCODER}),
 }  # fmt: skip
 
 
@@ -271,10 +284,11 @@ def parameters_of(
 ) -> dict[str, np.ndarray]:
     """The parameters of numtx in tensors of a model, or in their gradients."""
     found: dict[str, np.ndarray] = {}
-    for name, entry in layout.entries(config).items():
-        tensor = tensors[name]
-        if gradient and entry.row.how == "one_plus":
-            entry = entry._replace(row=entry.row._replace(how="same"))
+    entries = layout.entries(config)
+    places = {name: layout.place(name, entries) for name in tensors}
+    known = {at: name for name, (kind, at) in places.items() if kind == "mapped"}
+    for name, entry in entries.items():
+        tensor = tensors[known[name]]
         if not gradient or tensor.grad is not None:
             array = (tensor.grad if gradient else tensor).detach().numpy()
             found.update(entry.unfold(array, str(array.dtype), config.heads))

@@ -3,12 +3,11 @@ of transformers the fields of ours, and the tensors."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from numtx.families.decoders import GEMMA, LLAMA, QWEN3
+from numtx.families.decoders import LLAMA
 from numtx.layouts.layout import Row
-from numtx.layouts.rows import ATTENTION_BIASES, linear, norm
+from numtx.layouts.rows import ATTENTION_BIASES, linear
 
 FULL, NEAR = "full_attention", "sliding_attention"
 _SELF, _OWN = "model.layers.{i}.self_attn", "decoder.{i}.self_attention"
@@ -35,42 +34,8 @@ def scaling(rope: dict[str, Any]) -> dict[str, Any]:
     return {name: read[name] for name in ("position_base", "rotary_scaling")}
 
 
-def by_layer(c: Any) -> dict[str, Any]:
-    """The same where each kind of layers has its own."""
-    each = [scaling(c.rope_parameters[kind]) for kind in c.layer_types]
-    return {name: tuple(one[name] for one in each) for name in each[0]}
-
-
 def windows(c: Any, size: int) -> dict[str, Any]:
     return {"window": tuple(size if kind == NEAR else None for kind in c.layer_types)}
-
-
-def gemma2(c: Any) -> tuple[dict[str, Any], tuple[Row, ...]]:
-    fields, rows = _gemma(c, score_cap=c.attn_logit_softcapping)
-    return {**fields, **scaling(c.rope_parameters)}, rows
-
-
-def gemma3(c: Any) -> tuple[dict[str, Any], tuple[Row, ...]]:
-    fields, rows = _gemma(c, query_key_norm="head")
-    names = [f"{_SELF}.{kind}_norm.weight" for kind in "qk"]
-    norms = (row._replace(how="one_plus") for row in QWEN3.rows if row.theirs in names)
-    return {**fields, **by_layer(c)}, (*rows, *norms)
-
-
-def _gemma(c: Any, **more: Any) -> tuple[dict[str, Any], tuple[Row, ...]]:
-    """Its norm of the same name stands after the attention."""
-    fields = decoder(
-        c, **windows(c, c.sliding_window), activation="gelu_tanh", **more,
-        logit_cap=c.final_logit_softcapping, score_scale=c.query_pre_attn_scalar**-0.5,
-        embedding_scale=math.sqrt(c.hidden_size),
-    )  # fmt: skip
-    old, new = "post_attention_layernorm", "pre_feedforward_layernorm"
-    return fields, tuple(r._replace(theirs=r.theirs.replace(old, new)) for r in GEMMA.rows)
-
-
-def olmo2(c: Any) -> tuple[dict[str, Any], tuple[Row, ...]]:
-    normed: dict[str, Any] = {"query_key_norm": "projection", "norm_at": False}
-    return decoder(c, **scaling(c.rope_parameters), **normed), QWEN3.rows
 
 
 def gpt_oss(c: Any) -> tuple[dict[str, Any], tuple[Row, ...]]:
@@ -100,31 +65,3 @@ def deepseek(c: Any) -> tuple[dict[str, Any], tuple[Row, ...]]:
     asked = ("q_b_proj", "w_uq") if c.q_lora_rank else ("q_proj", "w_q")
     query = Row(f"{theirs}.{asked[0]}.weight", (f"{ours}.{asked[1]}", f"{ours}.w_qr"), "heads")
     return fields, (*rows, query)
-
-
-def modernbert(c: Any) -> tuple[dict[str, Any], tuple[Row, ...]]:
-    biases = {
-        "norm.bias": c.norm_bias, "b_in": c.mlp_bias, "b_gate": c.mlp_bias, "b_out": c.mlp_bias,
-        **dict.fromkeys(ATTENTION_BIASES, c.attention_bias),
-    }  # fmt: skip
-    fields = {
-        "model": "encoder-only", "width": c.hidden_size, "encoder_layers": c.num_hidden_layers,
-        "heads": c.num_attention_heads, "hidden": c.intermediate_size, "vocabulary": c.vocab_size,
-        "norm": "layer", "norm_place": "pre", "epsilon": c.norm_eps, "gated": True,
-        "activation": "gelu", "positions": "rotary", "tied_output": True, "embedding_norm": True,
-        "biases": tuple(name for name, there in biases.items() if there),
-        **windows(c, c.local_attention // 2 + 1),
-        **by_layer(c),
-    }  # fmt: skip
-    own, forward = "encoder.{i}.self_attention", "encoder.{i}.feed_forward"
-    return fields, (
-        Row("embeddings.tok_embeddings.weight", ("encoder.embedding",)),
-        *norm("embeddings.norm", "encoder.embedding_norm"),
-        *norm("layers.{i}.attn_norm", f"{own}.norm"),
-        *linear("layers.{i}.attn.Wqkv", f"{own}.w_q", f"{own}.w_k", f"{own}.w_v"),
-        *linear("layers.{i}.attn.Wo", f"{own}.w_o"),
-        *norm("layers.{i}.mlp_norm", f"{forward}.norm"),
-        *linear("layers.{i}.mlp.Wi", f"{forward}.w_gate", f"{forward}.w_in"),
-        *linear("layers.{i}.mlp.Wo", f"{forward}.w_out"),
-        *norm("final_norm", "encoder.norm"),
-    )

@@ -16,7 +16,8 @@ def add(commands: Any) -> None:
         help="write seeded parameters for a configuration of your own",
         description="Write seeded parameters for a configuration to a file (.npz), under the "
         "names that a file from another framework should use. --fields lists the fields of a "
-        "configuration; --list the names and shapes of its parameters.",
+        "configuration, and with --config the layers that differ; --list the names and shapes of "
+        "its parameters.",
     )
     parser.set_defaults(run=run)
     add_lang(parser)
@@ -33,10 +34,12 @@ def run(args: argparse.Namespace) -> int:
     from ..parameters import count_parameters, initialise, named_shapes
     from ..parameters_file import save_parameters
     from ..show.headings import pick
+    from ..show.layers import layer_text
     from ..show.numbers import shape_text
 
     if args.fields:
-        print(f"{Config.__doc__}\n\nDefaults, and what is taken:\n{values_of(Config)}")
+        own = "" if args.config is None else layer_text(read_config(args.config), args.lang)
+        print(f"{own}{Config.__doc__}\n\nDefaults, and what is taken:\n{values_of(Config)}")
         return 0
     if args.config is None:
         raise UsageError("--config is missing: a file of JSON (--fields lists its fields)")

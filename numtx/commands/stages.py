@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from ..show.chinese import chinese
     from ..show.grid import table_text
     from ..show.headings import say
+    from ..show.layers import layer_text
     from ..show.numbers import shape_text
     from ..trace.trace import stages_of
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     )
     lengths = {side: given.ids.shape[1] for side, given in sides.items()}
     count = len(next(iter(sides.values())).ids)
+    print(layer_text(example.config, style.lang), end="")
     heads = ["", "stage", "shape", "formula", "title"]
     rows = [["", "阶段", "形状", "公式", "名称"] if style.lang == "zh" else heads]
     numbers = {name: i + 1 for i, name in enumerate(graph.stages)}

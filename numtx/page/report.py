@@ -12,9 +12,10 @@ from ..formulas.angles import lengthening, score_lengthening, turn_of
 from ..oracle.operations import OPERATIONS
 from ..shapes import Array
 from ..show.chinese import chinese
-from ..show.grid import clean
+from ..show.grid import Grid, clean
 from ..show.headings import leaf_name, section_title
 from ..show.json_text import strict
+from ..show.layers import layer_rows
 from ..show.numbers import shape_text
 from ..show.paint import PLAIN
 from ..show.stage_grid import CORNER, LARGEST, StageGrids, Style
@@ -22,7 +23,7 @@ from ..show.walk import GRADIENT_MARKS, Shown, gradient_of, walk
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
 from ..trace.trace import Trace
-from .page import Entry, Heading, Section, page
+from .page import Entry, Heading, Section, Tables, page
 from .report_grid import ReportGrids, bilingual
 
 EMBEDDED = 16_384  # numbers of an array that is put into the page whole
@@ -34,6 +35,16 @@ def trace_report(
     """The trace as one HTML file for a browser; `stages` as from `Graph.select`."""
     style = replace(style or Style(), painter=PLAIN)
     sections = list(_Report(trace, style).sections(stages))
+    if len(zh := layer_rows(trace.config, "zh")) > 1:
+        grids = [
+            Grid([row[0] for row in rows[1:]], rows[0][1:], [row[1:] for row in rows[1:]])
+            for rows in (zh, layer_rows(trace.config))
+        ]
+        table = Tables(Text("同样的层为一行", "layers that are alike are one row"),
+                       [(Text("", ""), grids[0], grids[1])])  # fmt: skip
+        heading = heading._replace(
+            notes=(*heading.notes, (Text("各层的不同", "Layers that differ"), [table]))
+        )
     return page(heading, sections, report_data(trace, style), style.lang)
 
 

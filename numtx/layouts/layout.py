@@ -68,7 +68,8 @@ class Row(NamedTuple):
 
     unless  a parameter: a model that has it stores this row's in another
     how     same; transposed: (out, in); columns: side by side as they are; heads: transposed, and
-            side by side within each head; row: under an axis of one
+            side by side within each head; row: under an axis of one; stacked: each of a stack
+            transposed; alternating: column by column in turn
     """
 
     theirs: str
@@ -88,7 +89,10 @@ class Entry(NamedTuple):
         """The parameters in a tensor."""
         how, widths = self.row.how, [shape[-1] for shape in self.shapes.values()]
         x = stored.T if how in ("transposed", "heads") else stored[0] if how == "row" else stored
-        if how == "heads":
+        x = stored.swapaxes(-1, -2) if how == "stacked" else x
+        if how == "alternating":
+            parts = [x[..., j :: len(widths)] for j in range(len(widths))]
+        elif how == "heads":
             each = np.cumsum([width // heads for width in widths])
             parts = np.split(x.reshape(*x.shape[:-1], heads, -1), each[:-1], -1)
             parts = [part.reshape(*x.shape[:-1], -1) for part in parts]
@@ -103,8 +107,12 @@ class Entry(NamedTuple):
         if how == "heads":
             split = [part.reshape(*part.shape[:-1], heads, -1) for part in parts]
             x = np.concatenate(split, -1).reshape(*parts[0].shape[:-1], -1)
+        elif how == "alternating":
+            x = np.stack(parts, -1).reshape(*parts[0].shape[:-1], -1)
         else:
             x = np.concatenate(parts, -1)
+        if how == "stacked":
+            return x.swapaxes(-1, -2)
         return x.T if how in ("transposed", "heads") else x[None] if how == "row" else x
 
 
@@ -280,6 +288,8 @@ def _stored_shape(how: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     joined = (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
     if how in ("transposed", "heads"):
         return joined[::-1]
+    if how == "stacked":
+        return (*joined[:-2], joined[-1], joined[-2])
     return (1, *joined) if how == "row" else joined
 
 

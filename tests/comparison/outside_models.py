@@ -1,7 +1,6 @@
 """The models that numtx is compared with: families of transformers, three configurations each.
 
-What a family has that numtx has not (experts) is put out of its way by `change`: a dense
-feed-forward stands for the experts; so that whole models are compared, logits, gradients and texts.
+They are whole models as they are: logits, gradients and texts are compared.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from outside_tables import FULL, NEAR, deepseek, gpt_oss
+from outside_tables import FULL, NEAR, deepseek, gpt_oss, mixtral, qwen3_moe
 
 from numtx import Config
 from numtx.families import LAYOUTS
@@ -63,20 +62,6 @@ class Family(NamedTuple):
 # What is made of a model before it is compared.
 
 
-def dense(model: Any) -> None:
-    """A gated feed-forward in the place of the experts."""
-    import torch
-    from transformers.models.llama.modeling_llama import LlamaMLP
-
-    class Dense(LlamaMLP):  # type: ignore[misc]
-        def forward(self, x: Any) -> tuple[Any, None]:
-            return super().forward(x), None
-
-    model.config.mlp_bias = False
-    for layer in model.model.layers:
-        layer.mlp = Dense(model.config)
-        for tensor in layer.mlp.parameters():
-            torch.nn.init.normal_(tensor, std=0.02)
 
 
 def all_digits(model: Any) -> None:
@@ -109,15 +94,21 @@ PHI3 = {
 }  # fmt: skip
 DEEPSEEK = {**DECODER, "num_key_value_heads": 4, "kv_lora_rank": 6, "q_lora_rank": 7,
             "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 3,
-            "first_k_dense_replace": 3, "rms_norm_eps": 1e-6,
+            "first_k_dense_replace": 1, "rms_norm_eps": 1e-6, "n_routed_experts": 6,
+            "num_experts_per_tok": 3, "n_shared_experts": 2, "moe_intermediate_size": 7,
+            "n_group": 3, "topk_group": 2, "routed_scaling_factor": 2.5, "norm_topk_prob": False,
             "rope_parameters": {**YARN, "mscale": 1.0, "mscale_all_dim": 0.7}}  # fmt: skip
 DEEPSEEK_ODD = {**DEEPSEEK, "hidden_size": 18, "num_attention_heads": 3, "num_key_value_heads": 3,
                 "num_hidden_layers": 2, "q_lora_rank": None, "v_head_dim": 8,
+                "first_k_dense_replace": 0, "num_experts_per_tok": 2, "n_shared_experts": 1,
                 "rope_parameters": PLAIN_ROPE}  # fmt: skip
 DEEPSEEK_BIASED = {**DEEPSEEK, "attention_bias": True, "qk_rope_head_dim": 8, "kv_lora_rank": 10,
                    "rope_parameters": {**RAMP, "mscale_all_dim": 1.2}}  # fmt: skip
+QWEN3_MOE = {**DECODER, "head_dim": 6, "num_local_experts": 5, "num_experts_per_tok": 2,
+             "moe_intermediate_size": 7}  # fmt: skip
 OSS = {**DECODER, "head_dim": 8, "sliding_window": 5, "attention_bias": True,
-       "num_local_experts": 2, "num_experts_per_tok": 1, "rope_parameters": RAMP}  # fmt: skip
+       "num_local_experts": 5, "num_experts_per_tok": 2, "swiglu_limit": 0.2,
+       "rope_parameters": RAMP}  # fmt: skip
 T5 = {
     "vocab_size": 13, "d_model": 12, "d_kv": 5, "d_ff": 10, "num_layers": 3, "num_heads": 3,
     "num_decoder_layers": 2, "relative_attention_num_buckets": 8, "eos_token_id": None,
@@ -199,10 +190,25 @@ FAMILIES: dict[str, Family] = {
              **LONG, "partial_rotary_factor": 0.5, "short_factor": [1.5, 2.0],
              "long_factor": [3.0, 1.2], "attention_factor": 1.3}},
     )),
+    "Mixtral": Family("MixtralForCausalLM", (
+        {**DECODER, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 5},
+        {**ODD, "num_local_experts": 3, "num_experts_per_tok": 3, "head_dim": 8,
+         "sliding_window": None, "rope_parameters": YARN},
+        {**DECODER, "num_local_experts": 4, "num_experts_per_tok": 1, "sliding_window": 3,
+         "rope_parameters": LINEAR},
+    ), {}, mixtral),
+    "Qwen3-MoE": Family("Qwen3MoeForCausalLM", (
+        {**QWEN3_MOE, "norm_topk_prob": True, "mlp_only_layers": [0]},
+        {**QWEN3_MOE, "num_key_value_heads": 4, "decoder_sparse_step": 2, "head_dim": 10,
+         "rope_parameters": RAMP},
+        {**QWEN3_MOE, "use_sliding_window": True, "sliding_window": 5, "attention_bias": True},
+    ), {}, qwen3_moe),
     "DeepSeek V2": Family("DeepseekV2ForCausalLM", (
-        DEEPSEEK, DEEPSEEK_ODD, DEEPSEEK_BIASED), NO_WINDOW, deepseek),
+        {**DEEPSEEK, "topk_method": "group_limited_greedy"}, DEEPSEEK_ODD, DEEPSEEK_BIASED,
+    ), NO_WINDOW, deepseek),
     "DeepSeek V3": Family("DeepseekV3ForCausalLM", (
-        DEEPSEEK, {**DEEPSEEK_ODD, "rope_interleave": False}, DEEPSEEK_BIASED),
+        {**DEEPSEEK, "norm_topk_prob": True}, {**DEEPSEEK_ODD, "rope_interleave": False},
+        {**DEEPSEEK_BIASED, "norm_topk_prob": True, "n_group": 1, "topk_group": 1}),
         NO_WINDOW, deepseek),
     "GPT-OSS": Family("GptOssForCausalLM", (
         OSS,
@@ -210,7 +216,7 @@ FAMILIES: dict[str, Family] = {
          "head_dim": 10, "layer_types": [FULL, NEAR, NEAR], "rope_parameters": YARN},
         {**OSS, "attention_bias": False, "sliding_window": 3, "head_dim": 4,
          "rope_parameters": PLAIN_ROPE},
-    ), {}, gpt_oss, dense),
+    ), {}, gpt_oss),
     "OLMo 2": Family("Olmo2ForCausalLM", (
         {**DECODER, "rope_parameters": YARN}, {**ODD, "rope_parameters": LINEAR},
         {**DECODER, "num_attention_heads": 8, "num_key_value_heads": 1, "attention_bias": True,
@@ -260,7 +266,7 @@ def built(family: Family, number: int, seed: int) -> Any:
     kind = getattr(transformers, family.kind)
     torch.manual_seed(seed)
     config = kind.config_class(**family.fields[number])
-    config._attn_implementation = "eager"
+    config._attn_implementation = config._experts_implementation = "eager"
     model = kind(config)
     if family.change is not None:
         family.change(model)
@@ -274,9 +280,11 @@ def built(family: Family, number: int, seed: int) -> Any:
 
 
 def tensors_of(model: Any) -> dict[str, Any]:
-    """Parameters, and the bias of the logits, which is a buffer in some."""
+    """Parameters, and the bias of the logits and the correction of a router, which are buffers."""
     named = dict(model.named_parameters())
-    return named | {n: b for n, b in model.named_buffers() if n.endswith("logits_bias")}
+    return named | {
+        n: b for n, b in model.named_buffers() if n.endswith(("logits_bias", "correction_bias"))
+    }
 
 
 def parameters_of(

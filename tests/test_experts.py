@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mechanism_checks import token_by_token_is_the_whole
-from samples import among, assert_close, config_of, random_parameters
+from samples import among, assert_close, config_of, random_parameters, run_of
 
 from numtx import Batch, Config, Recorder, backward, forward
 from numtx.check.gradcheck import check_model, check_stages, with_gradient
@@ -17,6 +17,8 @@ from numtx.feed_forward.dense import DENSE
 from numtx.feed_forward.experts import EXPERTS
 from numtx.models import MODELS, parameters_of
 from numtx.ops.experts import choose_forward, group_scores, keep_groups
+from numtx.oracle.explanation import evaluate
+from numtx.oracle.writing import arithmetic
 from numtx.place import Place
 from numtx.trace.trace import record
 
@@ -200,3 +202,18 @@ def test_a_pinned_choice_is_taken_and_checked() -> None:
 def test_a_router_that_names_none(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Config.from_dict({**config(None).to_dict(), "router": fields})
+
+
+LIMITED = among(lambda c: c.gate_limit is not None)
+
+
+@pytest.mark.parametrize("name", dict.fromkeys([*NAMES, *LIMITED]))
+def test_every_kind_of_cell_is_written_out(name: str) -> None:
+    """The arithmetic of a cell of each stage, evaluated, is the cell."""
+    trace = run_of(name)
+    oracle = trace.oracle()
+    for stage in trace.graph:
+        if ".feed_forward" in stage.name:
+            last = tuple(n - 1 for n in trace[stage.name].shape)
+            steps = arithmetic(oracle, stage, last).steps
+            assert evaluate(steps)[-1][0] == pytest.approx(trace[stage.name][last], rel=1e-12)

@@ -18,12 +18,13 @@ from .decoders import (
     STARCODER2,
 )
 from .encoders import BART, BERT, DISTILBERT, MBART, MT5, ROBERTA, T5
+from .experts import GPT_OSS
 
 LAYOUTS: Final = {
     layout.name: layout
     for layout in (
         LLAMA, QWEN2, QWEN3, MISTRAL, GEMMA, PHI3, STARCODER2, SMOLLM3, GPT2, BLOOM,
-        BART, MBART, T5, MT5, BERT, ROBERTA, DISTILBERT,
+        BART, MBART, T5, MT5, BERT, ROBERTA, DISTILBERT, GPT_OSS,
         GEMMA2, GEMMA3, OLMO2, GRANITE, COHERE2, PHI, GPT_NEOX, MODERNBERT,
     )
 }  # fmt: skip

@@ -93,7 +93,7 @@ DEAR = [pytest.param(n, id=n, marks=pytest.mark.heavy) for n in EVERY if n not i
 NAMES: dict[str, Any] = {
     "exp": math.exp, "ln": math.log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos,
     "tanh": math.tanh, "erfc": math.erfc, "pi": math.pi, "inf": math.inf,
-    "max": lambda *x: max(x), "abs": abs,
+    "max": lambda *x: max(x), "min": lambda *x: min(x), "abs": abs, "sorted": sorted,
     "__builtins__": {},
 }  # fmt: skip
 

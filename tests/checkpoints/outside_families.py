@@ -110,6 +110,9 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "original_max_position_embeddings": 16,
         "rope_parameters": LONG}),
     "starcoder2": ("Starcoder2ForCausalLM", {**LLAMA, "sliding_window": 4}),
+    "gpt_oss": ("GptOssForCausalLM", {
+        **LLAMA, "head_dim": 6, "num_local_experts": 5, "num_experts_per_tok": 2,
+        "sliding_window": 4, "swiglu_limit": 0.2, "rope_parameters": YARN}),
     "gpt2": ("GPT2LMHeadModel", {
         "vocab_size": 13, "n_positions": 16, "n_embd": 12, "n_layer": 3, "n_head": 3,
         "n_inner": 10, **NO_PADS}),
@@ -162,7 +165,7 @@ def built(name: str) -> Any:
     model_class = getattr(transformers, kind)
     torch.manual_seed(3)
     config = model_class.config_class(**fields)
-    config._attn_implementation = "eager"
+    config._attn_implementation = config._experts_implementation = "eager"
     model = model_class(config).double().eval()
     generator = torch.Generator().manual_seed(5)
     tensors = [*model.parameters(), *(b for n, b in model.named_buffers() if n.endswith("_bias"))]

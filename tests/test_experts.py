@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from mechanism_checks import token_by_token_is_the_whole
+from numtx.oracle.explanation import evaluate
+from numtx.oracle.writing import arithmetic
 from samples import among, assert_close, config_of, random_parameters, run_of
 
 from numtx import Batch, Config, Recorder, backward, forward
@@ -17,8 +19,6 @@ from numtx.feed_forward.dense import DENSE
 from numtx.feed_forward.experts import EXPERTS
 from numtx.models import MODELS, parameters_of
 from numtx.ops.experts import choose_forward, group_scores, keep_groups
-from numtx.oracle.explanation import evaluate
-from numtx.oracle.writing import arithmetic
 from numtx.place import Place
 from numtx.trace.trace import record
 

@@ -154,7 +154,8 @@ def _exp(x: float) -> float:
 _FUNCTIONS: dict[str, Any] = {
     "abs": abs, "cos": math.cos, "erfc": math.erfc, "exp": _exp, "inf": math.inf, "log": math.log,
     "max": lambda *numbers: max(numbers), "min": lambda *numbers: min(numbers),
-    "nan": math.nan, "pi": math.pi, "sin": math.sin, "sorted": sorted, "sqrt": math.sqrt, "tanh": math.tanh,
+    "nan": math.nan, "pi": math.pi, "sin": math.sin, "sorted": sorted, "sqrt": math.sqrt,
+    "tanh": math.tanh,
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..config import Config
-from ..config.fields import Part, fields_of
+from ..fields.field import Part, fields_of
 from ..stages.leaf import Text
 from .grid import table_text
 from .headings import say

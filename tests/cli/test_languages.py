@@ -5,6 +5,7 @@ import re
 
 import pytest
 import terminal
+from numtx.layouts.families import LAYOUTS
 from small_folders import written
 
 from numtx.cli import COMMANDS, parser
@@ -12,7 +13,6 @@ from numtx.config import Config
 from numtx.examples.registry import load_example
 from numtx.fields.field import fields_of
 from numtx.folders.words_zh import FIELDS, HOW
-from numtx.layouts.families import LAYOUTS
 from numtx.parameters_file import save_parameters
 from numtx.trace.files import save_trace
 

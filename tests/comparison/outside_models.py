@@ -62,8 +62,6 @@ class Family(NamedTuple):
 # What is made of a model before it is compared.
 
 
-
-
 def all_digits(model: Any) -> None:
     """The GELU with all digits of sqrt(2 / pi); theirs has eight."""
     import torch

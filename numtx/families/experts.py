@@ -7,10 +7,10 @@ from typing import Final
 from ..config import Config
 from ..config.experts import ChosenSoftmaxRouter
 from ..errors import CheckpointError
-from .decoders import _FORWARD, _LIKE_LLAMA, _LLAMA, _LLAMA_ROWS, _RMS, _SELF, _decoder_keys
-from .layout import Fields, Key, Layout, Row, Rule
-from .rows import ATTENTION_BIASES, linear
-from .rules import biases, rotary
+from ..layouts.layout import Fields, Key, Layout, Row, Rule
+from ..layouts.rows import ATTENTION_BIASES, linear
+from ..layouts.rules import biases, rotary
+from .decoders import FORWARD, LIKE_LLAMA, LIKE_LLAMA_BLOCK, LLAMA_ROWS, RMS, SELF, decoder_keys
 
 _KINDS: Final = ("sliding_attention", "full_attention")  # of layers, in turn where none are given
 
@@ -31,16 +31,16 @@ def _write_windows(config: Config, file: Fields) -> None:
     file["layer_types"] = [_KINDS[window is None] for window in windows]
 
 
-_UP = {x: tuple(f"{_FORWARD}.experts.{x}_{y}" for y in ("gate", "in")) for x in "wb"}
+_UP = {x: tuple(f"{FORWARD}.experts.{x}_{y}" for y in ("gate", "in")) for x in "wb"}
 GPT_OSS = Layout(**{
-    **_LIKE_LLAMA, "name": "gpt_oss", "architecture": "GptOssForCausalLM",
+    **LIKE_LLAMA, "name": "gpt_oss", "architecture": "GptOssForCausalLM",
     "fixed": {
-        **_RMS, "sinks": True, "activation": "gelu_sigmoid", "gate_shift": 1.0,
+        **RMS, "sinks": True, "activation": "gelu_sigmoid", "gate_shift": 1.0,
         "router": ChosenSoftmaxRouter(bias=True).to_dict(), "expert_hidden": None,
         "shared_experts": None, "biases": ("b_in", "b_gate", "b_out"),
     },
     "keys": {
-        **{name: key for name, key in _decoder_keys(8).items() if name != "hidden_act"},
+        **{name: key for name, key in decoder_keys(8).items() if name != "hidden_act"},
         "head_dim": Key("key_width", 64), "rms_norm_eps": Key("epsilon", 1e-5),
         "num_local_experts": Key("experts", 128), "num_experts_per_tok": Key("experts_chosen", 4),
         "swiglu_limit": Key("gate_limit", 7.0),
@@ -51,12 +51,12 @@ GPT_OSS = Layout(**{
     "inert": ("hidden_act", "router_aux_loss_coef", "initial_context_length",
               "experts_per_token"),
     "rows": (
-        *(row for row in _LLAMA_ROWS if ".mlp." not in row.theirs),
-        Row(f"{_LLAMA}.self_attn.sinks", (f"{_SELF}.sinks",)),
-        *linear(f"{_LLAMA}.mlp.router", f"{_FORWARD}.router.w"),
-        Row(f"{_LLAMA}.mlp.experts.gate_up_proj", _UP["w"], "alternating"),
-        Row(f"{_LLAMA}.mlp.experts.gate_up_proj_bias", _UP["b"], "alternating"),
-        Row(f"{_LLAMA}.mlp.experts.down_proj", (f"{_FORWARD}.experts.w_out",)),
-        Row(f"{_LLAMA}.mlp.experts.down_proj_bias", (f"{_FORWARD}.experts.b_out",)),
+        *(row for row in LLAMA_ROWS if ".mlp." not in row.theirs),
+        Row(f"{LIKE_LLAMA_BLOCK}.self_attn.sinks", (f"{SELF}.sinks",)),
+        *linear(f"{LIKE_LLAMA_BLOCK}.mlp.router", f"{FORWARD}.router.w"),
+        Row(f"{LIKE_LLAMA_BLOCK}.mlp.experts.gate_up_proj", _UP["w"], "alternating"),
+        Row(f"{LIKE_LLAMA_BLOCK}.mlp.experts.gate_up_proj_bias", _UP["b"], "alternating"),
+        Row(f"{LIKE_LLAMA_BLOCK}.mlp.experts.down_proj", (f"{FORWARD}.experts.w_out",)),
+        Row(f"{LIKE_LLAMA_BLOCK}.mlp.experts.down_proj_bias", (f"{FORWARD}.experts.b_out",)),
     ),
 })  # fmt: skip

@@ -28,7 +28,7 @@ from .decoders import (
     GATED,
     HEAD_DIM,
     LIKE_LLAMA,
-    LIKE_LLAMA_BLOCK,
+    BLOCK,
     PRE,
     PROJECTIONS,
     QKV,
@@ -38,7 +38,7 @@ from .decoders import (
 )
 
 _ATTENTION_BIAS = biases("attention_bias", False, *ATTENTION_BIASES)
-_BLOCK: Final = LIKE_LLAMA_BLOCK
+_BLOCK: Final = BLOCK
 
 
 def inverse(key: str, ours: str, power: float, default: float) -> Rule:

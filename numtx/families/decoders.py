@@ -29,22 +29,22 @@ from ..layouts.rules import (
     window_everywhere,
 )
 
-LIKE_LLAMA_BLOCK: Final = "model.layers.{i}"
+BLOCK: Final = "model.layers.{i}"
 SELF, FORWARD = "decoder.{i}.self_attention", "decoder.{i}.feed_forward"
 QKV = tuple(f"{SELF}.w_{x}" for x in "qkv")
 EMBEDDING = Row("model.embed_tokens.weight", ("decoder.embedding",))
 PROJECTIONS = tuple(
-    row for x in "qkvo" for row in linear(f"{LIKE_LLAMA_BLOCK}.self_attn.{x}_proj", f"{SELF}.w_{x}")
+    row for x in "qkvo" for row in linear(f"{BLOCK}.self_attn.{x}_proj", f"{SELF}.w_{x}")
 )
 _NORMS = (
-    *norm(f"{LIKE_LLAMA_BLOCK}.input_layernorm", f"{SELF}.norm"),
-    *norm(f"{LIKE_LLAMA_BLOCK}.post_attention_layernorm", f"{FORWARD}.norm"),
+    *norm(f"{BLOCK}.input_layernorm", f"{SELF}.norm"),
+    *norm(f"{BLOCK}.post_attention_layernorm", f"{FORWARD}.norm"),
     *norm("model.norm", "decoder.norm"),
 )
 GATED = (
-    *linear(f"{LIKE_LLAMA_BLOCK}.mlp.gate_proj", f"{FORWARD}.w_gate"),
-    *linear(f"{LIKE_LLAMA_BLOCK}.mlp.up_proj", f"{FORWARD}.w_in"),
-    *linear(f"{LIKE_LLAMA_BLOCK}.mlp.down_proj", f"{FORWARD}.w_out"),
+    *linear(f"{BLOCK}.mlp.gate_proj", f"{FORWARD}.w_gate"),
+    *linear(f"{BLOCK}.mlp.up_proj", f"{FORWARD}.w_in"),
+    *linear(f"{BLOCK}.mlp.down_proj", f"{FORWARD}.w_out"),
 )
 LLAMA_ROWS = (EMBEDDING, *PROJECTIONS, *_NORMS, *GATED, HEAD)
 PRE: Final[dict[str, Any]] = {"model": "decoder-only", "norm_place": "pre", "biases": ()}
@@ -96,8 +96,8 @@ QWEN3 = Layout(**{
     "rules": (rotary(), WINDOW_BY_LAYER, biases("attention_bias", False, *ATTENTION_BIASES)),
     "rows": (
         *LLAMA_ROWS,
-        Row(f"{LIKE_LLAMA_BLOCK}.self_attn.q_norm.weight", (f"{SELF}.query_norm.gain",)),
-        Row(f"{LIKE_LLAMA_BLOCK}.self_attn.k_norm.weight", (f"{SELF}.key_norm.gain",)),
+        Row(f"{BLOCK}.self_attn.q_norm.weight", (f"{SELF}.query_norm.gain",)),
+        Row(f"{BLOCK}.self_attn.k_norm.weight", (f"{SELF}.key_norm.gain",)),
     ),
 })  # fmt: skip
 MISTRAL = Layout(**{
@@ -125,11 +125,11 @@ PHI3 = Layout(**{
     "rules": (rotary(original=4096), window_everywhere()), "demands": {"attention_bias": None},
     "rows": (
         EMBEDDING, *_NORMS, HEAD,
-        Row(f"{LIKE_LLAMA_BLOCK}.self_attn.qkv_proj.weight", QKV, "transposed"),
-        Row(f"{LIKE_LLAMA_BLOCK}.self_attn.o_proj.weight", (f"{SELF}.w_o",), "transposed"),
-        Row(f"{LIKE_LLAMA_BLOCK}.mlp.gate_up_proj.weight", (f"{FORWARD}.w_gate", f"{FORWARD}.w_in"),
+        Row(f"{BLOCK}.self_attn.qkv_proj.weight", QKV, "transposed"),
+        Row(f"{BLOCK}.self_attn.o_proj.weight", (f"{SELF}.w_o",), "transposed"),
+        Row(f"{BLOCK}.mlp.gate_up_proj.weight", (f"{FORWARD}.w_gate", f"{FORWARD}.w_in"),
             "transposed"),
-        Row(f"{LIKE_LLAMA_BLOCK}.mlp.down_proj.weight", (f"{FORWARD}.w_out",), "transposed"),
+        Row(f"{BLOCK}.mlp.down_proj.weight", (f"{FORWARD}.w_out",), "transposed"),
     ),
 })  # fmt: skip
 
@@ -145,8 +145,8 @@ STARCODER2 = Layout(**{
     "inert": ("norm_type", "mlp_type", "layer_types"),
     "rows": (
         EMBEDDING, *PROJECTIONS, *_NORMS, HEAD,
-        *linear(f"{LIKE_LLAMA_BLOCK}.mlp.c_fc", f"{FORWARD}.w_in"),
-        *linear(f"{LIKE_LLAMA_BLOCK}.mlp.c_proj", f"{FORWARD}.w_out"),
+        *linear(f"{BLOCK}.mlp.c_fc", f"{FORWARD}.w_in"),
+        *linear(f"{BLOCK}.mlp.c_proj", f"{FORWARD}.w_out"),
     ),
 })  # fmt: skip
 SMOLLM3 = Layout(**{

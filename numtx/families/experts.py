@@ -10,7 +10,7 @@ from ..errors import CheckpointError
 from ..layouts.layout import Fields, Key, Layout, Row, Rule
 from ..layouts.rows import ATTENTION_BIASES, linear
 from ..layouts.rules import biases, rotary
-from .decoders import FORWARD, LIKE_LLAMA, LIKE_LLAMA_BLOCK, LLAMA_ROWS, RMS, SELF, decoder_keys
+from .decoders import FORWARD, LIKE_LLAMA, BLOCK, LLAMA_ROWS, RMS, SELF, decoder_keys
 
 _KINDS: Final = ("sliding_attention", "full_attention")  # of layers, in turn where none are given
 
@@ -52,11 +52,11 @@ GPT_OSS = Layout(**{
               "experts_per_token"),
     "rows": (
         *(row for row in LLAMA_ROWS if ".mlp." not in row.theirs),
-        Row(f"{LIKE_LLAMA_BLOCK}.self_attn.sinks", (f"{SELF}.sinks",)),
-        *linear(f"{LIKE_LLAMA_BLOCK}.mlp.router", f"{FORWARD}.router.w"),
-        Row(f"{LIKE_LLAMA_BLOCK}.mlp.experts.gate_up_proj", _UP["w"], "alternating"),
-        Row(f"{LIKE_LLAMA_BLOCK}.mlp.experts.gate_up_proj_bias", _UP["b"], "alternating"),
-        Row(f"{LIKE_LLAMA_BLOCK}.mlp.experts.down_proj", (f"{FORWARD}.experts.w_out",)),
-        Row(f"{LIKE_LLAMA_BLOCK}.mlp.experts.down_proj_bias", (f"{FORWARD}.experts.b_out",)),
+        Row(f"{BLOCK}.self_attn.sinks", (f"{SELF}.sinks",)),
+        *linear(f"{BLOCK}.mlp.router", f"{FORWARD}.router.w"),
+        Row(f"{BLOCK}.mlp.experts.gate_up_proj", _UP["w"], "alternating"),
+        Row(f"{BLOCK}.mlp.experts.gate_up_proj_bias", _UP["b"], "alternating"),
+        Row(f"{BLOCK}.mlp.experts.down_proj", (f"{FORWARD}.experts.w_out",)),
+        Row(f"{BLOCK}.mlp.experts.down_proj_bias", (f"{FORWARD}.experts.b_out",)),
     ),
 })  # fmt: skip

@@ -8,6 +8,7 @@ from ..cost_tables import groups_text, phases_text
 from ..costs import StepCost, cache_numbers, count_generation
 from ..errors import UsageError
 from ..show.headings import below
+from .loads import loads_text
 
 
 def of_folder(folder: str, tokens: int, lang: str) -> str:
@@ -23,6 +24,7 @@ def of_folder(folder: str, tokens: int, lang: str) -> str:
 
     cached = count(True)
     own, cross = cache_numbers(config, 1, 1)
+    loads = loads_text(config, parameters, prompt, lang)
     return "\n\n".join([
         below(
             lang, f"numtx cost {folder}: 乘加次数，由一次运行的形状数出",
@@ -34,4 +36,5 @@ def of_folder(folder: str, tokens: int, lang: str) -> str:
             lang, f"缓存里的数：每个词元 {own:,}" + f"，源句 {cross:,}" * bool(cross),
             f"numbers in the cache: {own:,} a token" + f", {cross:,} of the source" * bool(cross),
         ),
+        *([loads] if loads else []),
     ])  # fmt: skip

@@ -112,6 +112,7 @@ def sizes(folder: Folder, lang: str) -> list[list[str]]:
     from ..memory import size_text
     from ..parameters import count_parameters
     from ..show.headings import SIDES, pick
+    from .loads import even_share
 
     config = folder.config
     numbers = count_parameters(config)
@@ -130,6 +131,8 @@ def sizes(folder: Folder, lang: str) -> list[list[str]]:
         en = f"{fixed:,} multiply-adds, and {by_key:,} for every token that it attends to"
         what = pick(lang, f"{SIDES[side].zh}的一个词元", f"a token of the {side}")
         rows.append([what, pick(lang, zh, en)])
+    if share := even_share(config, lang):
+        rows.append([pick(lang, "专家", "experts"), share])
     if "decoder" in config.sides:
         cached, _ = cache_numbers(config, 1)
         each = size_text(cached * size)

@@ -13,6 +13,7 @@ from terminal import run
 from numtx import Batch, load_trace, read_model, save_parameters
 from numtx.cli import main
 from numtx.costs import count_generation, token_costs
+from numtx.folders.loads import expert_loads
 
 
 @pytest.fixture
@@ -180,3 +181,21 @@ def test_the_longest_text_of_a_run_says_which_angles_it_has(
     other = str(written(tmp_path / "o", "qwen3"))
     code, _, err = run(capsys, "trace", "--model", other, "--ids", "[1]", "--length", "3")
     assert code == 2 and "--length is for models with rotary_scaling longrope" in err
+
+
+def test_the_load_of_experts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counted from a run; where there is none, an even share."""
+    folder = written(tmp_path / "m", "gpt_oss")
+    config, parameters, _ = read_model(folder)
+    mask = [[True] * 5, [False] * 2 + [True] * 3]
+    batch = Batch([[1, 2, 3, 4, 5], [0, 0, 3, 2, 1]], mask=mask)
+    loads = expert_loads(config, parameters, batch)
+    assert list(loads) == [f"decoder.{i}.feed_forward" for i in range(config.decoder_layers)]
+    assert all(len(x) == 5 and sum(x) == 8 * config.experts_chosen for x in loads.values())
+    code, out, _ = run(capsys, "cost", "--model", str(folder), "--lang", "en")
+    assert code == 0 and "load of each expert" in out and "e4" in out
+    code, out, _ = run(capsys, "inspect", str(folder), "--lang", "en")
+    assert code == 0 and "2 of 5 a token; 40.0% of the tokens each, if even" in out
+    fixed, by_key = token_costs(config)["decoder"]
+    steps = count_generation(config, parameters, Batch([[1, 2]]), max_new_tokens=3)
+    assert steps[-1].total() == fixed + 4 * by_key

@@ -23,12 +23,12 @@ from ..layouts.rows import (
 )
 from ..layouts.rules import ACTIVATIONS, ROOT_OF_WIDTH, biases, number_above, rotary
 from .decoders import (
+    BLOCK,
     EMBEDDING,
     FORWARD,
     GATED,
     HEAD_DIM,
     LIKE_LLAMA,
-    BLOCK,
     PRE,
     PROJECTIONS,
     QKV,

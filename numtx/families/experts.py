@@ -10,7 +10,7 @@ from ..errors import CheckpointError
 from ..layouts.layout import Fields, Key, Layout, Row, Rule
 from ..layouts.rows import ATTENTION_BIASES, linear
 from ..layouts.rules import biases, rotary
-from .decoders import FORWARD, LIKE_LLAMA, BLOCK, LLAMA_ROWS, RMS, SELF, decoder_keys
+from .decoders import BLOCK, FORWARD, LIKE_LLAMA, LLAMA_ROWS, RMS, SELF, decoder_keys
 
 _KINDS: Final = ("sliding_attention", "full_attention")  # of layers, in turn where none are given
 

@@ -44,10 +44,12 @@ def loads_text(config: Config, parameters: Mapping[str, Array], batch: Batch, la
     return f"{title}\n{table_text([heads, *rows], 'l' + 'r' * most)}"
 
 
-def even_share(config: Config) -> str:
+def even_share(config: Config, lang: str = "en") -> str:
     """What each expert would serve if all were chosen alike; empty without experts."""
     experts = max(x or 0 for x in config.values_of("experts"))
     if not experts:
         return ""
     chosen = config.experts_chosen
-    return f"{chosen} of {experts} a token; {chosen / experts:.1%} of the tokens each, if even"
+    part = f"{chosen / experts:.1%}"
+    zh = f"每个词元 {experts} 个里选 {chosen} 个；若平均，每个专家得 {part} 的词元"
+    return pick(lang, zh, f"{chosen} of {experts} a token; {part} of the tokens each, if even")

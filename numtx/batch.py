@@ -10,6 +10,7 @@ import numpy as np
 from .config import Config
 from .errors import BatchError, CacheError, MaskError
 from .masks import check_mask
+from .ops.lookup import padding_beyond
 from .ops.loss import IGNORED
 from .shapes import Array, describe
 from .small_repr import small_repr
@@ -28,13 +29,17 @@ class Batch:
     positions         [B, T]; None: counted over the real tokens of each row
     decoder_positions [B, T'], the same for the decoder
     segments          [B, T] segment ids, for a model that has segments (decoder_segments too)
+    vectors           [B, T, d] in place of ids: what the embedding would give, before its scale;
+                      decoder_vectors too. What backward gives has their gradient, under this name
+    memory            [B, S, d] in place of the encoder's ids: its output; it does not run. `mask`
+                      says which of them are real
     documents         [B, T], the number of the document that a token belongs to, where a row holds
                       several: none sees another, and positions begin anew in each. The label of
                       the last token of a document is the caller's affair: what follows it in the
                       row is no continuation (`next_tokens` knows that). decoder_documents too
     """
 
-    ids: Any
+    ids: Any = None
     decoder_ids: Any = None
     labels: Any = None
     mask: Any = None
@@ -45,6 +50,9 @@ class Batch:
     decoder_segments: Any = None
     documents: Any = None
     decoder_documents: Any = None
+    vectors: Any = None
+    decoder_vectors: Any = None
+    memory: Any = None
 
 
 _OF_DECODERS = tuple(field.name for field in fields(Batch) if field.name.startswith("decoder_"))
@@ -59,6 +67,7 @@ class SideInput(NamedTuple):
     positions: Array  # [B, T] int64
     segments: Array | None  # [B, T] int64
     documents: Array | None = None  # [B, T] int64, where a row holds several
+    vectors: Array | None = None  # [B, T, d], in place of ids
 
 
 @small_repr()
@@ -67,6 +76,7 @@ class Inputs(NamedTuple):
 
     sides: dict[str, SideInput]
     labels: Array | None
+    memory: tuple[Array, Array] | None = None  # [B, S, d], and which of them are real
 
 
 def check_batch(config: Config, batch: Batch) -> Inputs:
@@ -77,7 +87,10 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
     if not isinstance(batch, Batch):
         raise BatchError(f"batch is {describe(batch)}; it is a numtx.Batch of ids, labels, ...")
     sides = {}
+    memory = None if batch.memory is None else _memory(config, batch)
     for side in config.sides:
+        if side == "encoder" and memory is not None:
+            continue
         prefix = "decoder_" if side == "decoder" and config.model == "encoder-decoder" else ""
         sides[side] = _side(config, side, batch, prefix)
     if config.model != "encoder-decoder":
@@ -87,7 +100,8 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
                     f"{name} given to a model that is {config.model}; its input is `ids`"
                 )
     else:
-        rows, target_rows = (len(sides[side].ids) for side in config.sides)
+        target_rows = len(sides["decoder"].ids)
+        rows = len(memory[0]) if memory is not None else len(sides["encoder"].ids)
         if rows != target_rows:
             raise BatchError(f"ids has {rows} rows and decoder_ids {target_rows}; give as many")
         if (batch.documents is None) != (batch.decoder_documents is None):
@@ -107,7 +121,62 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
                 "every position that predicts"
             )
         check_labels("labels", labels, config.vocabulary)
-    return Inputs(sides, labels)
+    return Inputs(sides, labels, memory)
+
+
+def vectors_of(config: Config, batch: Batch) -> tuple[str, ...]:
+    """The sides that are given vectors in place of ids, and `memory` where it is given."""
+    given = [config.sides[0]] if batch.vectors is not None else []
+    if batch.decoder_vectors is not None:
+        given.append("decoder")
+    return tuple(given if batch.memory is None else [*given, "memory"])
+
+
+def _memory(config: Config, batch: Batch) -> tuple[Array, Array]:
+    """Memory as it is read, and which of its vectors are real."""
+    if config.model != "encoder-decoder":
+        raise BatchError(f"memory given to a model that is {config.model}; it looks at none")
+    for name in ("ids", "vectors", "positions", "segments", "documents"):
+        if getattr(batch, name) is not None:
+            raise BatchError(f"both memory and {name}; the encoder does not run: give one")
+    memory = _vectors(config, "memory", batch.memory)
+    mask = np.ones(memory.shape[:2], bool) if batch.mask is None else batch.mask
+    valid = check_mask("mask", mask, memory.shape[:2]).copy()
+    empty = np.flatnonzero(~valid.any(1))
+    if empty.size:
+        raise MaskError(f"mask: row {empty[0]} has no real vector; drop the row")
+    _check_finite("memory", memory, valid)
+    limit = config.padding_limit("decoder")
+    beyond = padding_beyond(memory, valid, limit)
+    return memory if beyond is None else np.where(beyond, 0.0, memory).astype(memory.dtype), valid
+
+
+def _vectors(config: Config, name: str, given: Any) -> Array:
+    """Vectors [B, T, d] in the type of the model, always a copy of the caller's."""
+    try:
+        array: Array = np.asarray(given)
+    except ValueError:
+        raise BatchError(
+            f"{name}: the rows have different lengths; pad them to one and give a mask"
+        ) from None
+    if array.dtype.kind not in "fiu":
+        raise BatchError(f"{name} is {describe(array)}; real numbers are needed")
+    if array.ndim != 3 or array.shape[2:] != (config.width,) or not array.size:
+        raise BatchError(
+            f"{name} has shape {array.shape}; it should be (rows, tokens, {config.width}), one "
+            "vector of the model's width a token"
+        )
+    return array.astype(config.dtype)
+
+
+def _check_finite(name: str, vectors: Array, valid: Array) -> None:
+    wrong = np.argwhere(~np.isfinite(vectors) & valid[..., None])
+    if wrong.size:
+        row, column, place = wrong[0].tolist()
+        raise BatchError(
+            f"{name}[{row},{column},{place}] is {vectors[row, column, place]}; only padding may "
+            "be no finite number"
+        )
 
 
 def check_step(
@@ -127,7 +196,10 @@ def check_step(
     if config.model != "encoder-decoder":
         side = config.sides[0]
         return None, _side(config, side, batch, "", before)
-    source = None if batch.ids is None else _side(config, "encoder", batch, "")
+    if batch.memory is not None:
+        raise BatchError("memory given to a step; hand it over as `encoded`, and ids stay None")
+    runs = batch.ids is not None or batch.vectors is not None
+    source = _side(config, "encoder", batch, "") if runs else None
     given = _side(config, "decoder", batch, "decoder_", before)
     if source is not None and len(source.ids) != len(given.ids):
         raise BatchError(
@@ -140,10 +212,18 @@ def _side(
     config: Config, side: str, batch: Batch, prefix: str, before: Array | None = None
 ) -> SideInput:
     ids_name, mask_name = prefix + "ids", prefix + "mask"
-    if getattr(batch, ids_name) is None:
-        raise BatchError(f"{ids_name} is missing; the {side} needs token ids")
-    ids = _integers(ids_name, getattr(batch, ids_name))
-    check_range(ids_name, ids, config.vocabulary_of(side))
+    vectors = getattr(batch, prefix + "vectors")
+    if vectors is not None:
+        if getattr(batch, ids_name) is not None:
+            raise BatchError(f"both {ids_name} and {prefix}vectors; give one")
+        ids_name = prefix + "vectors"
+        vectors = _vectors(config, ids_name, vectors)
+        ids: Array = np.zeros(vectors.shape[:2], np.int64)
+    else:
+        if getattr(batch, ids_name) is None:
+            raise BatchError(f"{ids_name} is missing; the {side} needs token ids")
+        ids = _integers(ids_name, getattr(batch, ids_name))
+        check_range(ids_name, ids, config.vocabulary_of(side))
     if before is not None and len(before) != len(ids):
         raise CacheError(
             f"cache holds {len(before)} rows and {ids_name} has {len(ids)}; give as many, or "
@@ -177,7 +257,9 @@ def _side(
             raise BatchError(f"{prefix}positions has {positions.min()}; positions start at 0")
     check_positions(config, positions)
     segments = _segments(config, side, batch, prefix, ids)
-    return SideInput(ids, valid, positions, segments, documents)
+    if vectors is not None:
+        _check_finite(ids_name, vectors, valid)
+    return SideInput(ids, valid, positions, segments, documents, vectors)
 
 
 def _documents(name: str, given: Any, ids: Array) -> Array:

@@ -35,7 +35,7 @@ from .tap import NO_TAP, Tap
 @small_repr()
 class InputContext(NamedTuple):
     ids: Array
-    table: Array
+    table: Array | None  # None: vectors are given
     cleared: Array | None  # cells of padding that were taken as 0
     positions: tuple[Array, Array] | None  # rows looked up in the learned table, and the table
     has_positions: bool
@@ -97,8 +97,14 @@ def forward(
     hidden: dict[str, Array] = {}
     memory = None
     for side in config.sides:
+        if side == "encoder" and inputs.memory is not None:
+            here = at / side
+            valid = here("mask", inputs.memory[1])
+            hidden[side] = here("output", inputs.memory[0])
+            memory = Memory(hidden[side], valid)
+            continue
         given = inputs.sides[side]
-        if side == "decoder" and "encoder" in hidden:
+        if side == "decoder" and "encoder" in stacks:
             documents = inputs.sides["encoder"].documents
             memory = Memory(hidden["encoder"], stacks["encoder"].valid, documents)
         hidden[side], stacks[side] = stack_forward(config, side, at, given, memory, None, keep)
@@ -114,7 +120,8 @@ def forward(
 def backward(
     context: ModelContext, cotangent: float | Array | dict[str, Any] = 1.0, tap: Tap = NO_TAP
 ) -> dict[str, Array]:
-    """Gradients of every parameter, under the parameters' names.
+    """Gradients of every parameter, under the parameters' names, and of what the batch gave as
+    vectors, under the names of its fields.
 
     cotangent   a number: the gradient of the loss (the run needs labels);
                 an array of the logits' shape: the gradient of the logits;
@@ -127,6 +134,7 @@ def backward(
     if not context.stacks:
         raise BatchError("backward of a run with keep=False; run forward with keep=True")
     at = Place({}, tap)
+    shapes = parameter_shapes(config)
     given = cotangents_of(config, context.outputs, cotangent)
     dhidden = head_backward(config, given, context.head, context.outputs, at)
     dmemory = None
@@ -135,8 +143,15 @@ def backward(
             dhidden = dmemory
         if f"{side}_output" in given:
             dhidden = dhidden + given[f"{side}_output"]
+        if side not in context.stacks:  # memory was given
+            at.gradients["memory"] = (at / side).grad("output", dhidden)
+            break
         dmemory = stack_backward(config, side, dhidden, context.stacks[side], at)
-    return {name: at.gradients[name] for name in parameter_shapes(config)}
+    if at.gradients.keys() == shapes.keys():
+        return {name: at.gradients[name] for name in shapes}
+    none = {n: np.zeros(s, config.dtype) for n, s in shapes.items() if n not in at.gradients}
+    others = {n: a for n, a in at.gradients.items() if n not in shapes}
+    return {n: at.gradients[n] if n in at.gradients else none[n] for n in shapes} | others
 
 
 def stack_forward(
@@ -250,11 +265,15 @@ def input_forward(
     config: Config, side: str, at: Place, here: Place, given: SideInput
 ) -> tuple[Array, InputContext]:
     """input = scale * embedding[ids] + positions + segments, then the embedding norm"""
-    table = (at if config.shared_embedding else here)["embedding"]
-    ids = here("tokens", given.ids)
-    if here.tap.active:  # a pin may hold any number
-        check_range(f"{side}.tokens", ids, config.vocabulary_of(side))
-    x = lookup_forward(table, ids)
+    ids, table = given.ids, None
+    if given.vectors is None:
+        table = (at if config.shared_embedding else here)["embedding"]
+        ids = here("tokens", ids)
+        if here.tap.active:  # a pin may hold any number
+            check_range(f"{side}.tokens", ids, config.vocabulary_of(side))
+        x = lookup_forward(table, ids)
+    else:
+        x = given.vectors
     cleared = None
     if not given.valid.all():
         cleared = padding_beyond(x, given.valid, config.padding_limit(side))
@@ -301,5 +320,9 @@ def input_backward(
     dx = here.grad("embedding", dx)
     if context.cleared is not None:
         dx = np.where(context.cleared, dx.dtype.type(0), dx)
+    if context.table is None:
+        prefix = "decoder_" if len(config.sides) == 2 and here.prefix == "decoder." else ""
+        at.gradients[f"{prefix}vectors"] = dx
+        return
     dtable = lookup_backward(dx, context.ids, context.table)
     (at if config.shared_embedding else here).add("embedding", dtable)

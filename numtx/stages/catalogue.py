@@ -16,6 +16,16 @@ EMBEDDING = Leaf(
     Text("词嵌入", "Embedding"),
     Text("查表：同一个词元总得到同一行", "a table look-up: the same token always gets the same row"),
 )  # fmt: skip
+VECTORS = Leaf(
+    "embedding", "given", (), "->btd", "vectors",
+    Text("给定的向量", "Vectors"),
+    Text("不查表：向量从外面给出，例如图像的小块", "no look-up: vectors come from outside, of the patches of a picture for instance"),
+)  # fmt: skip
+MEMORY = Leaf(
+    "output", "given", (), "->btd", "memory",
+    Text("给定的记忆", "Memory"),
+    Text("编码器不运行：它的输出从外面给出", "no encoder runs: what it would give comes from outside, such as from sound"),
+)  # fmt: skip
 SCALED_EMBEDDING = Leaf(
     "scaled_embedding", "scale", ("embedding",), "btd->btd", "{factor} * embedding",
     Text("缩放后的词嵌入", "Scaled embedding"),

@@ -33,6 +33,7 @@ def resolve(
     phases: tuple[str, ...] = (),
     cached: bool = True,
     documents: bool = False,
+    vectors: tuple[str, ...] = (),
 ) -> Graph:
     """The graph of a run: every stage that it emits, in order, with its inputs.
 
@@ -42,9 +43,11 @@ def resolve(
                  stand before them, the decoder's within each. Empty: a run of the whole model
     cached       whether the steps have a cache; without one each starts from nothing
     documents    whether rows hold several documents
+    vectors      sides that are given vectors in place of ids, and `memory` where that is given
     """
     if not phases:
-        return Graph(config, Wiring(config, documents=documents).model(labels, last_logits))
+        wiring = Wiring(config, documents=documents, vectors=vectors)
+        return Graph(config, wiring.model(labels, last_logits))
     return Graph(config, _generation(config, phases, cached))
 
 
@@ -71,12 +74,14 @@ class Wiring:
         cached: bool = False,
         before: str | None = None,
         documents: bool = False,
+        vectors: tuple[str, ...] = (),
     ) -> None:
         self.config = config
         self.prefix = prefix
         self.cached = cached
         self.before = before
         self.documents = documents
+        self.vectors = vectors
         self.parameters = parameter_shapes(config)
 
     def layer(self, place: str) -> Config:
@@ -94,6 +99,10 @@ class Wiring:
 
     def model(self, labels: bool, last_logits: bool) -> Iterator[Stage]:
         for side in self.config.sides:
+            if side == "encoder" and "memory" in self.vectors:
+                yield self.stage(side, c.TOKEN_MASK, t=side)
+                yield self.stage(side, c.MEMORY, t=side)
+                continue
             yield from self.stack(side)
         yield from head(self, self.config.sides[-1], labels, last_logits)
 
@@ -126,12 +135,10 @@ class Wiring:
 
     def input(self, side: str) -> Iterator[Stage]:
         config = self.config
-        yield self.stage(side, c.TOKENS, t=side)
-        table = "embedding" if config.shared_embedding else f"{side}.embedding"
-        rows = {"@table": f"parameters/{table}"}
-        limit = config.padding_limit(side)
-        hidden: dict[str, Any] = {"valid": self.named(f"{side}.mask"), "limit": limit}
-        yield self.stage(side, c.EMBEDDING, rows, t=side, **hidden)
+        if side in self.vectors:
+            yield self.stage(side, c.VECTORS, t=side)
+        else:
+            yield from self.looked_up(side)
         summands = [self.named(f"{side}.embedding")]
         if config.embedding_scale != 1.0:
             yield self.stage(side, c.SCALED_EMBEDDING, t=side, factor=config.embedding_scale)
@@ -156,6 +163,16 @@ class Wiring:
             yield self.stage(side, c.INPUT_NORM, t=side, **norm_attributes(config))
         else:
             yield self.stage(side, c.INPUT_SUM, roles, t=side)
+
+    def looked_up(self, side: str) -> Iterator[Stage]:
+        """Tokens, and their rows of the table."""
+        config = self.config
+        yield self.stage(side, c.TOKENS, t=side)
+        table = "embedding" if config.shared_embedding else f"{side}.embedding"
+        rows = {"@table": f"parameters/{table}"}
+        limit = config.padding_limit(side)
+        hidden: dict[str, Any] = {"valid": self.named(f"{side}.mask"), "limit": limit}
+        yield self.stage(side, c.EMBEDDING, rows, t=side, **hidden)
 
     def inside(self, place: str, start: str) -> Iterator[Stage]:
         """What a sublayer makes of `start`."""

@@ -77,7 +77,7 @@ def _trace(file: NpzFile, parts: Mapping[str, Mapping[str, Array]]) -> Trace:
         pins = {n: _unpack(file.headers[n].shape, cells) for n, cells in meta["pins"].items()}
         tokens, vocabulary = meta["tokens"], meta["vocabulary"]
         phases, cached = tuple(meta["phases"]), bool(meta["cached"])
-        outside = tuple(meta.get("outside", ()))
+        outside, vectors = tuple(meta.get("outside", ())), tuple(meta.get("vectors", ()))
     except ConfigError as error:
         raise TraceError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -88,7 +88,7 @@ def _trace(file: NpzFile, parts: Mapping[str, Mapping[str, Array]]) -> Trace:
         values = {name: values[name] for name in order}
     return Trace(
         config, values, parts["grad/"], parts["parameters/"], inputs, tokens, vocabulary, pins,
-        phases, cached, outside,
+        phases, cached, outside, vectors,
     )  # fmt: skip
 
 
@@ -103,6 +103,7 @@ def _meta(trace: Trace) -> dict[str, Any]:
         "phases": list(trace.phases),
         "cached": trace.cached,
         "outside": list(trace.outside),
+        "vectors": list(trace.vectors),
         "stages": list(trace.values),
         "axes": {
             name: [AXIS_NAMES.get(axis, axis) for axis in graph[name].axes] for name in trace.values

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..batch import Batch, check_batch
+from ..batch import Batch, check_batch, vectors_of
 from ..config import Config
 from ..errors import StageError, nearest
 from ..model import backward, forward
@@ -37,6 +37,7 @@ class Trace:
     pins        stage -> where it was pinned
     phases      the steps of a generation, in order; none where the whole model ran once
     cached      whether these steps had a cache
+    vectors     sides that were given vectors in place of ids, and `memory` where that was given
     outside     stages with a share of their gradient that the caller handed over
     """
 
@@ -51,6 +52,7 @@ class Trace:
     phases: tuple[str, ...] = ()
     cached: bool = True
     outside: tuple[str, ...] = ()
+    vectors: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Array:
         """The value of a stage."""
@@ -93,6 +95,7 @@ class Trace:
         return resolve(
             self.config, "labels" in self.values, "last_output" in self.values,
             self.phases, self.cached, any(n.endswith(".documents") for n in self.inputs),
+            self.vectors,
         )  # fmt: skip
 
     @cached_property
@@ -161,7 +164,7 @@ def record(
     if backwards:
         own = backward(context, cotangent, recorder)
         collected = dict(recorder.gradients)
-        collected.update({f"parameters/{name}": array for name, array in own.items()})
+        collected.update({f"parameters/{n}": a for n, a in own.items() if n in parameters})
     counts: dict[str, Array] = {}
     ids: dict[str, tuple[Array, Array]] = {}  # as given, and as the run had them
     for side, given in inputs.sides.items():
@@ -170,10 +173,17 @@ def record(
             counts[f"inputs/{side}.segments"] = given.segments
         if given.documents is not None:
             counts[f"inputs/{side}.documents"] = given.documents
-        ids[side] = given.ids, recorder.values[f"{side}.tokens"]
+        if given.vectors is None:
+            ids[side] = given.ids, recorder.values[f"{side}.tokens"]
     if inputs.labels is not None:
         ids["labels"] = inputs.labels, recorder.values["labels"]
     names = {side: _names(*pair, (tokens or {}).get(side)) for side, pair in ids.items()}
+    unnamed = {side: given.valid.shape for side, given in inputs.sides.items() if side not in ids}
+    if inputs.memory is not None:
+        unnamed["encoder"] = inputs.memory[1].shape
+    for side, (rows, length) in unnamed.items():
+        names[side] = (tokens or {}).get(side) or [[NO_TOKEN] * length] * rows
+    names = {side: names[side] for side in (*config.sides, "labels") if side in names}
     if keep is not None:
         read = {f"parameters/{name}" for name in parameters} & keep
         parameters = {name: a for name, a in parameters.items() if f"parameters/{name}" in read}
@@ -183,9 +193,11 @@ def record(
         vocabulary, {name: pin.where for name, pin in recorder.pins.items()},
         outside=tuple(n.replace("_", ".") for n in cotangent if n.endswith("_output"))
         if isinstance(cotangent, dict) else (),
+        vectors=vectors_of(config, batch),
     )  # fmt: skip
 
 
+NO_TOKEN = "v"  # what stands for the name of a vector that is given
 # Leaves that cannot be read without others: which cells are masked, what a mean is the mean of.
 READ_WITH = {
     "masked_scores": ("mask",), "weights": ("mask",), "loss": ("loss.per_token",),
@@ -195,7 +207,8 @@ READ_WITH = {
 def stages_of(config: Config, batch: Batch) -> Graph:
     """The stages that a run of this batch has, before it is made."""
     rows_of_several = batch.documents is not None or batch.decoder_documents is not None
-    return resolve(config, batch.labels is not None, documents=rows_of_several)
+    given = vectors_of(config, batch)
+    return resolve(config, batch.labels is not None, documents=rows_of_several, vectors=given)
 
 
 def kept_stages(config: Config, batch: Batch, patterns: Sequence[str]) -> frozenset[str]:

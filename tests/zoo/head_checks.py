@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from samples import among, config_of, ragged_batch, random_parameters, run_of
 
-from numtx import Batch, forward
+from numtx import Batch, backward, forward
 from numtx.check.verify import verify
 from numtx.trace.trace import record
 
@@ -40,4 +43,38 @@ def bare_oracle() -> bool:
     )
 
 
-CHECKS = (masked_heads_oracle, pooler_oracle, summed_oracle, bare_oracle)
+def _both() -> tuple[Any, Any, Any]:
+    config = config_of("encoder-decoder")
+    return config, random_parameters(config, 3), Batch(**ragged_batch(config, 4))
+
+
+def vectors_agree() -> bool:
+    """Rows of the table are the run with ids, and their gradients sum up to the table's."""
+    config, p, batch = _both()
+    ids = batch.ids, batch.decoder_ids
+    rows = [p["embedding"][one] for one in ids]
+    other = replace(batch, ids=None, decoder_ids=None, vectors=rows[0], decoder_vectors=rows[1])
+    (first, one), (second, two) = (forward(config, p, run) for run in (batch, other))
+    summed, found = np.zeros_like(p["embedding"]), backward(two)
+    for index, name in zip(ids, ("vectors", "decoder_vectors"), strict=True):
+        np.add.at(summed, index, found[name])
+    return bool(first.loss == second.loss) and np.allclose(summed, backward(one)["embedding"])
+
+
+def memory_agrees() -> bool:
+    config, p, batch = _both()
+    whole = record(config, p, batch)
+    rest = replace(batch, ids=None, memory=whole["encoder.output"])
+    outputs, context = forward(config, p, rest)
+    got = backward(context)["memory"]
+    return bool(outputs.loss == whole["loss"]) and np.allclose(got, whole.grad("encoder.output"))
+
+
+CHECKS = (
+    masked_heads_oracle,
+    pooler_oracle,
+    summed_oracle,
+    bare_oracle,
+    vectors_agree,
+    memory_agrees,
+)

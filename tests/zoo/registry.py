@@ -14,10 +14,11 @@ from .mask_bugs import MASK_BUGS
 from .model_bugs import MODEL_BUGS
 from .position_bugs import POSITION_BUGS
 from .training_bugs import TRAINING_BUGS
+from .vector_bugs import VECTOR_BUGS
 
 BUGS: tuple[Bug, ...] = (
     *MASK_BUGS, *ATTENTION_BUGS, *POSITION_BUGS, *MODEL_BUGS, *BLOCK_BUGS, *CACHE_BUGS,
-    *DECODING_BUGS, *TRAINING_BUGS, *FINE_BUGS, *FEED_FORWARD_BUGS, *HEAD_BUGS,
+    *DECODING_BUGS, *TRAINING_BUGS, *FINE_BUGS, *FEED_FORWARD_BUGS, *HEAD_BUGS, *VECTOR_BUGS,
 )  # fmt: skip
 
 # Those that laws must catch; the others are for checks alone.

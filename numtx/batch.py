@@ -78,6 +78,12 @@ class Inputs(NamedTuple):
     labels: Array | None
     memory: tuple[Array, Array] | None = None  # [B, S, d], and which of them are real
 
+    @property
+    def lengths(self) -> dict[str, int]:
+        """How many tokens, or vectors, the rows of each side have."""
+        own = {side: given.ids.shape[1] for side, given in self.sides.items()}
+        return own if self.memory is None else {"encoder": self.memory[1].shape[1], **own}
+
 
 def check_batch(config: Config, batch: Batch) -> Inputs:
     """Every field as an array of the type and shape that the model needs.

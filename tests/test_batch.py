@@ -191,6 +191,8 @@ def test_a_pin_of_token_ids_is_held_to_the_vocabulary(name):
                 record(config, parameters, batch, pins={f"{side}.tokens": pin})
         pin[0, -1] = size - 1
         record(config, parameters, batch, pins={f"{side}.tokens": pin})
+    if config.head is None:
+        return
     pin = np.array(labels)
     pin[0, 0] = config.vocabulary
     with pytest.raises(BatchError, match=rf"^labels\[0,0\] is {config.vocabulary}; .*-100"):

@@ -8,6 +8,7 @@ import pytest
 from samples import VARIANTS, WEATHER, config_of, ragged_batch, random_parameters
 
 from numtx import Batch, Config, backward, forward, initialise
+from numtx.check.gradcheck import random_cotangent
 from numtx.errors import ParameterError
 from numtx.parameters import (
     check_parameters,
@@ -76,8 +77,8 @@ def test_names_of_the_variants():
 def test_gradients_have_the_parameters_names_order_shapes_and_type(name):
     config = config_of(name, dtype="float32")
     parameters = random_parameters(config)
-    _, context = forward(config, parameters, Batch(**ragged_batch(config)))
-    gradients = backward(context)
+    outputs, context = forward(config, parameters, Batch(**ragged_batch(config)))
+    gradients = backward(context, random_cotangent(outputs, np.random.default_rng(5)))
     shapes = parameter_shapes(config)
     assert [(n, g.shape, g.dtype) for n, g in gradients.items()] == [
         (n, s, np.float32) for n, s in shapes.items()

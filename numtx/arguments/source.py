@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, UsageError, nearest
 from ..strict_json import BOM, read_json
+from .given import SHIFTED, shifted_labels, vectors_in
 from .options import whole
 
 if TYPE_CHECKING:
@@ -94,8 +95,17 @@ def add_own_model(parser: argparse.ArgumentParser) -> None:
         "is used (default: the length of the training)",
     )  # fmt: skip
     group.add_argument("--ids", metavar="JSON", help="token ids, [[1,2],[3,4]] or [1,2]")
+    group.add_argument(
+        "--vectors", metavar="FILE",
+        help="in place of ids, arrays in a file (.npz): vectors, decoder_vectors, each [rows, "
+        "tokens, width]; memory: the encoder's output, which then does not run",
+    )  # fmt: skip
     group.add_argument("--decoder-ids", metavar="JSON", help="token ids of the decoder")
     group.add_argument("--labels", metavar="JSON", help="labels; -100 is ignored")
+    group.add_argument(
+        "--shift-labels", action="store_true", default=None,
+        help="the labels are as the tokens are: each place is to predict the one after it",
+    )  # fmt: skip
     group.add_argument("--mask", metavar="JSON", help="1 or true: a real token; 0: padding")
     group.add_argument("--decoder-mask", metavar="JSON", help="the same for the decoder")
     group.add_argument(
@@ -130,14 +140,14 @@ def is_own(args: argparse.Namespace) -> bool:
 def inputs_of(args: argparse.Namespace) -> list[str | None]:
     """The files that are read for the options of `add_own_model`."""
     folder = [] if args.folder is None else map(str, Path(args.folder).glob("*"))
-    return [args.config, args.parameters, *folder]
+    return [args.config, args.parameters, args.vectors, *folder]
 
 
 def example_of(args: argparse.Namespace) -> Example:
     """The example, sentence or model that the options of `add_source` name."""
     if is_own(args):
         return own_model(args)
-    for name in (*_MODEL, "dtype", "length"):
+    for name in (*_MODEL, "vectors", "shift_labels", "dtype", "length"):
         if getattr(args, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} is for a model of your own: add --model or --config")
@@ -180,9 +190,10 @@ def own_model(args: argparse.Namespace) -> Example:
     if sum(getattr(args, name) == "-" for name in _MODEL) > 1:
         raise UsageError("- (standard input) can serve one option only")
     text = getattr(args, "text", None)
-    if args.ids is None and text is None:
+    if args.ids is None and text is None and args.vectors is None:
         raise UsageError("--ids is missing: token ids as JSON, such as [[1,2,3]]")
     fields = {name: _json_rows(name, getattr(args, name)) for name in _MODEL}
+    fields |= vectors_in(args.vectors)
     if text is not None:
         from ..checkpoints.words import ids_of
 
@@ -190,6 +201,9 @@ def own_model(args: argparse.Namespace) -> Example:
             raise UsageError("both --ids and --text; give one")
         fields["ids"] = [ids_of(args.folder, _text(text))]
     config, parameters, words, chosen = _model(args)
+    if args.shift_labels:
+        fields["labels"] = shifted_labels(config, fields)
+        chosen = [*chosen, Text(*SHIFTED)]
     return Example(
         name="model",
         title=Text("你自己的模型", "a model of your own"),

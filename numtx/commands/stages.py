@@ -34,12 +34,9 @@ def run(args: argparse.Namespace) -> int:
 
     style = style_of(args)
     example = example_of(args)
-    graph, sides = (
-        stages_of(example.config, example.batch),
-        check_batch(example.config, example.batch).sides,
-    )
-    lengths = {side: given.ids.shape[1] for side, given in sides.items()}
-    count = len(next(iter(sides.values())).ids)
+    graph = stages_of(example.config, example.batch)
+    inputs = check_batch(example.config, example.batch)
+    lengths, count = inputs.lengths, len(next(iter(inputs.sides.values())).ids)
     print(layer_text(example.config, style.lang), end="")
     heads = ["", "stage", "shape", "formula", "title"]
     rows = [["", "阶段", "形状", "公式", "名称"] if style.lang == "zh" else heads]

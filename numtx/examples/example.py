@@ -58,7 +58,7 @@ class Example:
             rows["decoder"] = self.batch.decoder_ids
         if self.batch.labels is not None:
             rows["labels"] = self.batch.labels
-        return {side: self._names(side, ids) for side, ids in rows.items()}
+        return {side: self._names(side, ids) for side, ids in rows.items() if ids is not None}
 
     def _names(self, side: str, ids: Any) -> list[list[str]]:
         last = self.config.sides[-1]  # whose vocabulary the labels are of
@@ -87,5 +87,8 @@ class Example:
         if not trace.pins or not self.vocabularies:
             return trace
         homes = {side: side if side == "labels" else f"{side}.tokens" for side in trace.tokens}
-        held = {side: self._names(side, trace[stage]) for side, stage in homes.items()}
+        held = {
+            side: self._names(side, trace[stage]) if stage in trace else trace.tokens[side]
+            for side, stage in homes.items()
+        }
         return dataclasses.replace(trace, tokens=held)  # a pin may hold another token

@@ -62,7 +62,7 @@ def size_of_run(
     """
     inputs, graph = check_batch(config, batch), stages_of(config, batch)
     rows = next(iter(inputs.sides.values())).ids.shape[0]
-    lengths = {side: given.ids.shape[1] for side, given in inputs.sides.items()}
+    lengths = inputs.lengths
     size = np.dtype(config.dtype).itemsize
     keep = None if stages is None else kept_stages(config, batch, stages)
     kept = every = 0

@@ -46,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
     model = example.config, example.parameters, example.batch
     if args.stage is None:
         return _report(check_model(*model, samples=samples, seed=args.seed), args.lang)
-    from ..stages.resolve import resolve
+    from ..trace.trace import stages_of
 
-    matching = resolve(example.config, labels=example.batch.labels is not None).select(args.stage)
+    matching = stages_of(example.config, example.batch).select(args.stage)
     known = set(with_gradient(*model))
     stages = [name for name in matching if name in known]
     if not stages:

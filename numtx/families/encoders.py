@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ..layouts.heads import masked_head, masked_words
 from ..layouts.layout import Key, Layout, Row
 from ..layouts.rows import BUFFERS, HEAD, PLAIN_BIASES, TIED, linear, norm, without
 from ..layouts.rules import (
@@ -126,7 +127,7 @@ MT5 = Layout(
 
 # Encoders.
 
-_BERT: Final = "encoder.layer.{i}"
+_BERT: Final = "bert.encoder.layer.{i}"
 _ENCODER: Final = "encoder.{i}.self_attention"
 BERT = Layout(
     name="bert", architecture="BertModel", prefix="bert.",
@@ -143,10 +144,10 @@ BERT = Layout(
     inert=("tie_word_embeddings", "directionality", "pooler_fc_size", "pooler_type",
            "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head"),
     rows=(
-        Row("embeddings.word_embeddings.weight", ("encoder.embedding",)),
-        Row("embeddings.position_embeddings.weight", ("encoder.positions",)),
-        Row("embeddings.token_type_embeddings.weight", ("encoder.segments",)),
-        *norm("embeddings.LayerNorm", "encoder.embedding_norm"),
+        Row("bert.embeddings.word_embeddings.weight", ("encoder.embedding",)),
+        Row("bert.embeddings.position_embeddings.weight", ("encoder.positions",)),
+        Row("bert.embeddings.token_type_embeddings.weight", ("encoder.segments",)),
+        *norm("bert.embeddings.LayerNorm", "encoder.embedding_norm"),
         *(row for theirs, x in (("query", "q"), ("key", "k"), ("value", "v"))
           for row in linear(f"{_BERT}.attention.self.{theirs}", f"{_ENCODER}.w_{x}")),
         *linear(f"{_BERT}.attention.output.dense", f"{_ENCODER}.w_o"),
@@ -154,7 +155,12 @@ BERT = Layout(
         *linear(f"{_BERT}.intermediate.dense", "encoder.{i}.feed_forward.w_in"),
         *linear(f"{_BERT}.output.dense", "encoder.{i}.feed_forward.w_out"),
         *norm(f"{_BERT}.output.LayerNorm", "encoder.{i}.feed_forward.norm"),
+        *masked_head("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
+                     "cls.predictions.bias"),
     ),
+    rules=(masked_words("BertModel", "BertForMaskedLM"),),
+    copies={"cls.predictions.decoder.weight": "encoder.embedding",
+            "cls.predictions.decoder.bias": "output.b"},
     skipped=BUFFERS,
     outside={
         r"pooler\..*": "the pooler",
@@ -167,10 +173,17 @@ BERT = Layout(
 
 ROBERTA = Layout(**{
     **vars(BERT), "name": "roberta", "architecture": "RobertaModel", "prefix": "roberta.",
-    "keys": without(dict(BERT.keys), "max_position_embeddings"), "rules": (POSITIONS_AFTER_PAD,),
+    "keys": without(dict(BERT.keys), "max_position_embeddings"),
+    "rules": (POSITIONS_AFTER_PAD, masked_words("RobertaModel", "RobertaForMaskedLM", "gelu")),
+    "rows": (
+        *(row._replace(theirs=row.theirs.replace("bert.", "roberta.", 1))
+          for row in BERT.rows if row.theirs.startswith("bert.")),
+        *masked_head("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),
+    ),
+    "copies": {"lm_head.decoder.weight": "encoder.embedding", "lm_head.decoder.bias": "output.b"},
     "outside": {r"pooler\..*": "the pooler", r"lm_head\..*": BERT.outside[r"cls\.predictions\..*"]},
 })  # fmt: skip
-_DISTIL: Final = "transformer.layer.{i}"
+_DISTIL: Final = "distilbert.transformer.layer.{i}"
 DISTILBERT = Layout(
     name="distilbert", architecture="DistilBertModel", prefix="distilbert.",
     fixed={**BERT.fixed, "epsilon": 1e-12},
@@ -182,16 +195,19 @@ DISTILBERT = Layout(
     },
     inert=("tie_word_embeddings", "tie_weights_", "sinusoidal_pos_embds"),
     rows=(
-        Row("embeddings.word_embeddings.weight", ("encoder.embedding",)),
-        Row("embeddings.position_embeddings.weight", ("encoder.positions",)),
-        *norm("embeddings.LayerNorm", "encoder.embedding_norm"),
+        Row("distilbert.embeddings.word_embeddings.weight", ("encoder.embedding",)),
+        Row("distilbert.embeddings.position_embeddings.weight", ("encoder.positions",)),
+        *norm("distilbert.embeddings.LayerNorm", "encoder.embedding_norm"),
         *(row for theirs, x in (("q", "q"), ("k", "k"), ("v", "v"), ("out", "o"))
           for row in linear(f"{_DISTIL}.attention.{theirs}_lin", f"{_ENCODER}.w_{x}")),
         *norm(f"{_DISTIL}.sa_layer_norm", f"{_ENCODER}.norm"),
         *linear(f"{_DISTIL}.ffn.lin1", "encoder.{i}.feed_forward.w_in"),
         *linear(f"{_DISTIL}.ffn.lin2", "encoder.{i}.feed_forward.w_out"),
         *norm(f"{_DISTIL}.output_layer_norm", "encoder.{i}.feed_forward.norm"),
+        *masked_head("vocab_transform", "vocab_layer_norm", "vocab_projector.bias"),
     ),
+    rules=(masked_words("DistilBertModel", "DistilBertForMaskedLM"),),
+    copies={"vocab_projector.weight": "encoder.embedding"},
     skipped=BUFFERS,
     outside={r"vocab_(transform|layer_norm|projector)\..*": BERT.outside[r"cls\.predictions\..*"]},
 )  # fmt: skip

@@ -317,6 +317,8 @@ def essence(config: Config) -> Fields:
             del found["position_base"]
     if config.model == "encoder-only":
         del found["causal"]
+    if config.head == "masked-language-model":
+        found["head_activation"] = config.head_activation or config.activation
     if found["rotary_scaling"] and not isinstance(found["rotary_scaling"], list):
         found["rotary_scaling"].pop("length", None)  # of a run, not of a model
     for name in ("biases", "label_smoothing", "loss_reduction", "dtype"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..batch import Batch, check_batch, vectors_of
+from ..batch import Batch, Inputs, check_batch, vectors_of
 from ..config import Config
 from ..errors import StageError, nearest
 from ..model import backward, forward
@@ -165,6 +165,27 @@ def record(
         own = backward(context, cotangent, recorder)
         collected = dict(recorder.gradients)
         collected.update({f"parameters/{n}": a for n, a in own.items() if n in parameters})
+    counts, names = _given(config, inputs, recorder, tokens or {})
+    if keep is not None:
+        read = {f"parameters/{name}" for name in parameters} & keep
+        parameters = {name: a for name, a in parameters.items() if f"parameters/{name}" in read}
+        collected = {n: a for n, a in collected.items() if n in keep or n in recorder.pins}
+    return Trace(
+        config, recorder.values, collected, dict(parameters), counts, {**(tokens or {}), **names},
+        vocabulary, {name: pin.where for name, pin in recorder.pins.items()},
+        outside=tuple(n.replace("_", ".") for n in cotangent if n.endswith("_output"))
+        if isinstance(cotangent, dict) else (),
+        vectors=vectors_of(config, batch),
+    )  # fmt: skip
+
+
+def _given(
+    config: Config,
+    inputs: Inputs,
+    recorder: Recorder,
+    tokens: Mapping[str, Sequence[Sequence[str]]],
+) -> tuple[dict[str, Array], dict[str, Sequence[Sequence[str]]]]:
+    """What a run was given beside tokens, and the names of the tokens that it had."""
     counts: dict[str, Array] = {}
     ids: dict[str, tuple[Array, Array]] = {}  # as given, and as the run had them
     for side, given in inputs.sides.items():
@@ -177,24 +198,14 @@ def record(
             ids[side] = given.ids, recorder.values[f"{side}.tokens"]
     if inputs.labels is not None:
         ids["labels"] = inputs.labels, recorder.values["labels"]
-    names = {side: _names(*pair, (tokens or {}).get(side)) for side, pair in ids.items()}
+    names = {side: _names(*pair, tokens.get(side)) for side, pair in ids.items()}
     unnamed = {side: given.valid.shape for side, given in inputs.sides.items() if side not in ids}
     if inputs.memory is not None:
         unnamed["encoder"] = inputs.memory[1].shape
     for side, (rows, length) in unnamed.items():
-        names[side] = (tokens or {}).get(side) or [[NO_TOKEN] * length] * rows
+        names[side] = tokens.get(side) or [[NO_TOKEN] * length] * rows
     names = {side: names[side] for side in (*config.sides, "labels") if side in names}
-    if keep is not None:
-        read = {f"parameters/{name}" for name in parameters} & keep
-        parameters = {name: a for name, a in parameters.items() if f"parameters/{name}" in read}
-        collected = {n: a for n, a in collected.items() if n in keep or n in recorder.pins}
-    return Trace(
-        config, recorder.values, collected, dict(parameters), counts, {**(tokens or {}), **names},
-        vocabulary, {name: pin.where for name, pin in recorder.pins.items()},
-        outside=tuple(n.replace("_", ".") for n in cotangent if n.endswith("_output"))
-        if isinstance(cotangent, dict) else (),
-        vectors=vectors_of(config, batch),
-    )  # fmt: skip
+    return counts, names
 
 
 NO_TOKEN = "v"  # what stands for the name of a vector that is given

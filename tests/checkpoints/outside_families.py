@@ -139,6 +139,20 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("BertModel", {
         "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 3,
         "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 12}),
+    "bert-masked": ("BertForMaskedLM", {
+        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
+        "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 12}),
+    "bert-masked-relu": ("BertForMaskedLM", {
+        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
+        "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 12,
+        "hidden_act": "relu", "layer_norm_eps": 1e-3}),
+    "roberta-masked": ("RobertaForMaskedLM", {
+        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
+        "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 1,
+        "type_vocab_size": 1, "hidden_act": "silu"}),
+    "distilbert-masked": ("DistilBertForMaskedLM", {
+        "vocab_size": 13, "dim": 12, "n_layers": 2, "n_heads": 3, "hidden_dim": 10,
+        "max_position_embeddings": 16, "pad_token_id": 12}),
 }  # fmt: skip
 # BLOOM's own constant in its GELU, 0.79788456, has eight digits of sqrt(2 / pi).
 CLOSE = {"bloom": 1e-8}
@@ -177,7 +191,7 @@ def built(name: str) -> Any:
 
 def ids_for(name: str) -> np.ndarray:
     """Token ids; without that of the padding, where positions depend on it."""
-    return np.where(IDS == 1, 12, IDS) if name == "roberta" else IDS
+    return np.where(IDS == 1, 12, IDS) if name.startswith("roberta") else IDS
 
 
 def batch_for(name: str, config: Any) -> Any:

@@ -79,14 +79,21 @@ def test_a_vit_body_given_its_patches() -> None:
         norm_place="pre", epsilon=1e-12, positions="learned", position_limit=5,
         activation="gelu", head=None, pooler=True, biases=(*BIASES, "pooler.b"),
     )  # fmt: skip
-    names = {"encoder.positions": "embeddings.position_embeddings", **norm("encoder.norm", "layernorm"),
-             **linear("pooler.w", "pooler.dense", tensors)}  # fmt: skip
+    names = {
+        "encoder.positions": "embeddings.position_embeddings",
+        **norm("encoder.norm", "layernorm"),
+        **linear("pooler.w", "pooler.dense", tensors),
+    }
     for i in range(2):
         own = one_of(tensors, f"layers.{i}.layernorm_before", f"encoder.layer.{i}.layernorm_before")
         place = own.removesuffix(".layernorm_before")
         ours = f"encoder.{i}.self_attention"
-        for x, new, old in (("q", "q_proj", "attention.query"), ("k", "k_proj", "attention.key"),
-                            ("v", "v_proj", "attention.value"), ("o", "o_proj", "output.dense")):  # fmt: skip
+        for x, new, old in (
+            ("q", "q_proj", "attention.query"),
+            ("k", "k_proj", "attention.key"),
+            ("v", "v_proj", "attention.value"),
+            ("o", "o_proj", "output.dense"),
+        ):
             found = one_of(tensors, f"{place}.attention.{new}", f"{place}.attention.{old}")
             names |= linear(f"{ours}.w_{x}", found, tensors)
         into = one_of(tensors, f"{place}.mlp.fc1", f"{place}.intermediate.dense")

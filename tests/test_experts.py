@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from mechanism_checks import token_by_token_is_the_whole
-from numtx.oracle.explanation import evaluate
-from numtx.oracle.writing import arithmetic
 from samples import among, assert_close, config_of, random_parameters, run_of
 
 from numtx import Batch, Config, Recorder, backward, forward
 from numtx.check.gradcheck import check_model, check_stages, with_gradient
 from numtx.config.experts import ChosenSoftmaxRouter, Router, SigmoidRouter, SoftmaxRouter
 from numtx.errors import ConfigError, StageError
+from numtx.explaining.explanation import evaluate
+from numtx.explaining.writing import arithmetic
 from numtx.feed_forward.dense import DENSE
 from numtx.feed_forward.experts import EXPERTS
 from numtx.models import MODELS, parameters_of

@@ -5,12 +5,12 @@ import re
 
 import pytest
 import terminal
-from numtx.layouts.families import LAYOUTS
 from small_folders import written
 
 from numtx.cli import COMMANDS, parser
 from numtx.config import Config
 from numtx.examples.registry import load_example
+from numtx.families import LAYOUTS
 from numtx.fields.field import fields_of
 from numtx.folders.words_zh import FIELDS, HOW
 from numtx.parameters_file import save_parameters

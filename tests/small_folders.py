@@ -64,11 +64,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gpt_neox": {**DECODER, "positions": "rotary", "activation": "gelu", "parallel": "two",
                  "rotary_width": 2, "biases": PLAIN_BIASES},
     "modernbert": {
-        "model": "encoder-only", "width": 12, "encoder_layers": 2, "heads": 3, "hidden": 10,
-        "vocabulary": 13, "norm_place": "pre", "gated": True, "activation": "gelu",
-        "positions": "rotary", "position_base": (160000.0, 1e4), "window": (None, 3),
-        "norm_at": (("encoder.feed_forward",), True), "embedding_norm": True,
-        "tied_output": True, "biases": ()},
+        **{name: v for name, v in BERT.items() if name not in ("position_limit", "epsilon")},
+        "norm_place": "pre", "gated": True, "positions": "rotary",
+        "position_base": (160000.0, 1e4), "window": (None, 3),
+        "norm_at": (("encoder.feed_forward",), True), "biases": ()},
     "phi3": {**LLAMA, "rotary_width": 2, "key_value_heads": 1, "rotary_scaling": {
         "kind": "longrope", "short": [1.5], "long": [3.0], "original": 32, "factor": 2.0}},
     "starcoder2": {**DECODER, "positions": "rotary", "activation": "gelu_tanh", "key_width": 4,

@@ -15,9 +15,8 @@ def add(commands: Any) -> None:
         "init",
         help="write seeded parameters for a configuration of your own",
         description="Write seeded parameters for a configuration to a file (.npz), under the "
-        "names that a file from another framework should use. --fields lists the fields of a "
-        "configuration, and with --config the layers that differ; --list the names and shapes of "
-        "its parameters.",
+        "names that a file from another framework should use. --fields lists the fields (with "
+        "--config the layers that differ), --list the names and shapes of its parameters.",
     )
     parser.set_defaults(run=run)
     add_lang(parser)

@@ -13,10 +13,14 @@ FIELDS = {
     "vocabulary": "词表大小（有两张时为目标一侧的）",
     "source_vocabulary": "编码器自己的词表大小",
     "norm": "归一化：layer、rms 或没有",
-    "norm_place": "归一化的位置：post 是 norm(x + f(x))，pre 是 x + f(norm(x)) 再加最后一次",
+    "norm_place": "归一化的位置：post 是 norm(x + f(x))，pre 是 x + f(norm(x))，both 是 "
+    "x + norm_after(f(norm(x)))，inner 是 x + norm(f(x))；后三者再加最后一次",
+    "parallel": "自注意力与前馈层并列，读同一个输入：共用一个归一化（one），或各用一个（two）",
     "epsilon": "加在方差（layer）或均方（rms）上的数",
+    "gain_offset": "每个增益存为 w，用作 w 加这个数（0 或 1）",
     "norm_at": "有归一化的子层",
     "residual_at": "有残差连接的子层",
+    "residual_scale": "残差连接所加之项的系数",
     "output_projection_at": "有 W_O 的注意力子层",
     "biases": "有哪些偏置，名字与参数相同",
     "score_scale": "Q·K^T 的系数",
@@ -58,5 +62,5 @@ FIELDS = {
 }
 HOW = {
     "same": "照样", "transposed": "转置", "columns": "按列并排", "heads": "转置，按头并排",
-    "row": "一行", "one plus": "加一", "outside": "在模型之外", "copy": "副本", "skipped": "略去",
+    "row": "一行", "outside": "在模型之外", "copy": "副本", "skipped": "略去",
 }  # fmt: skip

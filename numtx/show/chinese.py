@@ -19,6 +19,7 @@ PHRASES = tuple(
         (r"mean of x\^2", "x^2 的平均"),
         (r"\(x - mean\) / sqrt\(variance", "(x - 均值) / sqrt(方差"),
         (r" \* gain\b", " * 增益"),
+        (r" \* \(1 \+ gain\)", " * (1 + 增益)"),
         (r" \+ bias\b", " + 偏置"),
         (r" per row", "（逐行）"),
         (r"labels counted", "计分的标签数"),

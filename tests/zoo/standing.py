@@ -77,6 +77,8 @@ IMPLIED: Mapping[str, str] = {
     "V12": "S3",
     "V13": "S3 G1",
     "V14": "S3",
+    "V15": "S3",
+    "V16": "S3",
     "P1": "S3",
     "P3": "S3 T1",
     "P3-none": "S3",

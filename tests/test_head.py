@@ -27,7 +27,7 @@ def test_a_masked_language_model_by_hand():
     """x·W + b = (1, -1, 3) and (0, 2, -2), of which relu leaves (1, 0, 3) and (0, 2, 0)."""
     config = config_of(
         "encoder, chunks", width=3, vocabulary=2, head=MASKED, head_activation="relu", epsilon=0.0,
-        heads=1, positions="alibi",
+        heads=1, positions="alibi", norm="layer",
     )  # fmt: skip
     p = {
         "head.w": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]),

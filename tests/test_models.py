@@ -256,6 +256,9 @@ LARGE: dict[str, Callable[[Model, Config], bool]] = {
 def stages(model: Model, config: Config) -> dict[str, list[Any]]:
     """The stages of a run of the whole model, and of a generation where it has a cache."""
     found = {"whole": list(resolve(config, labels=True))}
+    found["vectors"] = list(resolve(config, vectors=config.sides))
+    if len(config.sides) == 2:
+        found["memory"] = list(resolve(config, vectors=("memory",)))
     if model.storages:
         found["generation"] = list(resolve(config, phases=PHASES))
     return found

@@ -48,6 +48,16 @@ lesson.check(
     en="two different masks: the causal mask bars attention; [MASK] replaces an input word, "
     "and attention reaches everywhere.",
 )
+lesson.say(
+    zh="真正的掩码语言模型（BERT）在输出前还有一层：norm(act(x·W + b))，然后才与每个词的嵌入比较，"
+    "再加偏置；要代表整句时，取首个词元 [CLS] 的输出，过一层 tanh，叫池化。只要向量时两者都不需要，"
+    "一次运行就止于编码器的输出；输入也可以直接是向量，例如图像的小块。",
+    en="A real masked language model (BERT) has one more layer before its output, norm(act(x·W + b)), "
+    "and only then is a vector compared with every word's embedding, and a bias added. To stand for "
+    "a whole sentence, the output of its first token, [CLS], goes through a layer with tanh: the "
+    "pooler. Who wants vectors alone needs neither, and a run ends in the encoder's output; what "
+    "goes in may be vectors too, of the patches of a picture for instance.",
+)
 
 # %% How many lessons in one pass
 counted = [int((t["loss.per_token"] > 0).sum()) for t in (one, two)]

@@ -35,6 +35,6 @@ HEAD_BUGS = (
         laws="L1 L6"),
     Bug("the output of a stack without a head passes no gradient on", "model",
         'dhidden = dhidden + given[f"{side}_output"]', "pass", checks="bare_oracle", laws="V15"),
-    Bug("no gradient through the pooler", "head", "dhidden = dhidden + pooler_backward(",
-        "dhidden = dhidden + 0.0 * pooler_backward(", checks="pooler_oracle"),
+    Bug("no gradient through the pooler", "head", "share = pooler_backward(",
+        "share = 0.0 * pooler_backward(", checks="pooler_oracle"),
 )  # fmt: skip

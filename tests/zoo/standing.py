@@ -103,7 +103,6 @@ IMPLIED: Mapping[str, str] = {
     "L3": "S3",
     "L5": "S3",
     "L6": "S3 L1",
-    "V16": "S3",
     "G2-later": "S3",
     "G3": "S3",
     "G4": "S3",

@@ -49,7 +49,7 @@ FLOORS = [
     {"formulas"},
     {"oracle", "explaining"},
     {"trace"},
-    {"show", "check", "mistakes"},
+    {"show", "check", "mistakes", "slips"},
     {"page", "pictures", "compare", "training", "decoding", "costs"},
     {
         "examples",

@@ -26,11 +26,13 @@ from ..stages.graph import Graph, Stage
 from ..trace.files import arrays_of, open_trace
 from ..trace.trace import Trace
 from .diagnose import Case, Found, diagnose
+from .diagnose_gradient import GradientCase, diagnose_gradient
 from .fit import Fitted, fit
 
 # Relative to the sum of absolute terms of a cell (or to its array's root mean square, where
 # that is more), for two whole runs in the coarser of their two types.
 TOLERANCES = {"float64": 1e-10, "float32": 2e-5, "float16": 2e-2}
+LATER = 4  # gradients after the first that differs, which a mistake is held to too
 ORACLE_CELLS = 200_000  # cells read to weigh a stage by the oracle; beyond, by its numbers
 
 
@@ -221,8 +223,14 @@ class _Comparing:
             [],
             "by type" if self.tolerance is None else f"{self.tolerance:g}",
         )
-        wrong = next((d for d in values if not d.equal), None)
-        return found if wrong is None else found._replace(causes=self.causes(wrong.name))
+        wrong = found.first
+        if wrong is None:
+            return found
+        if not wrong.name.startswith("grad/"):
+            return found._replace(causes=self.causes(wrong.name))
+        if values and all(d.equal for d in found.parameters):
+            found = found._replace(causes=self.causes_of_gradient(wrong.name, found.gradients))
+        return found
 
     def differences(self, names: Sequence[str]) -> list[Difference]:
         first, second = self.first.arrays, self.second.arrays
@@ -249,6 +257,23 @@ class _Comparing:
         tolerance = self.tolerance_of(self.first.arrays[name], self.second.arrays[name])
         case = Case(self.graph, self.graph[name], self.own(), self.first.arrays, tolerance)
         return diagnose(case)
+
+    def causes_of_gradient(self, name: str, gradients: Sequence[Difference]) -> list[Found]:
+        """Known mistakes of the backward pass, where all values are right."""
+        if self.first.trace is None or name not in self.fitted:
+            return []
+        trace, bare = self.first.trace, name.removeprefix("grad/")
+        expected, got, fitted = self.fit(name)
+        assert fitted is not None
+        own = self.own()
+        wrong = [d.name for d in gradients if not d.equal and d.name != name and d.name in own]
+        case = GradientCase(
+            trace.graph, bare, trace.arrays, trace.gradients,
+            [d.name.removeprefix("grad/") for d in gradients if d.equal], fitted.array,
+            self.tolerance_of(expected, got),
+            {n.removeprefix("grad/"): own[n] for n in wrong[:LATER]},
+        )  # fmt: skip
+        return diagnose_gradient(case)
 
     def own(self) -> LazyArrays:
         """The arrays of the second side that were compared, in the first side's shapes, and the

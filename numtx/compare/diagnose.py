@@ -25,9 +25,14 @@ class Found(NamedTuple):
 
     cause: str
     stages: tuple[str, ...]
+    zh: str = ""  # the cause in Chinese; empty: put together from phrases
 
     def __str__(self) -> str:
         return f"{self.cause}, in {', '.join(self.stages)}" if self.stages else self.cause
+
+    def in_chinese(self) -> str:
+        """The same in Chinese, where its words are at hand."""
+        return f"{self.zh}，在 {', '.join(self.stages)}" if self.zh else ""
 
 
 class Case:

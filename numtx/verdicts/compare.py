@@ -171,7 +171,7 @@ def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Ite
     from ..show.headings import pick
     from .causes_zh import cause_zh
 
-    if worst.name.startswith("grad/"):
+    if worst.name.startswith("grad/") and not found.causes:
         yield pick(lang, *_cause_of_gradient(found))
     elif first.trace is None:
         zh = f"没有去找，因为 {first.name} 不是 numtx 的运行记录（请把记录放在前面）"
@@ -181,7 +181,8 @@ def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Ite
         en = "no known mistake reproduces these numbers"
         yield pick(lang, "没有已知的错误能得出这些数", en)
     for one in found.causes:
-        yield cause_zh(str(one)) if lang == "zh" else str(one)
+        zh = one.in_chinese() or cause_zh(str(one))
+        yield zh if lang == "zh" else str(one)
 
 
 def _cause_of_gradient(found: Comparison) -> tuple[str, str]:
@@ -191,8 +192,9 @@ def _cause_of_gradient(found: Comparison) -> tuple[str, str]:
     if not found.values:
         return "没有去找，因为没有两边都有的值", "not looked for, as no value is in both files"
     return (
-        "比过的值全部相同，所以错在反向传播",
-        "every value compared is equal, so the mistake is in the backward pass",
+        "比过的值全部相同，所以错在反向传播；没有已知的错误能得出这些数",
+        "every value compared is equal, so the mistake is in the backward pass; no known mistake "
+        "reproduces these numbers",
     )
 
 

@@ -1,0 +1,131 @@
+"""Known mistakes of backward passes: each is named, where it was made and where only the gradients
+of parameters are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import pytest
+from samples import MODELS, config_of, ragged_batch, random_parameters, some
+
+from numtx import Batch
+from numtx.compare.compare import Side, compare
+from numtx.oracle.gradients import Sums, pass_on
+from numtx.shapes import Array
+from numtx.slips import SLIPS
+from numtx.slips.slip import Back
+from numtx.trace.trace import Trace, record
+
+
+def run_of(name: str) -> Trace:
+    config = config_of(name)
+    return record(config, random_parameters(config, 3), Batch(**ragged_batch(config, 4, "right")))
+
+
+def backward_with(trace: Trace, change: Callable[[Back], Array | None]) -> dict[str, Array]:
+    """All gradients by the formulas of the stages, with changed shares where `change` has one."""
+    oracle = trace.oracle()
+    sums: dict[str, Array] = {}
+    found: dict[str, Array] = {}
+    for stage in reversed(list(trace.graph)):
+        if stage.name not in trace.gradients:
+            continue
+        own = sums.get(stage.name)
+        given = trace.grad(stage.name)
+        dy = given if own is None else own.reshape(given.shape)
+        found[stage.name] = dy
+        shares = {n: Sums(oracle.cells(n).flat.size) for n in dict.fromkeys(stage.inputs)}
+        pass_on(oracle, stage, dy.reshape(-1), shares)
+        for operand, source in enumerate(stage.inputs):
+            back = Back(trace.graph, stage, trace.arrays, dy, operand)
+            wrong = change(back) if source in trace.gradients else None
+            if wrong is not None:
+                shares[source].total += (wrong - back.right()).reshape(-1)
+        for source, reached in shares.items():
+            sums[source] = sums.get(source, 0.0) + reached.total
+    names = [n for n in trace.gradients if n.startswith("parameters/")]
+    found.update({n: sums[n].reshape(trace.grad(n).shape) for n in names if n in sums})
+    return found
+
+
+def test_without_a_change_these_are_the_gradients():
+    trace = run_of("encoder-decoder")
+    for name, gradient in backward_with(trace, lambda back: None).items():
+        assert np.allclose(gradient, trace.grad(name), 1e-9, 1e-12), name
+
+
+def causes(trace: Trace, gradients: Mapping[str, Array]) -> list[str]:
+    theirs = {**trace.values, **{f"grad/{n}": a for n, a in gradients.items()}}
+    arrays = {**trace.arrays, **{f"grad/{n}": a for n, a in trace.gradients.items()}}
+    found = compare(Side("A", arrays, trace), Side("B", theirs, None))
+    assert not found.equal
+    return [str(cause) for cause in found.causes]
+
+
+def forms(trace: Trace, number: int) -> Iterator[tuple[str, str, int]]:
+    """Each form of a slip at the last stage of a run in which it makes a difference."""
+    seen = set()
+    for stage in reversed(list(trace.graph)):
+        for operand, source in enumerate(stage.inputs):
+            if stage.name not in trace.gradients or source not in trace.gradients:
+                continue
+            back = Back(trace.graph, stage, trace.arrays, trace.grad(stage.name), operand)
+            found = list(SLIPS[number].forms(back))
+            right = back.right() if found else None
+            for text, share in found:
+                apart = np.abs(share - right).max() > 1e-3 * (np.abs(right).max() + 1e-300)
+                if apart and text.en not in seen:
+                    seen.add(text.en)
+                    yield text.en, stage.name, operand
+
+
+def planted(number: int, where: tuple[str, str, int]) -> Callable[[Back], Array | None]:
+    en, stage, operand = where
+
+    def change(back: Back) -> Array | None:
+        if (back.stage.name, back.operand) != (stage, operand):
+            return None
+        return {text.en: share for text, share in SLIPS[number].forms(back)}[en]
+
+    return change
+
+
+NAMES = [slip.name.en for slip in SLIPS]
+
+
+def test_every_slip_has_a_name_of_its_own():
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", some(1, __name__, NAMES))
+def test_each_form_is_named_and_nothing_else(name):
+    number = NAMES.index(name)
+    trace, made = next(
+        (trace, made) for trace in map(run_of, MODELS) if (made := list(forms(trace, number)))
+    )
+    for where in made:
+        gradients = backward_with(trace, planted(number, where))
+        alone = {n: a for n, a in gradients.items() if n.startswith("parameters/")}
+        lost = all(np.allclose(a, trace.grad(n), 1e-6, 1e-12) for n, a in alone.items())
+        for theirs in (gradients, *([] if lost else [alone])):
+            named = causes(trace, theirs)
+            assert named and all(text.startswith(where[0]) for text in named), (where, named)
+
+
+def test_a_path_that_is_lost_is_named():
+    trace, place = run_of("encoder-decoder"), "decoder.1.self_attention.residual"
+
+    def change(back: Back) -> Array | None:
+        skipped = (back.stage.name, back.operand) == (place, 0)
+        return np.zeros_like(back.x) if skipped else None
+
+    named = causes(trace, backward_with(trace, change))
+    assert named == [f"the path through {place} lost, in {place}"]
+
+
+def test_where_nothing_known_fits_no_cause_is_named():
+    trace = run_of("encoder-decoder")
+    name = "decoder.1.feed_forward.output"
+    noise = np.random.default_rng(0).standard_normal(trace.grad(name).shape)
+    assert causes(trace, {**trace.gradients, name: trace.grad(name) + noise}) == []

@@ -40,8 +40,9 @@ T5: dict[str, Any] = {
 BERT: dict[str, Any] = {
     "model": "encoder-only", "width": 12, "encoder_layers": 2, "heads": 3, "hidden": 10,
     "vocabulary": 13, "positions": "learned", "position_limit": 9, "embedding_norm": True,
-    "activation": "gelu", "tied_output": True, "biases": PLAIN_BIASES, "epsilon": 1e-12,
+    "activation": "gelu", "biases": (*PLAIN_BIASES, "pooler.b"), "epsilon": 1e-12, "head": None,
 }  # fmt: skip
+MASKED: dict[str, Any] = {"head": "masked-language-model", "tied_output": True}
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {**LLAMA, "rotary_scaling": {"kind": "llama3", "factor": 8.0, "original": 32}},
     "qwen2": {**LLAMA, "biases": ("b_q", "b_k", "b_v"), "window": (None, 3),
@@ -67,7 +68,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
         **{name: v for name, v in BERT.items() if name not in ("position_limit", "epsilon")},
         "norm_place": "pre", "gated": True, "positions": "rotary",
         "position_base": (160000.0, 1e4), "window": (None, 3),
-        "norm_at": (("encoder.feed_forward",), True), "biases": ()},
+        "norm_at": (("encoder.feed_forward",), True), **MASKED, "head_activation": "silu",
+        "biases": ("output.b",)},
     "phi3": {**LLAMA, "rotary_width": 2, "key_value_heads": 1, "rotary_scaling": {
         "kind": "longrope", "short": [1.5], "long": [3.0], "original": 32, "factor": 2.0}},
     "starcoder2": {**DECODER, "positions": "rotary", "activation": "gelu_tanh", "key_width": 4,
@@ -85,8 +87,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "smollm3": {**LLAMA, "positions": ("rotary", None), "tied_output": True},
     "t5": {**T5, "output_scale": 12**-0.5},
     "mt5": {**T5, "gated": True, "activation": "gelu_tanh", "tied_output": False},
-    "bert": {**BERT, "segments": 2},
-    "roberta": {**BERT, "segments": 1, "position_offset": 2},
+    "bert": {**BERT, "segments": 2, "pooler": True},
+    "roberta": {**BERT, "segments": 1, "position_offset": 2, **MASKED, "head_activation": "gelu",
+                "biases": (*PLAIN_BIASES, "head.b", "output.b")},
     "distilbert": BERT,
 }  # fmt: skip
 

@@ -102,9 +102,16 @@ class Folder:
                     f"{where}: {name} is {layers}, for {most} tensors in the files"
                 )
         try:
-            return self.layout.read_fields(self.file)
+            return {**self.layout.read_fields(self.file), **self._shown()}
         except (CheckpointError, ConfigError) as error:
             raise CheckpointError(f"{where}: {str(error).removeprefix('config: ')}") from None
+
+    def _shown(self) -> dict[str, bool]:
+        """What the tensors tell and no field does."""
+        return {
+            name: any(self.layout.place(tensor, [stored])[0] == "mapped" for tensor in self.tensors)
+            for name, stored in self.layout.shown.items()
+        }
 
     def _config(self, fields: dict[str, Any]) -> Config:
         try:

@@ -8,6 +8,7 @@ from typing import Final
 
 from ..config import Config
 from ..layouts.by_layer import NO_FIRST_NORM, ROTATED_IN_WINDOWS, bases, windows
+from ..layouts.heads import UNSAID, head_activation, masked_head, masked_words
 from ..layouts.layout import Fields, Key, Layout, Row, Rule
 from ..layouts.rows import (
     ATTENTION_BIASES,
@@ -198,7 +199,7 @@ _OWN, _ITS_FORWARD, _MODERN = "encoder.{i}.self_attention", "encoder.{i}.feed_fo
 MODERNBERT = Layout(
     name="modernbert", architecture="ModernBertModel", prefix="model.",
     fixed={"model": "encoder-only", "norm": "layer", "norm_place": "pre", "gated": True,
-           "positions": "rotary", "embedding_norm": True, "tied_output": True, "biases": ()},
+           "positions": "rotary", "embedding_norm": True, "biases": ()},
     keys={
         "vocab_size": Key("vocabulary"), "hidden_size": Key("width"),
         "num_hidden_layers": Key("encoder_layers"), "num_attention_heads": Key("heads"),
@@ -212,12 +213,14 @@ MODERNBERT = Layout(
               ("full_attention", "sliding_attention")),
         NO_FIRST_NORM, _ATTENTION_BIAS, biases("norm_bias", False, "norm.bias"),
         biases("mlp_bias", False, "b_in", "b_gate", "b_out"),
+        masked_words("ModernBertModel", "ModernBertForMaskedLM", biases=frozenset()),
+        biases("classifier_bias", False, "head.b"), biases("decoder_bias", True, "output.b"),
+        head_activation("classifier_activation", "gelu"),
     ),
-    inert=("tie_word_embeddings", "classifier_pooling", "sparse_prediction", "classifier_bias",
+    inert=("tie_word_embeddings", "classifier_pooling", "sparse_prediction",
            "sparse_pred_ignore_index", "deterministic_flash_attn", "reference_compile",
            "repad_logits_with_grad", "initializer_cutoff_factor", "layer_norm_eps",
-           "position_embedding_type", "cls_token_id", "sep_token_id", "decoder_bias",
-           "classifier_activation"),
+           "position_embedding_type", "cls_token_id", "sep_token_id"),
     written={**NO_IDS, "cls_token_id": None, "sep_token_id": None},
     rows=(
         Row("embeddings.tok_embeddings.weight", ("encoder.embedding",)),
@@ -229,8 +232,8 @@ MODERNBERT = Layout(
         *linear(f"{_MODERN}.mlp.Wi", f"{_ITS_FORWARD}.w_gate", f"{_ITS_FORWARD}.w_in"),
         *linear(f"{_MODERN}.mlp.Wo", f"{_ITS_FORWARD}.w_out"),
         *norm("final_norm", "encoder.norm"),
+        *masked_head("head.dense", "head.norm", "decoder.bias"),
     ),
-    skipped=BUFFERS,
-    outside={r"(head|decoder)\..*": "the head for masked words (logits here are hidden states "
-             "times the embedding)"},
+    copies={"decoder.weight": "encoder.embedding"},
+    skipped=BUFFERS, outside={r"(head|decoder)\..*": UNSAID},
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..layouts.heads import masked_head, masked_words
+from ..layouts.heads import UNSAID, masked_head, masked_words
 from ..layouts.layout import Key, Layout, Row
 from ..layouts.rows import BUFFERS, HEAD, PLAIN_BIASES, TIED, linear, norm, without
 from ..layouts.rules import (
@@ -132,7 +132,7 @@ _ENCODER: Final = "encoder.{i}.self_attention"
 BERT = Layout(
     name="bert", architecture="BertModel", prefix="bert.",
     fixed={"model": "encoder-only", "positions": "learned", "embedding_norm": True,
-           "norm_place": "post", "tied_output": True, "biases": PLAIN_BIASES},
+           "norm_place": "post", "biases": (*PLAIN_BIASES, "pooler.b")},
     keys={
         "vocab_size": Key("vocabulary"), "hidden_size": Key("width"),
         "num_hidden_layers": Key("encoder_layers"), "num_attention_heads": Key("heads"),
@@ -157,15 +157,15 @@ BERT = Layout(
         *norm(f"{_BERT}.output.LayerNorm", "encoder.{i}.feed_forward.norm"),
         *masked_head("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
                      "cls.predictions.bias"),
+        *linear("bert.pooler.dense", "pooler.w"),
     ),
+    shown={"pooler": "bert.pooler.dense.weight"},
     rules=(masked_words("BertModel", "BertForMaskedLM"),),
     copies={"cls.predictions.decoder.weight": "encoder.embedding",
             "cls.predictions.decoder.bias": "output.b"},
     skipped=BUFFERS,
     outside={
-        r"pooler\..*": "the pooler",
-        r"cls\.predictions\..*": "the head for masked words (logits here are hidden states times "
-        "the embedding)",
+        r"cls\.predictions\..*": UNSAID,
         r"cls\.seq_relationship\..*": "the head for the next sentence",
     },
     spelling={r"LayerNorm\.gamma$": "LayerNorm.weight", r"LayerNorm\.beta$": "LayerNorm.bias"},
@@ -181,7 +181,7 @@ ROBERTA = Layout(**{
         *masked_head("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),
     ),
     "copies": {"lm_head.decoder.weight": "encoder.embedding", "lm_head.decoder.bias": "output.b"},
-    "outside": {r"pooler\..*": "the pooler", r"lm_head\..*": BERT.outside[r"cls\.predictions\..*"]},
+    "shown": {"pooler": "roberta.pooler.dense.weight"}, "outside": {r"lm_head\..*": UNSAID},
 })  # fmt: skip
 _DISTIL: Final = "distilbert.transformer.layer.{i}"
 DISTILBERT = Layout(
@@ -209,5 +209,5 @@ DISTILBERT = Layout(
     rules=(masked_words("DistilBertModel", "DistilBertForMaskedLM"),),
     copies={"vocab_projector.weight": "encoder.embedding"},
     skipped=BUFFERS,
-    outside={r"vocab_(transform|layer_norm|projector)\..*": BERT.outside[r"cls\.predictions\..*"]},
+    outside={r"vocab_(transform|layer_norm|projector)\..*": UNSAID},
 )  # fmt: skip

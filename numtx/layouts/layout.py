@@ -10,7 +10,7 @@ is refused and never written otherwise.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -127,6 +127,7 @@ class Layout:
     keys, rules   fields of config.json
     demands       fields that are refused unless at this value
     inert         fields without effect on the numbers, beside those of every family
+    shown         fields of `Config` that are true where the file has a tensor, and no field says so
     written       what a folder says beside, so that transformers loads it as it is
     rows          tensors
     copies        tensors that repeat a parameter
@@ -144,6 +145,7 @@ class Layout:
     rules: Sequence[Rule] = ()
     demands: Fields = field(default_factory=dict)
     inert: tuple[str, ...] = ()
+    shown: Mapping[str, str] = field(default_factory=dict)
     written: Fields = field(default_factory=dict)
     rows: tuple[Row, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
@@ -210,7 +212,8 @@ class Layout:
         try:
             for rule in self.rules:
                 rule.write(config, file)
-            again = Config(**self.read_fields(file), dtype=config.dtype)
+            shown = {name: getattr(config, name) for name in self.shown}
+            again = Config(**self.read_fields(file), **shown, dtype=config.dtype)
         except (CheckpointError, ConfigError) as error:
             raise CheckpointError(f"layout {self.name} does not fit: {error}") from None
         self._compare(config, essence(again))
@@ -265,7 +268,7 @@ class Layout:
             raise CheckpointError(f"layout {self.name} does not fit: it has no place for {name!r}")
         return found
 
-    def place(self, name: str, entries: Mapping[str, Entry]) -> tuple[str, str]:
+    def place(self, name: str, entries: Collection[str]) -> tuple[str, str]:
         """What a tensor of a file is, and its name in the table: mapped, copy, skipped, outside,
         or unknown."""
         for other, own in self.spelling.items():

@@ -45,6 +45,15 @@ LONG = {
     "rope_theta": 1e4, "rope_type": "longrope", "short_factor": [1.5], "long_factor": [3.0],
     "factor": 4.0,
 }  # fmt: skip
+BERT = {
+    "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 3,
+    "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 12,
+}  # fmt: skip
+MODERN = {
+    "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 4, "num_attention_heads": 3,
+    "intermediate_size": 10, "local_attention": 4, "pad_token_id": 12, "bos_token_id": None,
+    "eos_token_id": None, "cls_token_id": None, "sep_token_id": None,
+}  # fmt: skip
 NO_PADS = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))
 
 # Name: the class of the model, and the fields of its configuration.
@@ -90,15 +99,14 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
         "intermediate_size": 10, "rotary_pct": 1.0, "use_parallel_residual": False,
         "attention_bias": False, **NO_PADS}),
-    "modernbert": ("ModernBertModel", {
-        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 4, "num_attention_heads": 3,
-        "intermediate_size": 10, "local_attention": 4, "pad_token_id": 12, "bos_token_id": None,
-        "eos_token_id": None, "cls_token_id": None, "sep_token_id": None}),
+    "modernbert": ("ModernBertModel", MODERN),
     "modernbert-biases": ("ModernBertModel", {
-        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 3,
-        "intermediate_size": 10, "local_attention": 7, "global_attn_every_n_layers": 2,
-        "norm_bias": True, "attention_bias": True, "mlp_bias": True, "pad_token_id": 12,
-        "bos_token_id": None, "eos_token_id": None, "cls_token_id": None, "sep_token_id": None}),
+        **MODERN, "num_hidden_layers": 3, "local_attention": 7, "global_attn_every_n_layers": 2,
+        "norm_bias": True, "attention_bias": True, "mlp_bias": True}),
+    "modernbert-masked": ("ModernBertForMaskedLM", MODERN),
+    "modernbert-masked-biases": ("ModernBertForMaskedLM", {
+        **MODERN, "norm_bias": True, "classifier_bias": True, "decoder_bias": False,
+        "classifier_activation": "silu"}),
     "phi3": ("Phi3ForCausalLM", {
         **LLAMA, "hidden_size": 12, "num_attention_heads": 3, "num_key_value_heads": 1,
         "sliding_window": 5,
@@ -129,27 +137,17 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "t5-gated": ("T5ForConditionalGeneration", {
         **T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
     "mt5": ("MT5ForConditionalGeneration", T5),
-    "roberta": ("RobertaModel", {
-        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
-        "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 1,
-        "type_vocab_size": 1}),
+    "roberta": ("RobertaModel", {**BERT, "pad_token_id": 1, "type_vocab_size": 1}),
     "distilbert": ("DistilBertModel", {
         "vocab_size": 13, "dim": 12, "n_layers": 2, "n_heads": 3, "hidden_dim": 10,
         "max_position_embeddings": 16, "pad_token_id": 12}),
-    "bert": ("BertModel", {
-        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 3, "num_attention_heads": 3,
-        "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 12}),
-    "bert-masked": ("BertForMaskedLM", {
-        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
-        "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 12}),
+    "bert": ("BertModel", BERT),
+    "bert-unpooled": ("BertModel", BERT),
+    "bert-masked": ("BertForMaskedLM", BERT),
     "bert-masked-relu": ("BertForMaskedLM", {
-        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
-        "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 12,
-        "hidden_act": "relu", "layer_norm_eps": 1e-3}),
+        **BERT, "hidden_act": "relu", "layer_norm_eps": 1e-3}),
     "roberta-masked": ("RobertaForMaskedLM", {
-        "vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
-        "intermediate_size": 10, "max_position_embeddings": 16, "pad_token_id": 1,
-        "type_vocab_size": 1, "hidden_act": "silu"}),
+        **BERT, "pad_token_id": 1, "type_vocab_size": 1, "hidden_act": "silu"}),
     "distilbert-masked": ("DistilBertForMaskedLM", {
         "vocab_size": 13, "dim": 12, "n_layers": 2, "n_heads": 3, "hidden_dim": 10,
         "max_position_embeddings": 16, "pad_token_id": 12}),
@@ -157,7 +155,6 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 # BLOOM's own constant in its GELU, 0.79788456, has eight digits of sqrt(2 / pi).
 CLOSE = {"bloom": 1e-8}
 IDS = np.array([[1, 5, 5, 2, 9, 4, 7, 3, 11, 6, 8], [3, 0, 10, 4, 6, 1, 1, 2, 8, 9, 5]])
-BODIES = ("bert", "roberta", "distilbert", "modernbert", "modernbert-biases")
 TARGET = np.array([[2, 7, 4, 1, 10, 9], [2, 3, 3, 8, 0, 11]])
 
 
@@ -180,13 +177,17 @@ def built(name: str) -> Any:
     torch.manual_seed(3)
     config = model_class.config_class(**fields)
     config._attn_implementation = config._experts_implementation = "eager"
-    model = model_class(config).double().eval()
+    model = model_class(config, **options_of(name)).double().eval()
     generator = torch.Generator().manual_seed(5)
     tensors = [*model.parameters(), *(b for n, b in model.named_buffers() if n.endswith("_bias"))]
     with torch.no_grad():
         for tensor in tensors:
             tensor += 0.1 * torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
     return model
+
+
+def options_of(name: str) -> dict[str, bool]:
+    return {"add_pooling_layer": False} if name.endswith("-unpooled") else {}
 
 
 def ids_for(name: str) -> np.ndarray:
@@ -202,20 +203,31 @@ def batch_for(name: str, config: Any) -> Any:
     return Batch(ids, TARGET) if config.model == "encoder-decoder" else Batch(ids)
 
 
-def outputs_of(name: str, model: Any) -> Any:
-    """What is compared: the logits; of a body its hidden states times the embedding."""
+def outputs_of(name: str, model: Any) -> dict[str, Any]:
+    """What is compared, by the names of numtx: the logits; of a body what it ends in."""
     import torch
 
     ids, target = torch.tensor(ids_for(name)), torch.tensor(TARGET)
     if model.config.is_encoder_decoder:
-        return model(input_ids=ids, decoder_input_ids=target).logits
-    if name in BODIES:
-        return model(ids).last_hidden_state @ model.get_input_embeddings().weight.T
-    return model(ids).logits
+        return {"logits": model(input_ids=ids, decoder_input_ids=target).logits}
+    found = model(ids)
+    if "logits" in found:
+        return {"logits": found.logits}
+    ends = {"encoder_output": found.last_hidden_state, "pooled": found.get("pooler_output")}
+    return {end: x for end, x in ends.items() if x is not None}
+
+
+def check_outputs(ours: Any, theirs: dict[str, Any], close: float) -> None:
+    """Every output is the same, and what numtx ends in is among them."""
+    assert {*ours.ends} <= theirs.keys(), ours.ends
+    for end, expected in theirs.items():
+        x = expected.detach().numpy()
+        got, size = getattr(ours, end), np.abs(x).max()
+        np.testing.assert_allclose(got, x, rtol=0, atol=close * size, err_msg=end)
 
 
 def compare(name: str, folder: Path, close: float) -> None:
-    """Logits and every gradient of a saved model, within `close` of their scale."""
+    """Outputs and every gradient of a saved model, within `close` of their scale."""
     import torch
 
     from numtx import backward, forward
@@ -228,12 +240,12 @@ def compare(name: str, folder: Path, close: float) -> None:
     batch = batch_for(name, config)
     theirs = outputs_of(name, model)
     outputs, context = forward(config, parameters, batch)
-    scale = float(theirs.detach().abs().max())
-    np.testing.assert_allclose(outputs.logits, theirs.detach(), rtol=0, atol=close * scale)
+    check_outputs(outputs, theirs, close)
 
-    cotangent = np.random.default_rng(7).standard_normal(theirs.shape)
-    theirs.backward(torch.from_numpy(cotangent))
-    ours = backward(context, cotangent)
+    noise = np.random.default_rng(7)
+    cotangents = {end: noise.standard_normal(x.shape) for end, x in theirs.items()}
+    torch.autograd.backward([*theirs.values()], [*map(torch.from_numpy, cotangents.values())])
+    ours = backward(context, cotangents)
     expected = {
         own: array
         for stored, tensor in model.named_parameters()
@@ -272,6 +284,7 @@ def write_own(name: str, folder: Path) -> None:
     """A model of numtx is loaded by transformers, whole, and computes the same."""
     import dataclasses
 
+    import torch
     import transformers
 
     from numtx import forward, initialise
@@ -279,22 +292,24 @@ def write_own(name: str, folder: Path) -> None:
 
     read = Folder(folder)
     config = dataclasses.replace(read.config, dtype="float64")
+    assert not read.notes, read.notes
     noise = np.random.default_rng(3)
     parameters = {
         own: array + 0.1 * noise.standard_normal(array.shape)
         for own, array in initialise(config, 1).items()
     }
     write_model(folder / "own", config, parameters, read.layout.name)
-    options = {"add_pooling_layer": False} if name in BODIES[:2] else {}
     model, found = getattr(transformers, FAMILIES[name][0]).from_pretrained(
-        folder / "own", output_loading_info=True, attn_implementation="eager", **options
+        folder / "own",
+        output_loading_info=True,
+        attn_implementation="eager",
+        **options_of(name),
     )
     assert not any(found.values()), found
     batch = batch_for(name, config)
-    ours = forward(config, parameters, batch)[0].logits
-    theirs = outputs_of(name, model.eval()).detach().numpy()
-    assert theirs.dtype == np.float64
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-6 * np.abs(theirs).max())
+    theirs = outputs_of(name, model.eval())
+    assert {x.dtype for x in theirs.values()} == {torch.float64}
+    check_outputs(forward(config, parameters, batch)[0], theirs, 5e-6)
 
 
 def wrong_with(name: str, how: str, folder: Path) -> str:

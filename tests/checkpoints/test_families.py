@@ -51,3 +51,9 @@ def test_models_go_in_and_out(name: str, folder: Path) -> None:
 
 def test_every_family_is_tried() -> None:
     assert {name.partition("-")[0] for name in FAMILIES} == set(LAYOUTS)
+
+
+def test_the_readme_names_every_family() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    named = text.partition("Families, by model_type:")[2].partition("Each computes")[0]
+    assert set(LAYOUTS) <= {*named.replace(",", " ").replace(".", " ").split()}

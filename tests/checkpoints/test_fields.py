@@ -18,6 +18,8 @@ T5: dict[str, Any] = {
     "vocab_size": 13, "d_model": 16, "d_kv": 4, "d_ff": 10, "num_layers": 2, "num_heads": 4
 }  # fmt: skip
 
+BODY: dict[str, Any] = {"max_position_embeddings": 9}
+
 
 def read(layout: str, **fields: Any) -> Config:
     sizes = T5 if layout in ("t5", "mt5") else SIZES
@@ -98,6 +100,15 @@ def read(layout: str, **fields: Any) -> Config:
         ("qwen2", {"num_key_value_heads": 2, "layer_types": ["full_attention"]}, "one a layer"),
         ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers"),
         ("llama", {"is_decoder": True}, "is_decoder"),
+        ("bert", BODY, {"head": None, "pooler": False}),
+        ("bert", {**BODY, "architectures": ["BertForSequenceClassification"]}, {"head": None}),
+        *(
+            ("bert", {**BODY, "architectures": [name]},
+             {"head": "masked-language-model", "tied_output": True})
+            for name in ("BertForMaskedLM", "BertForPreTraining")
+        ),
+        ("bert", {**BODY, "architectures": "BertModel"}, "it is a list of names"),
+        ("modernbert", {"classifier_activation": "tanh"}, "classifier_activation is 'tanh'"),
     ],
 )  # fmt: skip
 def test_fields(layout: str, fields: dict[str, Any], wanted: dict[str, Any] | str) -> None:

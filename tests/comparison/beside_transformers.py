@@ -22,6 +22,7 @@ from outside_models import FAMILIES, Family, built, parameters_of, tensors_of
 
 from numtx import Batch, Cache, Config, backward, beam_search, forward, generate
 from numtx.layouts.layout import Layout
+from numtx.parameters import parameter_shapes
 from numtx.step import step
 
 SEEDS = (0, 1, 2)
@@ -46,7 +47,7 @@ class Compared(NamedTuple):
 
     def parameters(self, gradient: bool = False) -> dict[str, np.ndarray]:
         found = parameters_of(self.layout, self.config, tensors_of(self.model), gradient)
-        if not gradient and self.config.has_bias("output.b") and "output.b" not in found:
+        if not gradient and "output.b" in parameter_shapes(self.config).keys() - found.keys():
             found["output.b"] = np.zeros(self.config.vocabulary)
         return found
 
@@ -82,15 +83,18 @@ class Compared(NamedTuple):
                 found["position_ids"] = torch.from_numpy(counted)
         return found
 
-    def logits(self, batch: Batch) -> Any:
-        """Theirs; of a body its hidden states times the embedding."""
+    @property
+    def end(self) -> str:
+        """What is compared: the logits, or the hidden states of a body."""
+        return "encoder_output" if self.config.head is None else "logits"
+
+    def outputs(self, batch: Batch) -> Any:
+        """Theirs of it."""
         out = self.model(**self.given(batch))
-        if "logits" in out:
-            return out.logits
-        return out.last_hidden_state @ self.model.get_input_embeddings().weight.T
+        return out.last_hidden_state if self.config.head is None else out.logits
 
     def real(self, batch: Batch) -> np.ndarray:
-        """Where there are logits to compare."""
+        """Where there is something to compare."""
         if self.both or batch.mask is None:
             ids = batch.decoder_ids if self.both else batch.ids
             return np.ones(ids.shape, bool)
@@ -101,24 +105,25 @@ class Compared(NamedTuple):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=self.close * scale, err_msg=what)
 
     def gradients(self, batch: Batch) -> None:
-        """Logits, and the gradients of all parameters for a random cotangent of the real ones."""
+        """Outputs, and the gradients of all parameters for a random cotangent of the real ones."""
         import torch
 
-        real, theirs = self.real(batch), self.logits(batch)
+        real, theirs = self.real(batch), self.outputs(batch)
         config = declared(self.config, np.shape(batch.ids)[1])
         outputs, context = forward(config, self.parameters(), batch)
-        self.agree(outputs.logits[real], theirs.detach().numpy()[real], "logits")
+        ours = getattr(outputs, self.end)
+        self.agree(ours[real], theirs.detach().numpy()[real], self.end)
         cotangent = np.random.default_rng(7).standard_normal(theirs.shape) * real[..., None]
         cotangent = cotangent.astype(self.config.dtype)
         theirs.backward(torch.from_numpy(cotangent))
-        ours, expected = backward(context, cotangent), self.parameters(gradient=True)
-        buffers = {"output.b", *(name for name in ours if name.endswith(".correction"))}
-        lacking = ours.keys() - expected.keys() - buffers  # which have none
-        assert not lacking and expected.keys() <= ours.keys(), lacking
+        found, expected = backward(context, cotangent), self.parameters(gradient=True)
+        buffers = {"output.b", *(name for name in found if name.endswith(".correction"))}
+        lacking = found.keys() - expected.keys() - buffers  # which have none
+        assert not lacking and expected.keys() <= found.keys(), lacking
         # In float32 what cancels leaves some of what is largest; in float64 it would not show.
         scale = max(float(np.abs(gradient).max()) for gradient in expected.values())
         for name, gradient in expected.items():
-            self.agree(ours[name], gradient, name, scale if self.close == SHIPPED else 0.0)
+            self.agree(found[name], gradient, name, scale if self.close == SHIPPED else 0.0)
 
 
 def declared(config: Config, length: int) -> Config:
@@ -255,9 +260,9 @@ def single(one: Compared) -> bool:
     config = dataclasses.replace(declared(one.config, LONG), dtype="float32")
     one = one._replace(model=one.model.float(), config=config)
     batch = one.batch(LONG)
-    ours = forward(one.config, one.parameters(), batch)[0].logits
+    ours = getattr(forward(one.config, one.parameters(), batch)[0], one.end)
     assert ours.dtype == np.float32
-    one.agree(ours, one.logits(batch).detach().numpy(), "logits in float32")
+    one.agree(ours, one.outputs(batch).detach().numpy(), f"{one.end} in float32")
     return True
 
 

@@ -168,7 +168,7 @@ def _matters(one: Compared, field: str, without: Any) -> bool:
     one.gradients(batch)
     own = declared(one.config, LONG)
     both = own, dataclasses.replace(own, **{field: without})
-    far = [forward(config, parameters, batch)[0].logits for config in both]
+    far = [getattr(forward(config, parameters, batch)[0], one.end) for config in both]
     assert np.abs(far[0] - far[1])[:, -1].max() > 1e-3, f"{field} does not matter"
     return True
 

@@ -28,7 +28,9 @@ PACKABLE = [name for name in MODELS if config_of(name).depth < 6]
 
 
 def loss_weights(trace):
-    """The mean as a sum: so that losses of parts can be added."""
+    """What makes a sum of the loss: so that losses of parts can be added."""
+    if trace.config.loss_reduction == "sum":
+        return 1.0
     return float((trace["labels"] != IGNORED).sum())
 
 

@@ -178,7 +178,7 @@ def test_what_was_not_asked_for_is_none():
 
 
 def test_a_recorder_is_one_run():
-    config, parameters, fields = setup("bare")
+    config, parameters, fields = setup("decoder, deep")
     recorder = Recorder()
     _, context = forward(config, parameters, Batch(**fields), recorder)
     backward(context, 1.0, recorder)

@@ -193,10 +193,21 @@ def _from_limits(trace: Trace, stage: Stage) -> Array:
     return np.abs(np.subtract.outer(limits, trace[stage.inputs[0]]))
 
 
+def _from_ties(trace: Trace, stage: Stage) -> Array:
+    """Of a choice of the largest: how far the last that is chosen is from the first that is not."""
+    scores = sum(trace.arrays[name] for name in stage.inputs)
+    ordered, count = -np.sort(-np.asarray(scores), -1), stage.attributes["count"]
+    if count == ordered.shape[-1]:
+        return np.full(1, np.inf)
+    apart: Array = ordered[..., count - 1] - ordered[..., count]
+    return apart
+
+
 # How far the inputs of an operation are from such places.
 KINKS: dict[str, Callable[[Trace, Stage], Array]] = {
     "activation": _from_zero,
     "clamp": _from_limits,
+    "choose": _from_ties,
 }
 
 

@@ -269,7 +269,7 @@ class _Comparing:
         wrong = [d.name for d in gradients if not d.equal and d.name != name and d.name in own]
         case = GradientCase(
             trace.graph, bare, trace.arrays, trace.gradients,
-            [d.name.removeprefix("grad/") for d in gradients if d.equal], fitted.array,
+            {d.name.removeprefix("grad/") for d in gradients if d.equal}, fitted.array,
             self.tolerance_of(expected, got),
             {n.removeprefix("grad/"): own[n] for n in wrong[:LATER]},
         )  # fmt: skip

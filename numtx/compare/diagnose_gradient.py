@@ -7,9 +7,9 @@ leaves out gradients between, it is followed through them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 
@@ -28,6 +28,7 @@ NOTHING = 1e-9
 MOST_BETWEEN = 60  # stages left out, in which a mistake is sought
 
 
+@dataclass(frozen=True, eq=False)
 class GradientCase:
     """The first gradient that differs: `name` is a stage or `parameters/NAME`.
 
@@ -38,22 +39,18 @@ class GradientCase:
     later      the next gradients that differ, as the file has them
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        name: str,
-        arrays: Mapping[str, Array],
-        reference: Mapping[str, Array],
-        known: Sequence[str],
-        got: Array,
-        tolerance: float,
-        later: Mapping[str, Array] = MappingProxyType({}),
-    ) -> None:
-        self.later = later
-        self.graph, self.name, self.arrays = graph, name, arrays
-        self.reference, self.known = reference, set(known)
-        self.got, self.tolerance = got, tolerance
-        self.expected = reference[name]
+    graph: Graph
+    name: str
+    arrays: Mapping[str, Array]
+    reference: Mapping[str, Array]
+    known: Collection[str]
+    got: Array
+    tolerance: float
+    later: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def expected(self) -> Array:
+        return self.reference[self.name]
 
     @cached_property
     def between(self) -> list[Stage]:
@@ -104,7 +101,7 @@ class GradientCase:
         felt = NOTHING * _largest(change)  # less is the rounding of zeros
         return not any(
             size > felt and size > 10.0 * self.tolerance * _largest(self.reference[name])
-            for name in self.known & changes.keys()
+            for name in changes.keys() & set(self.known)
             for size in [_largest(changes[name])]
         )
 

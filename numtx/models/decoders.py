@@ -10,7 +10,7 @@ DECODERS: dict[str, Model] = {
         decoder(
             width=6, heads=4, key_value_heads=2, key_width=8, value_width=3, hidden=7,
             vocabulary=11, norm="rms", norm_place="pre", biases=False, positions="rotary",
-            rotary_width=6, activation="silu", gated=True, score_scale=0.3, window=3, gate_shift=2,
+            rotary_width=6, activation="silu", gated=True, score_scale=0.3, window=3,
         ),
         ("ring",),
     ),

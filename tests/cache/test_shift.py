@@ -50,8 +50,9 @@ def test_keys_of_every_layer_are_those_of_their_new_places(name, options):
         held = cache.valid[row, :-1]
         for layer in range(config.decoder_layers):
             at = f"decoder.{layer}.self_attention"
-            keys = first.values[f"{at}.keys"][row : row + 1][..., columns, :]
             own = config.layer("decoder", layer)
+            leaf = "keys" if own.query_key_norm is None else "normed_keys"
+            keys = first.values[f"{at}.{leaf}"][row : row + 1][..., columns, :]
             if own.rotated:
                 places = np.arange(len(columns))[None], own.rotated, own.position_base
                 how = own.rotary_layout, "float64", own.rotary_scaling

@@ -123,7 +123,7 @@ def test_a_text_or_a_cache_that_crosses_the_length_of_a_run_is_refused_and_nothi
         forward(config, parameters, Batch([[1, 2, 3, 4, 1]]))
     cache = Cache(config, parameters, 1)
     step(config, parameters, Batch([[1, 2, 3, 4]]), cache)
-    with pytest.raises(BatchError, match="at most 4 tokens; its `length` says"):
+    with pytest.raises(BatchError, match="at most 4 tokens; its `length`"):
         step(config, parameters, Batch([[1]]), cache)
     assert cache.lengths.tolist() == [4]
     longer = model(length=9)
@@ -145,7 +145,7 @@ def test_a_text_or_a_cache_that_crosses_the_length_of_a_run_is_refused_and_nothi
         ({**LONG, "long": "1"}, "longrope long is '1'; it is a list of finite numbers, above 0"),
         (
             {**LONG, "short": [1, 2], "long": [1, 2]},
-            "2 components are rotated; there is one a pair",
+            "rotary_width 2; there is one a pair of rotated components",
         ),
     ],
 )

@@ -39,7 +39,7 @@ def test_every_activation_has_a_formula():
 
 def test_an_operation_without_a_record_is_an_error():
     trace = run_of("bare")
-    stage = trace.graph["logits"]
+    stage = trace.graph["encoder.output"]
     odd = stage._replace(leaf=stage.leaf._replace(operation="polish"))
     for use in (trace.oracle().plain, trace.oracle().reads, trace.oracle().rows):
         with pytest.raises(KeyError, match="polish"):

@@ -16,6 +16,7 @@ HOME = Path(__file__).parents[2] / "numtx"
 FUNCTIONS = {
     "softmax", "logits", "log", "sqrt", "exp", "sin", "cos", "tanh", "max", "concat", "floor",
     "ln", "bucket", "table", "gelu", "relu", "silu", "inf", "ids", "norm", "segment", "sum",
+    "sigmoid", "router", "weight",
     "query", "key", "min", "clip",
     "encoder", "decoder", "enc", "out", "gate", "feed_forward", "self_attention",
     "cross_attention", "prefill", "decode",

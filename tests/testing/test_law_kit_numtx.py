@@ -148,7 +148,8 @@ def test_a_slope_along_a_random_direction_is_one_along_a_unit_step(seed):
 def test_kinds_are_all_of_them():
     assert len(KINDS) == len({subject.name for subject in KINDS})
     assert {subject.config for subject in KINDS} == {
-        model.config(dtype="float64") for model in MODELS.values()
+        model.config(dtype="float64", head=model.config().head or "linear")
+        for model in MODELS.values()
     }
     assert len(KINDS) == sum(len(model.storages) or 1 for model in MODELS.values())
     storages = {subject.storage.get("storage") for subject in KINDS}

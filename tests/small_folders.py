@@ -21,6 +21,11 @@ LLAMA: dict[str, Any] = {
     **DECODER, "norm": "rms", "gated": True, "activation": "silu", "positions": "rotary",
     "biases": (), "key_width": 4, "value_width": 4,
 }  # fmt: skip
+DEEPSEEK: dict[str, Any] = {
+    **LLAMA, "epsilon": 1e-6, "key_value_latent": 6, "query_latent": 7, "latent_norm": True,
+    "rotary_width": 2, "value_width": 3, "experts": (None, 6), "experts_chosen": 3,
+    "expert_hidden": 7, "shared_experts": 2,
+}  # fmt: skip
 GEMMA2: dict[str, Any] = {
     **LLAMA, "activation": "gelu_tanh", "embedding_scale": math.sqrt(12), "tied_output": True,
     "gain_offset": 1, "norm_place": "both", "window": (3, None),
@@ -82,6 +87,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
                 "gate_shift": 1.0, "experts": 5, "experts_chosen": 2, "window": (3, None),
                 "router": {"kind": "chosen_softmax", "bias": True},
                 "biases": ("b_in", "b_gate", "b_out")},
+    "mixtral": {**LLAMA, "experts": 5, "experts_chosen": 2, "window": 3,
+                "router": {"kind": "softmax", "renormalised": True}},
+    "qwen3_moe": {**LLAMA, "query_key_norm": "head", "experts": (None, 5), "experts_chosen": 2,
+                  "expert_hidden": 7},
+    "deepseek_v2": {**DEEPSEEK, "rotary_layout": "interleaved", "query_latent": None,
+                    "router": {"kind": "softmax", "groups": 3, "groups_kept": 2, "factor": 1.5}},
+    "deepseek_v3": {**DEEPSEEK, "router": {
+        "kind": "sigmoid", "groups": 3, "groups_kept": 2, "factor": 2.5, "group_score": "two",
+        "correction": True, "renormalised": True}},
     "bart": SEQ2SEQ,
     "mbart": {**SEQ2SEQ, "norm_place": "pre", "embedding_scale": math.sqrt(12)},
     "smollm3": {**LLAMA, "positions": ("rotary", None), "tied_output": True},

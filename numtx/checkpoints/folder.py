@@ -71,6 +71,7 @@ class Folder:
         self.file = read_object(self.path / CONFIG)
         self.layout = layout_of(self.file.get("model_type"), str(self.path / CONFIG))
         self.tensors = read_tensors(self.path)
+        self.layout = self.layout.of(self.tensors)
         self.notes: list[str] = []
         fields = self._fields()
         if dtype is None:
@@ -79,6 +80,10 @@ class Folder:
         self.config = self._config({**fields, "dtype": dtype})
         if self.config.depth > len(self.tensors):
             raise CheckpointError(f"{self.path / CONFIG}: {self.config.depth} layers are too many")
+        experts = max(count or 0 for count in self.config.values_of("experts"))
+        alone = any("{e}" in row.theirs for row in self.layout.rows)
+        if alone and experts > len(self.tensors):
+            raise CheckpointError(f"{self.path / CONFIG}: {experts} experts are too many")
         if self.config.tied_output and self._has_other_head():
             self.config = dataclasses.replace(self.config, tied_output=False)
             self.notes.append(f"{HEAD} differs from the embedding that {CONFIG} says it is; used")
@@ -186,7 +191,7 @@ class Folder:
                 stored = self._read(mapped[name])
             else:
                 stored = np.zeros(entry.stored, self.config.dtype)
-            found.update(entry.unfold(stored, self.config.dtype, self.config.heads))
+            entry.into(found, stored, self.config.dtype, self.config.heads)
         for name, place in self.places.items():
             if place.kind == "copy":
                 own = self.layout.copies[place.name]

@@ -18,7 +18,8 @@ from .decoders import (
     STARCODER2,
 )
 from .encoders import BART, BERT, DISTILBERT, MBART, MT5, ROBERTA, T5
-from .experts import GPT_OSS
+from .experts import GPT_OSS, MIXTRAL, QWEN3_MOE
+from .latent import DEEPSEEK_V2, DEEPSEEK_V3
 
 LAYOUTS: Final = {
     layout.name: layout
@@ -26,5 +27,6 @@ LAYOUTS: Final = {
         LLAMA, QWEN2, QWEN3, MISTRAL, GEMMA, PHI3, STARCODER2, SMOLLM3, GPT2, BLOOM,
         BART, MBART, T5, MT5, BERT, ROBERTA, DISTILBERT, GPT_OSS,
         GEMMA2, GEMMA3, OLMO2, GRANITE, COHERE2, PHI, GPT_NEOX, MODERNBERT,
+        MIXTRAL, QWEN3_MOE, DEEPSEEK_V2, DEEPSEEK_V3,
     )
 }  # fmt: skip

@@ -100,6 +100,8 @@ def tensors(folder: Folder, lang: str) -> list[list[str]]:
         for n, (parameter, shape) in enumerate(entry.shapes.items()):
             how = entry.row.how.replace("_", " ")
             start = ["", "", "", ""] if n else [*row, pick(lang, HOW[how], how)]
+            if entry.expert is not None:
+                parameter, shape = f"{parameter}[{entry.expert}]", shape[1:]
             rows.append([*start, parameter, shape_text(shape)])
     return rows
 

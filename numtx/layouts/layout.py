@@ -10,8 +10,8 @@ is refused and never written otherwise.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -64,7 +64,8 @@ class Rule(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A tensor of the file and the parameters in it, in order; `{i}` is the layer, `{side}` a side.
+    """A tensor of the file and the parameters in it, in order; `{i}` is the layer, `{side}` a side,
+    `{e}` an expert of a stack, of which the tensor is one.
 
     unless  a parameter: a model that has it stores this row's in another
     how     same; transposed: (out, in); columns: side by side as they are; heads: transposed, and
@@ -79,11 +80,23 @@ class Row(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A row of one layer: the shape in the file, and the shapes of the parameters."""
+    """A row of one layer: the shape in the file, and the shapes of the parameters; of a stack the
+    expert whose part it is."""
 
     row: Row
     stored: tuple[int, ...]
     shapes: dict[str, tuple[int, ...]]
+    expert: int | None = None
+
+    def into(self, found: dict[str, Array], stored: Array, dtype: str, heads: int) -> None:
+        """Put the parameters in a tensor, or their part of a stack, to those found."""
+        for name, part in self.unfold(stored, dtype, heads):
+            if self.expert is None:
+                found[name] = part
+                continue
+            if name not in found:
+                found[name] = np.empty(self.shapes[name], dtype)
+            found[name][self.expert] = part
 
     def unfold(self, stored: Array, dtype: str, heads: int) -> Iterator[tuple[str, Array]]:
         """The parameters in a tensor."""
@@ -104,6 +117,8 @@ class Entry(NamedTuple):
     def fold(self, parameters: Mapping[str, Array], heads: int) -> Array:
         """The tensor of parameters: `unfold` backwards."""
         how, parts = self.row.how, [parameters[name] for name in self.shapes]
+        if self.expert is not None:
+            parts = [part[self.expert] for part in parts]
         if how == "heads":
             split = [part.reshape(*part.shape[:-1], heads, -1) for part in parts]
             x = np.concatenate(split, -1).reshape(*parts[0].shape[:-1], -1)
@@ -130,6 +145,7 @@ class Layout:
     shown         fields of `Config` that are true where the file has a tensor, and no field says so
     written       what a folder says beside, so that transformers loads it as it is
     rows          tensors
+    stacked       rows in place of those of single experts, in files that have these
     copies        tensors that repeat a parameter
     skipped       tensors that are no parameters, as regular expressions
     outside       tensors of parts that numtx has not, and what these are
@@ -148,6 +164,7 @@ class Layout:
     shown: Mapping[str, str] = field(default_factory=dict)
     written: Fields = field(default_factory=dict)
     rows: tuple[Row, ...] = ()
+    stacked: tuple[Row, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     outside: Mapping[str, str] = field(default_factory=dict)
@@ -206,8 +223,10 @@ class Layout:
         self._compare(config, {n: v for n, v in self.fixed.items() if n != "biases"})
         file: Fields = {"model_type": self.name, "architectures": [self.architecture]}
         file |= self.written
+        acts = essence(config)
         for name, key in self.keys.items():
-            file[name] = key.write(getattr(config, key.ours))
+            value = getattr(config, key.ours)
+            file[name] = key.write(acts[key.ours] if value is None else value)
         file |= {name: value for name, value in self.demands.items() if value is not None}
         try:
             for rule in self.rules:
@@ -240,6 +259,20 @@ class Layout:
 
     # Tensors.
 
+    def of(self, tensors: Iterable[str]) -> Layout:
+        """The table of a file with tensors of these names: of the two ways in which experts are
+        stored that of the file."""
+        ends = tuple(row.theirs.rpartition("}")[2] for row in self.stacked)
+        if not any(name.endswith(ends) for name in map(self._spelled, tensors)):
+            return self
+        whole = tuple(row for row in self.rows if "{e}" not in row.theirs)
+        return replace(self, rows=(*whole, *self.stacked))
+
+    def _spelled(self, name: str) -> str:
+        for other, own in self.spelling.items():
+            name = re.sub(other, own, name)
+        return name
+
     def entries(self, config: Config) -> dict[str, Entry]:
         """The tensors of a model by name, in order of the table."""
         shapes = dict(named_shapes(config))
@@ -261,8 +294,14 @@ class Layout:
                             f"layout {self.name} does not fit: {next(iter(there))!r} stands in one "
                             f"tensor with {lacking!r}, which the configuration has not"
                         )
-                    stored = _stored_shape(row.how, list(there.values()))
-                    found[row.theirs.format(i=i, side=side)] = Entry(row, stored, there)
+                    theirs, every_shape = row.theirs.format, list(there.values())
+                    if "{e}" not in row.theirs:
+                        stored = _stored_shape(row.how, every_shape)
+                        found[theirs(i=i, side=side)] = Entry(row, stored, there)
+                        continue
+                    stored = _stored_shape(row.how, [shape[1:] for shape in every_shape])
+                    for e in range(every_shape[0][0]):
+                        found[theirs(i=i, side=side, e=e)] = Entry(row, stored, there, e)
         if shapes:
             name = next(iter(shapes))
             raise CheckpointError(f"layout {self.name} does not fit: it has no place for {name!r}")
@@ -271,8 +310,7 @@ class Layout:
     def place(self, name: str, entries: Collection[str]) -> tuple[str, str]:
         """What a tensor of a file is, and its name in the table: mapped, copy, skipped, outside,
         or unknown."""
-        for other, own in self.spelling.items():
-            name = re.sub(other, own, name)
+        name = self._spelled(name)
         for spelled in (name, self.prefix + name, name.removeprefix(self.prefix)):
             if spelled in entries:
                 return "mapped", spelled
@@ -314,6 +352,14 @@ def essence(config: Config) -> Fields:
         "residual_at": [config.has_residual(place) for place in places],
         "output_projection_at": [config.has_output_projection(place) for place in attentions],
     }  # fmt: skip
+    if config.values_of("experts") != (None,):
+        router = config.routing
+        if not router.best:  # one group is as good as all of several
+            router = replace(router, groups=1, groups_kept=1, group_score="maximum")
+        found |= {
+            "router": router.to_dict(), "expert_hidden": config.expert_width,
+            "shared_hidden": config.shared_width,
+        }  # fmt: skip
     if "rotary" not in config.values_of("positions"):
         del found["rotary_layout"]
         if config.positions != "sinusoidal":

@@ -108,7 +108,8 @@ def scaling_of(kind: Any, allowed: tuple[str, ...], given: Fields, theirs: Field
 def write_rotary(config: Config, file: Fields) -> None:
     values: Fields = {"rope_type": "default", "rope_theta": config.position_base}
     values = {**file.get("rope_parameters", {}), **values}
-    if config.rotated != config.d_k:
+    beside = config.attention == "latent"  # a part of its own, rotated whole
+    if config.rotated != config.d_k and not beside:
         part = config.rotated / config.d_k
         if int(part * config.d_k) != config.rotated:  # what transformers makes of it
             part = (config.rotated + 0.5) / config.d_k

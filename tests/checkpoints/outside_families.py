@@ -54,6 +54,15 @@ MODERN = {
     "intermediate_size": 10, "local_attention": 4, "pad_token_id": 12, "bos_token_id": None,
     "eos_token_id": None, "cls_token_id": None, "sep_token_id": None,
 }  # fmt: skip
+DEEPSEEK = {
+    **LLAMA, "num_key_value_heads": 4, "kv_lora_rank": 6, "q_lora_rank": 7, "v_head_dim": 3,
+    "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "n_routed_experts": 6, "n_group": 3,
+    "topk_group": 2, "num_experts_per_tok": 3, "n_shared_experts": 2, "moe_intermediate_size": 7,
+    "first_k_dense_replace": 1, "routed_scaling_factor": 2.5,
+}  # fmt: skip
+QWEN3_MOE = {
+    **LLAMA, "num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 7,
+}  # fmt: skip
 NO_PADS = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))
 
 # Name: the class of the model, and the fields of its configuration.
@@ -121,6 +130,27 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt_oss": ("GptOssForCausalLM", {
         **LLAMA, "head_dim": 6, "num_local_experts": 5, "num_experts_per_tok": 2,
         "sliding_window": 4, "swiglu_limit": 0.2, "rope_parameters": YARN}),
+    "mixtral": ("MixtralForCausalLM", {**LLAMA, "num_local_experts": 5, "sliding_window": 4}),
+    "mixtral-all": ("MixtralForCausalLM", {
+        **LLAMA, "num_local_experts": 3, "num_experts_per_tok": 3, "head_dim": 6,
+        "rope_parameters": YARN}),
+    "qwen3_moe": ("Qwen3MoeForCausalLM", {
+        **QWEN3_MOE, "norm_topk_prob": True, "mlp_only_layers": [0], "head_dim": 6}),
+    "qwen3_moe-step": ("Qwen3MoeForCausalLM", {
+        **QWEN3_MOE, "decoder_sparse_step": 2, "attention_bias": True,
+        "use_sliding_window": True, "sliding_window": 4}),
+    "qwen3_moe-dense": ("Qwen3MoeForCausalLM", {**QWEN3_MOE, "mlp_only_layers": [2, 1, 0]}),
+    "deepseek_v2": ("DeepseekV2ForCausalLM", {
+        **DEEPSEEK, "topk_method": "group_limited_greedy", "attention_bias": True,
+        "rope_parameters": {**YARN, "mscale": 1.0, "mscale_all_dim": 0.7}}),
+    "deepseek_v2-lite": ("DeepseekV2ForCausalLM", {
+        **DEEPSEEK, "q_lora_rank": None, "first_k_dense_replace": 0, "n_group": None,
+        "topk_group": None}),
+    "deepseek_v2-dense": ("DeepseekV2ForCausalLM", {**DEEPSEEK, "first_k_dense_replace": 3}),
+    "deepseek_v3": ("DeepseekV3ForCausalLM", DEEPSEEK),
+    "deepseek_v3-half": ("DeepseekV3ForCausalLM", {
+        **DEEPSEEK, "rope_interleave": False, "norm_topk_prob": False, "n_group": 1,
+        "topk_group": 1, "n_shared_experts": 1, "tie_word_embeddings": True}),
     "gpt2": ("GPT2LMHeadModel", {
         "vocab_size": 13, "n_positions": 16, "n_embd": 12, "n_layer": 3, "n_head": 3,
         "n_inner": 10, **NO_PADS}),
@@ -246,15 +276,16 @@ def compare(name: str, folder: Path, close: float) -> None:
     cotangents = {end: noise.standard_normal(x.shape) for end, x in theirs.items()}
     torch.autograd.backward([*theirs.values()], [*map(torch.from_numpy, cotangents.values())])
     ours = backward(context, cotangents)
-    expected = {
-        own: array
-        for stored, tensor in model.named_parameters()
-        if tensor.grad is not None and opened.layout.place(stored, opened.entries)[0] == "mapped"
-        for own, array in opened.entries[opened.layout.place(stored, opened.entries)[1]].unfold(
-            tensor.grad.numpy(), "float64", config.heads
-        )
-    }
-    lacking = ours.keys() - expected.keys() - {"output.b"}  # their bias of the logits is a buffer
+    gradients = {n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None}
+    table = opened.layout.of(gradients)  # in memory experts may be stored otherwise
+    entries = table.entries(config)
+    expected: dict[str, np.ndarray] = {}
+    for stored, gradient in gradients.items():
+        kind, place = table.place(stored, entries)
+        if kind == "mapped":
+            entries[place].into(expected, gradient, "float64", config.heads)
+    buffers = {own for own in ours if own == "output.b" or own.endswith("router.correction")}
+    lacking = ours.keys() - expected.keys() - buffers
     assert not lacking, lacking
     for own, gradient in expected.items():
         size = max(1.0, float(np.abs(gradient).max()))
@@ -278,6 +309,21 @@ def write_again(name: str, folder: Path) -> None:
         wanted, got = before[stored], after[opened.places[stored].name]
         assert wanted.shape == got.shape, stored
         assert wanted.read(stored).tobytes() == got.read(stored).tobytes(), stored
+
+
+def read_stacked(name: str, folder: Path) -> None:
+    """Experts stored as they are in memory, all in one tensor, are the same model."""
+    from numtx.checkpoints.folder import Folder
+
+    model, separate = built(name).float(), Folder(folder)
+    if separate.layout.stacked:
+        model.save_pretrained(folder / "stacked", save_original_format=False)
+        other = Folder(folder / "stacked")
+        assert other.layout.rows != separate.layout.rows or "dense" in name
+        for (own, wanted), (_, got) in zip(
+            separate.read().parameters.items(), other.read().parameters.items(), strict=True
+        ):
+            np.testing.assert_array_equal(wanted, got, err_msg=own)
 
 
 def write_own(name: str, folder: Path) -> None:
@@ -305,6 +351,7 @@ def write_own(name: str, folder: Path) -> None:
         attn_implementation="eager",
         **options_of(name),
     )
+    model.config._experts_implementation = "eager"  # the grouped products take no float64
     assert not any(found.values()), found
     batch = batch_for(name, config)
     theirs = outputs_of(name, model.eval())
@@ -318,6 +365,7 @@ def wrong_with(name: str, how: str, folder: Path) -> str:
         compare(name, folder, CLOSE.get(name, 1e-10) if how == "wide" else 5e-6)
         if how == "shipped":
             write_again(name, folder)
+            read_stacked(name, folder)
             write_own(name, folder)
     except Exception:
         return traceback.format_exc()

@@ -78,7 +78,8 @@ def test_chinese_alone_has_no_sentence_in_english(name, files, capsys, monkeypat
 
 def test_every_field_and_every_tensor_has_chinese_words():
     assert list(FIELDS) == list(fields_of(Config))
-    ways = {row.how.replace("_", " ") for layout in LAYOUTS.values() for row in layout.rows}
+    rows = [row for layout in LAYOUTS.values() for row in (*layout.rows, *layout.stacked)]
+    ways = {row.how.replace("_", " ") for row in rows}
     assert ways | {"copy", "skipped", "outside"} == set(HOW)
 
 

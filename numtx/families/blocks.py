@@ -8,8 +8,9 @@ from typing import Final
 
 from ..config import Config
 from ..layouts.by_layer import NO_FIRST_NORM, ROTATED_IN_WINDOWS, bases, windows
+from ..layouts.essence import Fields
 from ..layouts.heads import UNSAID, head_activation, masked_head, masked_words
-from ..layouts.layout import Fields, Key, Layout, Row, Rule
+from ..layouts.layout import Key, Layout, Row, Rule
 from ..layouts.rows import (
     ATTENTION_BIASES,
     BUFFERS,

@@ -8,7 +8,8 @@ from typing import Any, Final
 from ..config import Config
 from ..config.experts import ChosenSoftmaxRouter, SoftmaxRouter
 from ..errors import CheckpointError
-from ..layouts.layout import Fields, Key, Layout, Row, Rule
+from ..layouts.essence import Fields
+from ..layouts.layout import Key, Layout, Row, Rule
 from ..layouts.rows import ATTENTION_BIASES, TRUTH, linear
 from ..layouts.rules import biases, number_above, rotary, window_everywhere
 from .decoders import (

@@ -8,7 +8,8 @@ from typing import Any, Final
 from ..config import Config
 from ..config.experts import SigmoidRouter, SoftmaxRouter
 from ..errors import CheckpointError
-from ..layouts.layout import Fields, Key, Layout, Row, Rule
+from ..layouts.essence import Fields
+from ..layouts.layout import Key, Layout, Row, Rule
 from ..layouts.rows import linear, without
 from ..layouts.rules import biases, number_above, rotary
 from .decoders import BLOCK, FORWARD, LIKE_LLAMA, LLAMA_ROWS, RMS, SELF, decoder_keys
@@ -144,5 +145,6 @@ DEEPSEEK_V3 = Layout(**{
     "inert": (*DEEPSEEK_V2.inert, "num_nextn_predict_layers"),
     "aliases": {"num_local_experts": "n_routed_experts",
                 "num_mtp_layers": "num_nextn_predict_layers"},
+    "marks": {r"((model\.)?layers\.\d+\.)eh_proj\.weight": "layers that predict further tokens"},
     "rows": (*_ROWS, Row(f"{MLP}.gate.e_score_correction_bias", (f"{FORWARD}.router.correction",))),
 })  # fmt: skip

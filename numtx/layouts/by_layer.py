@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from ..config import Config
 from ..errors import CheckpointError
-from .layout import Fields, Rule
+from .essence import Fields
+from .layout import Rule
 from .rules import number_above, scaling_of, write_rotary
 
 FULL, SLIDING = "full_attention", "sliding_attention"

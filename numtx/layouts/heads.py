@@ -6,7 +6,8 @@ from typing import Final
 
 from ..config import Config
 from ..errors import CheckpointError
-from .layout import Fields, Key, Row, Rule
+from .essence import Fields
+from .layout import Key, Row, Rule
 from .rows import linear, norm
 from .rules import ACTIVATIONS
 

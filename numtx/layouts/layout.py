@@ -21,8 +21,8 @@ from ..errors import CheckpointError, ConfigError, nearest
 from ..fields.field import fields_of
 from ..parameters import named_shapes, parameter_shapes
 from ..shapes import Array
+from .essence import Fields, essence
 
-Fields = dict[str, Any]
 NEEDED: Final = object()  # the default of a field that a file has to have
 
 
@@ -41,7 +41,7 @@ class Key(NamedTuple):
         """Our value for theirs; the field of `Config` says what is one, under their name."""
         if not self.values:
             taken = fields_of(Config)[self.ours]
-            if isinstance(value, list):
+            if isinstance(value, list | tuple):
                 raise CheckpointError(f"{name} is a list; one value is for all layers")
             return taken.check(name, value)
         if not isinstance(value, str | bool) or value not in self.values:
@@ -149,6 +149,7 @@ class Layout:
     copies        tensors that repeat a parameter
     skipped       tensors that are no parameters, as regular expressions
     outside       tensors of parts that numtx has not, and what these are
+    marks         tensors that say that a whole part, the first group of the form, is outside
     spelling      other spellings in names of tensors
     aliases       other names of fields
     """
@@ -168,6 +169,7 @@ class Layout:
     copies: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     outside: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
     spelling: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
 
@@ -261,12 +263,14 @@ class Layout:
 
     def of(self, tensors: Iterable[str]) -> Layout:
         """The table of a file with tensors of these names: of the two ways in which experts are
-        stored that of the file."""
-        ends = tuple(row.theirs.rpartition("}")[2] for row in self.stacked)
-        if not any(name.endswith(ends) for name in map(self._spelled, tensors)):
-            return self
-        whole = tuple(row for row in self.rows if "{e}" not in row.theirs)
-        return replace(self, rows=(*whole, *self.stacked))
+        stored that of the file, and with the parts that are outside."""
+        names = list(map(self._spelled, tensors))
+        found = ((re.fullmatch(form, n), what) for form, what in self.marks.items() for n in names)
+        outside = {f"{re.escape(mark[1])}.*": what for mark, what in found if mark is not None}
+        rows, ends = self.rows, tuple(row.theirs.rpartition("}")[2] for row in self.stacked)
+        if any(name.endswith(ends) for name in names):
+            rows = (*(row for row in rows if "{e}" not in row.theirs), *self.stacked)
+        return replace(self, rows=rows, outside={**self.outside, **outside})
 
     def _spelled(self, name: str) -> str:
         for other, own in self.spelling.items():
@@ -332,47 +336,6 @@ def _stored_shape(how: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     if how == "stacked":
         return (*joined[:-2], joined[-1], joined[-2])
     return (1, *joined) if how == "row" else joined
-
-
-def essence(config: Config) -> Fields:
-    """The fields of a configuration as they act, so that two ways of saying the same are equal.
-
-    Biases are left to the names of parameters; what has no part in the numbers is left out.
-    """
-    found = config.to_dict()
-    places = [f"{side}.{name}" for side in config.sides for name in config.sublayers(side)]
-    attentions = [place for place in places if place.endswith("attention")]
-    found |= {
-        "key_value_heads": config.kv_heads, "key_width": config.d_k, "value_width": config.d_v,
-        "score_scale": config.scale, "rotary_width": config.rotated,
-        "norm_at": [
-            [config.layer(side, i).has_norm(f"{side}.{name}") for name in config.sublayers(side)]
-            for side in config.sides for i in range(config.layers(side))
-        ],
-        "residual_at": [config.has_residual(place) for place in places],
-        "output_projection_at": [config.has_output_projection(place) for place in attentions],
-    }  # fmt: skip
-    if config.values_of("experts") != (None,):
-        router = config.routing
-        if not router.best:  # one group is as good as all of several
-            router = replace(router, groups=1, groups_kept=1, group_score="maximum")
-        found |= {
-            "router": router.to_dict(), "expert_hidden": config.expert_width,
-            "shared_hidden": config.shared_width,
-        }  # fmt: skip
-    if "rotary" not in config.values_of("positions"):
-        del found["rotary_layout"]
-        if config.positions != "sinusoidal":
-            del found["position_base"]
-    if config.model == "encoder-only":
-        del found["causal"]
-    if config.head == "masked-language-model":
-        found["head_activation"] = config.head_activation or config.activation
-    if found["rotary_scaling"] and not isinstance(found["rotary_scaling"], list):
-        found["rotary_scaling"].pop("length", None)  # of a run, not of a model
-    for name in ("biases", "label_smoothing", "loss_reduction", "dtype"):
-        del found[name]
-    return found
 
 
 # Fields that every family has to have at this value, where a file has them at all.

@@ -8,7 +8,8 @@ from typing import Any, Final
 from ..config import Config
 from ..config.rotary import LongropeScaling
 from ..errors import CheckpointError
-from .layout import Fields, Rule
+from .essence import Fields
+from .layout import Rule
 
 ACTIVATIONS = {
     "gelu": "gelu", "gelu_python": "gelu", "gelu_pytorch_tanh": "gelu_tanh",

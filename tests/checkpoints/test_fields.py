@@ -17,6 +17,7 @@ SIZES: dict[str, Any] = {
 T5: dict[str, Any] = {
     "vocab_size": 13, "d_model": 16, "d_kv": 4, "d_ff": 10, "num_layers": 2, "num_heads": 4
 }  # fmt: skip
+ONE: dict[str, Any] = {"num_key_value_heads": 1}
 
 BODY: dict[str, Any] = {"max_position_embeddings": 9}
 
@@ -109,6 +110,49 @@ def read(layout: str, **fields: Any) -> Config:
         ),
         ("bert", {**BODY, "architectures": "BertModel"}, "it is a list of names"),
         ("modernbert", {"classifier_activation": "tanh"}, "classifier_activation is 'tanh'"),
+        ("mixtral", {**ONE, "num_local_experts": 4},
+         {"experts": 4, "experts_chosen": 2, "epsilon": 1e-5, "position_base": 1e6}),
+        ("mixtral", {**ONE, "num_experts": 4}, {"experts": 4}),
+        ("mixtral", {**ONE, "num_experts": 4, "num_local_experts": 8}, "num_local_experts is"),
+        ("mixtral", {**ONE, "output_router_logits": True}, "output_router_logits"),
+        ("mixtral", {**ONE, "attention_bias": True}, "'attention_bias' is not known"),
+        ("qwen3_moe", ONE, {"expert_hidden": 768, "router": {"kind": "softmax"}, "window": None}),
+        ("qwen3_moe", {**ONE, "norm_topk_prob": True},
+         {"router": {"kind": "softmax", "renormalised": True}}),
+        ("qwen3_moe", {**ONE, "decoder_sparse_step": 2, "mlp_only_layers": [3]},
+         {"experts": (None, 128, None, None)}),
+        ("qwen3_moe", {**ONE, "mlp_only_layers": [0, 1, 2, 3]},
+         {"experts": None, "experts_chosen": 1, "expert_hidden": None}),
+        ("qwen3_moe", {**ONE, "decoder_sparse_step": 0}, "decoder_sparse_step is '0'"),
+        ("qwen3_moe", {**ONE, "mlp_only_layers": "0"}, "mlp_only_layers is 0"),
+        ("qwen3_moe", {**ONE, "norm_topk_prob": 1}, "norm_topk_prob is 1"),
+        ("qwen3_moe", {**ONE, "use_sliding_window": True, "sliding_window": 3}, {"window": 3}),
+        ("qwen3_moe", {**ONE, "sliding_window": 3}, {"window": None}),
+        ("deepseek_v2", {"num_experts_per_tok": 6, "n_group": 1, "topk_group": 1},
+         {"experts": 64, "shared_experts": 2, "router": {"kind": "softmax"}}),
+        ("deepseek_v2", {"num_experts_per_tok": 6, "topk_method": "group_limited_greedy",
+                         "n_group": 8, "topk_group": 3, "routed_scaling_factor": 16.0},
+         {"router": {"kind": "softmax", "groups": 8, "groups_kept": 3, "factor": 16.0}}),
+        ("deepseek_v2", {"num_experts_per_tok": 6, "topk_method": "group_limited_greedy"},
+         "n_group is 'None'"),
+        ("deepseek_v2", {"num_experts_per_tok": 6, "topk_method": "noaux_tc"}, "topk_method is"),
+        ("deepseek_v2", {}, "'num_experts_per_tok' is missing"),
+        ("deepseek_v2", {"num_experts_per_tok": 6, "norm_topk_prob": True}, "norm_topk_prob is"),
+        ("deepseek_v2", {"num_experts_per_tok": 6, "mlp_bias": True}, "mlp_bias is"),
+        ("deepseek_v2", {"num_experts_per_tok": 6, "rms_norm_eps": 1e-5}, "rms_norm_eps is"),
+        ("deepseek_v2", {"num_experts_per_tok": 6, "n_shared_experts": None}, "1 or more"),
+        ("deepseek_v2", {"num_experts_per_tok": 6, "head_dim": 32}, "head_dim is 32"),
+        ("deepseek_v3", {"first_k_dense_replace": 1},
+         {"experts": (None, 256, 256, 256), "rotary_layout": "interleaved"}),
+        ("deepseek_v3", {"rope_interleave": False}, {"rotary_layout": "half"}),
+        ("deepseek_v3", {"first_k_dense_replace": 4},
+         {"experts": None, "experts_chosen": 1, "expert_hidden": None, "shared_experts": None,
+          "router": None}),
+        ("deepseek_v3", {"num_nextn_predict_layers": 1}, {}),
+        ("deepseek_v3", {"scoring_func": "softmax"}, "scoring_func is"),
+        ("deepseek_v3", {"topk_method": "greedy"}, "topk_method is"),
+        ("deepseek_v3", {"moe_layer_freq": 2}, "moe_layer_freq is"),
+        ("deepseek_v3", {"num_key_value_heads": 2}, "key_value_heads 2 with key_value_latent"),
     ],
 )  # fmt: skip
 def test_fields(layout: str, fields: dict[str, Any], wanted: dict[str, Any] | str) -> None:

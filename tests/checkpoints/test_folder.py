@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,10 @@ from numtx.batch import Batch
 from numtx.checkpoints.folder import Folder
 from numtx.errors import CheckpointError
 from numtx.families import LAYOUTS
-from numtx.layouts.layout import essence
-from numtx.safetensors import from_bfloat16, to_bfloat16
+from numtx.layouts.essence import essence
+from numtx.safetensors import from_bfloat16, read_header, to_bfloat16, write_tensors
+
+TOP = {"kind": "softmax", "renormalised": True}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -127,6 +131,64 @@ def test_parts_outside_are_named(tmp_path: Path) -> None:
     assert Folder(folder).notes == ["left out: the head for the next sentence"]
 
 
+def rewrite(folder: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    """Change the tensors of a folder."""
+    file = folder / "model.safetensors"
+    found = {name: tensor.read(name) for name, tensor in read_header(file).items()}
+    change(found)
+    write_tensors(file, {n: (x.shape, partial(np.asarray, x)) for n, x in found.items()}, "F64")
+
+
+@pytest.mark.parametrize("name", ["mixtral", "qwen3_moe", "deepseek_v2", "deepseek_v3"])
+def test_experts_in_one_tensor(tmp_path: Path, name: str) -> None:
+    """As they are in memory: gate and up in halves of the rows, whatever the family calls them."""
+    before = read_model(written(tmp_path / "m", name)).parameters
+    matrices = (
+        [("w1", "w3"), ("w2",)] if name == "mixtral" else [("gate_proj", "up_proj"), ("down_proj",)]
+    )
+
+    def stack(found: dict[str, np.ndarray]) -> None:
+        for router in [
+            one for one in found if one.endswith(("moe.gate.weight", "mlp.gate.weight"))
+        ]:
+            place = router.removesuffix(".gate.weight")
+            for parts, whole in zip(matrices, ("gate_up_proj", "down_proj"), strict=True):
+                found[f"{place.replace('block_sparse_moe', 'mlp')}.experts.{whole}"] = np.stack([
+                    np.concatenate([found.pop(f"{place}.experts.{e}.{x}.weight") for x in parts])
+                    for e in range(len(found[router]))
+                ])  # fmt: skip
+
+    rewrite(tmp_path / "m", stack)
+    after = read_model(tmp_path / "m").parameters
+    assert list(after) == list(before)
+    assert all(np.array_equal(after[own], array) for own, array in before.items())
+
+
+def test_more_experts_than_tensors(tmp_path: Path) -> None:
+    edit(written(tmp_path / "m", "mixtral"), num_local_experts=2**40)
+    with pytest.raises(CheckpointError, match=f"{2**40} experts are too many"):
+        Folder(tmp_path / "m")
+
+
+def test_an_expert_is_missing(tmp_path: Path) -> None:
+    expert = "model.layers.1.mlp.experts.3.up_proj.weight"
+    rewrite(written(tmp_path / "m", "qwen3_moe"), lambda found: found.pop(expert))
+    with pytest.raises(CheckpointError, match=f"{expert}' is missing"):
+        Folder(tmp_path / "m")
+
+
+def test_layers_that_predict_further_tokens_are_left_out(tmp_path: Path) -> None:
+    """They are known by a tensor that no other layer has; a layer too many is none of them."""
+    folder = written(tmp_path / "m", "deepseek_v3")
+    norm = {"model.layers.2.input_layernorm.weight": np.ones(12)}
+    rewrite(folder, lambda found: found.update(norm))
+    with pytest.raises(CheckpointError, match=r"layers\.2\.input_layernorm.* has no place"):
+        Folder(folder)
+    mark = {"model.layers.2.eh_proj.weight": np.ones((12, 24))}
+    rewrite(folder, lambda found: found.update(mark))
+    assert Folder(folder).notes == ["left out: layers that predict further tokens"]
+
+
 @pytest.mark.parametrize(
     ("layout", "fields", "says"),
     [
@@ -145,6 +207,12 @@ def test_parts_outside_are_named(tmp_path: Path) -> None:
         ("qwen2", {"biases": ("b_q", "b_k", "b_v"), "window": (3, 4)}, "window"),
         ("gemma", {"activation": "gelu_tanh"}, "gain_offset is 0"),
         ("gemma", {"activation": "gelu_tanh", "gain_offset": 1}, "embedding_scale is 1.0"),
+        ("llama", {"hidden": (10, 12)}, "intermediate_size is a list"),
+        ("mixtral", {"experts": 4}, "router is"),
+        ("mixtral", {"experts": 4, "router": TOP, "shared_experts": 1}, "shared_experts is 1"),
+        ("mixtral", {"experts": 4, "router": TOP, "expert_hidden": 3}, "expert_hidden is 3"),
+        ("mixtral", {"experts": (4, 3), "router": TOP}, "num_local_experts is a list"),
+        ("deepseek_v3", {"epsilon": 1e-6}, "latent_norm is False"),
         ("nobody", {}, "model_type 'nobody' is not known"),
     ],
 )

@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from outside_tables import FULL, NEAR, deepseek, gpt_oss, mixtral, qwen3_moe
 
 from numtx import Config
 from numtx.families import LAYOUTS
-from numtx.layouts.layout import Layout, Row
+from numtx.layouts.layout import Layout
 
+FULL, NEAR = "full_attention", "sliding_attention"
 NO_IDS = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))
 DECODER: dict[str, Any] = {
     "vocab_size": 13, "hidden_size": 16, "intermediate_size": 10, "num_hidden_layers": 3,
@@ -39,24 +39,18 @@ class Family(NamedTuple):
     kind    its class in transformers
     fields  of three configurations: a usual one and two odd ones
     lacks   what is not asked of it -> why
-    read    their configuration -> fields of ours, and the tensors; None: as its layout says
     change  what is made of a model before it is compared
     """
 
     kind: str
     fields: tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
     lacks: Mapping[str, str] = MappingProxyType({})
-    read: Callable[[Any], tuple[dict[str, Any], tuple[Row, ...]]] | None = None
     change: Callable[[Any], None] | None = None
 
     def ours(self, theirs: Any) -> tuple[Config, Layout]:
         """The configuration in numtx, and the table of the tensors."""
-        if self.read is None:
-            layout = LAYOUTS[theirs.model_type]
-            return Config(**layout.read_fields(json.loads(theirs.to_json_string()))), layout
-        fields, rows = self.read(theirs)
-        table = Layout(name=theirs.model_type, architecture=self.kind, rows=rows)
-        return Config(**fields), table
+        layout = LAYOUTS[theirs.model_type]
+        return Config(**layout.read_fields(json.loads(theirs.to_json_string()))), layout
 
 
 # What is made of a model before it is compared.
@@ -194,27 +188,27 @@ FAMILIES: dict[str, Family] = {
          "sliding_window": None, "rope_parameters": YARN},
         {**DECODER, "num_local_experts": 4, "num_experts_per_tok": 1, "sliding_window": 3,
          "rope_parameters": LINEAR},
-    ), {}, mixtral),
+    )),
     "Qwen3-MoE": Family("Qwen3MoeForCausalLM", (
         {**QWEN3_MOE, "norm_topk_prob": True, "mlp_only_layers": [0]},
         {**QWEN3_MOE, "num_key_value_heads": 4, "decoder_sparse_step": 2, "head_dim": 10,
          "rope_parameters": RAMP},
         {**QWEN3_MOE, "use_sliding_window": True, "sliding_window": 5, "attention_bias": True},
-    ), {}, qwen3_moe),
+    )),
     "DeepSeek V2": Family("DeepseekV2ForCausalLM", (
         {**DEEPSEEK, "topk_method": "group_limited_greedy"}, DEEPSEEK_ODD, DEEPSEEK_BIASED,
-    ), NO_WINDOW, deepseek),
+    ), NO_WINDOW),
     "DeepSeek V3": Family("DeepseekV3ForCausalLM", (
         {**DEEPSEEK, "norm_topk_prob": True}, {**DEEPSEEK_ODD, "rope_interleave": False},
         {**DEEPSEEK_BIASED, "norm_topk_prob": True, "n_group": 1, "topk_group": 1}),
-        NO_WINDOW, deepseek),
+        NO_WINDOW),
     "GPT-OSS": Family("GptOssForCausalLM", (
         OSS,
         {**OSS, "hidden_size": 18, "num_attention_heads": 3, "num_key_value_heads": 1,
          "head_dim": 10, "layer_types": [FULL, NEAR, NEAR], "rope_parameters": YARN},
         {**OSS, "attention_bias": False, "sliding_window": 3, "head_dim": 4,
          "rope_parameters": PLAIN_ROPE},
-    ), {}, gpt_oss),
+    )),
     "OLMo 2": Family("Olmo2ForCausalLM", (
         {**DECODER, "rope_parameters": YARN}, {**ODD, "rope_parameters": LINEAR},
         {**DECODER, "num_attention_heads": 8, "num_key_value_heads": 1, "attention_bias": True,
@@ -290,6 +284,7 @@ def parameters_of(
 ) -> dict[str, np.ndarray]:
     """The parameters of numtx in tensors of a model, or in their gradients."""
     found: dict[str, np.ndarray] = {}
+    layout = layout.of(tensors)  # in memory experts may be stored otherwise than in a file
     entries = layout.entries(config)
     places = {name: layout.place(name, entries) for name in tensors}
     known = {at: name for name, (kind, at) in places.items() if kind == "mapped"}
@@ -297,5 +292,5 @@ def parameters_of(
         tensor = tensors[known[name]]
         if not gradient or tensor.grad is not None:
             array = (tensor.grad if gradient else tensor).detach().numpy()
-            found.update(entry.unfold(array, str(array.dtype), config.heads))
+            entry.into(found, array, str(array.dtype), config.heads)
     return found

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from numtx import Batch, Config, initialise, record
+from numtx.config.experts import SoftmaxRouter
 from numtx.lessons import Lesson
 
 lesson = Lesson(
@@ -99,6 +100,47 @@ lesson.check(
     zh=f"最后一个词元在第一层看 {seen[0]} 个词元，在第二层看全部 {seen[1]} 个。",
     en=f"The last token sees {seen[0]} tokens in the first layer, and all {seen[1]} in the second.",
 )
+
+# %%
+lesson.head(zh="专家", en="Experts")
+lesson.say(
+    zh="前馈层可以是许多个专家：路由给每个专家打分，每个词元只经过分数最高的几个，结果按权重相加；共享专家"
+    "人人经过，不带权重。参数多了，每个词元的计算却不多。",
+    en="Feed-forward may be many experts: a router scores them, every token goes through the few with the"
+    " largest scores, and their results are added by their weights; through a shared expert every token"
+    " goes, without a weight. There are more parameters, and no token computes with all of them.",
+)
+chosen_each = 2
+experts = dataclasses.replace(
+    config, norm_place="pre", experts=6, experts_chosen=chosen_each, expert_hidden=3,
+    shared_experts=1, router=SoftmaxRouter(renormalised=True),
+)  # fmt: skip
+forward = "decoder.0.feed_forward"
+trace = run(experts)
+lesson.show(trace, f"{forward}.router.chosen", f"{forward}.router.weights")
+load = np.bincount(trace[f"{forward}.router.chosen"].ravel(), minlength=6)
+lesson.table(
+    [
+        lesson.word(zh="专家", en="expert"),
+        lesson.word(zh="选中它的词元", en="tokens that chose it"),
+    ],
+    list(enumerate(load)),
+)
+lesson.check(
+    load.sum() == chosen_each * len(ids)
+    and np.allclose(trace[f"{forward}.router.weights"].sum(-1), 1.0),
+    zh=f"{len(ids)} 个词元各选 {chosen_each} 个，负载共 {load.sum()}，最忙的专家有 {load.max()} 个词元；"
+    "选中者的权重之和为一。",
+    en=f"{len(ids)} tokens choose {chosen_each} each, a load of {load.sum()} in all, of which the busiest"
+    f" expert has {load.max()}; the weights of those chosen sum to one.",
+)
+beside = trace[f"{forward}.output"] - trace[f"{forward}.routed"]
+lesson.check(
+    np.allclose(beside, trace[f"{forward}.shared.output"]),
+    zh="输出减去专家之和，正是共享专家给出的。",
+    en="The output less what the chosen experts give is what the shared one gives.",
+)
+
 # %%
 lesson.exercise(
     zh="一个子层都不加回去（系数趋于零）时，这个块给出什么？",
@@ -110,4 +152,4 @@ lesson.check(
     zh="它的输入，逐位不变：残差让每个块从“什么也不做”开始学起。",
     en="Its input, bit for bit: with residuals a block learns from doing nothing on.",
 )
-lesson.result(moved=moved["pre"], seen=[int(n) for n in seen])
+lesson.result(moved=moved["pre"], seen=[int(n) for n in seen], load=load)

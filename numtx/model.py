@@ -282,7 +282,8 @@ def input_forward(
         x = here("scaled_embedding", x * config.embedding_scale)
     learned = None
     if config.positions == "sinusoidal":
-        places = sinusoidal(given.positions, config.width, config.position_base, config.dtype)
+        base, layout = config.position_base, config.sinusoidal_layout
+        places = sinusoidal(given.positions, config.width, base, config.dtype, layout)
         x = x + here("positions", places)
     elif config.positions == "learned":
         learned = given.positions + config.position_offset, here["positions"]

@@ -136,7 +136,7 @@ class Model:
         active = self.activation(up if gate is None else gate)
         out[f"{place}.activation"] = active
         if gate is not None:
-            active = active * up
+            active = active * (up + c.gate_shift)
             out[f"{place}.gated"] = active
         y = self.linear(active, place, "out")
         out[f"{place}.output"] = y
@@ -184,11 +184,11 @@ class Model:
         if self.wrong("positions over padding"):
             positions = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
         if c.positions == "sinusoidal":
-            i = np.arange(c.width)
-            angle = positions[..., None] / c.position_base ** ((i - i % 2) / c.width)
-            waves = np.sin(angle + np.pi / 2 * (i % 2))
-            if self.wrong("sines before cosines"):
-                waves = np.concatenate([waves[..., 0::2], waves[..., 1::2]], -1)
+            i, half = np.arange(c.width), c.width // 2
+            halves = (c.sinusoidal_layout == "half") != self.wrong("sinusoid layout")
+            pair, cosine = (i % half, i // half) if halves else (i // 2, i % 2)
+            angle = positions[..., None] / c.position_base ** (2 * pair / c.width)
+            waves = np.sin(angle + np.pi / 2 * cosine)
             out[f"{side}.positions"], x = waves, x + waves
         elif c.positions == "learned":
             offset = 0 if self.wrong("offset forgotten") else c.position_offset

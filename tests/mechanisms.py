@@ -130,6 +130,10 @@ MECHANISMS: dict[str, tuple[Fields, Fields]] = {
     "positions in some layers": (
         {**DECODER, **NO_LATENT, "decoder_layers": 2, "positions": ("rotary", None)}, {},
     ),
+    "sines and cosines in turn": (
+        {"positions": "sinusoidal", "sinusoidal_layout": "interleaved"}, {},
+    ),
+    "sines before cosines": ({"positions": "sinusoidal", "sinusoidal_layout": "half"}, {}),
     "learned with an offset": ({"positions": "learned", "position_offset": 2}, {}),
     "another epsilon": ({**NORMED, "epsilon": 1e-3}, {}),
     "label smoothing": ({"label_smoothing": 0.1}, {"labels": True}),
@@ -263,6 +267,9 @@ def _of_attention(config: Config) -> dict[str, bool]:
         "growing queries": config.query_growth is not None,
         "window in some layers": isinstance(config.window, tuple),
         "positions in some layers": isinstance(config.positions, tuple),
+        "sines and cosines in turn": config.positions == "sinusoidal"
+        and config.sinusoidal_layout == "interleaved",
+        "sines before cosines": config.sinusoidal_layout == "half",
         "learned with an offset": config.position_offset > 0,
         "another position base": config.position_base != 10000.0,
         "embedding scale": config.embedding_scale != 1.0,

@@ -98,6 +98,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "correction": True, "renormalised": True}},
     "bart": SEQ2SEQ,
     "mbart": {**SEQ2SEQ, "norm_place": "pre", "embedding_scale": math.sqrt(12)},
+    "marian": {
+        **{name: v for name, v in SEQ2SEQ.items() if not name.startswith("position")},
+        "positions": "sinusoidal", "sinusoidal_layout": "half", "embedding_norm": False,
+        "source_vocabulary": 11, "activation": "silu"},
     "smollm3": {**LLAMA, "positions": ("rotary", None), "tied_output": True},
     "t5": {**T5, "output_scale": 12**-0.5},
     "mt5": {**T5, "gated": True, "activation": "gelu_tanh", "tied_output": False},

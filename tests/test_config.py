@@ -136,6 +136,10 @@ BROKEN = [
         {"embedding_norm": True, "norm": None},
         "is for models with norm 'layer' or 'rms'",
     ),
+    (
+        {"positions": None, "sinusoidal_layout": "half"},
+        "sinusoidal_layout 'half' is for models with positions 'sinusoidal'; here",
+    ),
     ({"latent_norm": True}, "latent_norm True is for models with key_value_latent given; here"),
     ({"positions": "relative", "key_value_latent": 4}, "positions 'relative' with key_value_lat"),
     (

@@ -112,6 +112,7 @@ INERT: dict[str, Callable[[Config], bool]] = {
     "head_activation": lambda c: c.head != "masked-language-model",
     "query_key_gain": lambda c: c.query_key_norm is None,
     "query_key_norm_place": lambda c: c.query_key_norm is None or not c.rotated,
+    "sinusoidal_layout": lambda c: c.positions != "sinusoidal" or c.width < 4,
     "rotary_layout": lambda c: c.rotated < 4,  # of a width of two both layouts are one
     "rotary_width": lambda c: c.positions != "rotary",
     "rotary_scaling": lambda c: c.positions != "rotary",

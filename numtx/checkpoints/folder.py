@@ -16,7 +16,8 @@ from ..config import Config
 from ..errors import CheckpointError, ConfigError, nearest
 from ..families import LAYOUTS
 from ..files import write_text
-from ..layouts.layout import Entry, Layout
+from ..layouts.layout import SINUSOID, Entry, Layout
+from ..ops.positions import sinusoidal
 from ..parameters import check_parameters, check_size, parameter_shapes
 from ..safetensors import FLOATS, SINGLE, read_object, read_tensors, write_tensors
 from ..shapes import Array
@@ -193,16 +194,24 @@ class Folder:
                 stored = np.zeros(entry.stored, self.config.dtype)
             entry.into(found, stored, self.config.dtype, self.config.heads)
         for name, place in self.places.items():
-            if place.kind == "copy":
-                own = self.layout.copies[place.name]
-                if own in found and not np.array_equal(
-                    self._read(name).astype(self.config.dtype), found[own]
-                ):
-                    raise CheckpointError(
-                        f"{self.tensors[name].file}: {name!r} differs from {own!r}, of which it "
-                        "should be a copy"
-                    )
+            if place.kind == "copy" and not self._repeats(name, place.name, found):
+                raise CheckpointError(
+                    f"{self.tensors[name].file}: {name!r} differs from "
+                    f"{self.layout.copies[place.name]!r}, of which it should be a copy"
+                )
         return Model(self.config, {n: found[n] for n in parameter_shapes(self.config)}, words)
+
+    def _repeats(self, name: str, place: str, found: Mapping[str, Array]) -> bool:
+        """Whether a copy is one."""
+        own, config = self.layout.copies[place], self.config
+        if own == SINUSOID:
+            x, base = self._read(name), config.position_base
+            places, layout = np.arange(len(x))[None], config.sinusoidal_layout
+            table = sinusoidal(places, config.width, base, "float64", layout)[0]
+            near = {"F16": 1e-3, "BF16": 1e-2}.get(self.tensors[name].dtype, 1e-6)
+            return x.shape == table.shape and bool(np.abs(x - table).max(initial=0) < near)
+        own = own if own in found else f"decoder.{own}"  # of two vocabularies
+        return own not in found or np.array_equal(self._read(name).astype(config.dtype), found[own])
 
     def tensor(self, name: str) -> Array:
         """A tensor of the table as it is stored."""

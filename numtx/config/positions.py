@@ -7,6 +7,7 @@ from .rotary import PLAIN_SCALINGS, SCALINGS, LongropeScaling, Scaling, YarnScal
 
 POSITIONS = ("sinusoidal", "learned", "rotary", "alibi", "relative")
 ROTARY_LAYOUTS = ("half", "interleaved")
+SINUSOIDAL_LAYOUTS = ("interleaved", "half")
 BY_LAYER = {"rotary", "alibi", "relative", None}  # positions that act within a layer
 
 
@@ -26,6 +27,10 @@ class PositionFields:
     relative_distance: int = whole(
         "Positions", "the distance from which the last bucket serves", (128, 9), least=2,
         default=128, only=("positions", ("relative",)))
+    sinusoidal_layout: str = choice(
+        "Positions", "interleaved (sine and cosine of an angle in turn) or half (all sines, then "
+        "all cosines)", SINUSOIDAL_LAYOUTS, default="interleaved",
+        only=("positions", ("sinusoidal",)))
     position_base: float = number(
         "Positions", "base of the angles (10000 in the original paper)",
         (10000.0, 100.0, (100.0, 10000.0)),

@@ -17,7 +17,7 @@ from .decoders import (
     SMOLLM3,
     STARCODER2,
 )
-from .encoders import BART, BERT, DISTILBERT, MBART, MT5, ROBERTA, T5
+from .encoders import BART, BERT, DISTILBERT, MARIAN, MBART, MT5, ROBERTA, T5
 from .experts import GPT_OSS, MIXTRAL, QWEN3_MOE
 from .latent import DEEPSEEK_V2, DEEPSEEK_V3
 
@@ -25,7 +25,7 @@ LAYOUTS: Final = {
     layout.name: layout
     for layout in (
         LLAMA, QWEN2, QWEN3, MISTRAL, GEMMA, PHI3, STARCODER2, SMOLLM3, GPT2, BLOOM,
-        BART, MBART, T5, MT5, BERT, ROBERTA, DISTILBERT, GPT_OSS,
+        BART, MBART, MARIAN, T5, MT5, BERT, ROBERTA, DISTILBERT, GPT_OSS,
         GEMMA2, GEMMA3, OLMO2, GRANITE, COHERE2, PHI, GPT_NEOX, MODERNBERT,
         MIXTRAL, QWEN3_MOE, DEEPSEEK_V2, DEEPSEEK_V3,
     )

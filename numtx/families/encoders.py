@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..layouts.heads import UNSAID, masked_head, masked_words
-from ..layouts.layout import Key, Layout, Row
-from ..layouts.rows import BUFFERS, HEAD, PLAIN_BIASES, TIED, linear, norm, without
+from ..layouts.layout import SINUSOID, Key, Layout, Row
+from ..layouts.rows import BUFFERS, HEAD, NO_IDS, PLAIN_BIASES, TIED, linear, norm, without
 from ..layouts.rules import (
     ACTIVATIONS,
     DECODER_LAYERS,
     POSITIONS_AFTER_PAD,
     SCALE_EMBEDDING,
     SCALE_OUTPUTS,
+    VOCABULARIES,
     feed_forward_proj,
 )
 
@@ -75,6 +76,32 @@ BART = Layout(**{
 MBART = Layout(**{
     **_BART, "name": "mbart", "architecture": "MBartForConditionalGeneration",
     "fixed": {**_BART_FIXED, "norm_place": "pre"}, "inert": (*_BART["inert"], "normalize_before"),
+})  # fmt: skip
+_EMBEDDED: Final = tuple(f"model.{side}.embed_tokens.weight" for side in ("encoder", "decoder"))
+MARIAN = Layout(**{
+    **_BART, "name": "marian", "architecture": "MarianMTModel",
+    "fixed": {
+        **{name: value for name, value in _BART_FIXED.items() if name != "position_offset"},
+        "positions": "sinusoidal", "sinusoidal_layout": "half", "embedding_norm": False,
+        "norm_place": "post",
+    },
+    "keys": without(_BART_KEYS, "max_position_embeddings"),
+    "rules": (SCALE_EMBEDDING, VOCABULARIES),
+    "demands": {**_BART["demands"], "normalize_before": None, "normalize_embedding": None,
+                "static_position_embeddings": True},
+    "inert": (*(name for name in _BART["inert"] if not name.startswith(("normalize", "static"))),
+              "max_position_embeddings"),
+    "written": {**NO_IDS, "decoder_start_token_id": 0, "forced_eos_token_id": None},
+    "rows": (
+        *_BART["rows"],
+        *(Row(name, (f"{side}.embedding",))
+          for name, side in zip(_EMBEDDED, ("encoder", "decoder"), strict=True)),
+    ),
+    "copies": {
+        **_BART["copies"],
+        **dict.fromkeys((f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder")),
+                        SINUSOID),
+    },
 })  # fmt: skip
 
 _BLOCK: Final = "{side}.block.{i}.layer"

@@ -41,6 +41,7 @@ FIELDS = {
     "relative（按距离分桶的学得的偏置）或没有",
     "relative_buckets": "按距离的偏置表有多少行",
     "relative_distance": "从这个距离起都用最后一个桶",
+    "sinusoidal_layout": "interleaved（同一角度的正弦与余弦相邻）或 half（先全部正弦，后全部余弦）",
     "position_base": "角度的底数（原论文为 10000）",
     "position_limit": "学得的位置表的行数（词元数，不算偏移）",
     "position_offset": "学得的位置表在位置 0 之前的行数",

@@ -23,6 +23,7 @@ from ..parameters import named_shapes, parameter_shapes
 from ..shapes import Array
 from .essence import Fields, essence
 
+SINUSOID: Final = "the sinusoidal table"
 NEEDED: Final = object()  # the default of a field that a file has to have
 
 
@@ -146,7 +147,7 @@ class Layout:
     written       what a folder says beside, so that transformers loads it as it is
     rows          tensors
     stacked       rows in place of those of single experts, in files that have these
-    copies        tensors that repeat a parameter
+    copies        tensors that repeat a parameter, or the SINUSOID
     skipped       tensors that are no parameters, as regular expressions
     outside       tensors of parts that numtx has not, and what these are
     marks         tensors that say that a whole part, the first group of the form, is outside

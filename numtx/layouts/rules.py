@@ -254,6 +254,28 @@ def _write_scale_embedding(config: Config, file: Fields) -> None:
 SCALE_EMBEDDING = Rule(("scale_embedding",), _read_scale_embedding, _write_scale_embedding)
 
 
+def _read_vocabularies(theirs: Fields, ours: Fields) -> None:
+    target = theirs.get("decoder_vocab_size") or ours["vocabulary"]
+    if theirs.get("share_encoder_decoder_embeddings", True):
+        if target != ours["vocabulary"]:
+            raise CheckpointError(f"decoder_vocab_size is {target!r}, vocab_size is "
+                                  f"{ours['vocabulary']}, and both sides share a table")  # fmt: skip
+    else:
+        ours["source_vocabulary"], ours["vocabulary"] = ours["vocabulary"], target
+
+
+def _write_vocabularies(config: Config, file: Fields) -> None:
+    file["share_encoder_decoder_embeddings"] = config.shared_embedding
+    file["vocab_size"] = config.vocabulary_of("encoder")
+    file["decoder_vocab_size"] = config.vocabulary
+
+
+VOCABULARIES = Rule(
+    ("share_encoder_decoder_embeddings", "decoder_vocab_size"),
+    _read_vocabularies, _write_vocabularies,
+)  # fmt: skip
+
+
 def _read_root(theirs: Fields, ours: Fields) -> None:
     ours["embedding_scale"] = math.sqrt(ours["width"])
 

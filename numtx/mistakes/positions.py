@@ -74,17 +74,23 @@ def sinusoids(at: At) -> Forms:
     if len(at.inputs) > 1:
         return
     y, a = at.again(), at.stage.attributes
-    sines, cosines = y[..., 0::2], y[..., 1::2]
-    yield "all sines before all cosines", np.concatenate([sines, cosines], -1)
-    yield "sine and cosine swapped", np.stack([cosines, sines], -1).reshape(y.shape)
-    exponent = np.arange(y.shape[-1]) / y.shape[-1]
+    columns = np.arange(y.shape[-1])
+    halves = a["layout"] == "half"
+    sine = columns < len(columns) // 2 if halves else columns % 2 == 0
+    if halves:
+        yield "sines and cosines in turn", at.again(layout="interleaved")
+    else:
+        yield "all sines before all cosines", at.again(layout="half")
+    swapped = np.empty_like(y)
+    swapped[..., sine], swapped[..., ~sine] = y[..., ~sine], y[..., sine]
+    yield "sine and cosine swapped", swapped
+    exponent = columns / len(columns)
     for detail, power in (
         ("exponent i/d for each component i", exponent),
         ("exponent 2i/d for each component i", 2 * exponent),
     ):
         angles = at.inputs[0][..., None] / a["base"] ** power
-        even = np.arange(y.shape[-1]) % 2 == 0
-        yield detail, np.where(even, np.sin(angles), np.cos(angles))
+        yield detail, np.where(sine, np.sin(angles), np.cos(angles))
     for base in (10000.0, 100.0, 1000.0):
         if base != a["base"]:
             yield f"base {base:g}, not {a['base']:g}", at.again(base=base)

@@ -97,7 +97,7 @@ DECODERS: dict[str, Model] = {
     "decoder, not causal": Model(
         decoder(
             width=8, heads=1, key_width=5, value_width=3, hidden=7, vocabulary=11, causal=False,
-            window=4,
+            window=4, sinusoidal_layout="half",
         )
     ),
     "decoder, normed queries and keys": Model(

@@ -13,15 +13,22 @@ from ..small_repr import small_repr
 from .angles import attention_factor, frequencies
 
 
-def sinusoidal(positions: Array, width: int, base: float, dtype: str) -> Array:
+def sinusoidal(
+    positions: Array, width: int, base: float, dtype: str, layout: str = "interleaved"
+) -> Array:
     """PE[p, 2i] = sin(p / base^(2i/d)), PE[p, 2i+1] = cos(p / base^(2i/d))    [B, T] -> [B, T, d]
+
+    layout  half: the sine in PE[p, i] and the cosine in PE[p, d/2 + i] instead
 
     Angles are taken in float64 whatever the type, for they grow with the position.
     """
     angles = positions[..., None] * frequencies(width, base)
     table = np.empty((*positions.shape, width), dtype)
-    table[..., 0::2] = np.sin(angles)
-    table[..., 1::2] = np.cos(angles)
+    if layout == "half":
+        sines, cosines = slice(width // 2), slice(width // 2, None)
+    else:
+        sines, cosines = slice(0, None, 2), slice(1, None, 2)
+    table[..., sines], table[..., cosines] = np.sin(angles), np.cos(angles)
     return table
 
 

@@ -59,7 +59,10 @@ def _lookup(r: Rows) -> Operand:
     """a row of a table, or the sine and cosine of a position"""
     number = r.at(0, r.index[:2])
     if len(r.inputs) == 1:
-        pair, is_cosine = divmod(r.index[2], 2)
+        half, column = r.width // 2, r.index[2]
+        pair, is_cosine = divmod(column, 2)
+        if r.attributes["layout"] == "half":
+            is_cosine, pair = divmod(column, half)
         angle = angle_of(r, number, pair, r.width)
         return choose(is_cosine, lambda: function("cos", angle), lambda: function("sin", angle))
     row, before = r.plain(number), r.attributes.get("offset", 0)

@@ -37,6 +37,9 @@ SINUSOIDAL_POSITIONS = Leaf(
     Text("位置编码", "Positions"),
     Text("注意力本身不分先后，位置编码给每个位置一个标记", "attention by itself knows no order; this marks every place"),
 )  # fmt: skip
+SINUSOIDAL_HALVES = SINUSOIDAL_POSITIONS._replace(
+    formula="P[p,i] = sin(p / {base}^(2i/d)), P[p,d/2+i] = cos(p / {base}^(2i/d))"
+)
 LEARNED_POSITIONS = Leaf(
     "positions", "lookup", ("@positions", "#positions"), "bt,vd->btd", "P[p + {offset}]",
     Text("可学习的位置向量", "Learned positions"),

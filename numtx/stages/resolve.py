@@ -145,8 +145,9 @@ class Wiring:
             summands = [self.named(f"{side}.scaled_embedding")]
         roles: dict[str, Any] = {"@positions": self.given(f"{side}.positions")}
         if config.positions == "sinusoidal":
-            base = config.position_base
-            yield self.stage(side, c.SINUSOIDAL_POSITIONS, roles, t=side, base=base)
+            base, layout = config.position_base, config.sinusoidal_layout
+            leaf = c.SINUSOIDAL_HALVES if layout == "half" else c.SINUSOIDAL_POSITIONS
+            yield self.stage(side, leaf, roles, t=side, base=base, layout=layout)
             summands.append(self.named(f"{side}.positions"))
         elif config.positions == "learned":
             offset = config.position_offset

@@ -161,6 +161,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "vocab_size": 13, "hidden_size": 12, "n_layer": 3, "n_head": 3, **NO_PADS}),
     "bart": ("BartForConditionalGeneration", BART),
     "mbart": ("MBartForConditionalGeneration", {**BART, "scale_embedding": True}),
+    "marian": ("MarianMTModel", {
+        **BART, "scale_embedding": True, "activation_function": "swish"}),
+    "marian-two-vocabularies": ("MarianMTModel", {
+        **BART, "share_encoder_decoder_embeddings": False, "decoder_vocab_size": 15}),
     "smollm3": ("SmolLM3ForCausalLM", {**LLAMA, "no_rope_layers": [1, 0, 1]}),
     "smollm3-interval": ("SmolLM3ForCausalLM", {**LLAMA, "no_rope_layer_interval": 2}),
     "t5": ("T5ForConditionalGeneration", T5),
@@ -195,6 +199,7 @@ def widen() -> None:
     torch.set_default_dtype(torch.float64)
     torch.float32 = torch.float = torch.float64
     torch.Tensor.float = torch.Tensor.double
+    torch.FloatTensor = torch.DoubleTensor
 
 
 def built(name: str) -> Any:
@@ -209,7 +214,8 @@ def built(name: str) -> Any:
     config._attn_implementation = config._experts_implementation = "eager"
     model = model_class(config, **options_of(name)).double().eval()
     generator = torch.Generator().manual_seed(5)
-    tensors = [*model.parameters(), *(b for n, b in model.named_buffers() if n.endswith("_bias"))]
+    learned = (p for p in model.parameters() if p.requires_grad)
+    tensors = [*learned, *(b for n, b in model.named_buffers() if n.endswith("_bias"))]
     with torch.no_grad():
         for tensor in tensors:
             tensor += 0.1 * torch.randn(tensor.shape, generator=generator, dtype=torch.float64)

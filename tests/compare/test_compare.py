@@ -19,6 +19,7 @@ MODELS = {
     "post": "encoder-decoder",
     "pre": "two vocabularies, learned positions, pre-norm",
     "grouped": "decoder, rotary, grouped, gated",
+    "halves": "decoder, not causal",
 }
 # What a small model cannot feel: many layers, many words, long rows far out.
 LARGE = {
@@ -85,7 +86,8 @@ MISTAKES = [
     ("post", "no norm bias", ENC + "norm", "without bias"),
     ("post", "rms for layer", ENC + "norm", "rms for layer"),
     ("post", "gelu for relu", "encoder.0.feed_forward.activation", "gelu for relu"),
-    ("post", "sines before cosines", "encoder.positions", "all sines before all cosines"),
+    ("post", "sinusoid layout", "encoder.positions", "all sines before all cosines"),
+    ("halves", "sinusoid layout", "decoder.positions", "sines and cosines in turn"),
     ("post", "labels shifted", "loss.per_token", "labels shifted: the next one"),
     ("post", "mean over all", "loss", "ignored ones too"),
     ("post", "sum for mean", "loss", "the sum, not the mean"),

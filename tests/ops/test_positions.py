@@ -29,6 +29,12 @@ def test_the_table_by_hand():
     assert_close(table[2], [0.909297427, -0.416146837, 0.198669331, 0.980066578], 1e-9)
 
 
+def test_all_sines_before_all_cosines():
+    table = sinusoidal(PLACES, 6, 10.0, "float64")
+    halves = sinusoidal(PLACES, 6, 10.0, "float64", "half")
+    assert np.array_equal(halves, table[..., [0, 2, 4, 1, 3, 5]])
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @NEAR_AND_FAR
 def test_the_table_by_the_formula(places, tolerance, dtype):

@@ -215,6 +215,10 @@ def slopes_oracle() -> bool:
     return oracle_of("decoder, slopes, six heads")
 
 
+def halves_oracle() -> bool:
+    return oracle_of("decoder, not causal")
+
+
 def normed_oracle() -> bool:
     return oracle_of("decoder, normed queries and keys")
 
@@ -310,4 +314,5 @@ CHECKS = (
     hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, projections_oracle,
     turned_oracle, bound_shift, capped_oracle, sinks_oracle, sinks_alone, latents_oracle,
     layers_oracle, scaled_oracle, scaled_angles, chunks_oracle, relative_oracle,
+    halves_oracle,
 )  # fmt: skip

@@ -63,8 +63,9 @@ function operationsOf(data, array, place, { plan, starts, axesOf }) {
       const number = at(r, 0, r.index.slice(0, 2));
       const column = r.index[2];
       if (r.stage.inputs.length === 1) {
-        const angle = angleOf(r, number, Math.floor(column / 2), data.sizes.d);
-        return choose(column % 2, () => cosine(angle), () => sine(angle));
+        const half = data.sizes.d / 2, halves = r.attributes.layout === "half";
+        const angle = angleOf(r, number, halves ? column % half : Math.floor(column / 2), data.sizes.d);
+        return choose(halves ? column >= half : column % 2, () => cosine(angle), () => sine(angle));
       }
       const where = [number.value + (r.attributes.offset || 0), column];
       const entry = () => at(r, 1, where, number);

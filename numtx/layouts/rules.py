@@ -258,8 +258,10 @@ def _read_vocabularies(theirs: Fields, ours: Fields) -> None:
     target = theirs.get("decoder_vocab_size") or ours["vocabulary"]
     if theirs.get("share_encoder_decoder_embeddings", True):
         if target != ours["vocabulary"]:
-            raise CheckpointError(f"decoder_vocab_size is {target!r}, vocab_size is "
-                                  f"{ours['vocabulary']}, and both sides share a table")  # fmt: skip
+            raise CheckpointError(
+                f"decoder_vocab_size is {target!r} and vocab_size {ours['vocabulary']}, though "
+                "both sides share a table"
+            )
     else:
         ours["source_vocabulary"], ours["vocabulary"] = ours["vocabulary"], target
 

@@ -19,11 +19,16 @@ T5: dict[str, Any] = {
 }  # fmt: skip
 ONE: dict[str, Any] = {"num_key_value_heads": 1}
 
+MARIAN: dict[str, Any] = {
+    "vocab_size": 13, "d_model": 16, "encoder_layers": 1, "decoder_layers": 1,
+    "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 9,
+    "decoder_ffn_dim": 9,
+}  # fmt: skip
 BODY: dict[str, Any] = {"max_position_embeddings": 9}
 
 
 def read(layout: str, **fields: Any) -> Config:
-    sizes = T5 if layout in ("t5", "mt5") else SIZES
+    sizes = {"t5": T5, "mt5": T5, "marian": MARIAN}.get(layout, SIZES)
     return Config(**LAYOUTS[layout].read_fields({**sizes, **fields}))
 
 
@@ -101,6 +106,11 @@ def read(layout: str, **fields: Any) -> Config:
         ("qwen2", {"num_key_value_heads": 2, "layer_types": ["full_attention"]}, "one a layer"),
         ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers"),
         ("llama", {"is_decoder": True}, "is_decoder"),
+        ("marian", {}, {"embedding_scale": 1.0, "source_vocabulary": None}),
+        ("marian", {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 15},
+         {"source_vocabulary": 13, "vocabulary": 15}),
+        ("marian", {"decoder_vocab_size": 15}, "decoder_vocab_size is 15 and vocab_size 13"),
+        ("marian", {"normalize_embedding": True}, "normalize_embedding is"),
         ("bert", BODY, {"head": None, "pooler": False}),
         ("bert", {**BODY, "architectures": ["BertForSequenceClassification"]}, {"head": None}),
         *(

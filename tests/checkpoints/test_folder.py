@@ -18,6 +18,7 @@ from numtx.checkpoints.folder import Folder
 from numtx.errors import CheckpointError
 from numtx.families import LAYOUTS
 from numtx.layouts.essence import essence
+from numtx.ops.positions import sinusoidal
 from numtx.safetensors import from_bfloat16, read_header, to_bfloat16, write_tensors
 
 TOP = {"kind": "softmax", "renormalised": True}
@@ -187,6 +188,30 @@ def test_layers_that_predict_further_tokens_are_left_out(tmp_path: Path) -> None
     mark = {"model.layers.2.eh_proj.weight": np.ones((12, 24))}
     rewrite(folder, lambda found: found.update(mark))
     assert Folder(folder).notes == ["left out: layers that predict further tokens"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "error", "says"),
+    [("F32", 0.0, ""), ("F32", 1e-3, "should be a copy"), ("F64", 0.0, ""),
+     ("F64", 1e-3, "should be a copy")],
+)  # fmt: skip
+def test_a_stored_sinusoid_is_held_against_the_formula(
+    tmp_path: Path, dtype: str, error: float, says: str
+) -> None:
+    folder = written(tmp_path / "m", "marian")
+    header, data = split(folder / "model.safetensors")
+    table = sinusoidal(np.arange(4)[None], 12, 1e4, "float64", "half")[0]
+    table[2, 3] += error
+    bytes_ = table.astype("<f4" if dtype == "F32" else "<f8").tobytes()
+    place = [len(data), len(data) + len(bytes_)]
+    name = "model.decoder.embed_positions.weight"
+    header[name] = {"dtype": dtype, "shape": [4, 12], "data_offsets": place}
+    join(folder / "model.safetensors", header, data + bytes_)
+    if not says:
+        read_model(folder)
+        return
+    with pytest.raises(CheckpointError, match=says):
+        read_model(folder)
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,7 @@ def widen() -> None:
     torch.set_default_dtype(torch.float64)
     torch.float32 = torch.float = torch.float64
     torch.Tensor.float = torch.Tensor.double
+    torch.FloatTensor = torch.DoubleTensor
 
 
 def wrong_with(family: Family, demand: Callable[[Compared], bool], close: float) -> list[str]:

@@ -110,12 +110,22 @@ T5_ODD = ({**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False
           {**T5, "relative_attention_num_buckets": 6, "relative_attention_max_distance": 5,
            "d_kv": 4, "num_decoder_layers": 1})  # fmt: skip
 BLOOM = {"vocab_size": 13, "hidden_size": 12, "n_layer": 3, "n_head": 3, **NO_IDS}
+BART = {
+    "vocab_size": 13, "d_model": 12, "encoder_layers": 2, "decoder_layers": 3,
+    "encoder_ffn_dim": 10, "decoder_ffn_dim": 10, "max_position_embeddings": 32,
+    "decoder_start_token_id": 0, **NO_IDS, "pad_token_id": 12, "forced_eos_token_id": None,
+}  # fmt: skip
 MODERNBERT = {
     **{name: value for name, value in DECODER.items() if name != "num_key_value_heads"},
     "hidden_size": 12, "num_attention_heads": 3, "local_attention": 6,
     "pad_token_id": 12, "rope_parameters": {NEAR: {"rope_type": "default", "rope_theta": 10.0},
                                             FULL: {"rope_type": "default", "rope_theta": 1e4}},
 }  # fmt: skip
+
+
+def heads(n: int) -> dict[str, int]:
+    return {"encoder_attention_heads": n, "decoder_attention_heads": n}
+
 
 FAMILIES: dict[str, Family] = {
     "Llama 3.1": Family("LlamaForCausalLM", (
@@ -228,12 +238,13 @@ FAMILIES: dict[str, Family] = {
     ), PLAIN),
     "T5": Family("T5ForConditionalGeneration", (T5, *T5_ODD), PLAIN),
     "mT5": Family("MT5ForConditionalGeneration", (T5, *T5_ODD), PLAIN),
-    "BART": Family("BartForConditionalGeneration", tuple(
-        {"vocab_size": 13, "d_model": 12, "encoder_layers": 2, "decoder_layers": 3,
-         "encoder_ffn_dim": 10, "decoder_ffn_dim": 10, "max_position_embeddings": 32,
-         "decoder_start_token_id": 0, **NO_IDS, "pad_token_id": 12, "encoder_attention_heads": n,
-         "decoder_attention_heads": n, "scale_embedding": n == 2, "forced_eos_token_id": None}
-        for n in (3, 2, 4)
+    "BART": Family(
+        "BartForConditionalGeneration",
+        tuple({**BART, **heads(n), "scale_embedding": n == 2} for n in (3, 2, 4)), PLAIN,
+    ),
+    "Marian": Family("MarianMTModel", (
+        {**BART, **heads(3), "scale_embedding": True, "activation_function": "swish"},
+        {**BART, **heads(2)}, {**BART, **heads(4), "d_model": 20, "activation_function": "relu"},
     ), PLAIN),
     "BERT": Family("BertModel", tuple(
         {"vocab_size": 13, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": n,
@@ -273,7 +284,7 @@ def built(family: Family, number: int, seed: int) -> Any:
 
 def tensors_of(model: Any) -> dict[str, Any]:
     """Parameters, and the bias of the logits and the correction of a router, which are buffers."""
-    named = dict(model.named_parameters())
+    named = {name: x for name, x in model.named_parameters() if x.requires_grad}
     return named | {
         n: b for n, b in model.named_buffers() if n.endswith(("logits_bias", "correction_bias"))
     }

@@ -166,8 +166,8 @@ def test_experts_in_one_tensor(tmp_path: Path, name: str) -> None:
 
 
 def test_more_experts_than_tensors(tmp_path: Path) -> None:
-    edit(written(tmp_path / "m", "mixtral"), num_local_experts=2**40)
-    with pytest.raises(CheckpointError, match=f"{2**40} experts are too many"):
+    edit(written(tmp_path / "m", "mixtral"), num_local_experts=10**5)
+    with pytest.raises(CheckpointError, match="100000 experts are too many"):
         Folder(tmp_path / "m")
 
 

@@ -94,6 +94,15 @@ lesson.check(
     zh="每一对的平方和都是一：确实是圆上的点。",
     en="In each pair the squares add up to one: they are points of a circle.",
 )
+own = dataclasses.replace(config, sinusoidal_layout="half")
+halves = dataclasses.replace(example, config=own).trace(gradients=False)["encoder.positions"][0]
+lesson.check(
+    np.array_equal(halves, np.concatenate([positions[:, 0::2], positions[:, 1::2]], 1)),
+    zh="有的模型先写全部正弦、后写全部余弦（sinusoidal_layout 为 half）：数相同，列不同。读错了次序，"
+    "形状都对，每个向量却都错。",
+    en="Some models write all sines first, then all cosines (sinusoidal_layout half): the same"
+    " numbers in other columns. Read in the wrong order every shape fits, and every vector is wrong.",
+)
 lesson.show(trace, "encoder.input")
 inputs = trace["encoder.input"][0]
 lesson.check(

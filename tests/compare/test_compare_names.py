@@ -125,15 +125,18 @@ def test_a_wrong_gradient_is_laid_to_the_backward_pass_only_where_values_were_co
 ):
     arrays = in_file(tmp_path, "a.npz")
     name, parameter = f"grad/{PLACE}.scores", f"parameters/{PLACE}.w_q"
-    wrong = {name: arrays[name] * 2.0}
+    right = arrays[name]
+    noise = 1.0 + np.random.default_rng(0).random(right.shape)
     paths = [str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
+    loss = {"loss": arrays["loss"]}
     for others, cause in (
-        ({"loss": arrays["loss"]}, "every value compared is equal, so the mistake is in the back"),
+        (loss, "every value compared is equal, so the mistake is in the back"),
+        ({**loss, name: right * 1.7}, f"every number is 1.7 times what it should be, in {PLACE}."),
         ({}, "not looked for, as no value is in both files"),
         ({parameter: arrays[parameter] * 2.0}, "not looked for, as the parameters differ"),
     ):
-        np.savez(tmp_path / "b.npz", **wrong, **others)
-        assert main(["compare", *paths]) == 1
+        np.savez(tmp_path / "b.npz", **{name: right * noise, **others})
+        assert main(["compare", *paths, "--lang", "en"]) == 1
         assert f"cause: {cause}" in capsys.readouterr().out
 
 

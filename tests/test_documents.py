@@ -24,7 +24,9 @@ IDS = np.array([[3, 1, 4, 1, 5, 2], [2, 7, 1, 8, 2, 8]])
 NUMBERS = np.array([[0, 0, 0, 1, 1, 1], [5, 5, 2, 2, 2, 2]])
 SOURCE = np.array([[6, 2, 3, 1], [1, 4, 2, 2]])
 SOURCE_NUMBERS = np.array([[0, 1, 1, 1], [5, 5, 5, 2]])
-PACKABLE = [name for name in MODELS if config_of(name).depth < 6]
+PACKABLE = [
+    name for name in MODELS if config_of(name).depth < 6 and config_of(name).head is not None
+]
 
 
 def loss_weights(trace):

@@ -151,10 +151,12 @@ class _Check:
         sums: dict[str, Sums] = {}
         for stage in self.stages:
             found = None
-            if stage.name in self.trace.gradients:
+            flows = stage.name in self.trace.gradients
+            if flows or self.trace[stage.name].dtype.kind != "f":  # a choice passes nothing back
                 for source in stage.inputs:  # one that gets nothing at all has a gradient: zero
                     if source not in sums:
                         sums[source] = Sums(self.oracle.cells(source).flat.size)
+            if flows:
                 found = pass_on(self.oracle, stage, self.flow(stage.name), sums)
             findings.append(self.values(stage, None, found))
         for name, reached in sums.items():

@@ -159,7 +159,7 @@ class CacheMachine(RuleBasedStateMachine):
             source = self.new_source(generator, rows)
         try:
             batch = batch_of(self.config, ids, None, *source)
-            last = f"decoder.{self.config.decoder_layers - 1}.feed_forward.hidden"
+            last = f"decoder.{self.config.decoder_layers - 1}.feed_forward.output"
             step(self.config, self.parameters, batch, live.cache, tap=StopsAt(last, StopError))
         except (StopError, CacheError):
             return

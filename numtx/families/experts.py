@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..config import Config
 from ..config.experts import ChosenSoftmaxRouter, SoftmaxRouter
 from ..errors import CheckpointError
+from ..layouts.by_layer import windows
 from ..layouts.essence import Fields
 from ..layouts.layout import Key, Layout, Row, Rule
 from ..layouts.rows import ATTENTION_BIASES, TRUTH, linear
@@ -24,25 +25,6 @@ from .decoders import (
     decoder_keys,
 )
 
-_KINDS: Final = ("sliding_attention", "full_attention")  # of layers, in turn where none are given
-
-
-def _read_windows(theirs: Fields, ours: Fields) -> None:
-    layers, window = ours["decoder_layers"], theirs.get("sliding_window", 128)
-    types = theirs.get("layer_types") or [_KINDS[i % 2] for i in range(layers)]
-    if not isinstance(types, list) or len(types) != layers or not {*map(str, types)} <= {*_KINDS}:
-        raise CheckpointError(f"layer_types is no list of {layers} of {' and '.join(_KINDS)}")
-    if type(window) is not int or window < 1:
-        raise CheckpointError(f"sliding_window is {window!r}; it is a whole number above 0")
-    ours["window"] = tuple(window if one == _KINDS[0] else None for one in types)
-
-
-def _write_windows(config: Config, file: Fields) -> None:
-    windows = [config.layer("decoder", i).window for i in range(config.decoder_layers)]
-    file["sliding_window"] = max((window for window in windows if window is not None), default=128)
-    file["layer_types"] = [_KINDS[window is None] for window in windows]
-
-
 _UP = {x: tuple(f"{FORWARD}.experts.{x}_{y}" for y in ("gate", "in")) for x in "wb"}
 GPT_OSS = Layout(**{
     **LIKE_LLAMA, "name": "gpt_oss", "architecture": "GptOssForCausalLM",
@@ -57,7 +39,7 @@ GPT_OSS = Layout(**{
         "swiglu_limit": Key("gate_limit", 7.0),
     },
     "rules": (rotary(150000.0), biases("attention_bias", True, *ATTENTION_BIASES),
-              Rule(("sliding_window", "layer_types"), _read_windows, _write_windows)),
+              windows(lambda i, _: i % 2 == 0, default=128)),
     "demands": {"swiglu_alpha": 1.702, "output_router_logits": False},
     "inert": ("hidden_act", "router_aux_loss_coef", "initial_context_length",
               "experts_per_token"),

@@ -17,7 +17,7 @@ Windowed = Callable[[int, int], bool]  # of a layer, from its number and the pat
 
 def windows(
     windowed: Windowed,
-    pattern: tuple[str, int],
+    pattern: tuple[str, int] | None = None,
     name: str = "sliding_window",
     default: int = 4096,
     both_ways: bool = False,
@@ -25,14 +25,17 @@ def windows(
     """layer_types, or a pattern that repeats, and one window for all layers that have one.
 
     windowed   which layers have it where layer_types is absent
-    pattern    the field with the pattern's length, and the length where it is absent
+    pattern    the field with the pattern's length, and the length where it is absent; None: the
+               family has no such field
     both_ways  the field counts what is seen to both sides, without the token itself
     """
 
     def read(theirs: Fields, ours: Fields) -> None:
-        layers, length = depth_of(ours), theirs.get(pattern[0], pattern[1])
-        if type(length) is not int or length < 1:
-            raise CheckpointError(f"{pattern[0]} is {str(length)[:60]!r}; it is 1 or above")
+        layers, length = depth_of(ours), 1
+        if pattern is not None:
+            length = theirs.get(*pattern)
+            if type(length) is not int or length < 1:
+                raise CheckpointError(f"{pattern[0]} is {str(length)[:60]!r}; it is 1 or above")
         types = theirs.get("layer_types")
         if types is None:
             types = [SLIDING if windowed(i, length) else FULL for i in range(layers)]
@@ -51,7 +54,8 @@ def windows(
             file[name] = 2 * (size - 1) if both_ways else size
         file["layer_types"] = [FULL if one is None else SLIDING for one in found]
 
-    return Rule((name, "layer_types", pattern[0], f"_{pattern[0]}"), read, write)
+    names = () if pattern is None else (pattern[0], f"_{pattern[0]}")
+    return Rule((name, "layer_types", *names), read, write)
 
 
 def bases(full: tuple[str, float], sliding: tuple[str, float], scaled: tuple[str, ...]) -> Rule:

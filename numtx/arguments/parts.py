@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..trace.trace import Trace
 
 
-def kept_of(args: argparse.Namespace) -> list[str] | None:
+def kept_of(args: argparse.Namespace, example: Example) -> list[str] | None:
     """The patterns of the stages that are kept; None: all."""
     if args.act is not None or args.set:
         if args.record:
@@ -25,8 +25,12 @@ def kept_of(args: argparse.Namespace) -> list[str] | None:
         return None
     if args.record:
         return [*args.record, *(args.stage or ())]
-    written = any(path is not None for path in (args.npz, args.json, args.html))
-    return None if written else args.stage
+    if any(path is not None for path in (args.npz, args.json, args.html)):
+        return None
+    if args.stage is None and args.layers is not None and is_own(args):
+        return [f"*.{i}.*" for i in indices("--layers", args.layers, example.config.depth)]
+    patterns: list[str] | None = args.stage
+    return patterns
 
 
 def chosen(args: argparse.Namespace, trace: Trace) -> list[str]:

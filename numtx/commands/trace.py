@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             needs = "this model has no head; numtx.record takes a cotangent of encoder.output"
         raise UsageError(f"--gradients needs a loss: {needs}")
     # Somebody's own model may be large: its backward pass runs only when asked for.
-    backwards, kept = args.gradients or not is_own(args), kept_of(args)
+    backwards, kept = args.gradients or not is_own(args), kept_of(args, example)
     say_size(example, kept, backwards)
     trace = example.trace(gradients=backwards, stages=kept)
     changed = None

@@ -54,7 +54,8 @@ def test_what_is_printed_alone_is_kept_alone(
     assert run(capsys, *model, "--stage", "logits")[0] == 0
     assert run(capsys, *model, "--stage", "logits", "--json", "-")[0] == 0
     assert run(capsys, *model)[0] == 0
-    assert kept == [["logits"], None, None]
+    assert run(capsys, *model, "--layers=-1")[0] == 0
+    assert kept == [["logits"], None, None, ["*.1.*"]]
 
 
 def test_layers_heads_and_the_last_tokens(

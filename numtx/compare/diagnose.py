@@ -118,7 +118,9 @@ def diagnose(case: Case) -> list[Found]:
                     error = error_of(array, case.got)
                     if error <= 10.0 * case.tolerance and error < 0.05 * right:
                         found.setdefault(name, Found(name, tuple(s.name for s in targets)))
-        return list(found.values()) or list(_general(case))
+        if found:
+            return list(found.values())
+        return list(general(case.followed({}), case.got, case.stage.name, case.tolerance))
 
 
 def _targets(case: Case) -> Iterator[tuple[Stage, ...]]:
@@ -180,34 +182,38 @@ def error_of(candidate: Array | None, got: Array) -> float:
     return float((np.abs(a[finite] - b[finite]) / size).max())
 
 
-def _general(case: Case) -> Iterator[Found]:
-    """What may happen to any stage: precision, a factor, another order."""
-    right, got = case.followed({}), case.got
+def general(right: Array | None, got: Array, place: str, tolerance: float) -> Iterator[Found]:
+    """What may happen to any stage or gradient: precision, a factor, another order."""
     if right is None or got.dtype.kind != "f" or right.shape != got.shape:
         return
-    place = (case.stage.name,)
-    error = error_of(right, got)
-    enough = can_fit(right)
+
+    def found(zh: str, en: str) -> Found:
+        return Found(en, (place,), zh)
+
+    error, enough = error_of(right, got), can_fit(right)
     for name, bits in (("float32", 24), ("float16", 11), ("bfloat16", 8)):
         if enough and error < 64.0 * 2.0**-bits and np.array_equal(got, _rounded(got, name)):
-            yield Found(f"computed in {name}; nothing else is wrong", place)
+            yield found(f"按 {name} 计算；别无错误", f"computed in {name}; nothing else is wrong")
             return
     finite = np.isfinite(got) & np.isfinite(right) & (np.abs(right) > 0.1 * np.abs(right).max())
     if enough and finite.any():
         factor = float(np.median(got[finite] / right[finite]))
-        if error_of(right * factor, got) <= 10.0 * case.tolerance:
-            yield Found(f"every number is {factor:.6g} times what it should be", place)
-    for axis, what in (
-        (0, "rows of the batch"),
-        (got.ndim - 2, "tokens"),
-        (got.ndim - 1, "columns"),
+        if error_of(right * factor, got) <= 10.0 * tolerance:
+            yield found(
+                f"每个数都是应有的 {factor:.6g} 倍",
+                f"every number is {factor:.6g} times what it should be",
+            )
+    for axis, zh, en in (
+        (0, "批的行", "rows of the batch"),
+        (got.ndim - 2, "词元", "tokens"),
+        (got.ndim - 1, "列", "columns"),
     ):
         if 0 <= axis < got.ndim and got.shape[axis] > 1:
-            if error_of(np.flip(right, axis), got) <= 10.0 * case.tolerance:
-                yield Found(f"{what} in reverse order", place)
+            if error_of(np.flip(right, axis), got) <= 10.0 * tolerance:
+                yield found(f"{zh}的次序反了", f"{en} in reverse order")
             for by in (1, -1):
-                if error_of(np.roll(right, by, axis), got) <= 10.0 * case.tolerance:
-                    yield Found(f"{what} moved by {by}", place)
+                if error_of(np.roll(right, by, axis), got) <= 10.0 * tolerance:
+                    yield found(f"{zh}移动了 {by}", f"{en} moved by {by}")
 
 
 def _rounded(x: Array, kind: str) -> Array:

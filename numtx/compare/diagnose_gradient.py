@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 
-from ..mistakes.at import can_fit
 from ..oracle.gradients import Sums, pass_on
 from ..oracle.oracle import Oracle
 from ..shapes import Array
@@ -21,11 +20,13 @@ from ..slips import SLIPS
 from ..slips.slip import Back
 from ..stages.graph import Graph, Stage
 from ..stages.leaf import Text
-from .diagnose import Found, error_of
+from .diagnose import Found, error_of, general
 
-MOST_CELLS = 400_000  # of stages through which one mistake is followed
-NOTHING = 1e-9
+# Cells of stages through which one mistake is followed, and of what a stage reads: where there are
+# more, no mistake is tried.
+MOST_CELLS, MOST_READ = 400_000, 4_000_000
 MOST_BETWEEN = 60  # stages left out, in which a mistake is sought
+NOTHING = 1e-9  # of a change: what is less is the rounding of zeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +63,18 @@ class GradientCase:
             for stage in self.graph.consumers.get(front.pop(0), ()):
                 if stage.name in found or stage.name not in self.reference:
                     continue
+                if not self.is_small(stage):
+                    continue
                 found[stage.name] = stage
                 if stage.name not in self.known:
                     front.append(stage.name)
                     cells += self.reference[stage.name].size
         return list(found.values())
+
+    def is_small(self, stage: Stage) -> bool:
+        """Whether what a stage passes back can be made many times."""
+        read = max(self.arrays[name].size for name in stage.inputs)
+        return self.reference[stage.name].size <= MOST_CELLS and read <= MOST_READ
 
     def back(self, stage: Stage, operand: int) -> Back:
         return Back(self.graph, stage, self.arrays, self.reference[stage.name], operand)
@@ -80,6 +88,8 @@ class GradientCase:
                 break
             if stage.name not in changes or stage.name not in self.reference:
                 continue
+            if not self.is_small(stage):
+                break  # what it changes would be missing from all that comes after
             sums = {n: Sums(oracle.cells(n).flat.size) for n in dict.fromkeys(stage.inputs)}
             pass_on(oracle, stage, changes[stage.name].reshape(-1), sums)
             cells += changes[stage.name].size
@@ -98,7 +108,7 @@ class GradientCase:
         right, wrong = self.expected, self.expected + changes[self.name]
         if error_of(wrong, self.got) > min(10.0 * self.tolerance, 0.05 * error_of(right, self.got)):
             return False
-        felt = NOTHING * _largest(change)  # less is the rounding of zeros
+        felt = NOTHING * _largest(change)
         return not any(
             size > felt and size > 10.0 * self.tolerance * _largest(self.reference[name])
             for name in changes.keys() & set(self.known)
@@ -131,7 +141,11 @@ def diagnose_gradient(case: GradientCase) -> list[Found]:
         if len(found) > 1:
             counts = {key: case.explains_of_later(x, dx) for key, (_, x, dx) in found.items()}
             found = {key: found[key] for key in found if counts[key] == max(counts.values())}
-        return [one for one, _, _ in found.values()] or list(_general(case))
+        if found:
+            return [one for one, _, _ in found.values()]
+        if not case.got.any() and case.expected.any():
+            return [Found("no gradient comes back", (case.name,), "没有梯度传回来")]
+        return list(general(case.expected, case.got, case.name, case.tolerance))
 
 
 def _candidates(case: GradientCase) -> Iterator[tuple[Text, str, str, Array]]:
@@ -160,23 +174,3 @@ def _shares(case: GradientCase, back: Back, right: Array) -> Iterator[tuple[Text
         )
     for one in SLIPS:
         yield from one.forms(back)
-
-
-def _general(case: GradientCase) -> Iterator[Found]:
-    """What may happen to any gradient."""
-    right, got = case.expected, case.got
-    if right.shape != got.shape or got.dtype.kind != "f":
-        return
-    place = (case.name,)
-    if not got.any():
-        yield Found("no gradient comes back", place, "没有梯度传回来")
-        return
-    size = np.abs(right).max(initial=0.0)
-    sure = np.isfinite(got) & (np.abs(right) > 0.1 * size)
-    if can_fit(right) and sure.any():
-        factor = float(np.median(got[sure] / right[sure]))
-        if error_of(right * factor, got) <= 10.0 * case.tolerance:
-            yield Found(
-                f"every number is {factor:.6g} times what it should be", place,
-                f"每个数都是应有值的 {factor:.6g} 倍",
-            )  # fmt: skip

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from ..mistakes import CAUSES
 
 NAMES = {
     **{cause.name.en: cause.name.zh for cause in CAUSES},
     "nothing: it follows rightly from the file's own inputs": "没有错：它由文件自己的输入正确得出",
 }
-TIMES = re.compile(r"every number is (\S+) times what it should be")
 
 
 def cause_zh(text: str) -> str:
     """A cause with its name in Chinese; details, and what has no entry, stay as they are."""
     cause, comma, place = text.partition(", in ")
-    cause = TIMES.sub(r"每个数都是应有的 \1 倍", cause)
     name, bracket, detail = cause.partition(" (")
     where = f"，在 {place}" if comma else ""
     return NAMES.get(cause, NAMES.get(name, name) + bracket + detail) + where

@@ -192,9 +192,9 @@ def _cause_of_gradient(found: Comparison) -> tuple[str, str]:
     if not found.values:
         return "没有去找，因为没有两边都有的值", "not looked for, as no value is in both files"
     return (
-        "比过的值全部相同，所以错在反向传播；没有已知的错误能得出这些数",
-        "every value compared is equal, so the mistake is in the backward pass; no known mistake "
-        "reproduces these numbers",
+        "比过的值全部相同，所以错在反向传播；试过的已知错误都得不出这些数",
+        "every value compared is equal, so the mistake is in the backward pass; none of the known "
+        "mistakes that were tried reproduces these numbers",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from samples import MODELS, config_of, ragged_batch, random_parameters, some
 
-from numtx import Batch
+from numtx import Batch, Config
 from numtx.compare.compare import Side, compare
 from numtx.oracle.gradients import Sums, pass_on
 from numtx.shapes import Array
@@ -129,3 +129,40 @@ def test_where_nothing_known_fits_no_cause_is_named():
     name = "decoder.1.feed_forward.output"
     noise = np.random.default_rng(0).standard_normal(trace.grad(name).shape)
     assert causes(trace, {**trace.gradients, name: trace.grad(name) + noise}) == []
+
+
+def test_what_is_too_large_is_not_tried(monkeypatch):
+    """And then no cause is named, rather than one that was not held to the numbers."""
+    trace, place = run_of("encoder-decoder"), "decoder.1.self_attention.weights"
+
+    def change(back: Back) -> Array | None:
+        return back.y * back.dy if back.stage.name == place else None
+
+    gradients = backward_with(trace, change)
+    named = "backward of the softmax (without the dot product with the weights)"
+    assert causes(trace, gradients) == [f"{named}, in {place}"]
+    monkeypatch.setattr("numtx.compare.diagnose_gradient.MOST_CELLS", 1)
+    assert causes(trace, gradients) == []
+
+
+@pytest.mark.parametrize("power", [0, 2])
+def test_of_mistakes_that_are_alike_here_that_which_explains_all_is_named(power):
+    """Queries and keys get gradients of 2 or 1/2 times what they should be: so does a loss whose
+    four labels are divided by two rows, which would change all others too, and a mean over two
+    rows, which would change one alone."""
+    config = Config(model="decoder-only", width=4, decoder_layers=1, hidden=3, vocabulary=5)
+    batch = Batch([[1, 2, 3], [2, 4, 1]], labels=[[2, 3, -100], [4, 1, -100]])
+    trace = record(config, random_parameters(config, 3), batch)
+    place = "decoder.0.self_attention.scores"
+    assert trace.graph[place].attributes["factor"] == 0.5
+
+    def change(back: Back) -> Array | None:
+        return back.dy * 0.5**power if back.stage.name == place else None
+
+    gradients = backward_with(trace, change)
+    alone = {n: a for n, a in gradients.items() if n.startswith("parameters/")}
+    what = "the factor twice" if power else "the factor forgotten"
+    assert causes(trace, alone) == [f"backward of the scale ({what}), in {place}"]
+    if power == 0:  # with keys alone wrong, those that are right speak against the loss
+        few = {n: a for n, a in alone.items() if n.endswith(("w_k", "w_v", "w_o"))}
+        assert causes(trace, few) == [f"backward of the scale ({what}), in {place}"]

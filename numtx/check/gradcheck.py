@@ -20,6 +20,7 @@ from ..config import Config
 from ..errors import NumtxError, StageError, nearest
 from ..head import Outputs
 from ..model import forward
+from ..ops.experts import group_scores, keep_groups
 from ..shapes import Array
 from ..small_repr import small_repr
 from ..stages.graph import Stage
@@ -194,13 +195,22 @@ def _from_limits(trace: Trace, stage: Stage) -> Array:
 
 
 def _from_ties(trace: Trace, stage: Stage) -> Array:
-    """Of a choice of the largest: how far the last that is chosen is from the first that is not."""
-    scores = sum(trace.arrays[name] for name in stage.inputs)
-    ordered, count = -np.sort(-np.asarray(scores), -1), stage.attributes["count"]
-    if count == ordered.shape[-1]:
-        return np.full(1, np.inf)
-    apart: Array = ordered[..., count - 1] - ordered[..., count]
-    return apart
+    """Of a choice: how far the last group and the last expert that are chosen are from the first
+    that are not."""
+    a, scores = stage.attributes, np.asarray(sum(trace.arrays[name] for name in stage.inputs))
+    if not a["best"]:
+        return _margin(scores, a["count"])
+    groups = _margin(group_scores(scores, a["groups"], a["best"]), a["kept"])
+    kept = keep_groups(scores, a["groups"], a["kept"], a["best"])
+    return np.minimum(groups, _margin(kept, a["count"]))
+
+
+def _margin(scores: Array, count: int) -> Array:
+    """[..., E] -> [...], infinite where all are chosen"""
+    if count == scores.shape[-1]:
+        return np.full(scores.shape[:-1], np.inf)
+    ordered = -np.sort(-scores, -1)
+    return np.asarray(ordered[..., count - 1] - ordered[..., count])
 
 
 # How far the inputs of an operation are from such places.

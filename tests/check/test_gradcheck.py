@@ -287,3 +287,38 @@ def test_inputs_of_a_relu_near_zero_are_counted():
     assert (
         count_kinks(record(smooth, own, batch, pins={"decoder.0.feed_forward.hidden": hidden})) == 0
     )
+
+
+@pytest.mark.parametrize(
+    ("router", "counted"),
+    [
+        ([0.3, 0.3, 0.9, 0.1], 0),  # not chosen, and alike
+        ([0.9, 0.3, 0.9, 0.3], 1),  # two of them are the largest, and one is chosen
+    ],
+)
+def test_a_choice_between_experts_that_are_alike_is_a_kink(router, counted):
+    assert kinks_of(router) == counted
+
+
+@pytest.mark.parametrize(
+    ("router", "counted"),
+    [
+        ([0.9, 0.5, 0.5, 0.4], 0),  # the second and the third, in different groups
+        ([0.9, 0.5, 0.9, 0.2], 1),  # two groups with one maximum, the second and the third apart
+    ],
+)
+def test_of_groups_only_those_that_are_kept_count(router, counted):
+    assert kinks_of(router, chosen=2, groups=2, groups_kept=1) == counted
+
+
+def kinks_of(scores, chosen=1, **groups):
+    """Of a model of one token whose experts get scores in the order of these numbers."""
+    config = Config(
+        model="decoder-only", width=4, decoder_layers=1, hidden=3, vocabulary=5, norm=None,
+        activation="silu", experts=4, experts_chosen=chosen, router={"kind": "softmax", **groups},
+    )  # fmt: skip
+    parameters = parameters_of(config)
+    place = "decoder.0.feed_forward.router.w"
+    x = record(config, parameters, Batch([[1]]))["decoder.0.self_attention.residual"][0, 0]
+    parameters[place] = np.outer(x / (x @ x), scores)
+    return count_kinks(record(config, parameters, Batch([[1]])))

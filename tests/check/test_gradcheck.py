@@ -32,6 +32,8 @@ BATCH = Batch(
 )
 OWN = parameters_of(CONFIG, 3)
 
+SMALL = Config(model="decoder-only", width=4, decoder_layers=1, hidden=5, vocabulary=6)
+
 
 def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """x^T y, an operation of somebody else's"""
@@ -159,7 +161,7 @@ def test_every_array_is_compared():
 
 
 def test_every_parameter_and_stage_is_compared(monkeypatch):
-    config = Config(model="decoder-only", width=4, decoder_layers=1, hidden=5, vocabulary=6)
+    config = SMALL
     own, batch = parameters_of(config, 3), Batch([[1, 2, 1]], labels=[[2, 1, 5]])
     stages = with_gradient(config, own, batch)
 
@@ -231,7 +233,7 @@ def test_a_whole_model_passes(labels, dtype):
 
 
 def test_every_cell_of_a_model_is_tried_without_samples():
-    config = Config(model="decoder-only", width=4, decoder_layers=1, hidden=5, vocabulary=6)
+    config = SMALL
     own = parameters_of(config, 3)
     report = check_model(config, own, Batch([[1, 2, 1]], labels=[[2, 1, 5]]), samples=None)
     assert report.ok, report.worst
@@ -275,7 +277,7 @@ def test_a_planted_bug_in_a_model_is_found_beneath_it_and_at_its_stage(monkeypat
 
 
 def test_inputs_of_a_relu_near_zero_are_counted():
-    config = Config(model="decoder-only", width=4, decoder_layers=1, hidden=5, vocabulary=6)
+    config = SMALL
     own, batch = parameters_of(config, 3), Batch([[1, 2, 1]], labels=[[2, 1, 5]])
     trace = record(config, own, batch)
     assert count_kinks(trace) == 0
@@ -313,9 +315,9 @@ def test_of_groups_only_those_that_are_kept_count(router, counted):
 
 def kinks_of(scores, chosen=1, **groups):
     """Of a model of one token whose experts get scores in the order of these numbers."""
-    config = Config(
-        model="decoder-only", width=4, decoder_layers=1, hidden=3, vocabulary=5, norm=None,
-        activation="silu", experts=4, experts_chosen=chosen, router={"kind": "softmax", **groups},
+    config = replace(
+        SMALL, norm=None, activation="silu", experts=4, experts_chosen=chosen,
+        router={"kind": "softmax", **groups},
     )  # fmt: skip
     parameters = parameters_of(config)
     place = "decoder.0.feed_forward.router.w"

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from mechanism_checks import blocks_are_the_whole, token_by_token_is_the_whole
-from samples import assert_close, config_of, random_parameters
+from samples import assert_close, config_of, one, random_parameters
 
 from numtx import Batch, Config, forward
 from numtx.compare.compare import Side, compare
-from numtx.models import MODELS
+from numtx.models import MODELS, parameters_of
+from numtx.subjects.own import NumtxSubject
+from numtx.testing import check
 from numtx.trace.trace import record
 
 NAMES = [n for n, model in MODELS.items() if model.config().norm_place in ("both", "inner")]
@@ -88,3 +90,12 @@ def test_known_mistakes_are_named(wrong: Any, cause: str) -> None:
     )
     assert found.first is not None and found.first.name == name
     assert any(cause in str(c) for c in found.causes), found.causes
+
+
+def test_the_law_of_norms_within_accuses_no_sublayer_that_gives_nothing() -> None:
+    """Relus that are all closed give a row of zeros, which has no length."""
+    name = one(lambda c: c.norm_place == "inner" and c.activation == "relu" and c.experts)
+    config = config_of(name, dtype="float64")
+    own = {n: a * (not n.endswith("experts.w_in")) for n, a in parameters_of(config).items()}
+    report = check(NumtxSubject(config, own, name), ["V21"], examples=3)
+    assert not report.broken and not report.errors

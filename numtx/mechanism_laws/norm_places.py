@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from ..laws.law import Draw, draw_ids, expect, law
+from ..own_laws.runs import TINY
 from ..subjects.own import NumtxSubject
 from ..subjects.subject import NUMTX
 
@@ -19,10 +20,10 @@ LAST = ("w_o", "b_o", "w_out", "b_out")  # of the last map of a sublayer
     NUMTX,
 )
 def within(subject: NumtxSubject, draw: Draw) -> bool:
-    """With epsilon 0; every sublayer by a factor of its own."""
+    """With no epsilon to speak of; every sublayer by a factor of its own."""
     if subject.config.norm_place not in ("both", "inner"):
         return False
-    subject = subject.with_(epsilon=0.0)
+    subject = subject.with_(epsilon=TINY)
     scaled, factors = dict(subject.parameters), dict[str, float]()
     for name, array in subject.parameters.items():
         side, *rest = name.split(".")

@@ -13,7 +13,7 @@ from .. import model
 from ..config.rotary import YarnScaling
 from ..laws.law import Draw, draw_ids, expect, expect_true, law, moved, seeds
 from ..models import parameters_of
-from ..own_laws.runs import attentions, labelled
+from ..own_laws.runs import TINY, attentions, labelled
 from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..subjects.own import MEMORY_LENGTH, NumtxSubject
@@ -220,10 +220,10 @@ def _unrotated(subject: NumtxSubject) -> NumtxSubject:
     NUMTX,
 )
 def normed(subject: NumtxSubject, draw: Draw) -> bool:
-    """What has a norm of its own by a factor of its own; with epsilon 0."""
+    """What has a norm of its own by a factor of its own; with no epsilon to speak of."""
     if subject.config.query_key_norm is None:
         return False
-    subject = subject.with_(epsilon=0.0)
+    subject = subject.with_(epsilon=TINY)
     config, scaled = subject.config, dict(subject.parameters)
     factors: dict[str, list[float]] = {}
     for name, array in subject.parameters.items():

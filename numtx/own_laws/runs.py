@@ -18,6 +18,10 @@ from ..shapes import Array
 from ..subjects.own import NumtxSubject
 from ..trace.trace import Trace
 
+# An epsilon as good as none, by which a row of zeros (an expert of relus that are all closed) stays
+# one where it is normed.
+TINY = 1e-30
+
 
 def labelled(
     subject: NumtxSubject, draw: Draw, padded: bool = True, ignored: bool = True

@@ -10,7 +10,8 @@ from mechanism_checks import IDS, LABELS, MASK, blocks_are_the_whole, token_by_t
 from samples import among, assert_close, config_of, random_parameters
 
 from numtx import Batch, Config, backward, forward
-from numtx.compare.compare import Side, compare
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side
 from numtx.errors import ConfigError
 from numtx.models import MODELS
 from numtx.ops.cap import cap_backward, cap_forward

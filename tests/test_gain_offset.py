@@ -9,7 +9,8 @@ import pytest
 from samples import assert_close, config_of, random_parameters
 
 from numtx import Batch, Config, initialise
-from numtx.compare.compare import Side, compare
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side
 from numtx.errors import ConfigError
 from numtx.ops.norm import norm_forward
 from numtx.place import Place

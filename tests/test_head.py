@@ -11,7 +11,8 @@ from samples import assert_close, config_of, one, ragged_batch, random_parameter
 from numtx import Batch, backward, forward
 from numtx.check.gradcheck import check_model
 from numtx.check.verify import verify
-from numtx.compare.compare import Side, compare
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side
 from numtx.errors import BatchError
 from numtx.head import head_forward
 from numtx.ops.total import total_backward, total_forward

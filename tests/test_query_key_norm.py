@@ -10,7 +10,8 @@ import pytest
 from samples import assert_close, config_of, random_parameters
 
 from numtx import Batch, Cache, Config, forward
-from numtx.compare.compare import Side, compare
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side
 from numtx.errors import CacheError, ConfigError
 from numtx.models import MODELS
 from numtx.ops.positions import rotate_forward, rotation

@@ -10,7 +10,8 @@ from mechanism_checks import blocks_are_the_whole, token_by_token_is_the_whole
 from samples import assert_close, config_of, random_parameters
 
 from numtx import Batch, Config
-from numtx.compare.compare import Side, compare
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side
 from numtx.models import MODELS
 from numtx.trace.trace import record
 

@@ -11,7 +11,8 @@ from mechanism_checks import IDS, LABELS, MASK, blocks_are_the_whole, token_by_t
 from samples import among, assert_close, config_of, random_parameters
 
 from numtx import Batch, Config
-from numtx.compare.compare import Side, compare
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side
 from numtx.models import MODELS, parameters_of
 from numtx.ops.sinks import sink_softmax_forward, sinks_backward
 from numtx.ops.softmax import softmax_backward, softmax_forward

@@ -18,7 +18,8 @@ from numtx import Batch, Config
 from numtx.cache import Cache
 from numtx.check.explain import explain
 from numtx.check.gradcheck import check_model
-from numtx.compare.compare import compare, read_side
+from numtx.compare.compare import compare
+from numtx.compare.sides import read_side
 from numtx.costs import count_generation
 from numtx.small_repr import brief, small_repr
 from numtx.step import step

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from numtx import load_example
-from numtx.compare.compare import Side, compare, read_side
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side, read_side
 from numtx.lessons import Lesson
 from numtx.verdicts.causes_zh import cause_zh
 

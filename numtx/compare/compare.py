@@ -8,144 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from ..check.gradient_terms import GradientTerms
 from ..check.weigh import Bounds, weigh
 from ..errors import TraceError, nearest
-from ..files import LazyArrays, NpzFile
-from ..mistakes.at import layered
+from ..files import LazyArrays
 from ..oracle.oracle import Oracle
 from ..parameters import parameter_shapes
 from ..shapes import Array
-from ..small_repr import small_repr
 from ..stages.graph import Graph, Stage
-from ..trace.files import arrays_of, open_trace
-from ..trace.trace import Trace
+from .comparison import CellPair, Comparison, Difference
 from .diagnose import Case, Found, diagnose
 from .diagnose_gradient import GradientCase, diagnose_gradient
 from .fit import Fitted, fit
+from .sides import Side
 
 # Relative to the sum of absolute terms of a cell (or to its array's root mean square, where
 # that is more), for two whole runs in the coarser of their two types.
 TOLERANCES = {"float64": 1e-10, "float32": 2e-5, "float16": 2e-2}
 LATER = 4  # gradients after the first that differs, which a mistake is held to too
 ORACLE_CELLS = 200_000  # cells read to weigh a stage by the oracle; beyond, by its numbers
-
-
-@small_repr()
-class Side(NamedTuple):
-    """One side of a comparison: arrays by name, and the trace where the file is one."""
-
-    name: str
-    arrays: Mapping[str, Array]
-    trace: Trace | None
-
-
-class CellPair(NamedTuple):
-    cell: tuple[int, ...]
-    expected: float
-    got: float
-
-
-@small_repr()
-class Difference(NamedTuple):
-    """Two arrays of one name.
-
-    differing  how many cells differ beyond the tolerance, of `cells`
-    largest    the largest difference, and `relative` the same in units of the tolerance
-    worst      the worst cells, the worst first
-    note       what was done to the second array to bring it into shape, or why it cannot be
-    """
-
-    name: str
-    cells: int
-    differing: int
-    largest: float
-    relative: float
-    worst: tuple[CellPair, ...]
-    note: str = ""
-
-    @property
-    def equal(self) -> bool:
-        return self.differing == 0
-
-    @property
-    def fits(self) -> bool:
-        """Whether the two were brought into one shape, so that cells could be compared."""
-        return self.equal or bool(self.worst)
-
-
-@small_repr("equal", "first", "causes", "parameters", "values", "gradients", "unknown")
-class Comparison(NamedTuple):
-    """All arrays that both sides have, in computing order; gradients backwards.
-
-    tolerance   name of type -> relative tolerance, or the one that was given
-    only_first, only_second  stages, parameters and gradients that one side leaves out
-    unknown_first, unknown   arrays of the first and of the second side that are none of these
-    config      fields of the configuration that differ: name -> (first, second)
-    causes      known mistakes that reproduce the first stage that differs
-    """
-
-    parameters: list[Difference]
-    values: list[Difference]
-    gradients: list[Difference]
-    only_first: list[str]
-    only_second: list[str]
-    unknown_first: list[str]
-    unknown: list[str]
-    config: dict[str, tuple[object, object]]
-    causes: list[Found]
-    tolerance: str
-
-    @property
-    def first(self) -> Difference | None:
-        """The first stage that differs, in computing order; else the first gradient."""
-        return next((d for d in (*self.values, *self.gradients) if not d.equal), None)
-
-    @property
-    def equal(self) -> bool:
-        """Whether all that both sides have is equal; see `compared` and `of`."""
-        return all(d.equal for d in (*self.parameters, *self.values, *self.gradients))
-
-    @property
-    def compared(self) -> int:
-        """How many arrays were compared."""
-        return len(self.parameters) + len(self.values) + len(self.gradients)
-
-    @property
-    def of(self) -> int:
-        """How many arrays there are in the two sides together."""
-        unknown = {*self.unknown_first, *self.unknown}
-        return self.compared + len(self.only_first) + len(self.only_second) + len(unknown)
-
-
-def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:
-    """A side from a file: a trace, or any `.npz` of arrays; `names` renames its arrays."""
-    file = NpzFile(path)  # stays open: an array is read when it is compared
-    trace = open_trace(file) if "meta" in file.headers and not names else None
-    headers = {name: header for name, header in file.headers.items() if name != "meta"}
-    for theirs in names or {}:
-        if theirs not in headers:
-            raise TraceError(f"{path}: --map names {theirs!r}; {nearest(theirs, headers)}")
-    renamed: dict[str, str] = {}
-    for theirs, header in headers.items():
-        name = (names or {}).get(theirs, theirs)
-        if name in renamed:
-            raise TraceError(f"{path}: two arrays are called {name!r} after --map")
-        if header.dtype.kind not in "fiub":
-            raise TraceError(f"{path}: {theirs!r} is {header.dtype}; numbers are needed")
-        renamed[name] = theirs
-    arrays: Mapping[str, Array] = file.arrays(renamed)
-    return Side(str(path), arrays if trace is None else layered(arrays, trace.inputs), trace)
-
-
-def side_of(trace: Trace, name: str) -> Side:
-    """A side from a run that is in no file."""
-    return Side(name, layered(arrays_of(trace), trace.inputs), trace)
 
 
 def compare(first: Side, second: Side, tolerance: float | None = None) -> Comparison:

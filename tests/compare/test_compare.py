@@ -11,7 +11,9 @@ from independent_model import run
 from samples import VARIANTS, ragged_batch, random_parameters
 
 from numtx import Batch, Config, NumtxError
-from numtx.compare.compare import Comparison, Side, compare, read_side
+from numtx.compare.compare import compare
+from numtx.compare.comparison import Comparison
+from numtx.compare.sides import Side, read_side
 from numtx.trace.files import save_trace
 from numtx.trace.trace import Trace, record
 

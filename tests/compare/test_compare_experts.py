@@ -10,7 +10,8 @@ from samples import among, config_of, run_of
 
 import numtx.feed_forward.dense as dense
 import numtx.feed_forward.experts as experts
-from numtx.compare.compare import Side, compare
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side
 from numtx.ops.experts import route_forward
 
 GROUPED = "decoder, latents, experts in groups, shared ones"

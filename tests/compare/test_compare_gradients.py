@@ -10,7 +10,9 @@ from samples import MODELS as LIST
 from samples import config_of, ragged_batch, random_parameters, some
 
 from numtx import Batch, Config
-from numtx.compare.compare import Comparison, Side, compare
+from numtx.compare.compare import compare
+from numtx.compare.comparison import Comparison
+from numtx.compare.sides import Side
 from numtx.trace.trace import Trace, record
 
 

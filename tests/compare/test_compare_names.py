@@ -10,7 +10,8 @@ from samples import VARIANTS, ragged_batch, random_parameters, some
 
 from numtx import Batch, Config, NumtxError
 from numtx.cli import main
-from numtx.compare.compare import Side, compare, read_side
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side, read_side
 from numtx.mistakes.cause import CAUSES
 from numtx.trace.files import save_trace
 from numtx.trace.trace import Trace, record

@@ -11,7 +11,8 @@ from samples import config_of, one, random_parameters
 
 from numtx import Batch
 from numtx.batch import count_positions
-from numtx.compare.compare import Side, compare
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side
 from numtx.config.rotary import LinearScaling, YarnScaling
 from numtx.masks import allowed
 from numtx.ops.positions import rotate_forward, rotation

@@ -10,7 +10,8 @@ import pytest
 from samples import MODELS, config_of, ragged_batch, random_parameters, some
 
 from numtx import Batch, Config
-from numtx.compare.compare import Side, compare
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side
 from numtx.oracle.gradients import Sums, pass_on
 from numtx.shapes import Array
 from numtx.slips import SLIPS

@@ -7,15 +7,12 @@ or a part of them, in its own precision and layout (`fit`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..check.gradient_terms import GradientTerms
-from ..check.weigh import Bounds, weigh
 from ..errors import TraceError, nearest
 from ..files import LazyArrays
-from ..oracle.oracle import Oracle
 from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
@@ -23,19 +20,17 @@ from .comparison import CellPair, Comparison, Difference
 from .diagnose import Case, Found, diagnose
 from .diagnose_gradient import GradientCase, diagnose_gradient
 from .fit import Fitted, fit
+from .precision import FLOAT32, FLOAT64, Precision, coarsest, content
 from .sides import Side
+from .weighing import Weighing
 
-# Relative to the sum of absolute terms of a cell (or to its array's root mean square, where
-# that is more), for two whole runs in the coarser of their two types.
-TOLERANCES = {"float64": 1e-10, "float32": 2e-5, "float16": 2e-2}
 LATER = 4  # gradients after the first that differs, which a mistake is held to too
-ORACLE_CELLS = 200_000  # cells read to weigh a stage by the oracle; beyond, by its numbers
 
 
 def compare(first: Side, second: Side, tolerance: float | None = None) -> Comparison:
     """Hold the second run against the first.
 
-    tolerance  relative, for every array; None: by the types of the two, see TOLERANCES
+    tolerance  relative, for every array; None: by the precision of the numbers (`Weighing`)
 
     Raises `TraceError` where the two have no array in common, and where the second is a trace
     and the first is not: the trace is what the other is held against.
@@ -55,7 +50,7 @@ def with_hint(name: str, missing: Sequence[str]) -> str:
 
 class _Comparing:
     def __init__(self, first: Side, second: Side, tolerance: float | None) -> None:
-        self.first, self.second, self.tolerance = first, second, tolerance
+        self.first, self.second = first, second
         self.trace = first.trace or second.trace
         self.graph: Graph | None = self.trace.graph if self.trace else None
         names = list(self.graph.stages) if self.graph else list(first.arrays)
@@ -65,11 +60,8 @@ class _Comparing:
             self.parameters = [f"parameters/{n}" for n in parameter_shapes(self.trace.config)]
         self.gradients = self.backwards()
         self.fitted: dict[str, None] = {}
-        self.oracle: Oracle | None = None
-        if first.trace is not None:
-            eps = float(np.finfo(first.trace.config.dtype).eps)
-            self.oracle = Oracle(first.trace.graph, first.arrays, eps)
-        self.terms: GradientTerms | None = None
+        self.weighing = Weighing(first.trace, tolerance)
+        self.precisions: dict[str, Precision] = {}
 
     def backwards(self) -> list[str]:
         """The gradients in computing order: that of a stage, then those of the parameters that
@@ -94,10 +86,9 @@ class _Comparing:
                 f"{self.second.name}: has no stage of {self.first.name}; it has "
                 f"{', '.join(some) or 'nothing'}: --map gives them names"
             )
-        values = self.differences(self.stages)
         found = Comparison(
             self.differences(self.parameters),
-            values,
+            self.differences(self.stages),
             self.differences(self.gradients),
             [name for name in known if name in first and name not in second],
             [name for name in known if name in second and name not in first],
@@ -105,20 +96,67 @@ class _Comparing:
             self.unknown(second, known),
             self.config(),
             [],
-            "by type" if self.tolerance is None else f"{self.tolerance:g}",
+            self.weighing.given,
         )
+        return self.explained(found)
+
+    def differences(self, names: Sequence[str]) -> list[Difference]:
+        """Of the arrays that both have, in order; each is as precise as what it is made from."""
+        found = []
+        for name in names:
+            stage = self.stage(name)
+            made_from = self.precisions if stage is None or _is_gradient(name) else stage.inputs
+            before = [self.precisions[n] for n in made_from if n in self.precisions]
+            self.precisions[name] = coarsest(self.weighing.precision, *before)
+            if name in self.first.arrays and name in self.second.arrays:
+                found.append(self.difference(name))
+        return found
+
+    def explained(self, found: Comparison) -> Comparison:
+        """The comparison with the causes of its first difference.
+
+        In float64 what differs by no more than float32 may have been computed in float32 somewhere
+        on its way. Where a known mistake makes just these numbers, it is one; else it is rounding.
+        """
         wrong = found.first
         if wrong is None:
             return found
-        if not wrong.name.startswith("grad/"):
-            return found._replace(causes=self.causes(wrong.name))
-        if values and all(d.equal for d in found.parameters):
-            found = found._replace(causes=self.causes_of_gradient(wrong.name, found.gradients))
+        causes = self.causes(found, FLOAT64 if wrong.precision == "float64" else None)
+        if causes or self.weighing.given is not None or wrong.precision != "float64":
+            return found._replace(causes=causes)
+        found = found._replace(
+            values=[self.relaxed(d) for d in found.values],
+            gradients=[self.relaxed(d) for d in found.gradients],
+        )
+        return found._replace(causes=self.causes(found, FLOAT32))
+
+    def relaxed(self, found: Difference) -> Difference:
+        """A difference in float64, as it is where something on the way was computed in float32."""
+        if found.equal or found.precision != "float64" or not found.fits:
+            return found
+        other = self.difference(found.name, FLOAT32)
+        if other.equal:
+            return other
+        self.precisions[found.name] = FLOAT64
         return found
 
-    def differences(self, names: Sequence[str]) -> list[Difference]:
-        first, second = self.first.arrays, self.second.arrays
-        return [self.difference(name) for name in names if name in first and name in second]
+    def causes(self, found: Comparison, precision: Precision | None) -> list[Found]:
+        """Known mistakes in the first stage that differs; only a trace says how one is made.
+
+        precision  of the numbers that a mistake is held to; None: that of the stage
+        """
+        wrong = found.first
+        if wrong is None or self.first.trace is None or wrong.name not in self.fitted:
+            return []
+        precision = precision or self.precisions[wrong.name]
+        if precision.bits < FLOAT32.bits and self.weighing.given is None:
+            return []
+        tolerance = self.weighing.tolerance(wrong.name, precision)
+        if not _is_gradient(wrong.name):
+            return self.causes_of_value(wrong.name, tolerance)
+        if not found.values or not all(d.equal for d in found.parameters):
+            return []
+        return self.causes_of_gradient(wrong.name, found.gradients, tolerance)
 
     def unknown(self, arrays: Mapping[str, Array], known: Sequence[str]) -> list[str]:
         """Names of nothing that could be compared; the counts that a run was given are no
@@ -134,28 +172,24 @@ class _Comparing:
         a, b = self.first.trace.config.to_dict(), self.second.trace.config.to_dict()
         return {name: (a[name], b.get(name)) for name in a if a[name] != b.get(name)}
 
-    def causes(self, name: str) -> list[Found]:
-        """Known mistakes in a stage; only a trace says how a stage is made."""
-        if self.graph is None or self.first.trace is None or name not in self.fitted:
-            return []
-        tolerance = self.tolerance_of(self.first.arrays[name], self.second.arrays[name])
+    def causes_of_value(self, name: str, tolerance: float) -> list[Found]:
+        assert self.graph is not None
         case = Case(self.graph, self.graph[name], self.own(), self.first.arrays, tolerance)
         return diagnose(case)
 
-    def causes_of_gradient(self, name: str, gradients: Sequence[Difference]) -> list[Found]:
+    def causes_of_gradient(
+        self, name: str, gradients: Sequence[Difference], tolerance: float
+    ) -> list[Found]:
         """Known mistakes of the backward pass, where all values are right."""
-        if self.first.trace is None or name not in self.fitted:
-            return []
         trace, bare = self.first.trace, name.removeprefix("grad/")
-        expected, got, fitted = self.fit(name)
-        assert fitted is not None
+        _, _, fitted = self.fit(name)
+        assert fitted is not None and trace is not None
         own = self.own()
         wrong = [d.name for d in gradients if not d.equal and d.name != name and d.name in own]
         case = GradientCase(
             trace.graph, bare, trace.arrays, trace.gradients,
             {d.name.removeprefix("grad/") for d in gradients if d.equal}, fitted.array,
-            self.tolerance_of(expected, got),
-            {n.removeprefix("grad/"): own[n] for n in wrong[:LATER]},
+            tolerance, {n.removeprefix("grad/"): own[n] for n in wrong[:LATER]},
         )  # fmt: skip
         return diagnose_gradient(case)
 
@@ -181,7 +215,11 @@ class _Comparing:
         leaf = stage.leaf.name if stage and not name.startswith("grad/") else ""
         return expected, got, fit(got, expected, stage.axes if stage else (), leaf)
 
-    def difference(self, name: str) -> Difference:
+    def difference(self, name: str, least: Precision = FLOAT64) -> Difference:
+        """Two arrays beside each other.
+
+        least  the finest precision that the second may have
+        """
         expected, got, fitted = self.fit(name)
         is_parameter = name.removeprefix("grad/").startswith("parameters/")
         if fitted is None:
@@ -189,53 +227,36 @@ class _Comparing:
             if is_parameter and got.shape == expected.shape[::-1]:
                 note += " (numtx has matrices as (in, out))"
             return Difference(name, expected.size, expected.size, math.inf, math.inf, (), note)
-        note = fitted.note
-        if is_parameter:
-            note = _transposed(expected, fitted.array) or note
         self.fitted[name] = None
-        expected, tolerance = fitted.expected, self.tolerance_of(expected, got)
-        found = weigh(expected, fitted.array, tolerance, self.bounds(name, expected))
+        expected, got, note = fitted.expected, fitted.array, fitted.note
+        if is_parameter:
+            note = _transposed(expected, got) or note
+        precision = coarsest(least, self.precisions[name], content(got, expected))
+        self.precisions[name] = precision
+        weighed, tolerance = self.weighing.weigh(name, expected, got, precision)
         worst = []
-        for offset in found.worst:
+        for offset in weighed.worst:
             cell = tuple(int(i) for i in np.unravel_index(offset, expected.shape))
-            worst.append(CellPair(cell, expected[cell].item(), fitted.array[cell].item()))
+            worst.append(CellPair(cell, expected[cell].item(), got[cell].item()))
         return Difference(
-            name, expected.size, found.beyond, found.largest, found.relative, tuple(worst), note
-        )
+            name, expected.size, weighed.beyond, weighed.largest, weighed.relative, tuple(worst),
+            note, tolerance, precision.name,
+            _more(np.isnan, got, expected), _more(np.isinf, got, expected),
+        )  # fmt: skip
 
-    def tolerance_of(self, expected: Array, got: Array) -> float:
-        """The tolerance of two arrays: that of the coarser type; whole numbers are exact."""
-        if self.tolerance is not None:
-            return self.tolerance
-        kinds = [str(x.dtype) for x in (expected, got) if x.dtype.kind == "f"]
-        return max((TOLERANCES.get(kind, 1e-10) for kind in kinds), default=0.0)
 
-    def bounds(self, name: str, expected: Array) -> Bounds:
-        """What a stage's cells are weighed by besides their numbers: the oracle's bounds, where
-        that is not much work; for a gradient, the size of its terms."""
-        if name.startswith("grad/"):
-            return lambda places: self.terms_of(name.removeprefix("grad/"))
+def _is_gradient(name: str) -> bool:
+    return name.startswith("grad/")
 
-        def of_oracle(places: Array) -> Array | float:
-            trace, oracle = self.first.trace, self.oracle
-            if trace is None or oracle is None or name not in trace:
-                return 0.0
-            stage = trace.graph[name]
-            if not oracle.has(stage) or oracle.cells(name).shape != expected.shape:
-                return 0.0
-            if oracle.reads(stage) * places.size > ORACLE_CELLS:
-                return 0.0
-            return oracle.recomputed(stage, places)[1]
 
-        return of_oracle
-
-    def terms_of(self, name: str) -> float:
-        """The size of the terms of a gradient of the trace."""
-        if self.first.trace is None or self.oracle is None:
-            return 0.0
-        if self.terms is None:
-            self.terms = GradientTerms(self.first.trace, self.oracle)
-        return self.terms.room(name)
+def _more(kind: Callable[[Array], Array], got: Array, expected: Array) -> int:
+    """How many cells are of a kind that should not be."""
+    if got.dtype.kind != "f":
+        return 0
+    there = kind(got)
+    if expected.dtype.kind == "f" and there.any():
+        there = there & ~kind(expected)
+    return int(np.count_nonzero(there))
 
 
 def _transposed(expected: Array, got: Array) -> str:

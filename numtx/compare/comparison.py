@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..small_repr import small_repr
 from .diagnose import Found
+from .weighing import TOLERANCE
 
 
 class CellPair(NamedTuple):
@@ -22,6 +23,9 @@ class Difference(NamedTuple):
     largest    the largest difference, and `relative` the same in units of the tolerance
     worst      the worst cells, the worst first
     note       what was done to the second array to bring it into shape, or why it cannot be
+    tolerance  relative to the numbers
+    precision  of the numbers of the second side, whatever the type of the array
+    nans, infinities  how many cells are so and should not be
     """
 
     name: str
@@ -31,6 +35,10 @@ class Difference(NamedTuple):
     relative: float
     worst: tuple[CellPair, ...]
     note: str = ""
+    tolerance: float = 0.0
+    precision: str = "float64"
+    nans: int = 0
+    infinities: int = 0
 
     @property
     def equal(self) -> bool:
@@ -46,7 +54,7 @@ class Difference(NamedTuple):
 class Comparison(NamedTuple):
     """All arrays that both sides have, in computing order; gradients backwards.
 
-    tolerance   name of type -> relative tolerance, or the one that was given
+    tolerance   the one that was given for all arrays; None: each had its own
     only_first, only_second  stages, parameters and gradients that one side leaves out
     unknown_first, unknown   arrays of the first and of the second side that are none of these
     config      fields of the configuration that differ: name -> (first, second)
@@ -62,7 +70,7 @@ class Comparison(NamedTuple):
     unknown: list[str]
     config: dict[str, tuple[object, object]]
     causes: list[Found]
-    tolerance: str
+    tolerance: float | None
 
     @property
     def first(self) -> Difference | None:
@@ -70,8 +78,18 @@ class Comparison(NamedTuple):
         return next((d for d in (*self.values, *self.gradients) if not d.equal), None)
 
     @property
+    def verdict(self) -> str:
+        """equal; rounding, where something differs by no more than its precision explains; or
+        different. Of all that both sides have: see `compared` and `of`."""
+        if not self.equal:
+            return "different"
+        everything = (*self.parameters, *self.values, *self.gradients)
+        coarse = any(d.relative * d.tolerance > TOLERANCE for d in everything)
+        return "rounding" if coarse and self.tolerance is None else "equal"
+
+    @property
     def equal(self) -> bool:
-        """Whether all that both sides have is equal; see `compared` and `of`."""
+        """Whether nothing differs by more than rounding does."""
         return all(d.equal for d in (*self.parameters, *self.values, *self.gradients))
 
     @property

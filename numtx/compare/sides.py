@@ -17,11 +17,15 @@ from ..trace.trace import Trace
 
 @small_repr()
 class Side(NamedTuple):
-    """One side of a comparison: arrays by name, and the trace where the file is one."""
+    """One side of a comparison: arrays by name, and the trace where the file is one.
+
+    is_file  whether `name` is the path of a file
+    """
 
     name: str
     arrays: Mapping[str, Array]
     trace: Trace | None
+    is_file: bool = False
 
 
 def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:
@@ -41,7 +45,7 @@ def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:
             raise TraceError(f"{path}: {theirs!r} is {header.dtype}; numbers are needed")
         renamed[name] = theirs
     arrays: Mapping[str, Array] = file.arrays(renamed)
-    return Side(str(path), arrays if trace is None else layered(arrays, trace.inputs), trace)
+    return Side(str(path), arrays if trace is None else layered(arrays, trace.inputs), trace, True)
 
 
 def side_of(trace: Trace, name: str) -> Side:

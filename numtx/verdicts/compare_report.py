@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from shlex import quote
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from ..compare.sides import Side
 
 LISTED = 8  # names in a list, without --full
-ROWS = 30  # stages in the table of how a difference grows, without --full
+ROWS = 30  # stages in the table, without --full
+BEFORE = 4  # of them before the first that differs
+LOOKED_AT = 3  # cells whose arithmetic is pointed to
 
 
 def report(
@@ -37,14 +40,13 @@ def report(
         rows += [[d.name, f"{d.differing}{of}{d.cells}", amount(d.largest), d.note] for d in wrong]
         yield table_text(rows, "lrrl", "  ")
     if found.first is None:
-        share = f"{found.compared}{of}{found.of}" if found.compared < found.of else f"{found.of}"
         if not wrong:
-            tolerance = _tolerance_text(found, lang)
-            zh = f"相同：{share} 个数组，在容差之内（{tolerance}）"
-            yield pick(lang, zh, f"equal: {share} arrays, within the tolerance ({tolerance})")
+            yield from _agreement(found, lang)
+            if full:
+                yield from _table(found, full, lang)
     else:
         yield from _first(found, found.first, first, cells, lang)
-        yield from _growth(found, full, lang)
+        yield from _table(found, full, lang)
     for names, where in ((found.only_first, first.name), (found.only_second, second.name)):
         if names:
             head = pick(lang, f"没有比较，只在 {where} 里", f"not compared, only in {where}")
@@ -80,14 +82,18 @@ def _first(
         yield below(lang, zh, en)
         return
     largest, times = amount(worst.largest), amount(worst.relative)
+    held_zh, held_en = tolerance_text(worst, "zh"), tolerance_text(worst, "en")
     yield below(
         lang,
         f"{worst.cells} 格中 {worst.differing} 格不同，最多差 {largest}，"
-        f"是容差（{_tolerance_text(found, 'zh')}）的 {times} 倍；{before} 个阶段相同",
+        f"是容差（{held_zh}）的 {times} 倍；{before} 个阶段相同",
         f"{worst.differing} of {worst.cells} cells differ, by {largest} at most, "
-        f"{times} times the tolerance ({_tolerance_text(found, 'en')}); "
-        f"{before} stages are equal",
+        f"{times} times the tolerance ({held_en}); {before} stages are equal",
     )
+    if worst.nans or worst.infinities:
+        zh = f"不该如此而为 NaN 的有 {worst.nans} 格，为无穷的有 {worst.infinities} 格"
+        en = f"{worst.nans} cells are NaN and {worst.infinities} infinite that should not be"
+        yield below(lang, zh, en)
     rows = [["cell", "", "expected", "got", "difference"]]
     rows = [["格", "", "应为", "得到", "差"]] if lang == "zh" else rows
     names = None if first.trace is None else Names(first.trace, lang)
@@ -107,14 +113,21 @@ def _first(
         yield f"{cause}: {text}"
     if len(found.causes) > 1:
         yield pick(lang, "（每一个都能得出这些数）", "(each of these reproduces the numbers)")
+    yield from _look_at(worst, first, lang)
 
 
 def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Iterator[str]:
     """What explains the first difference, or why nothing does."""
+    from ..compare.precision import FLOAT32, PRECISIONS
     from ..show.headings import pick
     from .causes_zh import cause_zh
 
-    if worst.name.startswith("grad/") and not found.causes:
+    coarse = PRECISIONS[worst.precision].bits < FLOAT32.bits and found.tolerance is None
+    if coarse and not found.causes:
+        zh = f"没有去找，因为 {worst.precision} 的数太粗；用 float32 或 float64 再算一次"
+        en = f"not looked for, as {worst.precision} is too coarse; run it in float32 or float64"
+        yield pick(lang, zh, en)
+    elif worst.name.startswith("grad/") and not found.causes:
         yield pick(lang, *_cause_of_gradient(found))
     elif first.trace is None:
         zh = f"没有去找，因为 {first.name} 不是 numtx 的运行记录（请把记录放在前面）"
@@ -141,32 +154,81 @@ def _cause_of_gradient(found: Comparison) -> tuple[str, str]:
     )
 
 
-def _growth(found: Comparison, full: bool, lang: str) -> Iterator[str]:
+def _agreement(found: Comparison, lang: str) -> Iterator[str]:
+    """That nothing differs, how much was compared, and what could not have been seen."""
+    from ..compare.weighing import TOLERANCE
+    from ..show.headings import below, pick
+    from ..show.numbers import amount
+
+    of = pick(lang, " / ", " of ")
+    share = f"{found.compared}{of}{found.of}" if found.compared < found.of else f"{found.of}"
+    everything = [*found.parameters, *found.values, *found.gradients]
+    if found.verdict == "equal":
+        size = amount(TOLERANCE if found.tolerance is None else found.tolerance)
+        zh = f"相同：{share} 个数组，在容差之内（各项大小的 {size}）"
+        yield pick(lang, zh, f"equal: {share} arrays, within the tolerance ({size} of the terms)")
+        return
+    coarse = [d for d in everything if d.precision != "float64"]
+    names = "、".join(dict.fromkeys(d.precision for d in coarse))
+    zh = f"舍入：{share} 个数组相同，只差 {names} 的舍入"
+    en = f"rounding: {share} arrays are equal but for what {names.replace('、', ' and ')} rounds"
+    yield pick(lang, zh, en)
+    blind = [d for d in coarse if d.tolerance >= 1.0]
+    if len(blind) < len(coarse):
+        least = max((d for d in coarse if d.tolerance < 1.0), key=lambda d: d.tolerance)
+        size = amount(least.tolerance)
+        zh = f"比各数的 {size} 更小的错误看不出来（{least.name}）"
+        en = f"a mistake of less than {size} of the numbers would not have been seen ({least.name})"
+        yield below(lang, zh, en)
+    if blind:
+        zh = f"其中 {len(blind)} 个数组只剩舍入，不能判断: "
+        en = f"of them {len(blind)} are nothing but rounding, and nothing can be told: "
+        yield pick(lang, zh, en) + _listed([d.name for d in blind], False, lang)
+
+
+def _look_at(worst: Difference, first: Side, lang: str) -> Iterator[str]:
+    """How the arithmetic of the worst cells is written out."""
+    from ..show.headings import pick
+
+    if first.trace is None or not worst.worst or not first.is_file:
+        return
+    option = " --gradient" if worst.name.startswith("grad/") else ""
+    name = worst.name.removeprefix("grad/")
+    yield pick(lang, "可看这几格：", "cells to look at:")
+    for pair in worst.worst[:LOOKED_AT]:
+        where = ",".join(map(str, pair.cell))
+        cell = f"{name}[{where}]" if where else name
+        yield f"  numtx cell {quote(first.name)} {quote(cell)}{option}"
+
+
+def _table(found: Comparison, full: bool, lang: str) -> Iterator[str]:
+    """Every stage from the input to the loss, and its gradients: the error beside its bound."""
     from ..show.grid import table_text
     from ..show.headings import pick
     from ..show.numbers import amount
 
     of = pick(lang, " / ", " of ")
     everything = [*found.values, *found.gradients]
-    start = next(i for i, d in enumerate(everything) if not d.equal)
-    shown = everything if full else everything[start:][:ROWS]
-    rows = [["stage", "cells that differ", "largest difference", "in tolerances", ""]]
-    rows = [["阶段", "不同的格", "最大差", "容差的倍数", ""]] if lang == "zh" else rows
+    start = next((i for i, d in enumerate(everything) if not d.equal), 0)
+    before = 0 if full else max(0, start - BEFORE)
+    shown = everything if full else everything[before:][:ROWS]
+    rows = [
+        ["", "stage", "cells that differ", "largest difference", "in tolerances", "precision", ""]
+    ]
+    rows = [["", "阶段", "不同的格", "最大差", "容差的倍数", "精度", ""]] if lang == "zh" else rows
     rows += [
         [
-            d.name,
-            f"{d.differing}{of}{d.cells}",
-            amount(d.largest),
-            amount(d.relative),
-            d.note,
+            "" if d.equal else "x", d.name, f"{d.differing}{of}{d.cells}", amount(d.largest),
+            amount(d.relative), d.precision, d.note,
         ]
         for d in shown
-    ]
-    title = ("所有阶段：", "all stages:") if full else ("从那里起：", "from there on:")
-    yield pick(lang, *title)
-    yield table_text(rows, "lrrrl", "  ")
-    if not full and len(everything) - start > ROWS:
-        more = len(everything) - start - ROWS
+    ]  # fmt: skip
+    yield pick(lang, "各阶段，从输入到损失：", "the stages, from the input to the loss:")
+    if before:
+        yield pick(lang, f"  前面 {before} 个相同", f"  {before} before, all equal")
+    yield table_text(rows, "llrrrll", "  ")
+    if not full and len(everything) - before > ROWS:
+        more = len(everything) - before - ROWS
         yield pick(
             lang, f"  另有 {more} 个；--full 全部列出", f"  and {more} more; --full lists all"
         )
@@ -181,10 +243,11 @@ def _listed(names: list[str], full: bool, lang: str) -> str:
     return ", ".join(names[:LISTED]) + pick(lang, f" 另有 {more} 个", f" and {more} more")
 
 
-def _tolerance_text(found: Comparison, lang: str) -> str:
+def tolerance_text(one: Difference, lang: str) -> str:
+    """What a stage was held to."""
     from ..show.headings import pick
+    from ..show.numbers import amount
 
-    if found.tolerance == "by type":
-        zh, en = "各项大小的 1e-10，float32 为 2e-5", "1e-10 of the terms, 2e-5 in float32"
-        return pick(lang, zh, en)
-    return pick(lang, f"各项大小的 {found.tolerance}", f"{found.tolerance} of the terms")
+    size = amount(one.tolerance)
+    text = pick(lang, f"各项大小的 {size}", f"{size} of the terms")
+    return text if one.precision == "float64" else f"{text}, {one.precision}"

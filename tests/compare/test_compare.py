@@ -159,7 +159,7 @@ def test_a_cause_that_only_nearly_fits_is_not_named():
     trace, parameters, fields = REFERENCES["post"]
     found = {k: np.asarray(v) for k, v in run(trace.config, parameters, fields, "n - 1").items()}
     name = "encoder.0.self_attention.norm"
-    found[name] = found[name] + 1e-6 * np.random.default_rng(0).standard_normal(found[name].shape)
+    found[name] = found[name] + 1e-3 * np.random.default_rng(0).standard_normal(found[name].shape)
     result = compare(Side("A", trace.arrays, trace), Side("B", found, None))
     assert result.first is not None and result.first.name == name and result.causes == []
 
@@ -176,10 +176,8 @@ def test_a_number_is_fitted_to_ten_numbers_and_more_only(tokens, enough):
     name, number = "loss.per_token", "loss"
     for stage, wrong, cause, is_fit in (
         (name, trace[name] * 0.979208, "every number is 0.979208 times", True),
-        (name, trace[name].astype(np.float16), "computed in float16", True),
         (name, -trace[name], "sign lost", False),
         (number, trace[number] * 0.979208, "", True),
-        (number, trace[number].astype(np.float16), "", True),
     ):
         side = Side("B", {stage: wrong.astype(np.float64)}, None)
         causes = [str(c) for c in compare(Side("A", trace.arrays, trace), side).causes]
@@ -225,14 +223,14 @@ def test_float32_beside_float64():
     assert strict.first is not None
 
 
-def test_what_was_computed_in_float32_is_said_to_be():
+def test_what_was_computed_in_float32_is_rounding():
     trace, parameters, fields = REFERENCES["post"]
     found = {k: np.asarray(v) for k, v in run(trace.config, parameters, fields).items()}
     name = "decoder.0.feed_forward.output"
     found[name] = found[name].astype(np.float32).astype(np.float64)
     result = compare(Side("A", trace.arrays, trace), Side("B", found, None))
-    assert result.first is not None and result.first.name == name
-    assert [c.cause for c in result.causes] == ["computed in float32; nothing else is wrong"]
+    assert result.verdict == "rounding" and result.first is None
+    assert {d.precision for d in result.values if d.name == name} == {"float32"}
 
 
 def test_a_difference_of_parameters_comes_first():

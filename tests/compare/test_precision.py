@@ -1,0 +1,185 @@
+"""The precision of numbers, and what two right runs may differ by in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from samples import VARIANTS, ragged_batch, random_parameters, some
+
+from numtx import Batch, Config
+from numtx.compare.compare import compare
+from numtx.compare.comparison import Comparison
+from numtx.compare.precision import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, PRECISIONS, content
+from numtx.compare.rounding import Rounder, roundings
+from numtx.compare.sides import Side
+from numtx.model import backward, forward
+from numtx.tap import NO_TAP, Recorder
+from numtx.trace.again import batch_of
+from numtx.trace.trace import Trace, record
+
+
+@pytest.mark.parametrize(
+    ("number", "formats"),
+    [
+        (1.0 + 2.0**-7, "float64 float32 float16 bfloat16"),  # eight bits
+        (1.0 + 2.0**-8, "float64 float32 float16"),
+        (1.0 + 2.0**-10, "float64 float32 float16"),  # eleven
+        (1.0 + 2.0**-11, "float64 float32"),
+        (1.0 + 2.0**-23, "float64 float32"),
+        (1.0 + 2.0**-24, "float64"),
+        (2.0**-24, "float64 float32 float16 bfloat16"),  # the smallest of float16
+        (2.0**-25, "float64 float32 bfloat16"),
+        (2.0**-133, "float64 float32 bfloat16"),
+        (2.0**-134, "float64 float32"),
+        (-0.0, "float64 float32 float16 bfloat16"),
+    ],
+)
+def test_what_a_format_can_hold(number, formats):
+    held = {name for name, one in PRECISIONS.items() if one.has(np.array([number])).all()}
+    assert held == set(formats.split())
+
+
+def test_a_format_holds_what_numpy_rounds_to():
+    numbers = np.random.default_rng(0).standard_normal(1000) * 10.0 ** np.arange(-4, 4).repeat(125)
+    for one in (FLOAT32, FLOAT16):
+        rounded = numbers.astype(one.name).astype(np.float64)
+        assert one.has(rounded).all() and not one.has(numbers).any()
+        assert np.abs(rounded - numbers).max() > 0.0
+        assert (np.abs(rounded - numbers) <= one.steps(numbers) / 2).all()
+
+
+def test_the_content_of_an_array():
+    right = np.random.default_rng(0).standard_normal(50)
+    for one in (FLOAT32, FLOAT16, BFLOAT16):
+        rounded = np.rint(right / one.steps(right)) * one.steps(right)
+        assert content(rounded, right) == one
+        assert content(rounded.astype(np.float32), right) == one
+        # Of numbers that should be so, and of round ones that a mistake leaves, nothing is told.
+        assert content(rounded, rounded) == FLOAT64
+        mixed = np.where(np.arange(50) == 7, right + 1e-9, rounded)
+        assert content(mixed, right) == FLOAT64
+    for left in (np.zeros(50), np.ones(50), np.sign(right) / 4, np.full(50, np.inf)):
+        assert content(left, right) == FLOAT64
+    assert content(right.astype(np.float16), right) == FLOAT16
+    assert content(right > 0, right > 0) == FLOAT64
+
+
+def test_rounding_goes_to_a_neighbour_and_keeps_the_mean():
+    tap = Rounder(NO_TAP, BFLOAT16, np.random.default_rng(0))
+    x = np.full(20_000, 1.0 + 0.3 * 2.0**-7)
+    rounded = tap.rounded(x)
+    assert set(rounded.tolist()) == {1.0, 1.0 + 2.0**-7}
+    assert abs((rounded > 1.0).mean() - 0.3) < 0.02
+    kept = np.array([1.5, -3.0, 0.0, np.inf, -np.inf])
+    assert np.array_equal(tap.rounded(kept), kept)
+    whole = np.arange(3)
+    assert tap.rounded(whole) is whole
+
+
+@pytest.mark.parametrize("model", VARIANTS)
+def test_a_trace_knows_its_batch(model):
+    config = Config(**VARIANTS[model])
+    parameters = random_parameters(config, 3)
+    trace = record(config, parameters, Batch(**ragged_batch(config, 4)))
+    again = record(config, parameters, batch_of(trace))
+    assert list(again) == list(trace)
+    for name in trace:
+        assert np.array_equal(again[name], trace[name]), name
+
+
+class Nearest(Rounder):
+    """Rounds to the nearest, as machines do."""
+
+    def at(self, scope):
+        return Nearest(self.tap.at(scope), self.precision, self.generator)
+
+    def rounded(self, x):
+        if x.dtype.kind != "f":
+            return x
+        finite = np.isfinite(x)
+        steps = self.precision.steps(np.where(finite, x, 0.0))
+        return np.where(finite, np.rint(x / steps) * steps, x)
+
+
+def run_in(trace: Trace, precision) -> dict:
+    """The run of a trace, its parameters, stages and gradients rounded to the nearest."""
+    recorder = Recorder()
+    tap = Nearest(recorder, precision, np.random.default_rng(0))
+    parameters = {name: tap.rounded(array) for name, array in trace.parameters.items()}
+    _, context = forward(trace.config, parameters, batch_of(trace), tap)
+    gradients = backward(context, 1.0, tap) if trace.gradients else {}
+    return {
+        **recorder.values,
+        **{f"grad/{name}": array for name, array in recorder.gradients.items()},
+        **{f"grad/parameters/{name}": tap.rounded(array) for name, array in gradients.items()},
+    }
+
+
+def held(trace: Trace, arrays: dict) -> Comparison:
+    return compare(Side("A", trace.arrays | grads(trace), trace), Side("B", arrays, None))
+
+
+def grads(trace: Trace) -> dict:
+    return {f"grad/{name}": array for name, array in trace.gradients.items()}
+
+
+def traced(model: str) -> Trace:
+    config = Config(**{**VARIANTS[model], "dtype": "float64"})
+    return record(config, random_parameters(config, 3), Batch(**ragged_batch(config, 4)))
+
+
+FEW = some(6, "test_a_right_run_in_a_coarser_format_is_rounding")
+
+
+@pytest.mark.parametrize("precision", [FLOAT32, FLOAT16, BFLOAT16], ids=lambda one: one.name)
+@pytest.mark.parametrize("model", FEW)
+def test_a_right_run_in_a_coarser_format_is_rounding(model, precision):
+    trace = traced(model)
+    found = held(trace, run_in(trace, precision))
+    assert found.verdict == "rounding", (found.first, found.causes)
+    assert found.compared > 20
+
+
+@pytest.mark.parametrize("model", FEW)
+def test_a_thousandth_is_no_rounding_of_float32(model):
+    """At any stage: the first that differs is the one that was changed."""
+    trace = traced(model)
+    arrays = run_in(trace, FLOAT32)
+    draw = np.random.default_rng(0)
+    sizes = roundings(trace, FLOAT32)
+    # Where softmax and norms turn little into much, the tolerance is more, and the report says so.
+    names = [n for n in arrays if arrays[n].dtype.kind == "f" and 0.0 < sizes.get(n, 0.0) < 2e-4]
+    assert len(names) > 0.8 * sum(array.dtype.kind == "f" for array in arrays.values())
+    for name in draw.choice(names, 8, replace=False):
+        noise = 1.0 + 2e-3 * draw.standard_normal(arrays[name].shape)
+        changed = {**arrays, name: (arrays[name] * noise).astype(np.float32)}
+        found = held(trace, changed)
+        assert found.verdict == "different", name
+        assert found.first is not None and found.first.name == name
+
+
+def test_float32_on_the_way_of_a_float64_file():
+    """Numbers in float64 that have passed through float32 somewhere: rounding, if no mistake."""
+    trace = traced("decoder, rotary, grouped, gated")
+    hidden = {n: a for n, a in run_in(trace, FLOAT32).items() if n in ("logits", "loss")}
+    hidden = {name: array * (1.0 + 2.0**-40) for name, array in hidden.items()}  # and scaled since
+    found = held(trace, hidden)
+    assert found.verdict == "rounding" and found.first is None
+    assert {d.precision for d in found.values} == {"float32"}
+
+
+def test_a_given_tolerance_is_the_only_one():
+    trace = traced("decoder, deep")
+    arrays = run_in(trace, FLOAT32)
+    first = Side("A", trace.arrays, trace)
+    assert compare(first, Side("B", arrays, None), 0.5).verdict == "equal"
+    strict = compare(first, Side("B", arrays, None), 1e-12)
+    assert strict.verdict == "different"
+
+
+def test_infinities_and_nan_are_counted():
+    trace = traced("decoder, deep")
+    logits = trace["logits"].copy()
+    logits[0, 0, :3], logits[1, 2, 1] = np.nan, -np.inf
+    first = held(trace, {"logits": logits}).first
+    assert first is not None and (first.nans, first.infinities) == (3, 1)

@@ -13,11 +13,12 @@ import numpy as np
 
 from ..errors import TraceError, nearest
 from ..files import LazyArrays
+from ..mistakes.at import can_fit
 from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
 from .comparison import CellPair, Comparison, Difference
-from .diagnose import Case, Found, diagnose
+from .diagnose import Case, Found, diagnose, error_of
 from .diagnose_gradient import GradientCase, diagnose_gradient
 from .fit import Fitted, fit
 from .precision import FLOAT32, FLOAT64, Precision, coarsest, content
@@ -40,6 +41,18 @@ def compare(first: Side, second: Side, tolerance: float | None = None) -> Compar
             f"{first.name} is no trace of numtx, and {second.name} is: give the trace first"
         )
     return _Comparing(first, second, tolerance).result()
+
+
+def beside(first: Side, second: Side, name: str) -> tuple[Array, Array]:
+    """What is expected under a name that both have, and what the second has, in one shape and in
+    float64.
+
+    Raises `TraceError` where they fit no one shape.
+    """
+    _, got, fitted = _Comparing(first, second, None).fit(name)
+    if fitted is None:
+        raise TraceError(f"{second.name}: {name!r} has shape {got.shape}, which does not fit")
+    return fitted.expected.astype(np.float64), fitted.array.astype(np.float64)
 
 
 def with_hint(name: str, missing: Sequence[str]) -> str:
@@ -153,7 +166,8 @@ class _Comparing:
             return []
         tolerance = self.weighing.tolerance(wrong.name, precision)
         if not _is_gradient(wrong.name):
-            return self.causes_of_value(wrong.name, tolerance)
+            causes = self.causes_of_value(wrong.name, tolerance)
+            return causes or self.misnamed(wrong.name, tolerance)
         if not found.values or not all(d.equal for d in found.parameters):
             return []
         return self.causes_of_gradient(wrong.name, found.gradients, tolerance)
@@ -176,6 +190,24 @@ class _Comparing:
         assert self.graph is not None
         case = Case(self.graph, self.graph[name], self.own(), self.first.arrays, tolerance)
         return diagnose(case)
+
+    def misnamed(self, name: str, tolerance: float) -> list[Found]:
+        """Another stage of the trace that has the numbers which the file has under this name."""
+        expected, _, fitted = self.fit(name)
+        assert fitted is not None and self.graph is not None
+        if fitted.array.dtype.kind != "f" or not can_fit(fitted.array):
+            return []
+        stages = [n for n in self.stages if n != name and n in self.first.arrays]
+        return [
+            Found(
+                f"these are the numbers of {other}; --map gives it its name", (),
+                f"这是 {other} 的数；用 --map 给它应有的名字",
+            )
+            for other in stages
+            if self.first.arrays[other].shape == expected.shape
+            and self.first.arrays[other].dtype.kind == "f"
+            and error_of(self.first.arrays[other], fitted.array) <= tolerance
+        ][:1]  # fmt: skip
 
     def causes_of_gradient(
         self, name: str, gradients: Sequence[Difference], tolerance: float

@@ -32,7 +32,8 @@ class Found(NamedTuple):
 
     def in_chinese(self) -> str:
         """The same in Chinese, where its words are at hand."""
-        return f"{self.zh}，在 {', '.join(self.stages)}" if self.zh else ""
+        where = f"，在 {', '.join(self.stages)}" if self.stages else ""
+        return f"{self.zh}{where}" if self.zh else ""
 
 
 class Case:

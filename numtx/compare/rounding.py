@@ -24,7 +24,7 @@ RUNS = 8  # of a small model; fewer, down to two, of one whose runs take long
 CELLS = 20_000_000  # in all runs together
 MOST = 60_000_000  # of one run; a larger one is not made again
 # Others round within a stage too, and the runs are few.
-TYPICAL, EXTREME = 12.0, 3.0
+TYPICAL, EXTREME = 24.0, 6.0
 
 
 class Rounder:

@@ -22,7 +22,7 @@ from .rounding import roundings
 # Relative to the sum of absolute terms of a cell (or to its array's root mean square, where that
 # is more), for two whole runs in float64; in coarser formats, so many roundings.
 TOLERANCE = 1e-10
-ROUNDINGS = 16.0
+ROUNDINGS = 32.0
 # Where no run can be rounded: for whole runs of some layers, about.
 ASSUMED = {"float64": TOLERANCE, "float32": 2e-5, "float16": 2e-2, "bfloat16": 2e-1}
 TURNED = 4.0  # roundings of an angle, for a position in float32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from typing import Any
 
@@ -33,7 +34,13 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--tolerance", type=_tolerance, metavar="X",
-        help="relative to the size of the terms (default 1e-10; where one side is float32, 2e-5)",
+        help="relative to the size of the terms, for every array (default: 1e-10; where numbers "
+        "are coarser than float64, what rounding does to this run)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    parser.add_argument(
+        "--cosine", metavar="STAGE",
+        help="also the cosine between the two sides' vectors of each token, at a stage",
     )  # fmt: skip
     parser.add_argument("--full", action="store_true", help="list every stage, equal ones too")
     parser.add_argument(
@@ -44,8 +51,10 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..compare.compare import compare
+    from ..compare.compare import beside, compare
     from ..compare.sides import read_side, side_of
+    from .compare_cosine import check_cosine, cosine_lines
+    from .compare_json import as_json
     from .compare_report import report
 
     names = _names(args.map)
@@ -61,8 +70,16 @@ def run(args: argparse.Namespace) -> int:
     second = read_side(args.second, names)
     found = compare(first, second, args.tolerance)
     args.code = 0 if found.equal else 1
+    if args.cosine is not None:
+        check_cosine(args.cosine, found)
+    if args.json:
+        print(json.dumps(as_json(found), ensure_ascii=False, indent=1))
+        return int(args.code)
     for line in report(found, first, second, args.full, args.cells, args.lang):
         print(line)
+    if args.cosine is not None:
+        for line in cosine_lines(args.cosine, beside(first, second, args.cosine), first, args.lang):
+            print(line)
     return int(args.code)
 
 

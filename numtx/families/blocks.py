@@ -31,10 +31,12 @@ from .decoders import (
     GATED,
     HEAD_DIM,
     LIKE_LLAMA,
+    MODULES,
     PRE,
     PROJECTIONS,
     QKV,
     RMS,
+    SCALED_EMBEDDING,
     SELF,
     decoder_keys,
 )
@@ -92,6 +94,7 @@ GEMMA2 = Layout(**{
     ),
     "demands": {"use_bidirectional_attention": None},
     "inert": ("hidden_act", "cache_implementation"),
+    "modules": {**MODULES, **SCALED_EMBEDDING},
     "rows": (EMBEDDING, *PROJECTIONS, *GATED, *_FOUR_NORMS, HEAD),
 })  # fmt: skip
 GEMMA3 = Layout(**{
@@ -105,6 +108,9 @@ GEMMA3 = Layout(**{
     ),
     "demands": {"use_bidirectional_attention": None, "attn_logit_softcapping": None},
     "rows": (*GEMMA2.rows, *_query_norms(f"{_BLOCK}.self_attn")),
+    "modules": {**GEMMA2.modules, **{
+        f"{_BLOCK}.self_attn.{x}_norm": f"{SELF}.normed_{what} bhtk"
+        for x, what in (("q", "queries"), ("k", "keys"))}},
 })  # fmt: skip
 OLMO2 = Layout(**{
     **LIKE_LLAMA, "name": "olmo2", "architecture": "Olmo2ForCausalLM",
@@ -117,6 +123,7 @@ OLMO2 = Layout(**{
         Row("model.norm.weight", ("decoder.norm.gain",)),
     ),
 })  # fmt: skip
+_UNSCALED: Final = {**MODULES, "lm_head": ""}  # the factor comes after the module
 GRANITE = Layout(**{
     **LIKE_LLAMA, "name": "granite", "architecture": "GraniteForCausalLM",
     "keys": decoder_keys(
@@ -125,6 +132,7 @@ GRANITE = Layout(**{
         residual_multiplier=Key("residual_scale", 1.0)),
     "rules": (rotary(), _ATTENTION_BIAS, biases("mlp_bias", False, "b_in", "b_gate", "b_out"),
               inverse("logits_scaling", "output_scale", -1.0, 1.0)),
+    "modules": _UNSCALED,
 })  # fmt: skip
 COHERE2 = Layout(**{
     **LIKE_LLAMA, "name": "cohere2", "architecture": "Cohere2ForCausalLM",
@@ -138,7 +146,7 @@ COHERE2 = Layout(**{
     "inert": ("layer_switch", "order_of_interleaved_layers", "rotary_pct", "use_gated_activation",
               "position_embedding_type", "use_embedding_sharing", "use_parallel_block",
               "use_parallel_embedding"),
-    "demands": {"use_qk_norm": False},
+    "demands": {"use_qk_norm": False}, "modules": _UNSCALED,
     "rows": (
         EMBEDDING, *PROJECTIONS, *GATED, HEAD,
         Row(f"{_BLOCK}.input_layernorm.weight", (f"{SELF}.norm.gain",)),
@@ -192,6 +200,12 @@ GPT_NEOX = Layout(
         Row("embed_out.weight", ("output.w",), "transposed"),
     ),
     copies={"embed_out.weight": "decoder.embedding"},
+    modules={
+        "gpt_neox": "decoder", "gpt_neox.emb_dropout": "decoder.input", "embed_out": "logits",
+        _NEOX: "decoder.{i}", f"{_NEOX}.attention": f"{SELF}.output",
+        f"{_NEOX}.attention.1": f"{SELF}.weights", f"{_NEOX}.mlp": f"{FORWARD}.output",
+        f"{_NEOX}.mlp.act": f"{FORWARD}.activation",
+    },
     skipped=(*BUFFERS, r".*\.attention\.(bias|masked_bias)"),
     spelling={r"^lm_head\.weight$": "embed_out.weight"},
 )  # fmt: skip
@@ -236,5 +250,13 @@ MODERNBERT = Layout(
         *masked_head("head.dense", "head.norm", "decoder.bias"),
     ),
     copies={"decoder.weight": "encoder.embedding"},
+    modules={
+        "model": "encoder", "embeddings": "encoder.input", "decoder": "logits",
+        "head": "head.norm", "head.act": "head.activation", _MODERN: "encoder.{i}",
+        f"{_MODERN}.attn": f"{_OWN}.output", f"{_MODERN}.attn.1": f"{_OWN}.weights",
+        f"{_MODERN}.mlp": f"{_ITS_FORWARD}.output",
+        f"{_MODERN}.mlp.act": f"{_ITS_FORWARD}.activation",
+        f"{_MODERN}.mlp.drop": f"{_ITS_FORWARD}.gated",
+    },
     skipped=BUFFERS, outside={r"(head|decoder)\..*": UNSAID},
 )  # fmt: skip

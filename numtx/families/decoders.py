@@ -47,6 +47,13 @@ GATED = (
     *linear(f"{BLOCK}.mlp.down_proj", f"{FORWARD}.w_out"),
 )
 LLAMA_ROWS = (EMBEDDING, *PROJECTIONS, *_NORMS, *GATED, HEAD)
+MODULES: Final = {
+    BLOCK: "decoder.{i}", "model": "decoder", "lm_head": "logits",
+    f"{BLOCK}.self_attn": f"{SELF}.output", f"{BLOCK}.self_attn.1": f"{SELF}.weights",
+    f"{BLOCK}.mlp": f"{FORWARD}.output",
+    **{f"{BLOCK}.mlp.{x}": f"{FORWARD}.activation" for x in ("act_fn", "act", "activation_fn")},
+}  # fmt: skip
+SCALED_EMBEDDING: Final = {"model.embed_tokens": "decoder.scaled_embedding"}
 PRE: Final[dict[str, Any]] = {"model": "decoder-only", "norm_place": "pre", "biases": ()}
 RMS: Final[dict[str, Any]] = {**PRE, "norm": "rms", "gated": True, "positions": "rotary"}
 
@@ -74,7 +81,7 @@ LLAMA = Layout(
     rules=(rotary(), biases("attention_bias", False, *ATTENTION_BIASES),
            biases("mlp_bias", False, "b_in", "b_gate", "b_out")),
     inert=("pretraining_tp",), written=NO_IDS, rows=LLAMA_ROWS, skipped=BUFFERS,
-    copies={"lm_head.weight": "decoder.embedding"},
+    copies={"lm_head.weight": "decoder.embedding"}, modules=MODULES,
 )  # fmt: skip
 LIKE_LLAMA: Final[dict[str, Any]] = {
     "prefix": "model.",
@@ -83,6 +90,7 @@ LIKE_LLAMA: Final[dict[str, Any]] = {
     "rows": LLAMA_ROWS,
     "skipped": BUFFERS,
     "copies": LLAMA.copies,
+    "modules": MODULES,
 }
 QWEN2 = Layout(**{
     **LIKE_LLAMA, "name": "qwen2", "architecture": "Qwen2ForCausalLM",
@@ -114,6 +122,7 @@ GEMMA = Layout(**{
     ),
     "rules": (rotary(), ROOT_OF_WIDTH, biases("attention_bias", False, *ATTENTION_BIASES)),
     "demands": {"use_bidirectional_attention": None}, "inert": ("hidden_activation",),
+    "modules": {**MODULES, **SCALED_EMBEDDING},
     "rows": (
         EMBEDDING, *PROJECTIONS, *GATED, HEAD,
         *_NORMS,
@@ -189,6 +198,11 @@ GPT2 = Layout(
         HEAD,
     ),
     copies=LLAMA.copies, skipped=(r".*\.attn\.(bias|masked_bias)",),
+    modules={
+        "transformer": "decoder", "transformer.drop": "decoder.input", "lm_head": "logits",
+        _H: "decoder.{i}", f"{_H}.attn": f"{SELF}.output", f"{_H}.attn.1": f"{SELF}.weights",
+        f"{_H}.mlp": f"{FORWARD}.output", f"{_H}.mlp.act": f"{FORWARD}.activation",
+    },
 )  # fmt: skip
 BLOOM = Layout(
     name="bloom", architecture="BloomForCausalLM", prefix="transformer.",
@@ -220,4 +234,10 @@ BLOOM = Layout(
         HEAD,
     ),
     copies=LLAMA.copies,
+    modules={  # the residual connections stand within attention and feed-forward layer
+        "transformer": "decoder", "lm_head": "logits", _H: "decoder.{i}",
+        f"{_H}.self_attention": f"{SELF}.residual",
+        f"{_H}.self_attention.1": f"{SELF}.weights", f"{_H}.mlp": f"{FORWARD}.residual",
+        f"{_H}.mlp.gelu_impl": f"{FORWARD}.activation",
+    },
 )  # fmt: skip

@@ -66,6 +66,15 @@ _BART: Final[dict[str, Any]] = {
     "copies": dict.fromkeys(
         ("lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight",
         ), "embedding"),
+    "modules": {  # of the logits without their bias, which comes after the module
+        "model": "decoder", "model.{side}": "{side}", "model.shared": "", "lm_head": "",
+        "model.{side}.embed_tokens": "{side}.scaled_embedding|{side}.embedding",
+        _SIDE: "{side}.{i}", f"{_SIDE}.self_attn": f"{_OWN}.output",
+        f"{_SIDE}.self_attn.1": f"{_OWN}.weights",
+        f"{_SIDE}.activation_fn": f"{_SIDE_FORWARD}.activation",
+        "model.decoder.layers.{i}.encoder_attn": f"{_CROSS}.output",
+        "model.decoder.layers.{i}.encoder_attn.1": f"{_CROSS}.weights",
+    },
     "skipped": (r"(.*\.)?(encoder|decoder)\.version",),
 }  # fmt: skip
 BART = Layout(**{
@@ -102,6 +111,8 @@ MARIAN = Layout(**{
         **dict.fromkeys((f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder")),
                         SINUSOID),
     },
+    "modules": {**_BART["modules"], "model.{side}.embed_tokens": "{side}.embedding",
+                "model.{side}.embed_positions": "{side}.positions"},
 })  # fmt: skip
 
 _BLOCK: Final = "{side}.block.{i}.layer"
@@ -141,6 +152,21 @@ _T5: Final[dict[str, Any]] = {
     "copies": dict.fromkeys(
         ("lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"),
         "embedding"),
+    "modules": {
+        "{side}": "{side}", "{side}.embed_tokens": "{side}.embedding", "shared": "",
+        "lm_head": "logits", "{side}.block.{i}": "{side}.{i}", f"{_BLOCK}.0": _OWN,
+        f"{_BLOCK}.0.SelfAttention": f"{_OWN}.output",
+        f"{_BLOCK}.0.SelfAttention.1": f"{_OWN}.bias",
+        f"{_BLOCK}.0.SelfAttention.2": f"{_OWN}.weights",
+        "decoder.block.{i}.layer.1": _CROSS,
+        "decoder.block.{i}.layer.1.EncDecAttention": f"{_CROSS}.output",
+        "decoder.block.{i}.layer.1.EncDecAttention.2": f"{_CROSS}.weights",
+        **{f"{place}{module}": f"{side}.{{i}}.feed_forward{stage}"
+           for place, side in (("encoder.block.{i}.layer.1", "encoder"),
+                               ("decoder.block.{i}.layer.2", "decoder"))
+           for module, stage in (("", ""), (".DenseReluDense", ".output"),
+                                 (".DenseReluDense.act", ".activation"))},
+    },
     "skipped": (r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",),
 }  # fmt: skip
 T5 = Layout(
@@ -156,6 +182,16 @@ MT5 = Layout(
 
 _BERT: Final = "bert.encoder.layer.{i}"
 _ENCODER: Final = "encoder.{i}.self_attention"
+_BERT_MODULES: Final = {
+    "bert": "encoder", "bert.encoder": "encoder", "bert.embeddings": "encoder.input",
+    "bert.pooler": "pooler.output", "bert.pooler.activation": "pooler.output",
+    _BERT: "encoder.{i}", f"{_BERT}.attention": _ENCODER, f"{_BERT}.attention.output": _ENCODER,
+    f"{_BERT}.attention.1": f"{_ENCODER}.weights", f"{_BERT}.attention.self": f"{_ENCODER}.context",
+    f"{_BERT}.attention.self.1": f"{_ENCODER}.weights",
+    f"{_BERT}.intermediate": "encoder.{i}.feed_forward.activation",
+    f"{_BERT}.intermediate.intermediate_act_fn": "encoder.{i}.feed_forward.activation",
+    f"{_BERT}.output": "encoder.{i}.feed_forward",
+}  # fmt: skip
 BERT = Layout(
     name="bert", architecture="BertModel", prefix="bert.",
     fixed={"model": "encoder-only", "positions": "learned", "embedding_norm": True,
@@ -190,6 +226,12 @@ BERT = Layout(
     rules=(masked_words("BertModel", "BertForMaskedLM"),),
     copies={"cls.predictions.decoder.weight": "encoder.embedding",
             "cls.predictions.decoder.bias": "output.b"},
+    modules={
+        **dict.fromkeys(("cls", "cls.predictions", "cls.predictions.decoder"), "logits"),
+        "cls.predictions.transform": "head.norm",
+        "cls.predictions.transform.transform_act_fn": "head.activation",
+        **_BERT_MODULES,
+    },
     skipped=BUFFERS,
     outside={
         r"cls\.predictions\..*": UNSAID,
@@ -208,6 +250,10 @@ ROBERTA = Layout(**{
         *masked_head("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),
     ),
     "copies": {"lm_head.decoder.weight": "encoder.embedding", "lm_head.decoder.bias": "output.b"},
+    "modules": {
+        **{path.replace("bert", "roberta", 1): what for path, what in _BERT_MODULES.items()},
+        "lm_head": "logits", "lm_head.decoder": "logits",
+    },
     "shown": {"pooler": "roberta.pooler.dense.weight"}, "outside": {r"lm_head\..*": UNSAID},
 })  # fmt: skip
 _DISTIL: Final = "distilbert.transformer.layer.{i}"
@@ -235,6 +281,15 @@ DISTILBERT = Layout(
     ),
     rules=(masked_words("DistilBertModel", "DistilBertForMaskedLM"),),
     copies={"vocab_projector.weight": "encoder.embedding"},
+    modules={
+        "distilbert": "encoder", "distilbert.transformer": "encoder",
+        "distilbert.embeddings": "encoder.input", "activation": "head.activation",
+        "vocab_projector": "logits", _DISTIL: "encoder.{i}",
+        f"{_DISTIL}.attention": f"{_ENCODER}.output",
+        f"{_DISTIL}.attention.1": f"{_ENCODER}.weights",
+        f"{_DISTIL}.ffn": "encoder.{i}.feed_forward.output",
+        f"{_DISTIL}.ffn.activation": "encoder.{i}.feed_forward.activation",
+    },
     skipped=BUFFERS,
     outside={r"vocab_(transform|layer_norm|projector)\..*": UNSAID},
 )  # fmt: skip

@@ -19,6 +19,7 @@ from .decoders import (
     HEAD_DIM,
     LIKE_LLAMA,
     LLAMA_ROWS,
+    MODULES,
     QWEN3,
     RMS,
     SELF,
@@ -26,6 +27,18 @@ from .decoders import (
 )
 
 _UP = {x: tuple(f"{FORWARD}.experts.{x}_{y}" for y in ("gate", "in")) for x in "wb"}
+
+
+def expert_modules(place: str, router: str = "gate") -> dict[str, str]:
+    """What a layer of experts and its parts give; `router.1`: the weights of the chosen."""
+    return {
+        **MODULES,
+        place: f"{FORWARD}.output",
+        f"{place}.experts": f"{FORWARD}.routed",
+        f"{place}.{router}.1": f"{FORWARD}.router.weights",
+    }
+
+
 GPT_OSS = Layout(**{
     **LIKE_LLAMA, "name": "gpt_oss", "architecture": "GptOssForCausalLM",
     "fixed": {
@@ -52,6 +65,7 @@ GPT_OSS = Layout(**{
         Row(f"{BLOCK}.mlp.experts.down_proj", (f"{FORWARD}.experts.w_out",)),
         Row(f"{BLOCK}.mlp.experts.down_proj_bias", (f"{FORWARD}.experts.b_out",)),
     ),
+    "modules": expert_modules(f"{BLOCK}.mlp", "router"),
 })  # fmt: skip
 
 
@@ -93,7 +107,7 @@ MIXTRAL = Layout(**{
         *(row for row in LLAMA_ROWS if ".mlp." not in row.theirs), *_MIXTRAL["rows"],
         Row(f"{BLOCK}.block_sparse_moe.gate.weight", (ROUTER,), "transposed"),
     ),
-    "stacked": _MIXTRAL["stacked"],
+    "stacked": _MIXTRAL["stacked"], "modules": expert_modules(f"{BLOCK}.block_sparse_moe"),
 })  # fmt: skip
 
 # Some layers without experts, some experts for all tokens.
@@ -188,5 +202,5 @@ QWEN3_MOE = Layout(**{
     "rows": (
         *QWEN3.rows, *GATED_EXPERTS["rows"], Row(f"{MLP}.gate.weight", (ROUTER,), "transposed"),
     ),
-    "stacked": GATED_EXPERTS["stacked"],
+    "stacked": GATED_EXPERTS["stacked"], "modules": expert_modules(MLP),
 })  # fmt: skip

@@ -12,7 +12,7 @@ from ..layouts.essence import Fields
 from ..layouts.layout import Key, Layout, Row, Rule
 from ..layouts.rows import linear, without
 from ..layouts.rules import biases, number_above, rotary
-from .decoders import BLOCK, FORWARD, LIKE_LLAMA, LLAMA_ROWS, RMS, SELF, decoder_keys
+from .decoders import BLOCK, FORWARD, LIKE_LLAMA, LLAMA_ROWS, MODULES, RMS, SELF, decoder_keys
 from .experts import GATED_EXPERTS, MLP, ROUTER, layers_without, truth, whole
 
 _GROUPED: Final = "group_limited_greedy"
@@ -119,6 +119,11 @@ def _dense_first(default: int) -> Rule:
 _GROUPS: Final = ("n_group", "topk_group", "routed_scaling_factor")
 _BIASES: Final = biases("attention_bias", False, "b_dq", "b_dkv", "b_kr", "b_o")
 _DEMANDS: Final = {"rms_norm_eps": 1e-6, "moe_layer_freq": 1, "output_router_logits": False}
+_MODULES: Final = {  # the chosen experts stand in no order there
+    **MODULES, f"{MLP}.experts": f"{FORWARD}.routed",
+    f"{MLP}.shared_experts": f"{FORWARD}.shared.output",
+    f"{MLP}.shared_experts.act_fn": f"{FORWARD}.shared.activation",
+}  # fmt: skip
 DEEPSEEK_V2 = Layout(**{
     **LIKE_LLAMA, "name": "deepseek_v2", "architecture": "DeepseekV2ForCausalLM",
     "fixed": {**RMS, "epsilon": 1e-6, "latent_norm": True, "rotary_layout": "interleaved"},
@@ -130,7 +135,7 @@ DEEPSEEK_V2 = Layout(**{
     "demands": {**_DEMANDS, "scoring_func": "softmax", "norm_topk_prob": False, "mlp_bias": False},
     "inert": ("aux_loss_alpha", "seq_aux", "ep_size", "pretraining_tp", "router_aux_loss_coef"),
     "aliases": {"num_experts": "n_routed_experts"},
-    "rows": _ROWS, "stacked": GATED_EXPERTS["stacked"],
+    "rows": _ROWS, "stacked": GATED_EXPERTS["stacked"], "modules": _MODULES,
 })  # fmt: skip
 DEEPSEEK_V3 = Layout(**{
     **vars(DEEPSEEK_V2), "name": "deepseek_v3", "architecture": "DeepseekV3ForCausalLM",

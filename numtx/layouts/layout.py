@@ -148,6 +148,9 @@ class Layout:
     rows          tensors
     stacked       rows in place of those of single experts, in files that have these
     copies        tensors that repeat a parameter, or the SINUSOID
+    modules       modules that own no tensor, or give another stage than their tensor's, and the
+                  stage that they give, or a place whose last stage that is; `.1`: the second of
+                  what they give; empty: no stage (see `modules.py`)
     skipped       tensors that are no parameters, as regular expressions
     outside       tensors of parts that numtx has not, and what these are
     marks         tensors that say that a whole part, the first group of the form, is outside
@@ -168,6 +171,7 @@ class Layout:
     rows: tuple[Row, ...] = ()
     stacked: tuple[Row, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     outside: Mapping[str, str] = field(default_factory=dict)
     marks: Mapping[str, str] = field(default_factory=dict)
@@ -265,7 +269,7 @@ class Layout:
     def of(self, tensors: Iterable[str]) -> Layout:
         """The table of a file with tensors of these names: of the two ways in which experts are
         stored that of the file, and with the parts that are outside."""
-        names = list(map(self._spelled, tensors))
+        names = list(map(self.spelled, tensors))
         found = ((re.fullmatch(form, n), what) for form, what in self.marks.items() for n in names)
         outside = {f"{re.escape(mark[1])}.*": what for mark, what in found if mark is not None}
         rows, ends = self.rows, tuple(row.theirs.rpartition("}")[2] for row in self.stacked)
@@ -273,13 +277,17 @@ class Layout:
             rows = (*(row for row in rows if "{e}" not in row.theirs), *self.stacked)
         return replace(self, rows=rows, outside={**self.outside, **outside})
 
-    def _spelled(self, name: str) -> str:
+    def spelled(self, name: str) -> str:
+        """The name of a tensor as the table spells it."""
         for other, own in self.spelling.items():
             name = re.sub(other, own, name)
         return name
 
-    def entries(self, config: Config) -> dict[str, Entry]:
-        """The tensors of a model by name, in order of the table."""
+    def entries(self, config: Config, whole: bool = True) -> dict[str, Entry]:
+        """The tensors of a model by name, in order of the table.
+
+        whole  raise `CheckpointError` where the table has no place for a parameter
+        """
         shapes = dict(named_shapes(config))
         every = frozenset(shapes)
         found: dict[str, Entry] = {}
@@ -292,6 +300,8 @@ class Layout:
                     there = {name: shapes.pop(name) for name in names if name in shapes}
                     if not there or row.unless.format(i=i, side=side) in every:
                         shapes |= there
+                        continue
+                    if len(there) < len(names) and not whole:
                         continue
                     if len(there) < len(names):
                         lacking = next(name for name in names if name not in there)
@@ -307,7 +317,7 @@ class Layout:
                     stored = _stored_shape(row.how, [shape[1:] for shape in every_shape])
                     for e in range(every_shape[0][0]):
                         found[theirs(i=i, side=side, e=e)] = Entry(row, stored, there, e)
-        if shapes:
+        if shapes and whole:
             name = next(iter(shapes))
             raise CheckpointError(f"layout {self.name} does not fit: it has no place for {name!r}")
         return found
@@ -315,7 +325,7 @@ class Layout:
     def place(self, name: str, entries: Collection[str]) -> tuple[str, str]:
         """What a tensor of a file is, and its name in the table: mapped, copy, skipped, outside,
         or unknown."""
-        name = self._spelled(name)
+        name = self.spelled(name)
         for spelled in (name, self.prefix + name, name.removeprefix(self.prefix)):
             if spelled in entries:
                 return "mapped", spelled

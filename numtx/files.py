@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import socket
 import stat
@@ -16,6 +17,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from .errors import FileError
+from .memory import too_large
 from .shapes import Array
 
 
@@ -209,6 +211,29 @@ class Header(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
+    def check_room(self, where: str) -> None:
+        """Raise `FileError` where the data would not fit into memory."""
+        told = too_large(math.prod(self.shape) * self.dtype.itemsize)
+        if told is not None:
+            raise FileError(f"{where}: shape {str(self.shape)[:60]} needs {told}")
+
+
+def npy_header(file: IO[bytes], where: str) -> Header:
+    """The header of an array as `numpy.save` writes it; the file stands behind it afterwards."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(file)
+    except (ValueError, EOFError) as error:
+        raise FileError(f"{where} is not an array: {error}") from None
+    if dtype.hasobject:
+        raise FileError(f"{where} holds Python objects, which are never loaded; save plain numbers")
+    return Header(tuple(shape), dtype)
+
 
 class LazyArrays(Mapping[str, Array]):
     """Arrays by name, read anew whenever one is asked for; read-only."""
@@ -233,7 +258,26 @@ class LazyArrays(Mapping[str, Array]):
         return name in self.names
 
 
-class NpzFile:
+class ArrayFile:
+    """A file of arrays opened for reading: headers at once, data on demand."""
+
+    path: str
+    headers: dict[str, Header]
+
+    def read(self, name: str) -> Array:
+        """The data of an array."""
+        raise NotImplementedError
+
+    def arrays(self, names: Mapping[str, str] | None = None) -> LazyArrays:
+        """The arrays, each read when it is asked for, while the file stays open.
+
+        names  what an array is called, and its name in the file; None: all, as they are called
+        """
+        own = {name: name for name in self.headers} if names is None else names
+        return LazyArrays(own, lambda name: self.read(own[name]))
+
+
+class NpzFile(ArrayFile):
     """An `.npz` file opened for reading: headers at once, data on demand, never pickles.
 
     Raises `FileError` for a file that is missing, empty, truncated, or no archive of arrays,
@@ -272,32 +316,13 @@ class NpzFile:
             raise FileError(f"{self.path}: {member!r} is not an array; numpy.savez writes .npy")
         try:
             with self._archive.open(member) as file:
-                version = np.lib.format.read_magic(file)
-                read = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shape, _, dtype = read(file)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+                return npy_header(file, f"{self.path}: {member!r}")
+        except (OSError, zipfile.BadZipFile) as error:
             raise FileError(f"{self.path}: {member!r} is not an array: {error}") from None
-        if dtype.hasobject:
-            raise FileError(
-                f"{self.path}: {member!r} holds Python objects, which are never loaded; "
-                "save plain numbers"
-            )
-        return Header(tuple(shape), dtype)
-
-    def arrays(self, names: Mapping[str, str] | None = None) -> LazyArrays:
-        """The arrays, each read when it is asked for, while the file stays open.
-
-        names  what an array is called, and its name in the file; None: all, as they are called
-        """
-        own = {name: name for name in self.headers} if names is None else names
-        return LazyArrays(own, lambda name: self.read(own[name]))
 
     def read(self, name: str) -> Array:
         """The data of an array."""
+        self.headers[name].check_room(f"{self.path}: {name!r}")
         try:
             with self._archive.open(f"{name}.npy") as file:
                 array: Array = np.lib.format.read_array(file, allow_pickle=False)

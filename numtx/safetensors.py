@@ -31,6 +31,11 @@ SIZES = {
     "U32": 4, "U16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
 }  # fmt: skip
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+# What else can be an array beside parameters: ids, and masks.
+WHOLE = {
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2",
+    "U8": "u1", "BOOL": "?",
+}  # fmt: skip
 
 
 class Tensor(NamedTuple):
@@ -46,13 +51,17 @@ class Tensor(NamedTuple):
     stop: int
 
     def read(self, name: str) -> Array:
-        """The data: float64, float32 or float16 as stored, bfloat16 as float32."""
+        """The data of a parameter: float64, float32 or float16 as stored, bfloat16 as float32."""
         if self.dtype not in FLOATS:
             raise CheckpointError(
                 f"{self.file}: {name!r} is {self.dtype}; parameters are F64, F32, F16 or BF16, and "
                 "a quantised model has to be saved in one of these first"
             )
-        stored = np.empty(self.shape, FLOATS[self.dtype])
+        return self.read_any(name)
+
+    def read_any(self, name: str) -> Array:
+        """The same of numbers of any type but those of eight bits with a point."""
+        stored = np.empty(self.shape, {**FLOATS, **WHOLE}[self.dtype])
         try:
             with self.file.open("rb") as file:
                 file.seek(self.start)

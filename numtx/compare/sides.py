@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import TraceError, nearest
-from ..files import NpzFile
+import numpy as np
+
+from ..array_files import open_arrays
+from ..checkpoints.names import Names, bare_name, names_given, names_of, why_not
+from ..config import Config
+from ..errors import CheckpointError, TraceError, nearest
+from ..files import LazyArrays
 from ..mistakes.at import layered
+from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..small_repr import small_repr
+from ..stages.leaf import Text
 from ..trace.files import arrays_of, open_trace
 from ..trace.trace import Trace
+from .suggest import suggested
 
 
 @small_repr()
@@ -20,17 +29,21 @@ class Side(NamedTuple):
     """One side of a comparison: arrays by name, and the trace where the file is one.
 
     is_file  whether `name` is the path of a file
+    notes    what is to be said of its names
+    spelled  names that it could have, to look for what is meant by one that is not known
     """
 
     name: str
     arrays: Mapping[str, Array]
     trace: Trace | None
+    notes: tuple[Text, ...] = ()
+    spelled: tuple[str, ...] = ()
     is_file: bool = False
 
 
 def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:
-    """A side from a file: a trace, or any `.npz` of arrays; `names` renames its arrays."""
-    file = NpzFile(path)  # stays open: an array is read when it is compared
+    """A side from a file: a trace, or any file or folder of arrays; `names` renames its arrays."""
+    file = open_arrays(path)  # stays open: an array is read when it is compared
     trace = open_trace(file) if "meta" in file.headers and not names else None
     headers = {name: header for name, header in file.headers.items() if name != "meta"}
     for theirs in names or {}:
@@ -51,3 +64,88 @@ def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:
 def side_of(trace: Trace, name: str) -> Side:
     """A side from a run that is in no file."""
     return Side(name, layered(arrays_of(trace), trace.inputs), trace)
+
+
+def understood(side: Side, first: Side, layout: str | None = None) -> Side:
+    """A side whose arrays have the names of numtx, where they are known by others.
+
+    first   the trace that it is held against; where it is none, names stay as they are
+    layout  the family whose names they are, where that is known
+
+    Raises `TraceError` where nothing in it is known.
+    """
+    if side.trace is not None or first.trace is None:
+        return side
+    own, twice, others = _own_names(side, first.trace)
+    names = _in_layout(side, others, first.trace.config, layout)
+    if not own and names is None:
+        raise TraceError(_unknown(side, first, others))
+    readers = {name: partial(side.arrays.__getitem__, theirs) for name, theirs in own.items()}
+    notes = []
+    if names is not None:
+        known = names.arrays(side.arrays.__getitem__)
+        readers = {**{name: partial(known.__getitem__, name) for name in known}, **readers}
+        twice, others = {**twice, **names.twice}, names.unknown
+        family = names.layout.name
+        zh, en = (
+            f"{side.name}：名字按 {family} 的读",
+            f"{side.name}: names read as those of {family}",
+        )
+        notes.append(Text(zh, en))
+    for theirs, name in twice.items():
+        if name and (name not in readers or not _same(side.arrays[theirs], readers[name]())):
+            zh = f"{side.name}：{theirs} 也是 {name}，但数不同"
+            en = f"{side.name}: {theirs} is a second array for {name}, with other numbers"
+            notes.append(Text(zh, en))
+            others = [*others, theirs]
+    readers |= {name: partial(side.arrays.__getitem__, name) for name in others}
+    arrays = LazyArrays(readers, lambda name: readers[name]())
+    return Side(side.name, arrays, None, tuple(notes), () if names is None else tuple(names.known))
+
+
+def _own_names(side: Side, trace: Trace) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """The names of numtx with theirs; what says another once more; the names that are none of
+    numtx's, nor what its models of transformers give out."""
+    given, shapes = names_given(trace.config), parameter_shapes(trace.config)
+    known = {*trace.graph.stages, *(f"parameters/{name}" for name in shapes)}
+    own: dict[str, str] = {}
+    others, twice = [], {}
+    for theirs in side.arrays:
+        bare, grad = bare_name(theirs)
+        name = bare if bare in known else given.get(bare, f"parameters/{bare}")
+        if theirs.startswith("inputs/") or theirs.removeprefix("grad/") in known:
+            own[theirs] = theirs
+        elif name not in known:
+            others.append(theirs)
+        elif grad + name in side.arrays or grad + name in own:
+            twice[theirs] = grad + name
+        else:
+            own[grad + name] = theirs
+    if any(name.startswith("parameters/") and name != theirs for name, theirs in own.items()):
+        for name in [name for name in own if name in shapes]:  # a stage's too, as of embeddings
+            if side.arrays[own[name]].shape == shapes[name] != trace.arrays[name].shape:
+                own[f"parameters/{name}"] = own.pop(name)
+    return own, twice, others
+
+
+def _in_layout(side: Side, others: list[str], config: Config, layout: str | None) -> Names | None:
+    try:
+        found = names_of(others, config, layout) if others else None
+        return names_of(others, config) if others and found is None and layout else found
+    except CheckpointError as error:
+        raise TraceError(f"{side.name}: {error}") from None
+
+
+def _same(a: Array, b: Array) -> bool:
+    return a.size == b.size and np.array_equal(a.ravel(), b.ravel(), equal_nan=True)
+
+
+def _unknown(side: Side, first: Side, others: list[str]) -> str:
+    """Why nothing can be compared, and what to do."""
+    assert first.trace is not None
+    told = f"{side.name}: has no stage of {first.name}; it has {', '.join(others[:5]) or 'nothing'}"
+    why = why_not(others, first.trace.config)
+    if why:
+        return f"{told}: {why}"
+    found = suggested(side.arrays, first.trace)
+    return f"{told}: --map gives them names" + (f", such as {found}" if found else "")

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..config import Config
 from ..errors import ConfigError, TraceError
-from ..files import LazyArrays, NpzFile, write_npz
+from ..files import ArrayFile, LazyArrays, NpzFile, write_npz
 from ..shapes import AXIS_NAMES, Array
 from ..strict_json import read_json
 from .trace import Trace
@@ -47,12 +47,12 @@ def load_trace(path: str | Path) -> Trace:
         return _trace(file, {part: dict(file.arrays(own)) for part, own in names.items()})
 
 
-def open_trace(file: NpzFile) -> Trace:
+def open_trace(file: ArrayFile) -> Trace:
     """The same of a file that stays open: each array is read when it is asked for."""
     return _trace(file, {part: file.arrays(own) for part, own in _names(file).items()})
 
 
-def _names(file: NpzFile) -> dict[str, dict[str, str]]:
+def _names(file: ArrayFile) -> dict[str, dict[str, str]]:
     """What stands in a trace file: gradients, parameters and values, by their own names."""
     found: dict[str, dict[str, str]] = {"grad/": {}, "parameters/": {}, "": {}}
     for name in file.headers:
@@ -62,7 +62,7 @@ def _names(file: NpzFile) -> dict[str, dict[str, str]]:
     return found
 
 
-def _trace(file: NpzFile, parts: Mapping[str, Mapping[str, Array]]) -> Trace:
+def _trace(file: ArrayFile, parts: Mapping[str, Mapping[str, Array]]) -> Trace:
     path = file.path
     if "meta" not in file.headers:
         raise TraceError(f"{path}: has no `meta`, so it is arrays but not a trace of numtx")

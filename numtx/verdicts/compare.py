@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from ..arguments.options import add_lang, whole
@@ -33,6 +34,11 @@ def add(commands: Any) -> None:
         "--map", metavar="FILE", help='names of arrays in B, as JSON: {"their name": "stage"}'
     )
     parser.add_argument(
+        "--layout", metavar="NAME",
+        help="the family whose names B has, by model_type, such as gpt2 (default: that of --model, "
+        "or the one that knows most of them)",
+    )  # fmt: skip
+    parser.add_argument(
         "--tolerance", type=_tolerance, metavar="X",
         help="relative to the size of the terms, for every array (default: 1e-10; where numbers "
         "are coarser than float64, what rounding does to this run)",
@@ -52,7 +58,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..compare.compare import beside, compare
-    from ..compare.sides import read_side, side_of
+    from ..compare.sides import read_side, side_of, understood
     from .compare_cosine import check_cosine, cosine_lines
     from .compare_json import as_json
     from .compare_report import report
@@ -67,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("which file is held against it? numtx compare A B")
     else:
         first = read_side(args.first)
-    second = read_side(args.second, names)
+    second = understood(read_side(args.second, names), first, _layout(args))
     found = compare(first, second, args.tolerance)
     args.code = 0 if found.equal else 1
     if args.cosine is not None:
@@ -81,6 +87,18 @@ def run(args: argparse.Namespace) -> int:
         for line in cosine_lines(args.cosine, beside(first, second, args.cosine), first, args.lang):
             print(line)
     return int(args.code)
+
+
+def _layout(args: argparse.Namespace) -> str | None:
+    """The family whose names the second file has: as said, or that of the model."""
+    from ..checkpoints.folder import CONFIG, layout_of
+    from ..safetensors import read_object
+
+    if args.layout is not None:
+        return layout_of(args.layout, "--layout").name
+    if args.folder is not None:
+        return str(read_object(Path(args.folder) / CONFIG)["model_type"])
+    return None
 
 
 def _tolerance(text: str) -> float:

@@ -27,6 +27,7 @@ def report(
     from ..show.numbers import amount
 
     of = pick(lang, " / ", " of ")
+    yield from (pick(lang, *note) for note in second.notes)
     for name, (a, b) in found.config.items():
         zh = f"配置：{name} 在 {first.name} 里是 {a!r}，在 {second.name} 里是 {b!r}"
         en = f"configuration: {name} is {a!r} in {first.name}, {b!r} in {second.name}"
@@ -53,7 +54,7 @@ def report(
             yield f"{head}: {_listed(names, full, lang)}"
     for names, where, missing in (
         (found.unknown_first, first.name, found.only_second),
-        (found.unknown, second.name, found.only_first),
+        (found.unknown, second.name, [*found.only_first, *second.spelled]),
     ):
         if names:
             hinted = [with_hint(n, missing) for n in (names if full else names[:LISTED])]

@@ -17,6 +17,7 @@ from ..mistakes.at import can_fit
 from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
+from .axes import orders_of
 from .comparison import CellPair, Comparison, Difference
 from .diagnose import Case, Found, diagnose, error_of
 from .diagnose_gradient import GradientCase, diagnose_gradient
@@ -75,6 +76,9 @@ class _Comparing:
         self.fitted: dict[str, None] = {}
         self.weighing = Weighing(first.trace, tolerance)
         self.precisions: dict[str, Precision] = {}
+        self.orders = frozenset[str]()
+        if self.graph is not None and second.trace is None:
+            self.orders = orders_of(self.graph, second.arrays, first.arrays)
 
     def backwards(self) -> list[str]:
         """The gradients in computing order: that of a stage, then those of the parameters that
@@ -245,7 +249,8 @@ class _Comparing:
         expected, got = self.first.arrays[name], self.second.arrays[name]
         stage = self.stage(name)
         leaf = stage.leaf.name if stage and not name.startswith("grad/") else ""
-        return expected, got, fit(got, expected, stage.axes if stage else (), leaf)
+        axes = stage.axes if stage else ()
+        return expected, got, fit(got, expected, axes, leaf, self.orders)
 
     def difference(self, name: str, least: Precision = FLOAT64) -> Difference:
         """Two arrays beside each other.

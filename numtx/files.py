@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -268,6 +268,12 @@ class ArrayFile:
         """The data of an array."""
         raise NotImplementedError
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
     def arrays(self, names: Mapping[str, str] | None = None) -> LazyArrays:
         """The arrays, each read when it is asked for, while the file stays open.
 
@@ -304,9 +310,6 @@ class NpzFile(ArrayFile):
         except BaseException:
             self._archive.close()
             raise
-
-    def __enter__(self) -> NpzFile:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._archive.close()

@@ -1,4 +1,4 @@
-"""Parameters in a file: `.npz`, one array under each name."""
+"""Parameters in a file, `.npz` or another file of arrays: one array under each name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .array_files import open_arrays
 from .config import Config
 from .errors import ParameterError, nearest
-from .files import NpzFile, write_npz
+from .files import write_npz
 from .parameters import check_size, parameter_shapes
 from .shapes import Array
 
@@ -22,7 +23,7 @@ def save_parameters(path: str | Path, parameters: Mapping[str, Array]) -> None:
 
 
 def load_parameters(path: str | Path, config: Config) -> dict[str, Array]:
-    """Read the parameters of a model.
+    """Read the parameters of a model from `.npz`, safetensors, or a folder of `.npy` files.
 
     Names, shapes and types are checked from the headers before any data is read; float32
     and float64 are both taken and converted to the configuration's type. Raises `FileError`
@@ -33,7 +34,7 @@ def load_parameters(path: str | Path, config: Config) -> dict[str, Array]:
     """
     check_size(config)
     expected = parameter_shapes(config)
-    with NpzFile(path) as file:
+    with open_arrays(path) as file:
         prefix = PREFIX if any(name.startswith(PREFIX) for name in file.headers) else ""
         headers = {
             name.removeprefix(prefix): header
@@ -42,7 +43,10 @@ def load_parameters(path: str | Path, config: Config) -> dict[str, Array]:
         }
         for name, shape in expected.items():
             if name not in headers:
-                raise ParameterError(f"{path}: {name!r} is missing; it should have shape {shape}")
+                lacking = f"{path}: {name!r} is missing; it should have shape {shape}"
+                if name.startswith("output.") and config.model == "encoder-only":
+                    lacking += '; an encoder without an output layer has "head": null'
+                raise ParameterError(lacking)
             header = headers[name]
             if header.shape != shape:
                 raise ParameterError(

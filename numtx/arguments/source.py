@@ -47,6 +47,11 @@ def named_example(args: argparse.Namespace, default: str, **options: Any) -> Exa
         return load_example(name or default, seed=seed, **options)
     if name == "-" or not name.isascii() or any(c.isspace() for c in name):
         return example_for_text(_text(name), seed=seed, **options)
+    if Path(name).exists():
+        raise UsageError(
+            f"{name} is a file, and no example; a model of your own runs with --model, or with "
+            "--config and --parameters; arrays of a run are held against a trace by numtx compare"
+        )
     raise UsageError(
         f"example {name!r} does not exist; {nearest(name, EXAMPLES)}; for a text of your own: "
         f"--text {shlex.quote(name)}"
@@ -159,10 +164,10 @@ def example_of(args: argparse.Namespace) -> Example:
             raise UsageError(f"--layers: {error}") from None
     example = named_example(args, "weather", **options)
     if args.parameters is not None:
-        from ..parameters_file import load_parameters
+        from ..checkpoints.weights import read_weights
         from ..stages.catalogue import Text
 
-        parameters = load_parameters(args.parameters, example.config)
+        parameters = read_weights(args.parameters, example.config)
         note = Text(
             f"参数取自 {args.parameters}；上面关于参数取值与种子的话说的是训练之前",
             f"parameters are those of {args.parameters}; what is said above of their values and "
@@ -231,8 +236,8 @@ def with_names(example: Example) -> Example:
 
 def _model(args: argparse.Namespace) -> tuple[Any, Any, Any, list[Any]]:
     """Configuration, parameters and words of a model of one's own, and what to say of them."""
+    from ..checkpoints.weights import read_weights
     from ..parameters import initialise
-    from ..parameters_file import load_parameters
     from ..stages.catalogue import Text
 
     parameters, words, notes, place = None, None, [], args.parameters
@@ -252,7 +257,7 @@ def _model(args: argparse.Namespace) -> tuple[Any, Any, Any, list[Any]]:
     if args.length is not None:
         config = _for_length(config, args.length)
     if args.parameters is not None:
-        parameters = load_parameters(args.parameters, config)
+        parameters = read_weights(args.parameters, config)
     elif parameters is None:
         origin = Text(f"参数由种子 {args.seed} 产生", f"parameters come from seed {args.seed}")
         return config, initialise(config, args.seed), words, [origin]
@@ -285,7 +290,12 @@ def read_config(path: str) -> Any:
     try:
         return Config.from_json(text)
     except ConfigError as error:
-        raise UsageError(f"{path}: {error}") from None
+        from ..checkpoints.fields import foreign
+
+        told = ""
+        if "unknown field" in str(error):
+            told = foreign(read_json(text, "config", ConfigError))
+        raise UsageError(f"{path}: {told or error}") from None
 
 
 def read_text(path: str) -> str:

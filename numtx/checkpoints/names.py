@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from ..config import Config
-from ..errors import CheckpointError, NumtxError
+from ..errors import CheckpointError, NumtxError, nearest
 from ..families import LAYOUTS
 from ..files import LazyArrays
 from ..layouts.layout import SINUSOID, Entry, Layout, Row
@@ -51,6 +51,10 @@ class Names:
         """The names that this layout has for the configuration, to look for what is meant."""
         entries = self.layout.entries(self.config, whole=False)
         return [*entries, *stages_of_modules(self.config, self.layout).outputs]
+
+    def nearest(self, name: str) -> str:
+        """A hint for a name that is not known."""
+        return nearest(name, self.known)
 
     def arrays(self, read: Callable[[str], Array]) -> LazyArrays:
         """The arrays by the names of numtx, each read when it is asked for."""

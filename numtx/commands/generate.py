@@ -236,11 +236,11 @@ def _parameters(args: argparse.Namespace, example: Example) -> Any:
     from ..show.headings import below
 
     if args.parameters is not None:
-        from ..parameters_file import load_parameters
+        from ..checkpoints.weights import read_weights
 
         zh, en = f"参数取自 {args.parameters}", f"parameters are those of {args.parameters}"
         print(below(args.lang, zh, en))
-        return load_parameters(args.parameters, example.config)
+        return read_weights(args.parameters, example.config)
     if example.is_trained:
         return example.parameters
     from ..training.loop import train

@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..checkpoints.folder import Folder, layout_of, write_model
-    from ..parameters_file import load_parameters
+    from ..checkpoints.weights import read_weights
     from ..show.headings import pick
 
     given, out = (args.parameters, args.out) if args.out is not None else (None, args.parameters)
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         read += map(str, Path(args.folder).glob("*"))
     check_outputs([str(Path(out) / name) for name in FILES if Path(out).is_dir()], read)
     if given is not None:
-        parameters = load_parameters(given, config)
+        parameters = read_weights(given, config)
     elif source is not None:  # its own, where no others are given
         parameters = source.read().parameters
     write_model(out, config, parameters, layout, stored=stored, source=source)

@@ -62,8 +62,13 @@ def load_parameters(path: str | Path, config: Config) -> dict[str, Array]:
         parameters = {}
         for name in expected:
             array = file.read(prefix + name).astype(config.dtype, copy=False)
-            if not np.isfinite(array).all():
-                place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-                raise ParameterError(f"{path}: {name!r} has {array[place]} at {place}")
+            check_finite(array, f"{path}: {name!r}")
             parameters[name] = array
     return parameters
+
+
+def check_finite(array: Array, where: str) -> None:
+    """Raise `ParameterError` where a parameter has nan or inf."""
+    if not np.isfinite(array).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ParameterError(f"{where} has {array[place]} at {place}")

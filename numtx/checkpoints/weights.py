@@ -11,7 +11,7 @@ from ..config import Config
 from ..errors import CheckpointError, ParameterError
 from ..files import ArrayFile
 from ..parameters import check_parameters, check_size, parameter_shapes
-from ..parameters_file import PREFIX, load_parameters
+from ..parameters_file import PREFIX, check_finite, load_parameters
 from ..shapes import Array
 from ..stages.resolve import resolve
 from .names import Names, names_of, why_not
@@ -63,6 +63,7 @@ def _checked(path: str, file: ArrayFile, names: Names) -> dict[str, Array]:
                 f"{path}: {names.found[PREFIX + own].theirs[0]!r} does not have shape {wanted}, "
                 f"as a {family} of this configuration has it"
             )
+        check_finite(array, f"{path}: {names.found[PREFIX + own].theirs[0]!r}")
         found[own] = array.astype(config.dtype)
     for theirs, name in names.twice.items():
         own = name.removeprefix(PREFIX)

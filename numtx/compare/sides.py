@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,8 @@ from ..small_repr import small_repr
 from ..stages.leaf import Text
 from ..trace.files import arrays_of, open_trace
 from ..trace.trace import Trace
-from .suggest import suggested
+from .fit import fit
+from .suggest import apart, suggested
 
 
 @small_repr()
@@ -93,11 +95,20 @@ def understood(side: Side, first: Side, layout: str | None = None) -> Side:
         )
         notes.append(Text(zh, en))
     for theirs, name in twice.items():
-        if name and (name not in readers or not _same(side.arrays[theirs], readers[name]())):
-            zh = f"{side.name}：{theirs} 也是 {name}，但数不同"
-            en = f"{side.name}: {theirs} is a second array for {name}, with other numbers"
-            notes.append(Text(zh, en))
+        x = side.arrays[theirs]
+        if not name or (name in readers and _same(x, readers[name]())):
+            continue
+        if name not in readers:  # a copy of what is not there
             others = [*others, theirs]
+            continue
+        worse = _apart(x, name, first.trace) > _apart(readers[name](), name, first.trace)
+        if worse:
+            readers[name] = partial(side.arrays.__getitem__, theirs)
+        zh = f"{side.name}：{theirs} 也是 {name}，但数不同；比较的是差得更远的"
+        en = (
+            f"{side.name}: {theirs} is a second array for {name}, with other numbers; the one that "
+        )
+        notes.append(Text(zh, en + "is farther off is compared"))
     readers |= {name: partial(side.arrays.__getitem__, name) for name in others}
     arrays = LazyArrays(readers, lambda name: readers[name]())
     return Side(side.name, arrays, None, tuple(notes), () if names is None else tuple(names.known))
@@ -123,7 +134,7 @@ def _own_names(side: Side, trace: Trace) -> tuple[dict[str, str], dict[str, str]
             own[grad + name] = theirs
     if any(name.startswith("parameters/") and name != theirs for name, theirs in own.items()):
         for name in [name for name in own if name in shapes]:  # a stage's too, as of embeddings
-            if side.arrays[own[name]].shape == shapes[name] != trace.arrays[name].shape:
+            if side.arrays[own[name]].shape == shapes[name] != trace.values[name].shape:
                 own[f"parameters/{name}"] = own.pop(name)
     return own, twice, others
 
@@ -134,6 +145,20 @@ def _in_layout(side: Side, others: list[str], config: Config, layout: str | None
         return names_of(others, config) if others and found is None and layout else found
     except CheckpointError as error:
         raise TraceError(f"{side.name}: {error}") from None
+
+
+def _apart(x: Array, name: str, trace: Trace) -> float:
+    """How far an array is from that of a trace; infinitely, where their shapes do not fit."""
+    bare = name.removeprefix("grad/")
+    held = trace.parameters if name.startswith("parameters/") else trace.values
+    held = trace.gradients if bare != name else held
+    expected = held.get(bare.removeprefix("parameters/") if held is trace.parameters else bare)
+    if expected is None:
+        return 0.0
+    axes, leaf = ((trace.graph[bare].axes, bare.rpartition(".")[2]) if bare in trace.graph
+                  else ((), ""))  # fmt: skip
+    fitted = fit(x, expected, axes, leaf)
+    return math.inf if fitted is None else apart(fitted.array, fitted.expected)
 
 
 def _same(a: Array, b: Array) -> bool:

@@ -24,20 +24,20 @@ def suggested(arrays: Mapping[str, Array], trace: Trace) -> str:
         x = arrays[theirs]
         if x.dtype.kind != "f" or not 1 < x.size <= LARGEST:
             continue
-        apart = {}
+        far = {}
         for name, expected in trace.values.items():
             if name in found.values() or expected.dtype.kind != "f":
                 continue
             stage = trace.graph[name]
             fitted = fit(x, expected, stage.axes, stage.leaf.name)
             if fitted is not None:
-                apart[name] = _apart(fitted.array, fitted.expected)
-        if apart:
-            found[theirs] = min(apart, key=apart.__getitem__)
+                far[name] = apart(fitted.array, fitted.expected)
+        if far:
+            found[theirs] = min(far, key=far.__getitem__)
     return json.dumps(found, ensure_ascii=False) if found else ""
 
 
-def _apart(a: Array, b: Array) -> float:
+def apart(a: Array, b: Array) -> float:
     """How far, in sizes of the second; cells that are not finite in both count as equal."""
     both = np.isfinite(a) & np.isfinite(b)
     size = float(np.abs(b[both]).max(initial=0.0)) or 1.0

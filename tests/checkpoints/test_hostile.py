@@ -14,7 +14,9 @@ import pytest
 from small_folders import edit, join, split, written
 from test_folder import shard
 
+from numtx.array_files import open_arrays
 from numtx.cli import main
+from numtx.errors import CheckpointError, FileError
 
 EMBEDDING, NORM = "model.embed_tokens.weight", "model.norm.weight"
 MOST_MEMORY = 60_000_000  # bytes beside what the process has
@@ -255,3 +257,27 @@ def test_the_folder_itself_is_read(tmp_path: Path, capsys: pytest.CaptureFixture
     folder = written(tmp_path / "m")
     assert main(["export", "--model", str(folder), str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == tensors(folder).read_bytes()
+
+
+def test_files_of_tensors_alone_are_refused_too(tmp_path: Path) -> None:
+    """What is wrong with the file itself is found without its configuration, as compare reads
+    it."""
+    refused = 0
+    for number, (damage, says) in enumerate(CASES.values()):
+        folder = written(tmp_path / f"m{number}")
+        try:
+            damage(folder)
+        except pytest.skip.Exception:
+            continue
+        tracemalloc.start()
+        try:
+            file = open_arrays(tensors(folder))
+            assert all(file.read(name).size < 1000 for name in file.headers)
+        except (CheckpointError, FileError) as error:
+            assert "\n" not in str(error) and len(str(error)) < 600
+            refused += says in str(error)
+        finally:
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert most < MOST_MEMORY, says
+    assert refused > 25

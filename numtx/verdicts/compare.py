@@ -12,6 +12,7 @@ from ..arguments.options import add_lang, whole
 from ..arguments.source import add_run, is_own, own_run, read_text
 from ..errors import UsageError
 from ..strict_json import read_json
+from .against import beside
 
 
 def add(commands: Any) -> None:
@@ -25,10 +26,22 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_lang(parser)
-    parser.add_argument("first", metavar="A", help="a trace (numtx trace --npz A)")
+    parser.add_argument(
+        "first", nargs="?", metavar="A", help="a trace (numtx trace --npz A)"
+    )
     parser.add_argument(
         "second", nargs="?", metavar="B",
         help="another trace, or arrays of your own; with --model the only file",
+    )  # fmt: skip
+    parser.add_argument(
+        "--against", choices=("transformers",),
+        help="with --model DIR in place of files: the package loads the folder too and runs the "
+        "same ids, and what its modules give is held against numtx's run",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gradients", action="store_true",
+        help="with --against: gradients too, without --labels those of a random sum (--seed) of "
+        "what the model ends in",
     )  # fmt: skip
     parser.add_argument(
         "--map", metavar="FILE", help='names of arrays in B, as JSON: {"their name": "stage"}'
@@ -64,7 +77,13 @@ def run(args: argparse.Namespace) -> int:
     from .compare_report import report
 
     names = _names(args.map)
-    if is_own(args):
+    if args.against is not None:
+        first, second = beside(args)
+    elif args.gradients:
+        raise UsageError("--gradients is for --against; of files all that they have is compared")
+    elif is_own(args):
+        if args.first is None:
+            raise UsageError("which file is held against the model? numtx compare --model DIR B")
         args.first, args.second = args.second, args.first
         trace = own_run(args, args.first)
         assert trace is not None
@@ -73,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("which file is held against it? numtx compare A B")
     else:
         first = read_side(args.first)
-    second = understood(read_side(args.second, names), first, _layout(args))
+    if args.against is None:
+        second = understood(read_side(args.second, names), first, _layout(args))
     found = compare(first, second, args.tolerance)
     args.code = 0 if found.equal else 1
     if args.cosine is not None:

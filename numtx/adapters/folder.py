@@ -12,7 +12,7 @@ from ..strict_json import read_json
 def check_installed(what: str) -> None:
     """Raise `UsageError` where the packages that something needs are not installed."""
     try:
-        import torch
+        import torch  # noqa: F401
         import transformers  # type: ignore[import-not-found]  # noqa: F401
     except ImportError as error:
         told = f"{what} needs the packages torch and transformers, which are not installed"

@@ -1,130 +1,118 @@
-"""Where in a model of the `transformers` package the stages of numtx are: which module gives or is
-given which, found from what tensors the modules own and which stages read these."""
+"""Where in a model of the `transformers` package the stages of numtx are, and what is found there
+in the axes of these stages."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-from ..layouts.layout import SINUSOID, Entry, Layout
-from ..stages.graph import Graph, Stage
-from .torch import Spot
+import numpy as np
 
-ACTIVATIONS = ("transformers.activations", "torch.nn.modules.activation")
-OF_MODULES = ("contract", "norm", "lookup")  # what a module with a tensor of its own computes
-BLOCK = re.compile(r"(.*?\.\d+)\.")  # a layer's module is named by the first number in a path
+from ..batch import Inputs
+from ..config import Config
+from ..errors import SubjectError
+from ..layouts.layout import Layout
+from ..layouts.modules import Output, stages_of_modules
+from ..shapes import Array
+from ..stages.graph import Graph
+from .torch import Kept, Spot
 
-
-class Place(NamedTuple):
-    """Stages that stand side by side in one tensor, as `Row.how` says it."""
-
-    stages: tuple[str, ...]
-    how: str = "columns"
+PARTS = 3  # of what a module gives, at most, that are stages
+SHARED = ("bucket",)  # operations whose result serves all layers there, and so its gradient
 
 
-def spots_of(
-    model: Any, layout: Layout, entries: dict[str, Entry], graph: Graph
-) -> dict[Spot, Place]:
-    """The spots of a model; what a module is given only where no module gives it: several may be
-    given one tensor by views of it, whose gradients are then but shares."""
-    every: dict[Spot, Place] = {}
-    for spot, place in _Spots(model, layout, entries, graph).all():
-        every.setdefault(spot, place)
-    given = {name for spot, place in every.items() if spot[1] is not None for name in place.stages}
-    found = {spot: place for spot, place in every.items() if spot[1] is not None}
-    for spot, place in every.items():
-        if spot[1] is None and not given.intersection(place.stages):
-            given.update(place.stages)
-            found[spot] = place
+def spots_of(model: Any, config: Config, layout: Layout, graph: Graph) -> dict[Spot, Output]:
+    """What modules give, and what those with a tensor of their own are given where no module gives
+    it (several may be given one tensor by views of it, whose gradients are but shares)."""
+    table = stages_of_modules(config, layout)
+    found: dict[Spot, Output] = {}
+    given: set[str] = set()
+    sources: dict[str, str] = {}  # what modules with a tensor of their own are given
+
+    def add(spot: Spot, output: Output | None) -> None:
+        if output is not None and not given.intersection(output.stages):
+            found[spot] = output
+            given.update(output.stages)
+
+    for path, module in model.named_modules():
+        parts = [table.of(path, part) for part in range(PARTS)]
+        for part, output in enumerate(parts):
+            if output is not None and output.item == part:
+                add((path, part), output)
+        if parts[0] is None:
+            continue
+        first = parts[0].stages[0]
+        if hasattr(module, "num_embeddings"):
+            sources[path] = f"{first.split('.')[0]}.tokens"
+        elif parts[0].widths:
+            sources[path] = graph[first].inputs[0]
+        place, router, leaf = first.rpartition(".router.")
+        if leaf == "logits" and router:
+            add((path, 1), Output(path, 1, (f"{place}.router.weights",)))
+            add((path, 2), Output(path, 2, (f"{place}.router.chosen",)))
+    for path, source in sources.items():
+        if source in graph:
+            add((path, None), Output(path, 0, (source,)))
     return found
 
 
-class _Spots:
-    def __init__(
-        self, model: Any, layout: Layout, entries: dict[str, Entry], graph: Graph
-    ) -> None:
-        self.layout, self.entries, self.graph = layout, entries, graph
-        self.modules = dict(model.named_modules(remove_duplicate=False))
-        self.tensors = [
-            *(name for name, _ in model.named_parameters(remove_duplicate=False)),
-            *(name for name, _ in model.named_buffers(remove_duplicate=False)),
-        ]
+class Arranged:
+    """The stages in what modules gave; `values` has their numbers, or their gradients."""
 
-    def all(self) -> Iterator[tuple[Spot, Place]]:
-        for name in self.tensors:
-            path, _, leaf = name.rpartition(".")
-            kind, place = self.layout.place(name, self.entries)
-            parameters: tuple[str, ...] = ()
-            if kind == "mapped":
-                parameters = tuple(self.entries[place].shapes)
-            elif kind == "copy" and self.layout.copies[place] == SINUSOID:
-                side = "decoder" if "decoder" in path else "encoder"
-                yield (path, 0), Place((f"{side}.positions",))
-            elif kind == "copy":
-                parameters = (self.layout.copies[place],)
-            readers = [one for name in parameters if (one := self.reader(path, name)) is not None]
-            if readers and len(readers) == len(parameters):
-                how = self.entries[place].row.how if kind == "mapped" else ""
-                yield from self.around(path, readers, how)
+    def __init__(self, graph: Graph, inputs: Inputs, parameters: Mapping[str, Array]) -> None:
+        self.graph, self.inputs, self.parameters = graph, inputs, parameters
+        self.rows = len(next(iter(inputs.sides.values())).ids)
+        self.outputs: dict[str, Output] = {}
+        self.sources: dict[str, Kept] = {}  # by the first stage in each
 
-    def reader(self, path: str, parameter: str) -> Stage | None:
-        """The stage that a module computes with a parameter, where it is all that it computes."""
-        embeds = "Embedding" in type(self.modules[path]).__name__
-        for stage in self.graph.consumers.get(f"parameters/{parameter}", ()):
-            side = stage.name.split(".")[0]
-            if stage.operation == "expert":
-                return stage
-            if stage.operation not in OF_MODULES or embeds != (stage.operation == "lookup"):
-                continue
-            if embeds and len(self.graph.config.sides) > 1 and f"{side}." not in path:
-                continue
-            return stage
-        return None
+    def add(self, output: Output, kept: Kept) -> None:
+        self.outputs[output.stages[0]], self.sources[output.stages[0]] = output, kept
 
-    def around(self, path: str, readers: list[Stage], how: str) -> Iterator[tuple[Spot, Place]]:
-        """What follows from the stages that a module computes."""
-        first, parent = readers[0], path.rpartition(".")[0]
-        prefix, _, leaf = first.name.rpartition(".")
-        if (block := BLOCK.match(path)) and first.name.split(".")[1:2][0].isdigit():
-            yield from self.of_block(block[1], *first.name.split(".")[:2])
-        if first.operation == "expert":
-            yield (path, 0), Place((f"{prefix.rpartition('.')[0]}.routed",))
-            return
-        if leaf == "logits" and prefix.endswith(".router"):
-            yield from self.of_router(path, prefix)
-            return
-        if first.name == "logits":
-            return  # of which there is more than the module gives; see `record`
-        names = tuple(stage.name for stage in readers)
-        if leaf == "embedding" and hasattr(self.modules[path], "embed_scale"):
-            names = (f"{prefix}.scaled_embedding",) if self.has(f"{prefix}.scaled_embedding") else names
-        yield (path, 0), Place(names, "heads" if how == "heads" else "columns")
-        if first.inputs[0] in self.graph:
-            yield (path, None), Place(first.inputs[:1])
-        if leaf == "hidden":
-            yield from self.of_activation(parent, prefix)
+    def values(self, gradients: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """The stages, in order of computation.
 
-    def has(self, name: str) -> bool:
-        return name in self.graph
+        gradients  of the sources; None: their numbers
+        """
+        found: dict[str, Array] = {}
+        for first, output in self.outputs.items():
+            array = self.sources[first].array if gradients is None else gradients.get(first)
+            if array is not None:
+                found |= self.cut(output, array, gradients is not None)
+        for stage in self.graph:
+            if stage.operation == "add" and len(stage.inputs) == 1 and stage.inputs[0] in found:
+                found.setdefault(stage.name, found[stage.inputs[0]])  # a sum of one is that one
+            if stage.operation in ("choose", "route") and stage.name in found:
+                order = self.order(stage.name.rpartition(".")[0])
+                found[stage.name] = np.take_along_axis(found[stage.name], order, -1)
+        return {name: found[name] for name in self.graph.stages if name in found}
 
-    def of_block(self, path: str, side: str, layer: str) -> Iterator[tuple[Spot, Place]]:
-        own = [name for name in self.graph.stages if name.startswith(f"{side}.{layer}.")]
-        yield (path, 0), Place((own[-1],))
-        if layer == "0":
-            yield (path, None), Place((f"{side}.input",))
+    def cut(self, output: Output, array: Array, gradient: bool = False) -> dict[str, Array]:
+        """The stages in an array; of a gradient those that it is the whole gradient of."""
 
-    def of_router(self, path: str, prefix: str) -> Iterator[tuple[Spot, Place]]:
-        """Logits, weights and the chosen; and the module in which the router stands."""
-        for part, leaf in enumerate(("logits", "weights", "chosen")):
-            yield (path, part), Place((f"{prefix}.{leaf}",))
-        yield (path.rpartition(".")[0], 0), Place((f"{prefix.rpartition('.')[0]}.output",))
+        def shape(name: str) -> tuple[int, ...]:
+            return self.graph.shape(name, self.rows, self.inputs.lengths)
 
-    def of_activation(self, path: str, prefix: str) -> Iterator[tuple[Spot, Place]]:
-        """The activation beside a linear module, and for a pooler what holds both."""
-        if prefix == "pooler":
-            yield (path, 0), Place(("pooler.output",))
-            return
-        for name, module in self.modules[path].named_children() if path else ():
-            if type(module).__module__ in ACTIVATIONS:
-                yield (f"{path}.{name}", 0), Place((f"{prefix}.activation",))
+        if gradient:
+            whole = sum(int(np.prod(shape(name))) for name in output.stages) == array.size
+            if not whole or self.graph[output.stages[0]].operation in SHARED:
+                return {}
+        try:
+            parts = dict(output.arrays(array, shape))
+        except ValueError:
+            raise SubjectError(
+                f"module {output.module!r} gives shape {array.shape}, which is no "
+                f"{' beside '.join(output.stages)}"
+            ) from None
+        return {name: np.ascontiguousarray(part) for name, part in parts.items()}
+
+    def order(self, router: str) -> Array:
+        """Where the experts that a token chose stand, the best first, in the order that others
+        have them in."""
+        logits, chosen = (
+            self.cut(self.outputs[name], self.sources[name].array)[name]
+            for name in (f"{router}.logits", f"{router}.chosen")
+        )
+        correction = self.parameters.get(f"parameters/{router}.correction")
+        if correction is not None:
+            logits = 1.0 / (1.0 + np.exp(-logits)) + correction
+        return np.argsort(-np.take_along_axis(logits, chosen, -1), -1, kind="stable")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,23 +13,21 @@ import numpy as np
 
 from ..batch import Batch, Inputs, check_batch
 from ..config import Config
-from ..config.rotary import LongropeScaling
 from ..errors import CheckpointError, ConfigError, SubjectError
 from ..families import LAYOUTS
 from ..files import write_npz
 from ..layouts.layout import Layout
+from ..layouts.modules import Output
 from ..shapes import Array
 from ..small_repr import small_repr
-from ..stages.graph import Graph
 from ..subjects.declared import arguments_of
 from ..trace.trace import stages_of
-from .arranged import Arranged
-from .spots import Place, spots_of
+from .spots import Arranged, spots_of
 from .torch import Kept, as_array, gradients, watching
 
 # Where a model of transformers has what numtx ends in.
 ENDS = {"logits": "logits", "encoder_output": "last_hidden_state", "pooled": "pooler_output"}
-IGNORED_INPUTS = ("documents", "decoder_documents", "vectors", "decoder_vectors", "memory")
+NOT_GIVEN = ("documents", "decoder_documents", "vectors", "decoder_vectors", "memory")
 
 
 @small_repr()
@@ -88,40 +86,41 @@ def record(
     )
 
 
-def record_batch(
-    model: Any, batch: Batch, cotangent: Mapping[str, Any] | None = None
-) -> Recorded:
-    """The same of a batch, whose positions are taken as `counted` has them."""
+def record_batch(model: Any, batch: Batch, cotangent: Mapping[str, Any] | None = None) -> Recorded:
+    """The same of a batch, whose positions are taken as `as_run` has them."""
     import torch
 
-    config, layout = known(model, np.shape(batch.ids)[-1:])
-    for name in IGNORED_INPUTS:
-        if getattr(batch, name) is not None:
-            raise SubjectError(f"{name}: a model of transformers is given token ids alone")
-    inputs = check_batch(config, counted(model, config, batch))
-    graph, entries = stages_of(config, batch), layout.entries(config)
-    spots = spots_of(model, layout, entries, graph)
+    config, layout = known(model)
+    config, batch = as_run(model, config, batch)
+    inputs = check_batch(config, batch)
+    graph = stages_of(config, batch)
+    spots = spots_of(model, config, layout, graph)
     backwards = cotangent is not None or batch.labels is not None
     padding = _padding(model, inputs) if backwards else {}
     with _plain(model, padding), watching(model, spots) as kept, torch.set_grad_enabled(backwards):
-        result = model(**_given(model, config, inputs), output_attentions=True, use_cache=False)
+        result = model(**_given(model, config, inputs), use_cache=False)
         tensors = _parameters(model)
         parameters = _named(layout, config, {name: as_array(x) for name, x in tensors.items()})
         found = Arranged(graph, inputs, parameters)
         for spot, one in kept.items():
             found.add(spots[spot], one)
-        for name, tensor in _returned(graph, result):
-            found.add(Place((name,)), Kept(tensor, as_array(tensor)))
+        if result.get("logits") is not None:
+            name = "capped_logits" if "capped_logits" in graph else "logits"
+            found.add(_whole(name), Kept(result.logits, as_array(result.logits)))
         if batch.labels is not None:
             loss = _loss(result.logits, inputs.labels)
-            found.add(Place(("loss",)), Kept(loss, as_array(loss)))
+            found.add(_whole("loss"), Kept(loss, as_array(loss)))
         arrays = {**found.values(), **parameters}
         if backwards:
             total = loss if cotangent is None else _weighed(result, cotangent)
-            sources = {**found.sources, **{("", n): Kept(x, x) for n, x in tensors.items()}}
+            sources = {
+                **found.sources,
+                **{f"parameters/{n}": Kept(x, x) for n, x in tensors.items()},
+            }
             every = gradients(total, sources)
-            own = {name: every.pop(("", name)) for name in tensors if ("", name) in every}
-            both = {**found.values(every), **_named(layout, config, own)}
+            names = {n: f"parameters/{n}" for n in tensors if f"parameters/{n}" in every}
+            own = _named(layout, config, {n: every.pop(name) for n, name in names.items()})
+            both = {**found.values(every), **own}
             arrays |= {f"grad/{name}": x for name, x in both.items()}
     notes = [
         f"token {number} is the padding of the model, whose embedding learns nothing; here it does"
@@ -130,12 +129,13 @@ def record_batch(
     return Recorded(arrays, [name for name in graph.stages if name not in arrays], notes)
 
 
-def known(model: Any, length: tuple[int, ...] = ()) -> tuple[Config, Layout]:
-    """The configuration of a model in numtx, for rows of a length, and the table of its tensors.
+def known(model: Any) -> tuple[Config, Layout]:
+    """The configuration of a model in numtx, and the table of its tensors.
 
     Raises `CheckpointError` for a model of no family that numtx knows, and one of no such package.
     """
-    kind, config = type(model).__name__, getattr(model, "config", None)
+    kind = type(model).__name__
+    config: Any = getattr(model, "config", None)
     if not hasattr(config, "to_json_string"):
         raise CheckpointError(
             f"{kind} is no model of transformers; numtx.adapters.torch.record takes any module"
@@ -146,7 +146,7 @@ def known(model: Any, length: tuple[int, ...] = ()) -> tuple[Config, Layout]:
         raise CheckpointError(f"{kind}: model_type {name!r} is not known; {', '.join(LAYOUTS)} are")
     tensors = _parameters(model)
     layout = LAYOUTS[name].of(tensors)
-    shown = {
+    shown: dict[str, Any] = {
         field: any(layout.place(tensor, [stored])[0] == "mapped" for tensor in tensors)
         for field, stored in layout.shown.items()
     }
@@ -155,32 +155,35 @@ def known(model: Any, length: tuple[int, ...] = ()) -> tuple[Config, Layout]:
         own = Config(**layout.read_fields(fields), **shown, dtype=dtype)
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"{kind}: {error}") from None
-    return for_length(own, *length), layout
+    return own, layout
 
 
-def for_length(config: Config, length: int) -> Config:
-    """With the factors of longrope that transformers takes for rows of a length."""
-    scalings = config.values_of("rotary_scaling")
-    if not any(isinstance(one, LongropeScaling) for one in scalings):
-        return config
-    declared = tuple(
-        dataclasses.replace(one, length=length) if isinstance(one, LongropeScaling) else one
-        for one in scalings
-    )
-    return dataclasses.replace(config, rotary_scaling=declared)
+def as_run(model: Any, config: Config, batch: Batch) -> tuple[Config, Batch]:
+    """A configuration for the length of a batch, and the batch with the positions that a model
+    takes: one that cannot be told them counts columns, and padding with them, unless positions are
+    a matter of its mask (alibi).
+
+    Raises `SubjectError` for what a model of transformers is not given, `BatchError` as every run.
+    """
+    for name in NOT_GIVEN:
+        if getattr(batch, name) is not None:
+            raise SubjectError(f"{name}: a model of transformers is given token ids alone")
+    shapes = {side: one.ids.shape for side, one in check_batch(config, batch).sides.items()}
+    if "position_ids" not in arguments_of(model.forward) and config.positions != "alibi":
+        columns = {
+            _named_for(side, shapes, "positions"): np.tile(np.arange(length), (rows, 1))
+            for side, (rows, length) in shapes.items()
+        }
+        own = {name: getattr(batch, name) for name in columns}
+        batch = dataclasses.replace(
+            batch, **{name: columns[name] if x is None else x for name, x in own.items()}
+        )
+    return config.for_length(max(length for _, length in shapes.values())), batch
 
 
-def counted(model: Any, config: Config, batch: Batch) -> Batch:
-    """A batch with the positions that a model takes: one that cannot be told them counts columns,
-    and padding with them, unless positions are a matter of its mask (alibi)."""
-    if "position_ids" in arguments_of(model.forward) or config.positions == "alibi":
-        return batch
-    found = {}
-    for prefix in ("", "decoder_") if len(config.sides) > 1 else ("",):
-        ids = getattr(batch, f"{prefix}ids")
-        if ids is not None and getattr(batch, f"{prefix}positions") is None:
-            found[f"{prefix}positions"] = np.zeros_like(ids) + np.arange(np.shape(ids)[-1])
-    return dataclasses.replace(batch, **found)
+def _named_for(side: str, sides: Collection[str], name: str) -> str:
+    """The name of a side's input, where there are two, with that of the decoder."""
+    return f"decoder_{name}" if side == "decoder" and len(sides) > 1 else name
 
 
 def _padding(model: Any, inputs: Inputs) -> dict[Any, int]:
@@ -220,10 +223,10 @@ def _given(model: Any, config: Config, inputs: Inputs) -> dict[str, Any]:
     found: dict[str, Array] = {}
     taken = arguments_of(model.forward)
     for side, one in inputs.sides.items():
-        prefix = "decoder_" if side == "decoder" and len(inputs.sides) > 1 else ""
-        found[f"{prefix}input_ids"] = one.ids
+        found[_named_for(side, inputs.sides, "input_ids")] = one.ids
         if not one.valid.all():
-            found[f"{prefix}attention_mask"] = one.valid.astype(np.int64)
+            mask = _named_for(side, inputs.sides, "attention_mask")
+            found[mask] = one.valid.astype(np.int64)
         if one.segments is not None:
             found["token_type_ids"] = one.segments
         if "position_ids" in taken:
@@ -231,19 +234,8 @@ def _given(model: Any, config: Config, inputs: Inputs) -> dict[str, Any]:
     return {name: torch.as_tensor(x, device=model.device) for name, x in found.items()}
 
 
-def _returned(graph: Graph, result: Any) -> Iterator[tuple[str, Any]]:
-    """Stages among what a model returns: matrices of weights, and what it ends in."""
-    side = graph.config.sides[-1]
-    for name, place in (
-        ("attentions", f"{side}.{{}}.self_attention"),
-        ("encoder_attentions", "encoder.{}.self_attention"),
-        ("decoder_attentions", "decoder.{}.self_attention"),
-        ("cross_attentions", "decoder.{}.cross_attention"),
-    ):
-        for i, tensor in enumerate(result.get(name) or ()):
-            yield f"{place.format(i)}.weights", tensor
-    if result.get("logits") is not None:
-        yield "capped_logits" if "capped_logits" in graph else "logits", result.logits
+def _whole(stage: str) -> Output:
+    return Output("", 0, (stage,))
 
 
 def _loss(logits: Any, labels: Any) -> Any:

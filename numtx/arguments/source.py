@@ -255,7 +255,10 @@ def _model(args: argparse.Namespace) -> tuple[Any, Any, Any, list[Any]]:
             raise UsageError("--dtype is for --model; a configuration has a dtype of its own")
         config = read_config(args.config)
     if args.length is not None:
-        config = _for_length(config, args.length)
+        own, config = config, config.for_length(args.length)
+        if config is own:
+            told = "--length is for models with rotary_scaling longrope; this has another"
+            raise UsageError(told)
     if args.parameters is not None:
         parameters = read_weights(args.parameters, config)
     elif parameters is None:
@@ -264,22 +267,6 @@ def _model(args: argparse.Namespace) -> tuple[Any, Any, Any, list[Any]]:
     return config, parameters, words, [
         Text(f"参数取自 {place}", f"parameters are those of {place}"), *notes
     ]  # fmt: skip
-
-
-def _for_length(config: Any, length: int) -> Any:
-    """A configuration for texts of at most so many tokens."""
-    from ..config.rotary import LongropeScaling
-
-    scalings = config.values_of("rotary_scaling")
-    if not any(isinstance(scaling, LongropeScaling) for scaling in scalings):
-        raise UsageError("--length is for models with rotary_scaling longrope; this has another")
-    declared = tuple(
-        dataclasses.replace(scaling, length=length)
-        if isinstance(scaling, LongropeScaling)
-        else scaling
-        for scaling in scalings
-    )
-    return dataclasses.replace(config, rotary_scaling=declared)
 
 
 def read_config(path: str) -> Any:

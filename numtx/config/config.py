@@ -26,7 +26,7 @@ from .experts import ExpertFields, Router, SoftmaxRouter
 from .layers import in_every_layer, views
 from .output import OutputFields
 from .positions import PositionFields
-from .rotary import YarnScaling
+from .rotary import LongropeScaling, YarnScaling
 from .wiring import BIASES, FEED_FORWARDS, RAW, SUBLAYERS, WiringFields
 
 SECTIONS = (wiring, attention, positions, output, experts)  # a file each: its fields and its rules
@@ -255,6 +255,16 @@ class Config(ExpertFields, OutputFields, PositionFields, AttentionFields, Wiring
         squared = 3 + (self.layers(side) if self.gated and not normed else 0)
         powers = 1024 if self.dtype == "float64" else 128
         return float(2.0 ** max(2.0, powers / 2.0**squared))
+
+    def for_length(self, length: int) -> Config:
+        """For rows of at most so many tokens, where scalings of angles ask (longrope)."""
+        declared: Any = tuple(
+            dataclasses.replace(one, length=length) if isinstance(one, LongropeScaling) else one
+            for one in self.values_of("rotary_scaling")
+        )
+        if not any(isinstance(one, LongropeScaling) for one in declared):
+            return self
+        return dataclasses.replace(self, rotary_scaling=declared)
 
     # To and from JSON.
 

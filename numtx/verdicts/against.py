@@ -21,12 +21,12 @@ def beside(args: argparse.Namespace) -> tuple[Side, Side]:
     import numpy as np
 
     from ..adapters.folder import check_installed, load
-    from ..adapters.transformers import counted, for_length, record_batch
+    from ..adapters.transformers import as_run, record_batch
     from ..compare.sides import Side, side_of
     from ..model import forward
     from ..trace.trace import record
 
-    for name, given in (("A", args.first), ("B", args.second)):
+    for given in (args.first, args.second):
         if given is not None:
             raise UsageError(f"{given} does not go with --against, which has both sides; drop it")
     if args.folder is None:
@@ -37,9 +37,9 @@ def beside(args: argparse.Namespace) -> tuple[Side, Side]:
     check_installed("--against transformers")
     example = own_model(args)
     model = load(args.folder, example.config.dtype)
-    config, batch = example.config, counted(model, example.config, example.batch)
-    if args.length is None:
-        config = for_length(config, np.shape(batch.ids)[-1])
+    config, batch = as_run(model, example.config, example.batch)
+    if args.length is not None:
+        config = example.config
     cotangent: dict[str, Any] | None = None
     if args.gradients and batch.labels is None:
         outputs = forward(config, example.parameters, batch)[0]

@@ -26,9 +26,7 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_lang(parser)
-    parser.add_argument(
-        "first", nargs="?", metavar="A", help="a trace (numtx trace --npz A)"
-    )
+    parser.add_argument("first", nargs="?", metavar="A", help="a trace (numtx trace --npz A)")
     parser.add_argument(
         "second", nargs="?", metavar="B",
         help="another trace, or arrays of your own; with --model the only file",

@@ -20,6 +20,7 @@ from ..layouts.layout import Layout
 from ..layouts.modules import Output
 from ..shapes import Array
 from ..small_repr import small_repr
+from ..stages.leaf import Text
 from ..subjects.declared import arguments_of
 from ..trace.trace import stages_of
 from .spots import Arranged, spots_of
@@ -32,26 +33,45 @@ NOT_GIVEN = ("documents", "decoder_documents", "vectors", "decoder_vectors", "me
 
 @small_repr()
 class Recorded(NamedTuple):
-    """What a model gave in one run.
+    """What a model gave in one run; as text, how much that is.
 
     arrays   stage -> array; parameters/NAME too, and grad/ of both where there are gradients
     lacking  the stages of numtx that no module gives or is given
-    notes    what was otherwise than the model has it
+    silent   modules that give stages in other models of the family, and were not called in this
+    padding  tokens whose embedding the model teaches nothing, and that were taught here
     """
 
     arrays: dict[str, Array]
     lacking: list[str]
-    notes: list[str]
+    silent: list[str]
+    padding: list[int]
 
     @property
     def stages(self) -> list[str]:
         """The stages that were recorded."""
         return [name for name in self.arrays if not name.startswith(("parameters/", "grad/"))]
 
-    def __str__(self) -> str:
+    @property
+    def notes(self) -> list[Text]:
+        """What is to be known of the run."""
         count = len(self.stages)
-        said = f"{count} of {count + len(self.lacking)} stages recorded"
-        return "; ".join([said, *self.notes])
+        every = count + len(self.lacking)
+        found = [
+            Text(f"记录了 {every} 个阶段中的 {count} 个", f"{count} of {every} stages recorded")
+        ]
+        if self.silent:
+            names = ", ".join(self.silent)
+            found.append(
+                Text(f"没有被调用的模块：{names}", f"modules that were not called: {names}")
+            )
+        for token in self.padding:
+            zh = f"词元 {token} 是模型的填充，其嵌入在那里没有梯度；这里照常计算"
+            en = f"token {token} is the model's padding, whose embedding gets no gradient there; "
+            found.append(Text(zh, f"{en}here it does"))
+        return found
+
+    def __str__(self) -> str:
+        return "; ".join(note.en for note in self.notes)
 
     def save(self, path: str | Path) -> None:
         """Write the arrays as `.npz`, for `numtx compare`."""
@@ -92,41 +112,39 @@ def record_batch(model: Any, batch: Batch, cotangent: Mapping[str, Any] | None =
 
     config, layout = known(model)
     config, batch = as_run(model, config, batch)
-    inputs = check_batch(config, batch)
-    graph = stages_of(config, batch)
+    inputs, graph = check_batch(config, batch), stages_of(config, batch)
     spots = spots_of(model, config, layout, graph)
+    tensors = _parameters(model)
+    parameters = _named(layout, config, {name: as_array(x) for name, x in tensors.items()})
+    found = Arranged(graph, inputs, parameters)
     backwards = cotangent is not None or batch.labels is not None
     padding = _padding(model, inputs) if backwards else {}
+    learned: dict[str, Array] = {}
     with _plain(model, padding), watching(model, spots) as kept, torch.set_grad_enabled(backwards):
         result = model(**_given(model, config, inputs), use_cache=False)
-        tensors = _parameters(model)
-        parameters = _named(layout, config, {name: as_array(x) for name, x in tensors.items()})
-        found = Arranged(graph, inputs, parameters)
         for spot, one in kept.items():
             found.add(spots[spot], one)
-        if result.get("logits") is not None:
-            name = "capped_logits" if "capped_logits" in graph else "logits"
-            found.add(_whole(name), Kept(result.logits, as_array(result.logits)))
-        if batch.labels is not None:
-            loss = _loss(result.logits, inputs.labels)
-            found.add(_whole("loss"), Kept(loss, as_array(loss)))
-        arrays = {**found.values(), **parameters}
+        ends = {} if result.get("logits") is None else {"logits": result.logits}
+        if "capped_logits" in graph:
+            ends = {"capped_logits": result.logits}
+        if inputs.labels is not None:
+            ends["loss"] = _loss(result.logits, inputs.labels)
+        for name, tensor in ends.items():
+            found.add(Output("", 0, (name,)), Kept(tensor, as_array(tensor)))
         if backwards:
-            total = loss if cotangent is None else _weighed(result, cotangent)
-            sources = {
-                **found.sources,
-                **{f"parameters/{n}": Kept(x, x) for n, x in tensors.items()},
-            }
-            every = gradients(total, sources)
-            names = {n: f"parameters/{n}" for n in tensors if f"parameters/{n}" in every}
-            own = _named(layout, config, {n: every.pop(name) for n, name in names.items()})
-            both = {**found.values(every), **own}
-            arrays |= {f"grad/{name}": x for name, x in both.items()}
-    notes = [
-        f"token {number} is the padding of the model, whose embedding learns nothing; here it does"
-        for number in sorted(set(padding.values()))
-    ]
-    return Recorded(arrays, [name for name in graph.stages if name not in arrays], notes)
+            total = ends["loss"] if cotangent is None else _weighed(result, cotangent)
+            own = {f"parameters/{name}": Kept(x, x) for name, x in tensors.items()}
+            learned = gradients(total, {**found.sources, **own})
+    taught = {n: learned.pop(f"parameters/{n}") for n in tensors if f"parameters/{n}" in learned}
+    arrays = {**found.values(), **parameters}
+    both = {**found.values(learned), **_named(layout, config, taught)} if backwards else {}
+    arrays |= {f"grad/{name}": x for name, x in both.items()}
+    return Recorded(
+        arrays,
+        [name for name in graph.stages if name not in arrays],
+        sorted({path for path, part in spots if (path, part) not in kept}),
+        sorted(set(padding.values())),
+    )
 
 
 def known(model: Any) -> tuple[Config, Layout]:
@@ -232,10 +250,6 @@ def _given(model: Any, config: Config, inputs: Inputs) -> dict[str, Any]:
         if "position_ids" in taken:
             found["position_ids"] = one.positions + config.position_offset
     return {name: torch.as_tensor(x, device=model.device) for name, x in found.items()}
-
-
-def _whole(stage: str) -> Output:
-    return Output("", 0, (stage,))
 
 
 def _loss(logits: Any, labels: Any) -> Any:

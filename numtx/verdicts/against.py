@@ -14,16 +14,14 @@ if TYPE_CHECKING:
 
 
 def beside(args: argparse.Namespace) -> tuple[Side, Side]:
-    """The run of numtx, and what the modules of the package's model gave for the same tokens.
-
-    Prints how many stages the second has.
-    """
+    """The run of numtx, and what the modules of the package's model gave for the same tokens."""
     import numpy as np
 
     from ..adapters.folder import check_installed, load
     from ..adapters.transformers import as_run, record_batch
     from ..compare.sides import Side, side_of
     from ..model import forward
+    from ..stages.leaf import Text
     from ..trace.trace import record
 
     for given in (args.first, args.second):
@@ -31,7 +29,7 @@ def beside(args: argparse.Namespace) -> tuple[Side, Side]:
             raise UsageError(f"{given} does not go with --against, which has both sides; drop it")
     if args.folder is None:
         raise UsageError("--against transformers needs --model DIR, the folder that both load")
-    for name in ("map", "parameters"):
+    for name in ("map", "layout", "parameters"):
         if getattr(args, name) is not None:
             raise UsageError(f"--{name} does not go with --against: both read the folder alone")
     check_installed("--against transformers")
@@ -51,5 +49,7 @@ def beside(args: argparse.Namespace) -> tuple[Side, Side]:
         tokens=example.tokens,
         vocabulary=None if example.vocabulary is None else example.vocabulary.tokens,
     )  # fmt: skip
-    print(f"{type(model).__name__}, {model.dtype}: {theirs}")
-    return side_of(trace, "numtx"), Side("transformers", theirs.arrays, None)
+    count, *notes = theirs.notes
+    ran = f"{type(model).__name__}, {model.dtype}: "
+    notes = [Text(ran + count.zh, ran + count.en), *notes]
+    return side_of(trace, "numtx"), Side("transformers", theirs.arrays, None, tuple(notes))

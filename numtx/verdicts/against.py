@@ -4,23 +4,26 @@ package."""
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..arguments.source import own_model
 from ..errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..batch import Batch
     from ..compare.sides import Side
+    from ..config import Config
+    from ..shapes import Array
+    from ..trace.trace import Trace
 
 
 def beside(args: argparse.Namespace) -> tuple[Side, Side]:
     """The run of numtx, and what the modules of the package's model gave for the same tokens."""
-    import numpy as np
-
     from ..adapters.folder import check_installed, load
     from ..adapters.transformers import as_run, record_batch
     from ..compare.sides import Side, side_of
-    from ..model import forward
     from ..stages.leaf import Text
     from ..trace.trace import record
 
@@ -38,11 +41,9 @@ def beside(args: argparse.Namespace) -> tuple[Side, Side]:
     config, batch = as_run(model, example.config, example.batch)
     if args.length is not None:
         config = example.config
-    cotangent: dict[str, Any] | None = None
+    cotangent = None
     if args.gradients and batch.labels is None:
-        outputs = forward(config, example.parameters, batch)[0]
-        draw = np.random.default_rng(args.seed)
-        cotangent = {end: draw.standard_normal(getattr(outputs, end).shape) for end in outputs.ends}
+        cotangent = _random_cotangent(config, example.parameters, batch, args.seed)
     theirs = record_batch(model, batch, cotangent)
     trace = record(
         config, example.parameters, batch, cotangent=1.0 if cotangent is None else cotangent,
@@ -52,4 +53,47 @@ def beside(args: argparse.Namespace) -> tuple[Side, Side]:
     count, *notes = theirs.notes
     ran = f"{type(model).__name__}, {model.dtype}: "
     notes = [Text(ran + count.zh, ran + count.en), *notes]
-    return side_of(trace, "numtx"), Side("transformers", theirs.arrays, None, tuple(notes))
+    first = side_of(trace, "numtx")
+    arrays = {name: _without_padding(trace, name, x) for name, x in theirs.arrays.items()}
+    if any(arrays[name] is not x for name, x in theirs.arrays.items()):
+        zh, en = (
+            "填充处的数没有作用，没有比较",
+            "numbers at padding, which act on nothing, are left out",
+        )
+        notes.append(Text(zh, en))
+    return first, Side("transformers", arrays, None, tuple(notes))
+
+
+def _random_cotangent(
+    config: Config, parameters: Mapping[str, Array], batch: Batch, seed: int
+) -> dict[str, Array]:
+    """Gradients of what a model ends in, 0 at padding."""
+    import numpy as np
+
+    from ..batch import check_batch
+    from ..model import forward
+
+    draw = np.random.default_rng(seed)
+    outputs = forward(config, parameters, batch)[0]
+    found = {end: draw.standard_normal(getattr(outputs, end).shape) for end in outputs.ends}
+    real = check_batch(config, batch).sides[config.sides[-1]].valid[..., None]
+    return {end: x if x.ndim < 3 else x * real for end, x in found.items()}
+
+
+def _without_padding(trace: Trace, name: str, array: Array) -> Array:
+    """An array of theirs with the trace's numbers at tokens that are padding: a query that may
+    attend to nothing has weights 0 in numtx, and attends to everything there."""
+    import numpy as np
+
+    bare = name.removeprefix("grad/")
+    ours = (trace.values if name == bare else trace.gradients).get(bare)
+    if ours is None or bare not in trace.graph or ours.shape != array.shape:
+        return array
+    stage = trace.graph[bare]
+    for letter, side in stage.sides.items():
+        real = trace.values.get(f"{side}.mask")
+        if real is not None and not real.all() and letter in stage.axes:
+            shape = [1] * array.ndim
+            shape[0], shape[stage.axes.index(letter)] = real.shape
+            array = np.where(real.reshape(shape), array, ours)
+    return array

@@ -36,7 +36,7 @@ def record(
     names  module path -> stage, such as {"layers.0.norm1": "encoder.0.self_attention.norm"}. Of a
            result that is a tuple the first part is taken, or of several those that a tuple names:
            {"layers.0.attn": (None, "encoder.0.self_attention.weights")}. A parameter's path ->
-           parameters/NAME takes the parameter; numtx has matrices as (in, out)
+           parameters/NAME takes the parameter, the weight of a Linear as numtx has it, (in, out)
     loss   what the model gave -> a number; with it the gradients are there too, as grad/STAGE.
            Those that the parameters have gathered in .grad are left alone
     path   an .npz file to write
@@ -49,31 +49,34 @@ def record(
     parameters = dict(model.named_parameters())
     wanted: dict[Spot, str] = {}
     found: dict[str, Kept] = {}
-    for place, stages in names.items():
-        if place in parameters:
-            found[str(stages)] = Kept(parameters[place], as_array(parameters[place]))
-            continue
-        for part, stage in enumerate((stages,) if isinstance(stages, str) else stages):
-            if stage is not None:
+    turned = set()
+    for place, given in names.items():
+        for part, stage in enumerate((given,) if isinstance(given, str) else given):
+            if stage in {*found, *wanted.values()}:
+                raise SubjectError(f"{stage!r} is named twice, at last by {place!r}")
+            if stage is not None and place in parameters:
+                found[stage] = Kept(parameters[place], as_array(parameters[place]))
+                owner, _, leaf = place.rpartition(".")
+                if leaf == "weight" and isinstance(model.get_submodule(owner), torch.nn.Linear):
+                    turned |= {stage, f"grad/{stage}"}
+            elif stage is not None:
                 wanted[place, part] = stage
     with watching(model, wanted) as kept, torch.set_grad_enabled(loss is not None):
         result = model(*inputs, **options)
-    for spot, stage in wanted.items():
-        if spot not in kept:
-            raise SubjectError(f"module {spot[0]!r}: {stage} was not recorded: {_why(spot)}")
-        found[stage] = kept[spot]
+        for spot, stage in wanted.items():
+            if spot not in kept:
+                raise SubjectError(
+                    f"module {spot[0]!r}: {stage} was not recorded: the model did not call it, or "
+                    "what it gives has no such part"
+                )
+            found[stage] = kept[spot]
+        learned = {} if loss is None else gradients(loss(result), found)
     arrays = {stage: one.array for stage, one in found.items()}
-    if loss is not None:
-        arrays |= {f"grad/{stage}": x for stage, x in gradients(loss(result), found).items()}
+    arrays |= {f"grad/{stage}": x for stage, x in learned.items()}
+    arrays = {name: x.T if name in turned else x for name, x in arrays.items()}
     if path is not None:
         write_npz(path, arrays)
     return arrays
-
-
-def _why(spot: Spot) -> str:
-    return "the model did not call it, or the result has no tensor " + (
-        "there" if spot[1] else "at its beginning"
-    )
 
 
 @contextmanager

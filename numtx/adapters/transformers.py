@@ -173,6 +173,10 @@ def known(model: Any) -> tuple[Config, Layout]:
         own = Config(**layout.read_fields(fields), **shown, dtype=dtype)
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"{kind}: {error}") from None
+    if own.tied_output and any(row.ours == ("output.w",) for row in layout.rows):
+        head = model.get_output_embeddings().weight  # alone, whatever the configuration says?
+        shared = sum(x is head for _, x in model.named_parameters(remove_duplicate=False))
+        own = dataclasses.replace(own, tied_output=shared > 1)
     return own, layout
 
 

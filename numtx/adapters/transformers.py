@@ -95,8 +95,8 @@ def record(
     ids, decoder_ids, labels, mask, decoder_mask, segments  as those of a `Batch`: labels are what
                each place should predict, and are not shifted. With labels there are gradients
                too, of stages and of parameters; what .grad holds is left alone
-    cotangent  in place of labels the gradients of what the model ends in, by the names of
-               `numtx.Outputs`
+    cotangent  in place of labels the gradients of what the model ends in, by the names that
+               `numtx.backward` has for it
 
     Raises `CheckpointError` for a model that numtx does not know, `SubjectError` for what a model
     of transformers cannot be given, `BatchError` as every run does.

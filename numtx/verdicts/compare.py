@@ -74,7 +74,6 @@ def run(args: argparse.Namespace) -> int:
     from .compare_json import as_json
     from .compare_report import report
 
-    names = _names(args.map)
     if args.against is not None:
         first, second = beside(args)
     elif args.gradients:
@@ -91,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         first = read_side(args.first)
     if args.against is None:
-        second = understood(read_side(args.second, names), first, _layout(args))
+        second = understood(read_side(args.second, _names(args.map)), first, _layout(args))
     found = compare(first, second, args.tolerance)
     args.code = 0 if found.equal else 1
     if args.cosine is not None:

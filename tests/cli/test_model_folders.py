@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,9 @@ def test_export_of_trained_parameters(
         assert all(np.array_equal(read[name], parameters[name]) for name in parameters)
 
 
+AGAINST = ("--against", "transformers", "--ids", "[1]")
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
@@ -142,6 +146,12 @@ def test_export_of_trained_parameters(
         (["verify"], "which trace"),
         (["compare", "a.npz"], "which file"),
         (["compare", "--model", "{}", "a.npz", "b.npz", "--ids", "[1]"], "give one"),
+        (["compare", "--model", "{}", "--ids", "[1]"], "which file is held against the model"),
+        (["compare", "--against", "transformers"], "needs --model DIR"),
+        (["compare", "a.npz", "b.npz", "--gradients"], "--gradients is for --against"),
+        (["compare", "--model", "{}", *AGAINST, "a.npz"], "a.npz does not go with --against"),
+        (["compare", "--model", "{}", *AGAINST, "--map", "m.json"], "--map does not go with"),
+        (["compare", "--model", "{}", "--against", "jax"], "invalid choice: 'jax'"),
         (["laws", "a:b", "--model", "{}"], "give one"),
         (["export", "{}"], "DIR"),
         (["export", "--model", "{}", "{}"], "overwritten"),
@@ -161,6 +171,27 @@ def test_what_does_not_go_together(
     _, err = capsys.readouterr()
     assert code == 2 and err.count("\n") == 1
     assert says in err
+
+
+def test_a_package_that_is_not_installed_is_said_in_a_line(
+    folder: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    code, _, err = run(capsys, "compare", "--model", folder, *AGAINST)
+    assert code == 2 and err.count("\n") == 1
+    assert "--against transformers needs the packages torch and transformers" in err
+    assert "pip install torch transformers" in err
+
+
+def test_a_folder_that_the_package_cannot_load_is_said_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers")
+    folder = written(tmp_path / "m")
+    edit(folder, architectures=["NoModelAtAll"])
+    code, _, err = run(capsys, "compare", "--model", str(folder), *AGAINST)
+    assert code == 2 and err.count("\n") == 1
+    assert "transformers has no NoModelAtAll" in err
 
 
 def test_the_longest_text_of_a_run_says_which_angles_it_has(

@@ -26,8 +26,12 @@ from ..trace.trace import stages_of
 from .spots import Arranged, spots_of
 from .torch import Kept, as_array, gradients, watching
 
-# Where a model of transformers has what numtx ends in.
-ENDS = {"logits": "logits", "encoder_output": "last_hidden_state", "pooled": "pooler_output"}
+# Where a model of transformers has what numtx ends in, the first that there is.
+ENDS = {
+    "logits": ("logits", "prediction_logits"), "pooled": ("pooler_output",),
+    "encoder_output": ("encoder_last_hidden_state", "last_hidden_state"),
+    "decoder_output": ("last_hidden_state",),
+}  # fmt: skip
 NOT_GIVEN = ("documents", "decoder_documents", "vectors", "decoder_vectors", "memory")
 
 
@@ -124,11 +128,15 @@ def record_batch(model: Any, batch: Batch, cotangent: Mapping[str, Any] | None =
         result = model(**_given(model, config, inputs), use_cache=False)
         for spot, one in kept.items():
             found.add(spots[spot], one)
-        ends = {} if result.get("logits") is None else {"logits": result.logits}
-        if "capped_logits" in graph:
-            ends = {"capped_logits": result.logits}
+        ends, logits = {}, _end(result, "logits")
+        last = "capped_logits" if "capped_logits" in graph else "logits"
+        of_tokens = (*inputs.sides[config.sides[-1]].ids.shape, config.vocabulary)
+        if last in graph and logits is not None and logits.shape == of_tokens:
+            ends[last] = logits  # of another head they are others
         if inputs.labels is not None:
-            ends["loss"] = _loss(result.logits, inputs.labels)
+            if not ends:
+                raise SubjectError(f"labels: {type(model).__name__} gives no logits of every token")
+            ends["loss"] = _loss(logits, inputs.labels)
         for name, tensor in ends.items():
             found.add(Output("", 0, (name,)), Kept(tensor, as_array(tensor)))
         if backwards:
@@ -264,13 +272,18 @@ def _loss(logits: Any, labels: Any) -> Any:
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels, ignore_index=-100)
 
 
+def _end(result: Any, name: str) -> Any:
+    found = (result.get(theirs) for theirs in ENDS.get(name, ()))
+    return next((one for one in found if one is not None), None)
+
+
 def _weighed(result: Any, cotangent: Mapping[str, Any]) -> Any:
     """The number whose gradient at what a model ends in is the given one."""
     import torch
 
     total = 0.0
     for name, given in cotangent.items():
-        end = result.get(ENDS.get(name, name))
+        end = _end(result, name)
         if end is None:
             raise SubjectError(f"cotangent of {name!r}, which the model does not give")
         total = total + (end * torch.as_tensor(given, dtype=end.dtype, device=end.device)).sum()

@@ -7,7 +7,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..arguments.source import own_model
-from ..errors import UsageError
+from ..errors import NumtxError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,13 @@ def beside(args: argparse.Namespace) -> tuple[Side, Side]:
     cotangent = None
     if args.gradients and batch.labels is None:
         cotangent = _random_cotangent(config, example.parameters, batch, args.seed)
-    theirs = record_batch(model, batch, cotangent)
+    try:
+        theirs = record_batch(model, batch, cotangent)
+    except NumtxError:
+        raise
+    except Exception as error:  # whatever the package says of a batch
+        told = " ".join(str(error).split())
+        raise UsageError(f"{args.folder}: the package: {type(error).__name__}: {told}") from None
     trace = record(
         config, example.parameters, batch, cotangent=1.0 if cotangent is None else cotangent,
         tokens=example.tokens,

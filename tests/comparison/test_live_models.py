@@ -191,6 +191,27 @@ def test_the_padding_of_a_model_is_taught_like_any_token(tmp_path, capsys):
         assert ("token 1 is the model's padding" in out) is told
 
 
+def test_a_body_and_another_head_give_what_they_have(llama):
+    """All but the logits, which no label can be held against."""
+    whole, body = load(str(llama)), load(str(llama)).model
+    ends = {"decoder_output": np.ones((2, 6, 12))}
+    expected = record(body, IDS, cotangent=ends)
+    classes = transformers.LlamaForSequenceClassification.from_pretrained(llama)
+    classes.config.pad_token_id = 0
+    tokens = transformers.LlamaForTokenClassification.from_pretrained(llama)
+    for model in (body, classes, tokens):
+        found = record(model, IDS)
+        assert {*record(whole, IDS).stages} - {*found.stages} == {"logits"}
+        with pytest.raises(ValueError, match=r"labels: Llama.* gives no logits of every token"):
+            record(model, IDS, labels=IDS)
+    config, parameters, _ = read_model(llama)
+    ours = run_of(config, parameters, Batch(IDS), cotangent=ends)
+    comparison = compare(side_of(ours, "ours"), Side("theirs", expected.arrays, None))
+    assert comparison.equal and len(comparison.gradients) > 50
+    with pytest.raises(ValueError, match="cotangent of 'pooled', which the model does not give"):
+        record(body, IDS, cotangent={"pooled": np.ones((2, 12))})
+
+
 def test_what_is_recorded_is_written(llama, tmp_path, capsys):
     file = tmp_path / "theirs.npz"
     record(load(str(llama)), IDS, labels=IDS).save(file)

@@ -182,6 +182,14 @@ def test_padding_has_no_part_in_a_comparison(llama, capsys):
     assert "numbers at padding, which act on nothing, are left out" in out
 
 
+def test_a_bias_that_layers_share_has_no_gradient_of_each(tmp_path):
+    """Of a single row it has the shape of a layer's own, and is the sum over all layers."""
+    folder = written(tmp_path / "t5", "t5", "float32")
+    found = record(load(str(folder)), IDS[:1], decoder_ids=TARGET[:1], labels=LABELS[1:])
+    biases = [name for name in found.stages if name.endswith("self_attention.bias")]
+    assert biases and not [name for name in biases if f"grad/{name}" in found.arrays]
+
+
 def test_the_padding_of_a_model_is_taught_like_any_token(tmp_path, capsys):
     folder = written(tmp_path / "bart", "bart", "float32")
     command = ("compare", "--model", str(folder), "--against", "transformers", "--gradients")

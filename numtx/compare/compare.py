@@ -44,7 +44,7 @@ def compare(first: Side, second: Side, tolerance: float | None = None) -> Compar
     return _Comparing(first, second, tolerance).result()
 
 
-def beside(first: Side, second: Side, name: str) -> tuple[Array, Array]:
+def pair_of(first: Side, second: Side, name: str) -> tuple[Array, Array]:
     """What is expected under a name that both have, and what the second has, in one shape and in
     float64.
 

@@ -65,11 +65,12 @@ def roundings(trace: Trace, precision: Precision) -> dict[str, float]:
     of a cell or to the root mean square of the array, whichever is larger.
 
     Empty where the run cannot be made again: a generation, a trace that leaves out parameters or
-    the batch, or one that is very large.
+    the batch, or one that is very large. Without gradients where it is not known what backward
+    started from.
     """
     own = {**trace.values, **{f"grad/{name}": array for name, array in trace.gradients.items()}}
     cells = sum(array.size for array in own.values())
-    if cells > MOST or trace.outside:
+    if cells > MOST:
         return {}
     found: dict[str, list[tuple[float, float]]] = {}
     try:
@@ -97,13 +98,27 @@ def _rounded(trace: Trace, batch: Batch, precision: Precision, seed: int) -> dic
     parameters = {n: tap.rounded(a.astype(np.float64)) for n, a in trace.parameters.items()}
     config = replace(trace.config, dtype="float64")
     with np.errstate(all="ignore"):
-        _, context = forward(config, parameters, batch, tap, keep=bool(trace.gradients))
+        start = _cotangent(trace)
+        _, context = forward(config, parameters, batch, tap, keep=start is not None)
         gradients: dict[str, Array] = {}
-        if trace.gradients:
-            own = backward(context, 1.0, tap)
+        if start is not None:
+            own = backward(context, start, tap)
             gradients = {f"parameters/{name}": tap.rounded(array) for name, array in own.items()}
     gradients |= recorder.gradients
     return {**recorder.values, **{f"grad/{name}": array for name, array in gradients.items()}}
+
+
+def _cotangent(trace: Trace) -> float | dict[str, Array] | None:
+    """What the backward pass of a trace started from; None where nothing tells."""
+    known = trace.gradients
+    if "loss" in known:
+        return float(known["loss"])
+    ends = [(f"{side}.output", f"{side}_output") for side in trace.config.sides[-1:]]
+    ends = [("capped_logits", "logits"), ("logits", "logits"), *ends]
+    for stage, name in ends:
+        if stage in known:
+            return {name: known[stage]} if trace.outside in ((), (stage,)) else None
+    return None
 
 
 def _apart(right: Array, got: Array) -> tuple[float, float]:

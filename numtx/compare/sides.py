@@ -60,7 +60,9 @@ def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:
             raise TraceError(f"{path}: {theirs!r} is {header.dtype}; numbers are needed")
         renamed[name] = theirs
     arrays: Mapping[str, Array] = file.arrays(renamed)
-    return Side(str(path), arrays if trace is None else layered(arrays, trace.inputs), trace, is_file=True)
+    return Side(
+        str(path), arrays if trace is None else layered(arrays, trace.inputs), trace, is_file=True
+    )
 
 
 def side_of(trace: Trace, name: str) -> Side:

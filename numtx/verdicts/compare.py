@@ -68,7 +68,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..compare.compare import beside, compare
+    from ..compare.compare import compare, pair_of
     from ..compare.sides import read_side, side_of, understood
     from .compare_cosine import check_cosine, cosine_lines
     from .compare_json import as_json
@@ -101,7 +101,9 @@ def run(args: argparse.Namespace) -> int:
     for line in report(found, first, second, args.full, args.cells, args.lang):
         print(line)
     if args.cosine is not None:
-        for line in cosine_lines(args.cosine, beside(first, second, args.cosine), first, args.lang):
+        for line in cosine_lines(
+            args.cosine, pair_of(first, second, args.cosine), first, args.lang
+        ):
             print(line)
     return int(args.code)
 

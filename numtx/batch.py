@@ -31,8 +31,8 @@ class Batch:
     segments          [B, T] segment ids, for a model that has segments (decoder_segments too)
     vectors           [B, T, d] in place of ids: what the embedding would give, before its scale;
                       decoder_vectors too. What backward gives has their gradient, under this name
-    memory            [B, S, d] in place of the encoder's ids: its output; it does not run. `mask`
-                      says which of them are real
+    memory            [B, S, d] in place of the encoder's ids: its output; it does not run, and an
+                      encoder-decoder with encoder_layers 0 has none. `mask` says which are real
     documents         [B, T], the number of the document that a token belongs to, where a row holds
                       several: none sees another, and positions begin anew in each. The label of
                       the last token of a document is the caller's affair: what follows it in the
@@ -93,7 +93,7 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
     if not isinstance(batch, Batch):
         raise BatchError(f"batch is {describe(batch)}; it is a numtx.Batch of ids, labels, ...")
     sides = {}
-    memory = None if batch.memory is None else _memory(config, batch)
+    memory = given_memory(config, batch)
     for side in config.sides:
         if side == "encoder" and memory is not None:
             continue
@@ -106,10 +106,13 @@ def check_batch(config: Config, batch: Batch) -> Inputs:
                     f"{name} given to a model that is {config.model}; its input is `ids`"
                 )
     else:
+        if memory is None and config.lacks_encoder:
+            raise without_memory(config)
         target_rows = len(sides["decoder"].ids)
-        rows = len(memory[0]) if memory is not None else len(sides["encoder"].ids)
+        rows = len(sides["encoder"].ids) if memory is None else len(memory[0])
         if rows != target_rows:
-            raise BatchError(f"ids has {rows} rows and decoder_ids {target_rows}; give as many")
+            name = "ids" if memory is None else "memory"
+            raise BatchError(f"{name} has {rows} rows and decoder_ids {target_rows}; give as many")
         if (batch.documents is None) != (batch.decoder_documents is None):
             raise BatchError(
                 "documents and decoder_documents go together: what is read of a memory is the "
@@ -138,13 +141,26 @@ def vectors_of(config: Config, batch: Batch) -> tuple[str, ...]:
     return tuple(given if batch.memory is None else [*given, "memory"])
 
 
-def _memory(config: Config, batch: Batch) -> tuple[Array, Array]:
-    """Memory as it is read, and which of its vectors are real."""
+def without_memory(config: Config) -> BatchError:
+    """What to say where a model without an encoder is given no memory."""
+    return BatchError(
+        "memory is missing; this model has no encoder (encoder_layers 0), so what its decoder "
+        f"looks at is given: vectors (rows, tokens, {config.width}), memory in --vectors FILE"
+    )
+
+
+def given_memory(config: Config, batch: Batch) -> tuple[Array, Array] | None:
+    """Memory as it is read, and which of its vectors are real; None: none is given."""
+    if batch.memory is None:
+        return None
     if config.model != "encoder-decoder":
         raise BatchError(f"memory given to a model that is {config.model}; it looks at none")
     for name in ("ids", "vectors", "positions", "segments", "documents"):
         if getattr(batch, name) is not None:
-            raise BatchError(f"both memory and {name}; the encoder does not run: give one")
+            mend = "the encoder does not run: give one"
+            if config.lacks_encoder:
+                mend = f"there is no encoder: what is the decoder's is decoder_{name}"
+            raise BatchError(f"both memory and {name}; {mend}")
     memory = _vectors(config, "memory", batch.memory)
     mask = np.ones(memory.shape[:2], bool) if batch.mask is None else batch.mask
     valid = check_mask("mask", mask, memory.shape[:2]).copy()
@@ -188,8 +204,8 @@ def _check_finite(name: str, vectors: Array, valid: Array) -> None:
 def check_step(
     config: Config, batch: Batch, before: Array | None
 ) -> tuple[SideInput | None, SideInput]:
-    """The checked input of a step of generation: of the encoder (None: it has run already) and
-    of the decoder.
+    """The checked input of a step of generation: of the encoder (None: it has run already, or a
+    memory is given) and of the decoder.
 
     before  [B], the tokens of each row in the cache: positions go on from there, and a row may
             bring padding alone. None without a cache
@@ -202,15 +218,17 @@ def check_step(
     if config.model != "encoder-decoder":
         side = config.sides[0]
         return None, _side(config, side, batch, "", before)
-    if batch.memory is not None:
-        raise BatchError("memory given to a step; hand it over as `encoded`, and ids stay None")
-    runs = batch.ids is not None or batch.vectors is not None
-    source = _side(config, "encoder", batch, "") if runs else None
     given = _side(config, "decoder", batch, "decoder_", before)
-    if source is not None and len(source.ids) != len(given.ids):
-        raise BatchError(
-            f"ids has {len(source.ids)} rows and decoder_ids {len(given.ids)}; give as many"
-        )
+    memory, source = given_memory(config, batch), None
+    if memory is None and (batch.ids is not None or batch.vectors is not None):
+        if config.lacks_encoder:
+            raise without_memory(config)
+        source = _side(config, "encoder", batch, "")
+    for name, rows in (("memory", memory and memory[0]), ("ids", source and source.ids)):
+        if rows is not None and len(rows) != len(given.ids):
+            raise BatchError(
+                f"{name} has {len(rows)} rows and decoder_ids {len(given.ids)}; give as many"
+            )
     return source, given
 
 

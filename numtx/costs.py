@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .attention import token_streams
-from .batch import Batch
+from .batch import Batch, vectors_of
 from .cache import Cache
 from .config import Config
 from .decoding.beam import BeamStep, beam_search
@@ -142,8 +142,9 @@ def count_generation(
         use_cache=use_cache, choose=choose, tap=tap,
     ).steps  # fmt: skip
     products = products_of(
-        config, parameters, tap, [step.phase for step in steps], cached=use_cache
-    )
+        config, parameters, tap, [step.phase for step in steps], cached=use_cache,
+        vectors=vectors_of(config, prompt),
+    )  # fmt: skip
     return [
         StepCost(step, products[step.phase], numbers)
         for step, numbers in zip(steps, cached, strict=True)
@@ -168,16 +169,19 @@ def count_beam_search(
         config, parameters, prompt, max_new_tokens=max_new_tokens, num_beams=num_beams, tap=tap,
         **options,
     ).steps  # fmt: skip
-    products = products_of(config, parameters, tap, [step.phase for step in steps], cached=True)
+    products = products_of(
+        config, parameters, tap, [step.phase for step in steps], cached=True,
+        vectors=vectors_of(config, prompt),
+    )  # fmt: skip
     return [(step, sum(p.multiply_adds for p in products[step.phase])) for step in steps]
 
 
 def products_of(
     config: Config, parameters: Mapping[str, Array], tap: Shapes, phases: Sequence[str],
-    *, cached: bool,
+    *, cached: bool, vectors: tuple[str, ...] = (),
 ) -> dict[str, list[Product]]:  # fmt: skip
     """The products of a run by phase; the encoder's stand in the first."""
-    graph = resolve(config, labels=False, phases=tuple(phases), cached=cached)
+    graph = resolve(config, labels=False, phases=tuple(phases), cached=cached, vectors=vectors)
     shapes = {**tap.found, **{f"parameters/{name}": a.shape for name, a in parameters.items()}}
     by_phase: dict[str, list[Product]] = {phase: [] for phase in phases}
     for stage in graph:
@@ -233,9 +237,10 @@ def total_with_cache(tokens: int, d: int) -> int:
 def token_costs(config: Config) -> dict[str, tuple[int, int]]:
     """Of each side the multiply-adds that one token takes through all layers, and those for every
     token that it attends to there: Q·K^T and weights·V. Keys and values that cross-attention makes
-    of the encoder's tokens are the encoder's.
+    of the encoder's tokens, or of a memory that is given, are the encoder's.
     """
-    fixed = dict.fromkeys(config.sides, 0)
+    sides = ("encoder", "decoder") if config.model == "encoder-decoder" else config.sides
+    fixed = dict.fromkeys(sides, 0)
     fixed[config.sides[-1]] += head_cost(config)
     for side in config.sides:
         for i in range(config.layers(side)):
@@ -246,7 +251,7 @@ def token_costs(config: Config) -> dict[str, tuple[int, int]]:
             read = name.endswith(("cross_attention.w_k", "cross_attention.w_v"))
             fixed["encoder" if read else name.partition(".")[0]] += math.prod(shape)
     by_key = config.heads * (config.d_k + config.d_v)
-    return {side: (fixed[side], config.layers(side) * by_key) for side in config.sides}
+    return {side: (fixed[side], config.layers(side) * by_key) for side in sides}
 
 
 def cache_numbers(config: Config, tokens: int, source: int = 0) -> tuple[int, int]:

@@ -96,14 +96,9 @@ def forward(
     stacks: dict[str, StackContext] = {}
     hidden: dict[str, Array] = {}
     memory = None
-    for side in config.sides:
-        if side == "encoder" and inputs.memory is not None:
-            here = at / side
-            valid = here("mask", inputs.memory[1])
-            hidden[side] = here("output", inputs.memory[0])
-            memory = Memory(hidden[side], valid)
-            continue
-        given = inputs.sides[side]
+    if inputs.memory is not None:
+        hidden["encoder"], memory = memory_forward(at, *inputs.memory)
+    for side, given in inputs.sides.items():
         if side == "decoder" and "encoder" in stacks:
             documents = inputs.sides["encoder"].documents
             memory = Memory(hidden["encoder"], stacks["encoder"].valid, documents)
@@ -138,20 +133,28 @@ def backward(
     given = cotangents_of(config, context.outputs, cotangent)
     dhidden = head_backward(config, given, context.head, context.outputs, at)
     dmemory = None
-    for side in reversed(config.sides):
-        if side == "encoder" and dmemory is not None:
-            dhidden = dmemory
+    for side in reversed(context.stacks):
+        dhidden = dhidden if dmemory is None else dmemory
         if f"{side}_output" in given:
             dhidden = dhidden + given[f"{side}_output"]
-        if side not in context.stacks:  # memory was given
-            at.gradients["memory"] = (at / side).grad("output", dhidden)
-            break
         dmemory = stack_backward(config, side, dhidden, context.stacks[side], at)
+    if dmemory is not None:  # of what was given
+        if "encoder_output" in given:
+            dmemory = dmemory + given["encoder_output"]
+        at.gradients["memory"] = (at / "encoder").grad("output", dmemory)
     if at.gradients.keys() == shapes.keys():
         return {name: at.gradients[name] for name in shapes}
     none = {n: np.zeros(s, config.dtype) for n, s in shapes.items() if n not in at.gradients}
     others = {n: a for n, a in at.gradients.items() if n not in shapes}
     return {n: at.gradients[n] if n in at.gradients else none[n] for n in shapes} | others
+
+
+def memory_forward(at: Place, output: Array, valid: Array) -> tuple[Array, Memory]:
+    """What is given in place of an encoder's run."""
+    here = at / "encoder"
+    valid = here("mask", valid)
+    output = here("output", output)
+    return output, Memory(output, valid)
 
 
 def stack_forward(
@@ -322,7 +325,8 @@ def input_backward(
     if context.cleared is not None:
         dx = np.where(context.cleared, dx.dtype.type(0), dx)
     if context.table is None:
-        prefix = "decoder_" if len(config.sides) == 2 and here.prefix == "decoder." else ""
+        both = config.model == "encoder-decoder"
+        prefix = "decoder_" if both and here.prefix == "decoder." else ""
         at.gradients[f"{prefix}vectors"] = dx
         return
     dtable = lookup_backward(dx, context.ids, context.table)

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .batch import Batch, SideInput, check_step
+from .batch import Batch, SideInput, check_step, given_memory, without_memory
 from .cache import Cache
 from .config import Config
 from .errors import BatchError
 from .head import head_forward
-from .model import Memory, stack_forward
+from .model import Memory, memory_forward, stack_forward
 from .parameters import check_parameters
 from .place import Place
 from .shapes import Array
@@ -49,8 +49,8 @@ def step(
 ) -> StepOutputs:
     """Run the tokens of one step of generation; there is no backward pass.
 
-    batch           the new tokens. An encoder-decoder's first step gives `ids` too; later ones
-                    leave them None, and the encoder does not run again
+    batch           the new tokens. An encoder-decoder's first step gives `ids` too, or a memory;
+                    later ones leave them None, and the encoder does not run again
     cache           what earlier steps computed; this step's share is added to it, unless an
                     error is raised: then it is as before. None: the batch is all there is
     encoded         what the encoder gave in an earlier step, where no cache keeps it
@@ -89,6 +89,9 @@ def _step(
     if source is not None:
         output, stack = stack_forward(config, "encoder", at, source, None, None, False)
         encoded = Encoded(output, stack.valid)
+    elif (given_in_place := given_memory(config, batch)) is not None:
+        output, looked_at = memory_forward(at, *given_in_place)
+        encoded = Encoded(output, looked_at.valid)
     if phase:  # before the names of stages; parameters have none
         at = Place(at.parameters, at.tap.at(phase))
     memory = _step_memory(config, given, encoded, cache)
@@ -111,6 +114,8 @@ def _step_memory(
         cache.mark_source(encoded.valid)
     valid = kept if encoded is None else encoded.valid
     if valid is None:
+        if config.lacks_encoder:
+            raise without_memory(config)
         raise BatchError("ids is missing; the encoder has not run yet and needs token ids")
     if len(valid) != len(given.ids):
         raise BatchError(f"encoded has {len(valid)} rows and decoder_ids {len(given.ids)}")

@@ -11,8 +11,14 @@ from samples import assert_close, config_of, ragged_batch, random_parameters, so
 from numtx import Batch, backward, forward
 from numtx.batch import vectors_of
 from numtx.check.verify import verify
-from numtx.errors import BatchError, MaskError
+from numtx.decoding.beam import beam_search
+from numtx.decoding.generate import generate
+from numtx.decoding.probability import sequence_log_probability
+from numtx.decoding.record import record_generation
+from numtx.errors import BatchError, DecodingError, MaskError
 from numtx.models import MODELS
+from numtx.parameters import parameter_shapes
+from numtx.step import step
 from numtx.trace.files import load_trace, save_trace
 from numtx.trace.trace import record
 
@@ -78,6 +84,75 @@ def test_a_memory_is_what_the_encoder_would_give(tmp_path):
     assert load_trace(tmp_path / "a.npz").verify().ok
 
 
+def without_encoder(config, p):
+    """The decoder of a model alone, which looks at a memory that is given."""
+    config = replace(config, encoder_layers=0, source_vocabulary=None)
+    table = {} if config.tied_output else {"decoder.embedding": p["embedding"]}
+    return config, {**{n: a for n, a in {**p, **table}.items() if n in parameter_shapes(config)}}
+
+
+def test_a_decoder_without_an_encoder_is_that_of_the_whole(tmp_path):
+    """Given the output of the encoder it gives the same, and its gradient; generating too."""
+    config, p, batch, _ = given(BOTH)
+    memory = record(config, p, batch)["encoder.output"]
+    rest = replace(batch, ids=None, memory=memory)
+    own, parameters = without_encoder(config, p)
+    assert own.sides == ("decoder",) and own.lacks_encoder and not config.lacks_encoder
+    whole, alone = record(config, p, rest), record(own, parameters, rest)
+    assert list(alone) == list(whole) == list(alone.graph.stages)
+    for stage in alone:
+        np.testing.assert_array_equal(alone[stage], whole[stage])
+        if stage in whole.gradients:
+            assert_close(alone.grad(stage), whole.grad(stage), 0.0)
+    gradients = backward(forward(own, parameters, rest)[1])
+    assert_close(gradients["memory"], whole.grad("encoder.output"), 0.0)
+    save_trace(alone, tmp_path / "a.npz")
+    assert load_trace(tmp_path / "a.npz").verify().ok
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_generation_from_a_memory_is_that_from_the_ids(cached):
+    """Also in beams, and in the probability of what comes; every stage is the same."""
+    config, p, batch, _ = given(BOTH)
+    prompt = Batch(batch.ids, [[1, 2], [3, 4]], mask=batch.mask)
+    memory = record(config, p, batch)["encoder.output"]
+    rest = replace(prompt, ids=None, memory=memory)
+    options = {"max_new_tokens": 3, "use_cache": cached}
+    wanted, first = record_generation(config, p, prompt, **options)
+    for model in ((config, p), without_encoder(config, p)):
+        got, second = record_generation(*model, rest, **options)
+        assert got.new == wanted.new and second.verify().ok
+        assert list(second) == list(second.graph.stages)
+        for stage in second:
+            np.testing.assert_array_equal(second[stage], first[stage])
+        beams = {"max_new_tokens": 3, "num_beams": 2}
+        assert beam_search(*model, rest, **beams).new == beam_search(config, p, prompt, **beams).new
+        pairs = zip(
+            sequence_log_probability(*model, rest, got.new).per_token,
+            sequence_log_probability(config, p, prompt, got.new).per_token, strict=True,
+        )  # fmt: skip
+        for one, other in pairs:
+            assert_close(one, other, 1e-12)
+
+
+def test_a_decoder_without_an_encoder_says_what_it_needs():
+    config, p, _, _ = given(BOTH)
+    own, parameters = without_encoder(config, p)
+    memory = np.zeros((1, 2, 6))
+    for fields, says in (
+        ({}, "memory is missing; this model has no encoder"),
+        ({"ids": [[1]]}, "memory is missing; this model has no encoder"),
+        ({"memory": memory, "ids": [[1]]}, "there is no encoder: what is the decoder's is dec"),
+        ({"memory": np.zeros((2, 2, 6))}, "memory has 2 rows and decoder_ids 1"),
+    ):
+        batch = Batch(decoder_ids=[[1, 2]], **fields)
+        for run in (lambda b: forward(own, parameters, b), lambda b: step(own, parameters, b)):
+            with pytest.raises(BatchError, match=says):
+                run(batch)
+    with pytest.raises(DecodingError, match="decoder_vectors given; generation goes on from ids"):
+        generate(own, parameters, Batch(memory=memory, decoder_vectors=memory), max_new_tokens=1)
+
+
 def test_what_stands_under_padding_reaches_nobody():
     config, p, batch, vectors = given(BOTH)
     wrong = vectors.vectors.copy()
@@ -102,7 +177,7 @@ WRONG = [
     ({"vectors": np.zeros((1, 2, 6)), "ids": [[1, 2]]}, "both ids and vectors; give one"),
     ({"memory": np.zeros((1, 2, 6)), "ids": [[1, 2]]}, "both memory and ids; the encoder does"),
     ({"memory": np.full((1, 2, 6), np.nan)}, r"memory\[0,0,0\] is nan"),
-    ({"memory": np.zeros((2, 2, 6))}, "ids has 2 rows and decoder_ids 1"),
+    ({"memory": np.zeros((2, 2, 6))}, "memory has 2 rows and decoder_ids 1"),
 ]
 
 

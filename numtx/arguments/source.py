@@ -199,13 +199,14 @@ def own_model(args: argparse.Namespace) -> Example:
         raise UsageError("--ids is missing: token ids as JSON, such as [[1,2,3]]")
     fields = {name: _json_rows(name, getattr(args, name)) for name in _MODEL}
     fields |= vectors_in(args.vectors)
+    if text is not None and args.ids is not None:
+        raise UsageError("both --ids and --text; give one")
+    config, parameters, words, chosen = _model(args)
     if text is not None:
         from ..checkpoints.words import ids_of
 
-        if args.ids is not None:
-            raise UsageError("both --ids and --text; give one")
-        fields["ids"] = [ids_of(args.folder, _text(text))]
-    config, parameters, words, chosen = _model(args)
+        name = "decoder_ids" if config.lacks_encoder else "ids"
+        fields[name] = [ids_of(args.folder, _text(text))]
     if args.shift_labels:
         fields["labels"] = shifted_labels(config, fields)
         chosen = [*chosen, Text(*SHIFTED)]

@@ -227,7 +227,7 @@ def _tokens(text: str, vocabulary: Vocabulary) -> list[str]:
 def _source_tokens(example: Example, prompt: Batch) -> list[list[str]] | None:
     import numpy as np
 
-    if example.config.model != "encoder-decoder":
+    if prompt.ids is None or example.config.model != "encoder-decoder":
         return None
     return example.vocabularies["encoder"].names(np.asarray(prompt.ids).tolist())
 

@@ -67,11 +67,10 @@ class Config(ExpertFields, OutputFields, PositionFields, AttentionFields, Wiring
     @cached_property
     def sides(self) -> tuple[str, ...]:
         """The stacks of the model in order of computation."""
-        return {
-            "encoder-decoder": ("encoder", "decoder"),
-            "decoder-only": ("decoder",),
-            "encoder-only": ("encoder",),
-        }[self.model]
+        if self.model == "encoder-only":
+            return ("encoder",)
+        both = self.model == "encoder-decoder" and self.encoder_layers
+        return ("encoder", "decoder") if both else ("decoder",)
 
     @cached_property
     def widest_window(self) -> int | None:
@@ -152,9 +151,14 @@ class Config(ExpertFields, OutputFields, PositionFields, AttentionFields, Wiring
         return self.norm is not None and self.norm_place in RAW
 
     @cached_property
+    def lacks_encoder(self) -> bool:
+        """Whether a decoder looks at a memory that no encoder makes, so that it is given."""
+        return self.model == "encoder-decoder" and not self.encoder_layers
+
+    @cached_property
     def shared_embedding(self) -> bool:
         """Whether encoder and decoder look up the same table."""
-        return self.model == "encoder-decoder" and self.source_vocabulary is None
+        return len(self.sides) == 2 and self.source_vocabulary is None
 
     @property
     def depth(self) -> int:

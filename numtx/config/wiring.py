@@ -36,7 +36,8 @@ class WiringFields:
         default="encoder-decoder")
     width: int = whole("Sizes", "d_model, the width of every token's vector", (8,))
     encoder_layers: int = whole(
-        "Sizes", "blocks of the encoder (0 where there is none)", (0, 1, 2), least=0, default=0)
+        "Sizes", "blocks of the encoder (0: there is none; an encoder-decoder is given its memory)",
+        (0, 1, 2), least=0, default=0)
     decoder_layers: int = whole(
         "Sizes", "blocks of the decoder (0 where there is none)", (0, 1, 2), least=0, default=0)
     heads: int = whole("Sizes", "query heads, H", (1, 2, 3, 4), default=1)
@@ -101,6 +102,12 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             f"model {c.model!r} with encoder_layers {c.encoder_layers} and decoder_layers "
             f"{c.decoder_layers}; give layers to {' and '.join(c.sides)} and to nothing else"
+        ),
+    ),
+    Rule(
+        lambda c: c.source_vocabulary is None or c.encoder_layers > 0,
+        lambda c: (
+            f"source_vocabulary {c.source_vocabulary} with encoder_layers 0; no encoder reads it"
         ),
     ),
     Rule(

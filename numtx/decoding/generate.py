@@ -100,9 +100,9 @@ def generate(
 ) -> Generation:
     """Continue a prompt, row by row, until a stop token or `max_new_tokens` tokens.
 
-    prompt     the prompt of a decoder-only model; of an encoder-decoder the source in `ids` and
-               the beginning of the target in `decoder_ids`, such as <bos>. Rows of different
-               lengths are padded on either side and come with their mask
+    prompt     the prompt of a decoder-only model; of an encoder-decoder the source in `ids`, or a
+               memory, and the beginning of the target in `decoder_ids`, such as <bos>. Rows of
+               different lengths are padded on either side and come with their mask
     eos, stop  tokens that end a row; they are part of what it gives, and none of them is chosen
                before `min_new_tokens` tokens
     pad        what a row that has ended is continued with while others go on
@@ -244,6 +244,8 @@ def decoder_input(config: Config, prompt: Batch, cache: Cache | None) -> SideInp
             raise DecodingError(
                 f"{prefix}{name} given; generation counts them itself: leave it out"
             )
+    if getattr(prompt, prefix + "vectors") is not None:
+        raise DecodingError(f"{prefix}vectors given; generation goes on from ids: give those")
     _, given = check_step(config, prompt, None if cache is None else cache.lengths)
     empty = np.flatnonzero(~given.valid.any(1))
     if empty.size:

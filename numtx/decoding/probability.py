@@ -64,6 +64,7 @@ def _row(config: Config, prompt: Batch, row: int, ids: list[list[int]]) -> Batch
     """One row of the prompt, with other tokens for the decoder."""
     if config.model != "encoder-decoder":
         return Batch(ids)
-    source = {name: getattr(prompt, name) for name in ("ids", "mask", "positions", "segments")}
+    names = ("ids", "mask", "positions", "segments", "vectors", "memory")
+    source = {name: getattr(prompt, name) for name in names}
     one = {n: None if a is None else np.asarray(a)[row : row + 1] for n, a in source.items()}
     return replace(prompt, **one, decoder_ids=ids, decoder_mask=None, labels=None)

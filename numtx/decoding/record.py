@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import Batch, check_step, count_positions
+from ..batch import Batch, check_step, count_positions, vectors_of
 from ..config import Config
 from ..errors import DecodingError
 from ..shapes import Array
 from ..step import last_places
 from ..tap import Pin, Recorder
-from ..trace.trace import Trace
+from ..trace.trace import NO_TOKEN, Trace
 from .generate import Generation, Step, generate
 
 
@@ -42,17 +42,7 @@ def record_generation(
     recorder = Recorder(pins)
     generation = generate(config, parameters, prompt, use_cache=use_cache, tap=recorder, **options)
     recorder.end()
-    inputs: dict[str, Array] = {}
-    tokens: dict[str, Sequence[Sequence[str]]] = {}
-    source, _ = check_step(config, prompt, None)
-    if source is not None:
-        inputs["inputs/encoder.positions"] = np.array(source.positions)
-        if source.segments is not None:
-            inputs["inputs/encoder.segments"] = source.segments
-        had = recorder.values.get("encoder.tokens", source.ids)  # nothing ran: none
-        tokens["encoder"] = _names(had, None)
-        if source_tokens is not None and np.array_equal(source.ids, had):
-            tokens["encoder"] = source_tokens
+    inputs, tokens = _of_source(config, prompt, recorder, source_tokens)
     before = np.zeros(len(generation.prompt), np.int64)
     every: list[tuple[Array, Array]] = []
     for step in generation.steps:
@@ -75,7 +65,31 @@ def record_generation(
     return generation, Trace(
         config, recorder.values, {}, dict(parameters), inputs, tokens, vocabulary,
         {name: pin.where for name, pin in recorder.pins.items()}, phases, use_cache,
+        vectors=vectors_of(config, prompt),
     )  # fmt: skip
+
+
+def _of_source(
+    config: Config,
+    prompt: Batch,
+    recorder: Recorder,
+    named: Sequence[Sequence[str]] | None,
+) -> tuple[dict[str, Array], dict[str, Sequence[Sequence[str]]]]:
+    """What an encoder was given beside tokens, and the names of its tokens or of the memory's."""
+    source, _ = check_step(config, prompt, None)
+    inputs: dict[str, Array] = {}
+    if source is not None:
+        inputs["inputs/encoder.positions"] = np.array(source.positions)
+        if source.segments is not None:
+            inputs["inputs/encoder.segments"] = source.segments
+    if vectors_of(config, prompt):
+        given = prompt.vectors if prompt.memory is None else prompt.memory
+        return inputs, {"encoder": [[NO_TOKEN] * len(row) for row in given]}
+    if source is None:
+        return inputs, {}
+    had = recorder.values.get("encoder.tokens", source.ids)  # nothing ran: none
+    same = np.array_equal(source.ids, had)
+    return inputs, {"encoder": _names(had, None) if named is None or not same else named}
 
 
 def _last(ids: Array, step: Step) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..batch import Batch
 from ..checkpoints.folder import read_model
 from ..cost_tables import groups_text, phases_text
@@ -12,12 +14,17 @@ from .loads import loads_text
 
 
 def of_folder(folder: str, tokens: int, lang: str) -> str:
-    """Three steps after a prompt of so many tokens, all of the id 0, counted from a run."""
+    """Three steps after a prompt of so many tokens, all of the id 0 (or vectors of a memory),
+    counted from a run."""
     config, parameters, _ = read_model(folder)
     if config.sides[-1] != "decoder":
         raise UsageError(f"{folder} has no decoder, so it makes no token after another")
     rows = [[0] * tokens]
-    prompt = Batch(rows) if len(config.sides) == 1 else Batch(rows, [[0]])
+    prompt = Batch(rows)
+    if config.model == "encoder-decoder":
+        prompt = Batch(rows, [[0]])
+    if config.lacks_encoder:
+        prompt = Batch(memory=np.zeros((1, tokens, config.width)), decoder_ids=[[0]])
 
     def count(use_cache: bool) -> list[StepCost]:
         return count_generation(config, parameters, prompt, max_new_tokens=3, use_cache=use_cache)

@@ -3,7 +3,7 @@
 FIELDS = {
     "model": "编码器-解码器、仅解码器或仅编码器",
     "width": "d_model，每个词元向量的宽",
-    "encoder_layers": "编码器的层数（没有则为 0）",
+    "encoder_layers": "编码器的层数（没有则为 0，此时编码器-解码器的记忆从外面给出）",
     "decoder_layers": "解码器的层数（没有则为 0）",
     "heads": "查询头数 H",
     "key_value_heads": "键值头数 G；None：与头数相同；1：multi-query",

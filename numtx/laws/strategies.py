@@ -124,6 +124,13 @@ def batches(draw: st.DrawFn, /, config: Config, labels: bool | None = True, **fi
     def take(name: str) -> bool:
         return bool(fixed[name] if name in fixed else draw(st.booleans()))
 
+    if config.lacks_encoder:
+        shape = ROWS, LENGTHS["encoder"], config.width
+        fields["memory"] = generator.standard_normal(shape)
+        fields["mask"] = draw(padding(LENGTHS["encoder"], fixed.get("padding")))
+        if several and fixed.get("documents"):  # a memory is of one
+            reject()
+        several = False
     for side in config.sides:
         prefix = "decoder_" if both and side == "decoder" else ""
         length = LENGTHS[side if both else "encoder"]

@@ -48,12 +48,14 @@ def resolve(
     if not phases:
         wiring = Wiring(config, documents=documents, vectors=vectors)
         return Graph(config, wiring.model(labels, last_logits))
-    return Graph(config, _generation(config, phases, cached))
+    return Graph(config, _generation(config, phases, cached, vectors))
 
 
-def _generation(config: Config, phases: tuple[str, ...], cached: bool) -> Iterator[Stage]:
+def _generation(
+    config: Config, phases: tuple[str, ...], cached: bool, vectors: tuple[str, ...]
+) -> Iterator[Stage]:
     if config.model == "encoder-decoder":
-        yield from Wiring(config).stack("encoder")
+        yield from Wiring(config, vectors=vectors).encoder()
     before = None
     for phase in phases:
         yield from Wiring(config, f"{phase}.", cached, before).step()
@@ -98,13 +100,20 @@ class Wiring:
         return f"inputs/{self.named(name)}"
 
     def model(self, labels: bool, last_logits: bool) -> Iterator[Stage]:
-        for side in self.config.sides:
-            if side == "encoder" and "memory" in self.vectors:
-                yield self.stage(side, c.TOKEN_MASK, t=side)
-                yield self.stage(side, c.MEMORY, t=side)
-                continue
+        if self.config.model == "encoder-decoder":
+            yield from self.encoder()
+        last = self.config.sides[-1]
+        yield from self.stack(last)
+        yield from head(self, last, labels, last_logits)
+
+    def encoder(self) -> Iterator[Stage]:
+        """What the decoder looks at: of an encoder's run, or given."""
+        side = "encoder"
+        if not self.config.lacks_encoder and "memory" not in self.vectors:
             yield from self.stack(side)
-        yield from head(self, self.config.sides[-1], labels, last_logits)
+            return
+        yield self.stage(side, c.TOKEN_MASK, t=side)
+        yield self.stage(side, c.MEMORY, t=side)
 
     def step(self) -> Iterator[Stage]:
         yield from self.stack("decoder")

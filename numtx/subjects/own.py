@@ -14,7 +14,7 @@ from ..cache.shift import movable
 from ..config import Config
 from ..model import forward
 from ..models import MODELS, STORAGES, parameters_of
-from ..parameters import parameter_shapes
+from ..parameters import initialise, parameter_shapes
 from ..shapes import Array
 from ..step import step
 from ..trace.trace import Trace, record
@@ -36,6 +36,7 @@ from .subject import (
 
 OTHER = {"float64": "float32", "float32": "float64"}
 MEMORY_LENGTH = 4  # tokens of the memory that is there when a law does not bring one
+MEMORY_WORDS = 13  # its vocabulary, where the model has no encoder of its own
 
 
 class NumtxSubject(Subject):
@@ -54,6 +55,8 @@ class NumtxSubject(Subject):
     ) -> None:
         if config.head is None:  # laws ask logits: a head of fixed numbers, which V15 takes off
             config, parameters = with_head(config, parameters)
+        if config.lacks_encoder:  # laws give ids of a memory
+            config, parameters = with_encoder(config, parameters)
         self.config, self.parameters, self.name = config, dict(parameters), name
         self.storage = dict(storage or {})  # options of the cache
         self.vocabulary_size = config.vocabulary
@@ -187,6 +190,14 @@ def with_head(
     own = {"output.w": w.astype(config.dtype), "output.b": np.zeros(shape[1], config.dtype)}
     config = dataclasses.replace(config, head="linear")
     return config, {**parameters, **{n: a for n, a in own.items() if n in parameter_shapes(config)}}
+
+
+def with_encoder(
+    config: Config, parameters: Mapping[str, Array]
+) -> tuple[Config, Mapping[str, Array]]:
+    """A model that is given its memory, and one layer of fixed numbers that makes it of ids."""
+    config = dataclasses.replace(config, encoder_layers=1, source_vocabulary=MEMORY_WORDS)
+    return config, {**initialise(config), **parameters}
 
 
 def every_kind() -> Iterator[NumtxSubject]:

@@ -204,7 +204,7 @@ def _given(
         unnamed["encoder"] = inputs.memory[1].shape
     for side, (rows, length) in unnamed.items():
         names[side] = tokens.get(side) or [[NO_TOKEN] * length] * rows
-    names = {side: names[side] for side in (*config.sides, "labels") if side in names}
+    names = {side: names[side] for side in ("encoder", "decoder", "labels") if side in names}
     return counts, names
 
 

@@ -23,7 +23,8 @@ from ..shapes import Array
 class Sentence(NamedTuple):
     """One row of a batch without its padding, as a model that runs freely sees it.
 
-    source   the encoder's side of the batch, one row; None where the decoder is alone
+    source   the encoder's side of the batch, or its memory, one row; None where the decoder is
+             alone
     prompt   the decoder's tokens up to the place of the first counted label
     targets  the counted labels from there on
     """
@@ -47,6 +48,12 @@ def rows(config: Config, batch: Batch) -> list[Sentence]:
             source["positions"] = side.positions[i : i + 1]
             if side.segments is not None:
                 source["segments"] = side.segments[i : i + 1]
+            if side.vectors is not None:
+                del source["ids"]
+                source["vectors"] = side.vectors[i : i + 1]
+        if inputs.memory is not None:
+            memory, valid = inputs.memory
+            source = {"memory": memory[i : i + 1], "mask": valid[i : i + 1]}
         real = decoder.valid[i]
         ids, wanted = decoder.ids[i][real], labels[real]
         counted = np.flatnonzero(wanted != IGNORED)

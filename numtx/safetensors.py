@@ -211,32 +211,37 @@ def read_object(path: Path, most: int = LONGEST_HEADER) -> dict[str, Any]:
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, tuple[tuple[int, ...], Callable[[], Array]]], dtype: str
+    path: Path,
+    tensors: Mapping[str, tuple[tuple[int, ...], Callable[[], Array]]],
+    dtype: str,
+    others: Mapping[str, str] | None = None,
 ) -> None:
     """Write tensors to a file, as `files.writing` does; each is made when its turn comes.
 
     tensors  the shape of each, and what makes it
-    dtype    F64, F32, F16 or BF16, for all of them
+    dtype    F64, F32, F16 or BF16
+    others   the types of tensors that have another
     """
+    types = {**dict.fromkeys(tensors, dtype), **(others or {})}
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # as transformers asks for
     end = 0
     for name, (shape, _) in tensors.items():
-        begin, end = end, end + math.prod(shape) * SIZES[dtype]
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+        begin, end = end, end + math.prod(shape) * SIZES[types[name]]
+        header[name] = {"dtype": types[name], "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % LENGTH)
     with writing(path) as file:
         file.write(len(text).to_bytes(LENGTH, "little"))
         file.write(text)
-        for data in _stored(tensors, dtype):
+        for data in _stored(tensors, types):
             file.write(data)
 
 
 def _stored(
-    tensors: Mapping[str, tuple[tuple[int, ...], Callable[[], Array]]], dtype: str
+    tensors: Mapping[str, tuple[tuple[int, ...], Callable[[], Array]]], types: Mapping[str, str]
 ) -> Iterator[memoryview]:
     for name, (_, make) in tensors.items():
-        array = make()
+        array, dtype = make(), types[name]
         with np.errstate(over="ignore"):
             if dtype == "BF16":
                 stored = to_bfloat16(array)

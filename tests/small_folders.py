@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from numtx import Config, initialise, write_model
+from numtx.checkpoints.folder import plan
+from numtx.families import LAYOUTS
 from numtx.layouts.rows import PLAIN_BIASES
+from numtx.safetensors import SINGLE, write_tensors
 
 DECODER: dict[str, Any] = {
     "model": "decoder-only", "width": 12, "decoder_layers": 2, "heads": 3, "hidden": 10,
@@ -109,7 +113,19 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "roberta": {**BERT, "segments": 1, "position_offset": 2, **MASKED, "head_activation": "gelu",
                 "biases": (*PLAIN_BIASES, "head.b", "output.b")},
     "distilbert": BERT,
+    "whisper": {
+        "model": "encoder-decoder", "width": 12, "decoder_layers": 2, "heads": 3, "hidden": 10,
+        "vocabulary": 13, "norm_place": "pre", "positions": "learned", "position_limit": 9,
+        "activation": "gelu", "tied_output": True,
+        "biases": tuple(b for b in PLAIN_BIASES if b != "b_k")},
+    "vit": {**BERT, "vocabulary": 1, "position_limit": 7, "norm_place": "pre",
+            "embedding_norm": False, "pooler": True},
 }  # fmt: skip
+# Tensors of parts outside numtx that a file of a family has: some of them.
+CARRIED: dict[str, dict[str, tuple[int, ...]]] = {
+    "whisper": {"model.encoder.conv1.weight": (12, 4, 3), "model.encoder.layer_norm.bias": (12,)},
+    "vit": {"vit.embeddings.patch_embeddings.projection.weight": (12, 3, 2, 2)},
+}
 
 
 def config_of(name: str, dtype: str = "float64") -> Config:
@@ -131,7 +147,20 @@ def parameters_of(config: Config) -> dict[str, np.ndarray]:
 def written(folder: Path, name: str = "llama", dtype: str = "float64") -> Path:
     """A folder of a family."""
     config = config_of(name, dtype)
-    write_model(folder, config, parameters_of(config), name)
+    parameters = parameters_of(config)
+    if name not in CARRIED:
+        write_model(folder, config, parameters, name)
+        return folder
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(plan(config, name)))
+    noise = np.random.default_rng(5)
+    tensors = {
+        own: (entry.stored, partial(entry.fold, parameters, config.heads))
+        for own, entry in LAYOUTS[name].entries(config).items()
+    }
+    carried = {own: noise.standard_normal(shape) for own, shape in CARRIED[name].items()}
+    tensors |= {own: (array.shape, partial(np.asarray, array)) for own, array in carried.items()}
+    write_tensors(folder / SINGLE, tensors, {"float64": "F64", "float32": "F32"}[dtype])
     return folder
 
 

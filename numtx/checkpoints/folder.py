@@ -19,7 +19,7 @@ from ..files import write_text
 from ..layouts.layout import SINUSOID, Entry, Layout
 from ..ops.positions import sinusoidal
 from ..parameters import check_parameters, check_size, parameter_shapes
-from ..safetensors import FLOATS, SINGLE, read_object, read_tensors, write_tensors
+from ..safetensors import FLOATS, SINGLE, Tensor, read_object, read_tensors, write_tensors
 from ..shapes import Array
 from ..small_repr import small_repr
 from .words import Words, read_words
@@ -39,8 +39,8 @@ class Model(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What a tensor of a file is (mapped, copy, skipped or outside), and its name in the table or
-    the part that it is of."""
+    """What a tensor of a file is (mapped, copy, skipped, carried or outside), and its name in the
+    table; of one outside the part that it is of."""
 
     kind: str
     name: str
@@ -148,12 +148,20 @@ class Folder:
                     f"{tensor.file}: {name[:80]!r} has no place in a {self.layout.name} of this "
                     f"{CONFIG}; {nearest(name, self.entries)}"
                 )
-            if kind == "mapped" and Place(kind, own) in found.values():
+            if kind in ("mapped", "carried") and Place(kind, own) in found.values():
                 raise CheckpointError(f"{tensor.file}: {own!r} is there twice, as {name!r} too")
             found[name] = Place(kind, own)
-        parts = dict.fromkeys(p.name for p in found.values() if p.kind == "outside")
-        self.notes += [f"left out: {part}" for part in parts]
+        parts = {
+            kind: dict.fromkeys(self.part(place) for place in found.values() if place.kind == kind)
+            for kind in ("outside", "carried")
+        }
+        self.notes += [f"left out: {part}" for part in parts["outside"]]
+        self.notes += [f"outside numtx: {part}" for part in parts["carried"]]
         return found
+
+    def part(self, place: Place) -> str:
+        """The part outside numtx that a tensor is of; empty where it is of none."""
+        return place.name if place.kind == "outside" else self.layout.part(place.name)
 
     def _mapped(self) -> dict[str, str]:
         """The tensors of the table, and their names in the files."""
@@ -164,7 +172,7 @@ class Folder:
         mapped = self._mapped()
         for name, entry in self.entries.items():
             if name not in mapped:
-                if entry.row.how == "row":  # of zeros, where a file leaves it out
+                if entry.row.zeros:
                     continue
                 raise CheckpointError(
                     f"{self.path}: tensor {name!r} is missing; {CONFIG} asks for shape "
@@ -213,6 +221,14 @@ class Folder:
         own = own if own in found else f"decoder.{own}"  # of two vocabularies
         return own not in found or np.array_equal(self._read(name).astype(config.dtype), found[own])
 
+    def carried(self) -> dict[str, Tensor]:
+        """The tensors of parts outside numtx that an export takes over, by name in the table."""
+        return {
+            place.name: self.tensors[name]
+            for name, place in self.places.items()
+            if place.kind == "carried"
+        }
+
     def tensor(self, name: str) -> Array:
         """A tensor of the table as it is stored."""
         return self._read(self._mapped()[name])
@@ -253,6 +269,19 @@ def plan(config: Config, layout: str, file: Mapping[str, Any] | None = None) -> 
     return {**found, **kept}
 
 
+def _same(config: Config, layout: str, source: Folder | None) -> Folder:
+    """The folder that a model comes from, which has to bring the parts outside numtx."""
+    parts = ", ".join(what.partition(" (")[0] for what in LAYOUTS[layout].carried.values())
+    said = f"layout {layout}: its models have parts outside numtx ({parts})"
+    if source is None or source.layout.name != layout:
+        raise CheckpointError(
+            f"{said}, which only a folder of such a model brings; give it (export --model DIR)"
+        )
+    if dataclasses.replace(config, dtype=source.config.dtype) != source.config:
+        raise CheckpointError(f"{said}, and those of {source.path} are of another configuration")
+    return source
+
+
 def write_model(
     folder: str | Path,
     config: Config,
@@ -265,18 +294,23 @@ def write_model(
     """Write a folder that transformers loads as it is: config.json and model.safetensors.
 
     stored  F64, F32, F16 or BF16; None: that of the source, or of the configuration
-    source  the folder that the model comes from: its fields without effect are kept (`plan`)
+    source  the folder that the model comes from: its fields without effect are kept (`plan`), and
+            its tensors of parts outside numtx, which some layouts need
 
     Raises `CheckpointError` where the layout does not fit, before anything is written, and
     `FileError` where the folder cannot be written.
     """
+    others = stored is None  # what is carried keeps its types
     if stored is None:
         own = {"float64": "F64", "float32": "F32"}[config.dtype]
         stored = own if source is None else source.stored
-    fields = {
-        **plan(config, layout, None if source is None else source.file),
-        "dtype": TYPES[stored],
-    }
+    fields = plan(config, layout, None if source is None else source.file)
+    carried: dict[str, Tensor] = {}
+    if layout_of(layout, "layout").carried:
+        source = _same(config, layout, source)
+        fields, carried = dict(source.file), source.carried()
+        fields.pop("torch_dtype", None)
+    fields["dtype"] = TYPES[stored]
     check_parameters(config, parameters)
     entries = LAYOUTS[layout].entries(config)
 
@@ -286,6 +320,8 @@ def write_model(
     tensors = {
         name: (entry.stored, partial(make, entry)) for name, entry in sorted(entries.items())
     }
+    tensors |= {name: (one.shape, partial(one.read, name)) for name, one in carried.items()}
+    kept = {name: one.dtype for name, one in carried.items()} if others else {}
     path = Path(folder)
     new = not path.exists()
     try:
@@ -293,7 +329,7 @@ def write_model(
     except OSError as error:
         raise CheckpointError(f"{folder}: no such folder can be made: {error.strerror}") from None
     try:
-        write_tensors(path / SINGLE, tensors, stored)
+        write_tensors(path / SINGLE, tensors, stored, kept)
         write_text(path / CONFIG, json.dumps(fields, indent=2) + "\n")
     except BaseException:
         if new and not any(path.iterdir()):

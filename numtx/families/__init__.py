@@ -20,6 +20,7 @@ from .decoders import (
 from .encoders import BART, BERT, DISTILBERT, MARIAN, MBART, MT5, ROBERTA, T5
 from .experts import GPT_OSS, MIXTRAL, QWEN3_MOE
 from .latent import DEEPSEEK_V2, DEEPSEEK_V3
+from .parts import VIT, WHISPER
 
 LAYOUTS: Final = {
     layout.name: layout
@@ -27,6 +28,6 @@ LAYOUTS: Final = {
         LLAMA, QWEN2, QWEN3, MISTRAL, GEMMA, PHI3, STARCODER2, SMOLLM3, GPT2, BLOOM,
         BART, MBART, MARIAN, T5, MT5, BERT, ROBERTA, DISTILBERT, GPT_OSS,
         GEMMA2, GEMMA3, OLMO2, GRANITE, COHERE2, PHI, GPT_NEOX, MODERNBERT,
-        MIXTRAL, QWEN3_MOE, DEEPSEEK_V2, DEEPSEEK_V3,
+        MIXTRAL, QWEN3_MOE, DEEPSEEK_V2, DEEPSEEK_V3, WHISPER, VIT,
     )
 }  # fmt: skip

@@ -22,7 +22,7 @@ _OWN, _SIDE_FORWARD = "{side}.{i}.self_attention", "{side}.{i}.feed_forward"
 _CROSS: Final = "decoder.{i}.cross_attention"
 
 
-def _bart_attention(theirs: str, ours: str, place: str) -> tuple[Row, ...]:
+def bart_attention(theirs: str, ours: str, place: str) -> tuple[Row, ...]:
     letters = (("q", "q"), ("k", "k"), ("v", "v"), ("out", "o"))
     return (
         *(row for a, b in letters for row in linear(f"{place}.{theirs}.{a}_proj", f"{ours}.w_{b}")),
@@ -55,13 +55,13 @@ _BART: Final[dict[str, Any]] = {
         Row("model.shared.weight", ("embedding",)),
         Row("model.{side}.embed_positions.weight", ("{side}.positions",)),
         *norm("model.{side}.layernorm_embedding", "{side}.embedding_norm"),
-        *_bart_attention("self_attn", _OWN, _SIDE),
-        *_bart_attention("encoder_attn", _CROSS, "model.decoder.layers.{i}"),
+        *bart_attention("self_attn", _OWN, _SIDE),
+        *bart_attention("encoder_attn", _CROSS, "model.decoder.layers.{i}"),
         *linear(f"{_SIDE}.fc1", f"{_SIDE_FORWARD}.w_in"),
         *linear(f"{_SIDE}.fc2", f"{_SIDE_FORWARD}.w_out"),
         *norm(f"{_SIDE}.final_layer_norm", f"{_SIDE_FORWARD}.norm"),
         *norm("model.{side}.layer_norm", "{side}.norm"),
-        Row("final_logits_bias", ("output.b",), "row"),
+        Row("final_logits_bias", ("output.b",), "row", zeros=True),
     ),
     "copies": dict.fromkeys(
         ("lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight",

@@ -62,20 +62,19 @@ def run(args: argparse.Namespace) -> int:
     if args.layout is not None:
         layout_of(args.layout, "--layout")
     read = [args.config, given]
-    layout, stored, source = args.layout, args.store, None
+    layout, source = args.layout, None
     if args.folder is None:
         config = read_config(args.config)
     else:
         source = Folder(args.folder)
-        layout, stored = layout or source.layout.name, stored or source.stored
-        config = source.config
+        layout, config = layout or source.layout.name, source.config
         read += map(str, Path(args.folder).glob("*"))
     check_outputs([str(Path(out) / name) for name in FILES if Path(out).is_dir()], read)
     if given is not None:
         parameters = read_weights(given, config)
     elif source is not None:  # its own, where no others are given
         parameters = source.read().parameters
-    write_model(out, config, parameters, layout, stored=stored, source=source)
+    write_model(out, config, parameters, layout, stored=args.store, source=source)
     written = pick(args.lang, "已写入", "written")
     print(f"{written}: {out}/config.json, {out}/model.safetensors ({layout})")
     return 0

@@ -94,7 +94,8 @@ def tensors(folder: Folder, lang: str) -> list[list[str]]:
         kind, own = folder.places[name]
         row = [name, tensor.dtype, shape_text(tensor.shape)]
         if kind != "mapped":
-            rows.append([*row, pick(lang, HOW[kind], kind), own if kind == "outside" else "", ""])
+            part = folder.part(folder.places[name])
+            rows.append([*row, pick(lang, HOW[kind], kind), part, ""])
             continue
         entry = folder.entries[own]
         for n, (parameter, shape) in enumerate(entry.shapes.items()):

@@ -75,5 +75,5 @@ FIELDS = {
 HOW = {
     "same": "照样", "transposed": "转置", "columns": "按列并排", "heads": "转置，按头并排",
     "row": "一行", "stacked": "逐个转置", "alternating": "逐列交替",
-    "outside": "在模型之外", "copy": "副本", "skipped": "略去",
+    "outside": "在模型之外", "carried": "在模型之外，导出时照带", "copy": "副本", "skipped": "略去",
 }  # fmt: skip

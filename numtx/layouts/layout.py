@@ -72,12 +72,14 @@ class Row(NamedTuple):
     how     same; transposed: (out, in); columns: side by side as they are; heads: transposed, and
             side by side within each head; row: under an axis of one; stacked: each of a stack
             transposed; alternating: column by column in turn
+    zeros   where a file leaves it out, it is zeros
     """
 
     theirs: str
     ours: tuple[str, ...]
     how: str = "same"
     unless: str = ""
+    zeros: bool = False
 
 
 class Entry(NamedTuple):
@@ -153,6 +155,8 @@ class Layout:
                   what they give; empty: no stage (see `modules.py`)
     skipped       tensors that are no parameters, as regular expressions
     outside       tensors of parts that numtx has not, and what these are
+    carried       the same, of parts without which the family's models are none: an export takes
+                  them over from the folder that the model comes from
     marks         tensors that say that a whole part, the first group of the form, is outside
     spelling      other spellings in names of tensors
     aliases       other names of fields
@@ -174,6 +178,7 @@ class Layout:
     modules: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     outside: Mapping[str, str] = field(default_factory=dict)
+    carried: Mapping[str, str] = field(default_factory=dict)
     marks: Mapping[str, str] = field(default_factory=dict)
     spelling: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -323,8 +328,8 @@ class Layout:
         return found
 
     def place(self, name: str, entries: Collection[str]) -> tuple[str, str]:
-        """What a tensor of a file is, and its name in the table: mapped, copy, skipped, outside,
-        or unknown."""
+        """What a tensor of a file is, and its name in the table: mapped, copy, skipped, carried,
+        outside (with what it is part of), or unknown."""
         name = self.spelled(name)
         for spelled in (name, self.prefix + name, name.removeprefix(self.prefix)):
             if spelled in entries:
@@ -333,10 +338,17 @@ class Layout:
                 return "copy", spelled
             if any(re.fullmatch(form, spelled) for form in self.skipped):
                 return "skipped", spelled
+            if self.part(spelled):
+                return "carried", spelled
             for form in self.outside:
                 if re.fullmatch(form, spelled):
                     return "outside", self.outside[form]
         return "unknown", name
+
+    def part(self, name: str) -> str:
+        """What a tensor that is carried is part of; empty for others."""
+        found = (what for form, what in self.carried.items() if re.fullmatch(form, name))
+        return next(found, "")
 
 
 def _stored_shape(how: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:

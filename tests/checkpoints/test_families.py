@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from children import python
-from outside_families import FAMILIES
+from family_models import FAMILIES
 
 from numtx.families import LAYOUTS
 

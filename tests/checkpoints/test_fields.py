@@ -24,11 +24,14 @@ MARIAN: dict[str, Any] = {
     "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 9,
     "decoder_ffn_dim": 9,
 }  # fmt: skip
+WHISPER: dict[str, Any] = {"d_model": 16, "decoder_attention_heads": 4}
+VIT: dict[str, Any] = {"hidden_size": 16, "num_attention_heads": 4}
 BODY: dict[str, Any] = {"max_position_embeddings": 9}
 
 
 def read(layout: str, **fields: Any) -> Config:
-    sizes = {"t5": T5, "mt5": T5, "marian": MARIAN}.get(layout, SIZES)
+    own = {"t5": T5, "mt5": T5, "marian": MARIAN, "whisper": WHISPER, "vit": VIT}
+    sizes = own.get(layout, SIZES)
     return Config(**LAYOUTS[layout].read_fields({**sizes, **fields}))
 
 
@@ -163,6 +166,24 @@ def read(layout: str, **fields: Any) -> Config:
         ("deepseek_v3", {"topk_method": "greedy"}, "topk_method is"),
         ("deepseek_v3", {"moe_layer_freq": 2}, "moe_layer_freq is"),
         ("deepseek_v3", {"num_key_value_heads": 2}, "key_value_heads 2 with key_value_latent"),
+        ("whisper", {}, {"encoder_layers": 0, "decoder_layers": 4, "position_limit": 448}),
+        ("whisper", {"scale_embedding": True, "encoder_attention_heads": 2, "encoder_layers": 9,
+                     "max_source_positions": 7, "forced_decoder_ids": [[1, 2]]},
+         {"embedding_scale": 1.0, "heads": 4, "position_limit": 448}),
+        ("whisper", {"is_encoder_decoder": False}, "is_encoder_decoder is 'False'"),
+        ("whisper", {"max_position_embeddings": 9}, "'max_position_embeddings' is not known"),
+        ("vit", {}, {"position_limit": 197, "vocabulary": 1, "head": None, "pooler": False}),
+        ("vit", {"image_size": [4, 9], "patch_size": [2, 4]}, {"position_limit": 5}),
+        ("vit", {"image_size": 4, "patch_size": [2, 1], "num_channels": 9, "qkv_bias": False},
+         {"position_limit": 9}),
+        ("vit", {"pooler_output_size": 16}, {"position_limit": 197}),
+        ("vit", {"pooler_output_size": 15}, "pooler_output_size is '15'; numtx reads that of hid"),
+        ("vit", {"pooler_act": "relu"}, "pooler_act is 'relu'"),
+        ("vit", {"patch_size": 0}, "patch_size is '0'; it is a whole number above 0, or two"),
+        ("vit", {"image_size": [4, 4, 4]}, "image_size is"),
+        ("vit", {"image_size": True}, "image_size is 'True'"),
+        ("vit", {"image_size": [4.0, 4]}, "image_size is"),
+        ("vit", {"head_dim": 4}, "'head_dim' is not known"),
     ],
 )  # fmt: skip
 def test_fields(layout: str, fields: dict[str, Any], wanted: dict[str, Any] | str) -> None:

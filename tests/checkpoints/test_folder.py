@@ -28,7 +28,8 @@ TOP = {"kind": "softmax", "renormalised": True}
 def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
     config = config_of(name)
     parameters = parameters_of(config)
-    write_model(tmp_path / "m", config, parameters, name)
+    source = Folder(written(tmp_path / "source", name)) if LAYOUTS[name].carried else None
+    write_model(tmp_path / "m", config, parameters, name, source=source)
     again, read, words = read_model(tmp_path / "m")
     assert words is None
     assert essence(again) == essence(config)

@@ -195,8 +195,10 @@ def own_model(args: argparse.Namespace) -> Example:
     if sum(getattr(args, name) == "-" for name in _MODEL) > 1:
         raise UsageError("- (standard input) can serve one option only")
     text = getattr(args, "text", None)
-    if args.ids is None and text is None and args.vectors is None:
-        raise UsageError("--ids is missing: token ids as JSON, such as [[1,2,3]]")
+    if text is None and args.ids is args.vectors is args.decoder_ids is None:
+        raise UsageError(
+            "--ids is missing: token ids as JSON, such as [[1,2,3]], or --vectors FILE"
+        )
     fields = {name: _json_rows(name, getattr(args, name)) for name in _MODEL}
     fields |= vectors_in(args.vectors)
     if text is not None and args.ids is not None:

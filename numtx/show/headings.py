@@ -34,7 +34,7 @@ HEAD = Text("输出层与损失", "Output and loss")
 
 def say(text: Text, lang: str) -> str:
     """A text in the chosen language, or in both."""
-    if lang == "both":
+    if lang == "both" and text.zh != text.en:
         return f"{text.zh}  {text.en}"
     return text.zh if lang == "zh" else text.en
 

@@ -36,7 +36,7 @@ from .subject import (
 
 OTHER = {"float64": "float32", "float32": "float64"}
 MEMORY_LENGTH = 4  # tokens of the memory that is there when a law does not bring one
-MEMORY_WORDS = 13  # its vocabulary, where the model has no encoder of its own
+WORDS = 13  # the vocabulary of what a model of its own has none of: more than one word, an encoder
 
 
 class NumtxSubject(Subject):
@@ -53,10 +53,14 @@ class NumtxSubject(Subject):
         name: str = "numtx",
         storage: Mapping[str, Any] | None = None,
     ) -> None:
+        if config.vocabulary == 1:  # laws tell words apart
+            config, parameters = grown(config, parameters, vocabulary=WORDS)
         if config.head is None:  # laws ask logits: a head of fixed numbers, which V15 takes off
             config, parameters = with_head(config, parameters)
         if config.lacks_encoder:  # laws give ids of a memory
-            config, parameters = with_encoder(config, parameters)
+            config, parameters = grown(
+                config, parameters, encoder_layers=1, source_vocabulary=WORDS
+            )
         self.config, self.parameters, self.name = config, dict(parameters), name
         self.storage = dict(storage or {})  # options of the cache
         self.vocabulary_size = config.vocabulary
@@ -192,12 +196,15 @@ def with_head(
     return config, {**parameters, **{n: a for n, a in own.items() if n in parameter_shapes(config)}}
 
 
-def with_encoder(
-    config: Config, parameters: Mapping[str, Array]
+def grown(
+    config: Config, parameters: Mapping[str, Array], **fields: int
 ) -> tuple[Config, Mapping[str, Array]]:
-    """A model that is given its memory, and one layer of fixed numbers that makes it of ids."""
-    config = dataclasses.replace(config, encoder_layers=1, source_vocabulary=MEMORY_WORDS)
-    return config, {**initialise(config), **parameters}
+    """A model with other fields, and fixed numbers where it needs other parameters: a table of
+    words in place of one, or a layer that makes the memory of ids."""
+    config = dataclasses.replace(config, **fields)  # type: ignore[arg-type]
+    drawn = initialise(config)
+    kept = {n: a for n, a in parameters.items() if n in drawn and a.shape == drawn[n].shape}
+    return config, {**drawn, **kept}
 
 
 def every_kind() -> Iterator[NumtxSubject]:

@@ -114,10 +114,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
                 "biases": (*PLAIN_BIASES, "head.b", "output.b")},
     "distilbert": BERT,
     "whisper": {
-        "model": "encoder-decoder", "width": 12, "decoder_layers": 2, "heads": 3, "hidden": 10,
-        "vocabulary": 13, "norm_place": "pre", "positions": "learned", "position_limit": 9,
-        "activation": "gelu", "tied_output": True,
-        "biases": tuple(b for b in PLAIN_BIASES if b != "b_k")},
+        **SEQ2SEQ, "encoder_layers": 0, "norm_place": "pre", "position_offset": 0,
+        "embedding_norm": False, "biases": tuple(b for b in PLAIN_BIASES if b != "b_k")},
     "vit": {**BERT, "vocabulary": 1, "position_limit": 7, "norm_place": "pre",
             "embedding_norm": False, "pooler": True},
 }  # fmt: skip

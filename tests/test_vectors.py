@@ -17,8 +17,9 @@ from numtx.decoding.probability import sequence_log_probability
 from numtx.decoding.record import record_generation
 from numtx.errors import BatchError, DecodingError, MaskError
 from numtx.models import MODELS
-from numtx.parameters import parameter_shapes
+from numtx.parameters import check_parameters, initialise, parameter_shapes
 from numtx.step import step
+from numtx.subjects.own import NumtxSubject
 from numtx.trace.files import load_trace, save_trace
 from numtx.trace.trace import record
 
@@ -151,6 +152,19 @@ def test_a_decoder_without_an_encoder_says_what_it_needs():
                 run(batch)
     with pytest.raises(DecodingError, match="decoder_vectors given; generation goes on from ids"):
         generate(own, parameters, Batch(memory=memory, decoder_vectors=memory), max_new_tokens=1)
+
+
+def test_laws_are_asked_of_a_decoder_with_what_it_lacks():
+    """An encoder, and words where there is one only; its own parameters stay."""
+    config, p, _, _ = given(BOTH)
+    own, parameters = without_encoder(config, p)
+    subject = NumtxSubject(own, parameters)
+    assert subject.two_stacks and subject.new_memory(1, 4, 0) is not None
+    alone = replace(config_of("bare"), vocabulary=1)
+    for model, before in ((subject, parameters), (NumtxSubject(alone, initialise(alone)), {})):
+        check_parameters(model.config, model.parameters)
+        assert model.vocabulary_size > 1
+        assert all(model.parameters[name] is array for name, array in before.items())
 
 
 def test_what_stands_under_padding_reaches_nobody():

@@ -17,7 +17,11 @@ def views(config: Any) -> tuple[Any, ...]:
     """
     fields = fields_of(type(config))
     own = vars(config)
-    lists = {n: own[n] for n in fields if fields[n].differs(own.get(n))}
+    lists = {
+        name: value
+        for name, value in own.items()
+        if isinstance(value, tuple | list) and name in fields and fields[name].differs(value)
+    }
     if not lists:
         return (config,)
     found: dict[tuple[Any, ...], Any] = {}

@@ -51,20 +51,23 @@ def configurations(draw: st.DrawFn, /, kind: type[C], fixed: Mapping[str, Any]) 
     for name in [*(name for name in fields if name not in numbers), *numbers]:
         if name in fixed:
             continue
-        values = tuple(
-            value
-            for value in fields[name].draw
-            if isinstance(value, AnyOf)
-            or _open_rules(partial, rules, {**decided, name: value}) is not None
-        )
+        asking = rules.pop(name, [])  # no other rule has anything more to say now
+        values = []
+        for value in fields[name].draw:
+            any_of = isinstance(value, AnyOf)
+            still = {} if any_of else _open_rules(partial, asking, {**decided, name: value})
+            if still is not None:
+                values.append((value, still))
         # One choice a field, whatever fits: fewer choices would pass for a smaller example.
         turn = draw(st.integers(0, len(fields[name].draw) - 1))
-        value = values[turn % len(values)] if values else reject()
+        value, still = values[turn % len(values)] if values else reject()
         if isinstance(value, AnyOf):
             value = draw(st.lists(st.sampled_from(value.names), unique=True).map(tuple))
+            found = _open_rules(partial, asking, {**decided, name: value})
+            still = reject() if found is None else found
         decided[name] = value
-        still = _open_rules(partial, rules, decided)
-        rules = reject() if still is None else still
+        for asked, more in still.items():
+            rules.setdefault(asked, []).extend(more)
     return kind(**decided)
 
 
@@ -75,32 +78,36 @@ def _partial(kind: Any) -> Any:
 
 
 class _Undecided(Exception):  # noqa: N818
-    """A rule asks for a field that has no value yet."""
+    """A rule asks for a field, of this name, that has no value yet."""
 
 
 class _Open:
     """A field without a value: one that is set on the object comes before it."""
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
     def __get__(self, owner: object, kind: type | None = None) -> Any:
-        raise _Undecided
+        raise _Undecided(self.name)
 
 
 def _open_rules(
     partial: type[Config], rules: Iterable[Rule], decided: Mapping[str, Any]
-) -> list[Rule] | None:
-    """The rules that ask for more than what is decided; None if one of the others is broken.
+) -> dict[str, list[Rule]] | None:
+    """The rules that ask for more than what is decided, by the field that each asked for first;
+    None if one of the others is broken.
 
     A rule that answers has asked for nothing undecided: whatever follows, its answer stays.
     """
     config = object.__new__(partial)
     vars(config).update(decided)
-    still = []
+    still: dict[str, list[Rule]] = {}
     for rule in rules:
         try:
             if not rule.holds(config):
                 return None
-        except _Undecided:
-            still.append(rule)
+        except _Undecided as asked:
+            still.setdefault(asked.args[0], []).append(rule)
     return still
 
 

@@ -48,6 +48,12 @@ class GradientCase:
     got: Array
     tolerance: float
     later: Mapping[str, Array] = field(default_factory=dict)
+    _small: dict[str, bool] = field(default_factory=dict)
+
+    @cached_property
+    def oracle(self) -> Oracle:
+        """One for all mistakes that are tried: what it has read it keeps."""
+        return Oracle(self.graph, self.arrays, float(np.finfo(np.float64).eps))
 
     @property
     def expected(self) -> Array:
@@ -73,15 +79,17 @@ class GradientCase:
 
     def is_small(self, stage: Stage) -> bool:
         """Whether what a stage passes back can be made many times."""
-        read = max(self.arrays[name].size for name in stage.inputs)
-        return self.reference[stage.name].size <= MOST_CELLS and read <= MOST_READ
+        if stage.name not in self._small:
+            read = max(self.arrays[name].size for name in stage.inputs)
+            few = self.reference[stage.name].size <= MOST_CELLS and read <= MOST_READ
+            self._small[stage.name] = few
+        return self._small[stage.name]
 
     def back(self, stage: Stage, operand: int) -> Back:
         return Back(self.graph, stage, self.arrays, self.reference[stage.name], operand)
 
     def followed(self, source: str, change: Array, targets: Collection[str]) -> dict[str, Array]:
         """What a change of the gradient at `source` changes in those that it leads to."""
-        oracle = Oracle(self.graph, self.arrays, float(np.finfo(np.float64).eps))
         changes, left, cells = {source: change.astype(np.float64)}, set(targets) - {source}, 0
         for stage in reversed(list(self.graph)):
             if not left or cells > MOST_CELLS:
@@ -90,8 +98,8 @@ class GradientCase:
                 continue
             if not self.is_small(stage):
                 break  # what it changes would be missing from all that comes after
-            sums = {n: Sums(oracle.cells(n).flat.size) for n in dict.fromkeys(stage.inputs)}
-            pass_on(oracle, stage, changes[stage.name].reshape(-1), sums)
+            sums = {n: Sums(self.oracle.cells(n).flat.size) for n in dict.fromkeys(stage.inputs)}
+            pass_on(self.oracle, stage, changes[stage.name].reshape(-1), sums)
             cells += changes[stage.name].size
             left.discard(stage.name)
             for name, reached in sums.items():

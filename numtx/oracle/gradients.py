@@ -30,9 +30,13 @@ class Sums:
 
     def add(self, places: Array, flow: Flow) -> None:
         """Each share is rounded once more when it is added."""
-        share = np.broadcast_to(np.asarray(flow.gradient, float), places.shape)
-        np.add.at(self.total, places, share)
-        np.add.at(self.bound, places, flow.bound + np.abs(share))
+        np.add.at(self.total, places, flow.gradient)
+        np.add.at(self.bound, places, flow.bound + abs(flow.gradient))
+
+    def add_one(self, place: int, flow: Flow) -> None:
+        """The same of a single number, which arrays would make slow."""
+        self.total[place] += flow.gradient
+        self.bound[place] += flow.bound + abs(flow.gradient)
 
 
 def pass_on(
@@ -54,10 +58,10 @@ def pass_on(
             bounds.append(piece.bounds)
             for flow in piece.backward(rows[piece.rows]):
                 source, offset = flow.number.leaf or ("", 0)
-                places = np.broadcast_to(offset, np.broadcast_shapes(
-                    np.shape(offset), np.shape(flow.gradient), np.shape(flow.bound)
-                ))  # fmt: skip
-                sums[source].add(np.atleast_1d(places), flow)
+                if piece.rows.size == 1 and isinstance(flow.gradient, float):
+                    sums[source].add_one(int(offset), flow)
+                else:
+                    sums[source].add(np.broadcast_to(offset, piece.rows.shape), flow)
     return np.concatenate(values).reshape(-1), np.concatenate(bounds).reshape(-1)
 
 

@@ -3,11 +3,13 @@ run in. Every test that starts a Python, or a shell that runs `numtx`, starts it
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,34 @@ def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run this interpreter with arguments and wait; options are those of `subprocess.run`."""
     given = {"capture_output": True, "encoding": "utf-8", "env": environment(), **options}
     return subprocess.run([sys.executable, *arguments], **given)
+
+
+# One interpreter for several runs: most of the time of a small one goes into its imports.
+_PYTESTS = """
+import contextlib, io, json, os, sys
+import pytest
+found = []
+for folder, arguments in json.loads(sys.argv[1]):
+    os.chdir(folder)
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+        code = pytest.main(["-p", "no:cacheprovider", *arguments])
+    found.append((int(code), out.getvalue()))
+    for name, module in list(sys.modules.items()):  # the next may have another of this name
+        if str(getattr(module, "__file__", "")).startswith(folder + os.sep):
+            del sys.modules[name]
+print(json.dumps(found))
+"""
+
+
+def pytests(
+    runs: Iterable[tuple[Path, Sequence[str]]], before: str = "", *folders: Path, **variables: str
+) -> list[tuple[int, str]]:
+    """Run pytest in each folder with its arguments, one after another in one child, that has run
+    `before` first: the exit code of each, and what it printed."""
+    asked = json.dumps([(str(folder), list(arguments)) for folder, arguments in runs])
+    given = environment(*folders, PYTEST_ADDOPTS="", **variables)
+    told = python("-c", f"{before}\n{_PYTESTS}", asked, env=given, check=True)
+    return [(code, out) for code, out in json.loads(told.stdout.splitlines()[-1])]
 
 
 def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:

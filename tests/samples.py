@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,15 @@ def some(
 
 def config_of(name: str, **changes: Any) -> Config:
     """A model of the list, or that of the weather; in float64 unless it is said otherwise."""
+    return _config_with(name, changes) if changes else _config_as_listed(name)
+
+
+@cache
+def _config_as_listed(name: str) -> Config:
+    return _config_with(name, {})
+
+
+def _config_with(name: str, changes: dict[str, Any]) -> Config:
     fields = WEATHER if name == "weather" else VARIANTS[name]
     return Config(**{**fields, "dtype": "float64", **changes})
 

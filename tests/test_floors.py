@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,8 @@ class Import:
         self.module, self.at_load, self.own = module, at_load, own
 
 
-def imports(file: Path) -> Iterator[Import]:
+@cache
+def imports(file: Path) -> tuple[Import, ...]:
     """Every import of a file; relative ones as the module below the package."""
     package = file.relative_to(HOME).parts[:-1]
 
@@ -137,7 +139,7 @@ def imports(file: Path) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
             yield from walk(child, inner)
 
-    yield from walk(ast.parse(file.read_text(encoding="utf-8")), True)
+    return tuple(walk(ast.parse(file.read_text(encoding="utf-8")), True))
 
 
 @pytest.mark.parametrize("file", FILES, ids=NAMES)

@@ -50,13 +50,13 @@ def many(examples: int) -> settings:
 
 
 EACH = pytest.mark.parametrize(
-    "examples", [4, pytest.param(25, marks=pytest.mark.heavy, id="heavy")]
+    "examples", [3, pytest.param(25, marks=pytest.mark.heavy, id="heavy")]
 )
 ANYTHING = pytest.mark.parametrize(
-    "examples", [20, pytest.param(300, marks=pytest.mark.heavy, id="heavy")]
+    "examples", [12, pytest.param(300, marks=pytest.mark.heavy, id="heavy")]
 )
 A_FEW = pytest.mark.parametrize(
-    "examples", [8, pytest.param(40, marks=pytest.mark.heavy, id="heavy")]
+    "examples", [5, pytest.param(40, marks=pytest.mark.heavy, id="heavy")]
 )
 
 
@@ -169,7 +169,10 @@ def _same_type(trace: Trace) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_finite_differences_agree_with_every_parameter(model: str, examples: int) -> None:
     """Per array within 1e-6 of the larger of its largest gradient and a thousandth of the
-    largest anywhere. A ReLU has no slope at 0: draws with an input near it are redrawn."""
+    largest anywhere. A ReLU has no slope at 0: draws with an input near it are redrawn.
+
+    Along one random direction of each array, in which every cell has its share; cell by cell, which
+    says the same of a gradient that is right, is heavy."""
     count = Counter[str]()
 
     @many(examples)
@@ -190,7 +193,7 @@ def test_finite_differences_agree_with_every_parameter(model: str, examples: int
         else:
             pytest.fail(f"a ReLU input near 0 in each of {MOST} models")
         compare_with_differences(
-            _objective(config, batch, cotangent), own, trace, data.draw(seeds), examples > 8
+            _objective(config, batch, cotangent), own, trace, data.draw(seeds), examples > 5
         )
 
     check()
@@ -224,18 +227,18 @@ def compare_with_differences(
     seed: int,
     every_cell: bool,
 ) -> None:
-    """Differences of fourth order, (8 (f(H) - f(-H)) - (f(2H) - f(-2H))) / 12H, along random
-    directions of length 1 and along single cells: a steep objective's curvature falls out. A
-    difference of two objectives, each off by some eps of itself, is off by eps * objective / H."""
+    """Differences of fourth order, (8 (f(H) - f(-H)) - (f(2H) - f(-2H))) / 12H, along a random
+    direction of length 1 and, where asked, along single cells: a steep objective's curvature falls
+    out. A difference of two objectives, each off by some eps of itself, is off by
+    eps * objective / H."""
     generator = np.random.default_rng(seed)
     gradients = {name: trace.grad(f"parameters/{name}") for name in own}
     largest = max(float(np.abs(g).max()) for g in gradients.values())
     rounding = 8.0 * float(np.finfo(np.float64).eps) * abs(objective(own)) / H
     for name, gradient in gradients.items():
         tolerance = 1e-6 * max(float(np.abs(gradient).max()), 1e-3 * largest) + rounding
-        directions = [generator.standard_normal(gradient.shape) for _ in range(2)]
-        cells = range(gradient.size) if every_cell else generator.integers(0, gradient.size, 2)
-        for cell in cells:
+        directions = [generator.standard_normal(gradient.shape)]
+        for cell in range(gradient.size if every_cell else 0):
             directions.append(np.zeros(gradient.shape))
             directions[-1].ravel()[cell] = 1.0
         for direction in directions:

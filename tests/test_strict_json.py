@@ -51,17 +51,18 @@ def test_what_is_not_json_is_said(text):
 
 def _readers(source: str) -> list[int]:
     """Lines that read JSON by the standard library itself."""
+    if "json" not in source:
+        return []
+    nodes = list(ast.walk(ast.parse(source)))
     return [
         node.lineno
-        for node in ast.walk(ast.parse(source))
+        for node in nodes
         if isinstance(node, ast.Attribute)
         and node.attr in {"load", "loads", "JSONDecoder"}
         and isinstance(node.value, ast.Name)
         and node.value.id == "json"
     ] + [
-        node.lineno
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.ImportFrom) and node.module == "json"
+        node.lineno for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "json"
     ]
 
 

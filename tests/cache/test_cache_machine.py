@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from samples import GENERATING, config_of, some
 
 SETTINGS = settings(
-    max_examples=8,
+    max_examples=5,
     stateful_step_count=14,
     deadline=None,
     derandomize=True,

@@ -39,6 +39,16 @@ def run(capsys):
     return partial(terminal.run, capsys)
 
 
+@pytest.fixture
+def soon_trained(monkeypatch):
+    """A training that ends when the sentence is learned."""
+
+    def train_less(training, batch, steps, **options):
+        return train(training, batch, min(steps, 400), **options)
+
+    monkeypatch.setattr("numtx.training.loop.train", train_less)
+
+
 @pytest.mark.parametrize("options", [(), ("--no-cache",), ("--chunk", "2")])
 def test_the_cat_step_by_step(run, trained, options):
     code, out, err = run("generate", "cat", "--parameters", trained["cat"], *options)
@@ -172,7 +182,9 @@ def test_options_are_checked_before_the_training(run, monkeypatch, args, message
         run("generate", args[0])
 
 
-def test_a_text_that_stops_before_the_table_of_positions_ends_may_ask_for_more(run, trained):
+def test_a_text_that_stops_before_the_table_of_positions_ends_may_ask_for_more(
+    run, trained, soon_trained
+):
     args = ("generate", "cat", "--max-new-tokens", "9", "--stop", "猫")
     assert "output: 是 一 只 猫\n" in run(*args, "--parameters", trained["cat"])[1]
     assert "output: 是 一 只 猫\n" in run(*args)[1]
@@ -201,7 +213,7 @@ def test_a_cost_that_would_take_minutes_is_refused(capsys):
         assert f"is not a whole number from 1 to {most}" in capsys.readouterr().err
 
 
-def test_what_was_trained_is_kept_where_asked(capsys, tmp_path):
+def test_what_was_trained_is_kept_where_asked(capsys, tmp_path, soon_trained):
     path = str(tmp_path / "p.npz")
     first = terminal.run(capsys, "generate", "cat", "--save", path, "--lang", "en")
     assert first[0] == 0 and first[1].index("training first") < first[1].index("trained: loss")

@@ -7,6 +7,7 @@ import terminal
 from numtx.examples.registry import load_example
 from numtx.parameters_file import load_parameters
 from numtx.training.checkpoint import load_run
+from numtx.training.loop import train
 
 
 def run(capsys, *arguments):
@@ -92,7 +93,14 @@ def test_a_run_that_is_further_than_the_steps(capsys, tmp_path):
         ("depth", "without: input / last block"),
     ],
 )
-def test_demonstrations_print(capsys, demo, words):
+def test_demonstrations_print(capsys, monkeypatch, demo, words):
+    """What is printed; `exposure` has no shorter run, and is trained a little only: that it shows
+    what it claims is a test of the demonstrations."""
+
+    def a_little(training, batch, stop):
+        return train(training, batch, stop // 25)
+
+    monkeypatch.setattr("numtx.training.demonstrations.train", a_little)
     steps = [] if demo in ("flow", "exposure") else ["--steps", "5"]
     code, out, err = run(capsys, "weather", "--demo", demo, "--lang", "en", *steps)
     assert (code, err) == (0, "") and words in out

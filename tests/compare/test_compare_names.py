@@ -25,6 +25,7 @@ def traced(gradients: bool = True) -> Trace:
 
 
 TRACE = traced()
+SMALL = Config(model="decoder-only", width=4, decoder_layers=1, hidden=3, vocabulary=5)
 # One name of each kind, and how it may be misspelled.
 PLACE = "decoder.0.self_attention"
 MISSPELLED = [
@@ -36,9 +37,9 @@ MISSPELLED = [
 ]
 
 
-def in_file(tmp_path, name: str) -> dict[str, np.ndarray]:
-    """All arrays of the trace as a file has them."""
-    save_trace(TRACE, tmp_path / name)
+def in_file(tmp_path, name: str, trace: Trace = TRACE) -> dict[str, np.ndarray]:
+    """All arrays of a trace as a file has them."""
+    save_trace(trace, tmp_path / name)
     with np.load(tmp_path / name) as file:
         return dict(file)
 
@@ -124,7 +125,9 @@ def test_no_cause_is_given_for_a_shape_that_does_not_fit(tmp_path, capsys, name)
 def test_a_wrong_gradient_is_laid_to_the_backward_pass_only_where_values_were_compared(
     tmp_path, capsys
 ):
-    arrays = in_file(tmp_path, "a.npz")
+    batch = Batch([[1, 2, 3, 4, 1]], labels=[[2, 3, 4, 1, 2]])
+    small = record(SMALL, random_parameters(SMALL, 3), batch)
+    arrays = in_file(tmp_path, "a.npz", small)
     name, parameter = f"grad/{PLACE}.scores", f"parameters/{PLACE}.w_q"
     right = arrays[name]
     noise = 1.0 + np.random.default_rng(0).random(right.shape)

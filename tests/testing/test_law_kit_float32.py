@@ -17,7 +17,7 @@ def single(name: str) -> NumtxSubject:
     return NumtxSubject(config, parameters_of(config), name)
 
 
-@pytest.mark.parametrize("model", some(2, __name__, list(MODELS)))
+@pytest.mark.parametrize("model", some(1, __name__, list(MODELS)))
 def test_a_right_model_of_float32_is_accused_of_nothing(model):
     subject = single(model)
     found = [attempt(LAWS[name], subject, examples=3, shrink=False) for name in law_names()]

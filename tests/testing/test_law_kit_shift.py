@@ -82,7 +82,7 @@ class Hiding(Turned):
 
 
 def results(model, laws=LAWS, **options):
-    report = check(model, laws, examples=30, shrink=False, **options)
+    report = check(model, laws, examples=15, shrink=False, **options)
     return {result.law.name: result.status for result in report.results}, report
 
 

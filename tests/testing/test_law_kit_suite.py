@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import numpy as np
-from children import environment, python
+import pytest
+from children import pytests, python
 from plain_models import Plain, V, right
 
 from numtx.testing import LawSuite, subject
@@ -64,22 +65,26 @@ class TestModel(LawSuite):
 """
 
 
-def outcome(tmp_path, ahead, known):
-    file = tmp_path / "test_suite.py"
-    file.write_text(SUITE.format(ahead=ahead, known=known))
-    arguments = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(file)]
-    return python(*arguments, cwd=tmp_path, env=environment(HERE, PYTEST_ADDOPTS="")).stdout
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """What pytest says of a broken model, and of a right one of which a failure was known."""
+    runs = []
+    for ahead, known in ((1, {}), (0, {"K1": "off by one"})):
+        folder = tmp_path_factory.mktemp("suite")
+        (folder / "test_suite.py").write_text(SUITE.format(ahead=ahead, known=known))
+        runs.append((folder, ["-q", "-rs", "test_suite.py"]))
+    return [out for _, out in pytests(runs, "", HERE)]
 
 
-def test_a_broken_law_fails_and_what_was_not_asked_is_skipped(tmp_path):
-    out = outcome(tmp_path, 1, {})
+def test_a_broken_law_fails_and_what_was_not_asked_is_skipped(outcomes):
+    out = outcomes[0]
     assert "1 failed, 1 passed, 2 skipped" in out
     assert "K1 broken: tokens after t never move outputs at or before t" in out
     assert "vacuous: none of 1 examples exercised it" in out and "skipped: no step" in out
 
 
-def test_a_known_failure_that_holds_now_fails(tmp_path):
-    out = outcome(tmp_path, 0, {"K1": "off by one"})
+def test_a_known_failure_that_holds_now_fails(outcomes):
+    out = outcomes[1]
     assert "1 failed, 1 passed, 2 skipped" in out
     assert "K1 holds now; it was a known failure: off by one" in out
 

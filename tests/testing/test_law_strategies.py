@@ -28,7 +28,7 @@ FEW = settings(
     max_examples=40, derandomize=True, database=None, deadline=None,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
-FIND = settings(FEW, max_examples=300)
+FIND = settings(FEW, max_examples=300, phases=[Phase.generate, Phase.shrink])
 FIRST = settings(FIND, phases=[Phase.generate])  # any example will do
 
 

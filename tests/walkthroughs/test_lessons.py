@@ -174,7 +174,13 @@ TERMS = {
 
 @pytest.mark.parametrize(("number", "term"), [(n, term) for n in TERMS for term in TERMS[n]])
 def test_no_lesson_uses_a_term_before_it_is_introduced(number: int, term: str) -> None:
-    said = {
+    assert min(n for n, text in said_in_chinese().items() if term in text) == number
+
+
+@functools.cache
+def said_in_chinese() -> dict[int, str]:
+    """The Chinese prose of every lesson, by its number."""
+    return {
         int(path.name[:2]): "\n".join(
             text
             for _, field, text in prose(ast.parse(path.read_text(encoding="utf-8")))
@@ -182,7 +188,6 @@ def test_no_lesson_uses_a_term_before_it_is_introduced(number: int, term: str) -
         )
         for path in LESSONS
     }
-    assert min(n for n, text in said.items() if term in text) == number
 
 
 def top_module(node: ast.Import | ast.ImportFrom) -> str:

@@ -22,15 +22,18 @@ _PATHS = (
     *(str(Path(p).absolute()) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p),
 )
 
-# Their bytecode, aside: each of some two hundred would compile numtx anew where none may be written
-# beside the sources. Made before the suite forks, so that it goes with its first process.
-_BYTECODE = tempfile.TemporaryDirectory(prefix="numtx-bytecode-")
+# Their bytecode, aside where none may be written beside the sources: each of some hundred would
+# compile numtx anew. Made before the suite forks, so that it goes with its first process.
+_ASIDE = sys.dont_write_bytecode or not os.access(_PATHS[0], os.W_OK)
+_BYTECODE = tempfile.TemporaryDirectory(prefix="numtx-bytecode-") if _ASIDE else None
 
 
 def environment(*folders: Path, **variables: str) -> dict[str, str]:
     """The variables of a child, with `folders` of its own first on the absolute import path."""
     paths = os.pathsep.join((*(str(folder.absolute()) for folder in folders), *_PATHS))
-    bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": _BYTECODE.name}
+    bytecode = {}
+    if _BYTECODE is not None:
+        bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": _BYTECODE.name}
     return {**os.environ, **bytecode, **variables, "PYTHONPATH": paths}
 
 

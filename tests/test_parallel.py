@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
-from children import python
+from children import environment, python
 
 FILE = """
 import os, pytest
@@ -15,6 +16,12 @@ def test_some(n, capfd):
     assert capfd.readouterr().out == f"seen {{n}}\\n"
     assert n != {wrong}
 """
+
+
+def pytest_alone(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Without the plugins that are installed, which take longer than all the rest."""
+    alone = environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_ADDOPTS="")
+    return python("-m", "pytest", "-p", "no:cacheprovider", str(folder), cwd=folder, env=alone)
 
 
 @pytest.mark.parametrize(("files", "processes"), [(2, "1"), (3, "2"), (5, "3")])
@@ -29,7 +36,7 @@ def test_every_test_is_told_once(tmp_path: Path, monkeypatch, files: int, proces
     )
     for number in range(files):
         (tmp_path / f"test_{number}.py").write_text(FILE.format(wrong=7 if number == 0 else -1))
-    run = python("-m", "pytest", "-p", "no:cacheprovider", str(tmp_path), cwd=tmp_path)
+    run = pytest_alone(tmp_path)
     assert run.returncode == 1
     assert f"1 failed, {25 * files - 1} passed" in run.stdout
     assert run.stdout.count("FAILED test_0.py::test_some[7]") == 1
@@ -48,5 +55,5 @@ def test_a_process_that_breaks_off_is_no_pass(tmp_path: Path, monkeypatch) -> No
     )
     for number in range(9):
         (tmp_path / f"test_{number}.py").write_text(FILE.format(wrong=-1))
-    run = python("-m", "pytest", "-p", "no:cacheprovider", str(tmp_path), cwd=tmp_path)
+    run = pytest_alone(tmp_path)
     assert run.returncode == 2 and "process 1 of the tests broke off" in run.stdout

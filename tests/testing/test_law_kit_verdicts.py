@@ -79,12 +79,12 @@ class Both(Windowed):
     ],
 )
 def test_what_a_declaration_explains_is_told_which_and_holds_with_it(model, laws, said):
-    report = check(model, ["K1", "K3", "K4", "K5", "P3", "B2"], examples=15)
+    report = check(model, ["K1", "K3", "K4", "K5", "P3", "B2"], examples=10)
     assert {result.law.name for result in report.undeclared} == set(laws.split())
     assert report.code == 2 and not report.broken
     for name, value in said.items():
         assert f"{name}={value}" in report.undeclared[0].why
-    assert check(model, ["K1", "K3", "K4", "K5", "P3", "B2"], examples=15, **said).code == 0
+    assert check(model, ["K1", "K3", "K4", "K5", "P3", "B2"], examples=10, **said).code == 0
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 5])
@@ -201,7 +201,7 @@ class Sides(Masked):
 
 
 def test_padding_that_is_not_taken_is_explained_or_declared():
-    report = check(Sides(), ["K6", "B3"], shrink=False)
+    report = check(Sides(), ["K6", "B3"], examples=20, shrink=False)
     assert [result.status for result in report.results] == ["undeclared", "passed"]
     assert "paddings=('left', 'right')" in report.results[0].why
     assert "--paddings left,right" in report.results[0].why
@@ -238,7 +238,7 @@ def test_what_a_reach_counts_is_asked_where_it_is_said(by):
     assert check(Counted(by), laws, reach=2, reach_by=by, examples=20).code == 0
     assert check(Counted(by), laws, reach=2, examples=20).code == 0
     if by == "tokens":  # it reaches farther than so many columns
-        report = check(Counted(by), laws, reach=2, reach_by="columns", shrink=False)
+        report = check(Counted(by), laws, reach=2, reach_by="columns", examples=25, shrink=False)
         assert {result.law.name for result in report.broken} == {"K5"}
 
 

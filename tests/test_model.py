@@ -61,7 +61,7 @@ def test_backward_may_run_twice_and_changes_nothing_of_the_caller_s(name):
 WITH_LOSS = among(lambda config: config.head is not None)
 
 
-@pytest.mark.parametrize("name", some(10, __name__, WITH_LOSS, always=["weather"]))
+@pytest.mark.parametrize("name", some(5, __name__, WITH_LOSS, always=["weather"]))
 def test_gradients_by_finite_differences_along_random_directions(name):
     config, parameters, fields = setup(name)
     if config.activation == "relu":  # no kink within the step

@@ -72,6 +72,7 @@ class Oracle:
         self._arrays = arrays
         self._cells: dict[str, Cells] = {}
         self._contractions: dict[str, Contraction] = {}
+        self._reads: dict[str, int] = {}
 
     def cells(self, name: str) -> Cells:
         """The numbers of a source; an error names what is missing."""
@@ -120,6 +121,11 @@ class Oracle:
 
     def reads(self, stage: Stage) -> int:
         """About how many cells are read for one cell of a stage."""
+        if stage.name not in self._reads:
+            self._reads[stage.name] = self._counted(stage)
+        return self._reads[stage.name]
+
+    def _counted(self, stage: Stage) -> int:
         if stage.operation == "contract":
             plan = self.contraction(stage)
             return plan.count * min(2, len(plan.operands)) + (len(plan.operands) > 2)
@@ -181,7 +187,10 @@ class Oracle:
         """The numbers of all rows, as many at a time as are recomputed together."""
         count = self.rows(stage)
         cells = self.cells(stage.name).flat.size // max(1, count)
-        step = max(1, AT_ONCE // max(1, cells, self.reads(stage) if count else 1))
+        inputs = sum(self.cells(name).flat.size for name in stage.inputs)  # read by a cell at most
+        step = max(1, AT_ONCE // max(1, cells, inputs))
+        if step < count:
+            step = max(1, AT_ONCE // max(1, cells, self.reads(stage)))
         return (np.arange(start, min(count, start + step)) for start in range(0, count, step))
 
     def recomputed(self, stage: Stage, offsets: Array | None = None) -> tuple[Array, Array]:

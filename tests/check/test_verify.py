@@ -335,7 +335,7 @@ def test_sampled_gradients_agree_with_the_whole_check(name):
     assert report.ok, "\n".join(map(str, report.wrong))
 
 
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("name", some(3, __name__, LARGE))
 def test_large_models_follow_from_their_inputs_whole_and_step_by_step(name):
     """Deep, of many words, or of long rows far out, whatever is drawn: sampled."""
     trace = run_of(name)

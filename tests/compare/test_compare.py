@@ -164,7 +164,10 @@ def test_a_cause_that_only_nearly_fits_is_not_named():
     assert result.first is not None and result.first.name == name and result.causes == []
 
 
-@pytest.mark.parametrize(("tokens", "enough"), [(1, False), (9, False), (12, True)])
+@pytest.mark.parametrize(
+    ("tokens", "enough"),
+    [pytest.param(1, False, marks=pytest.mark.heavy), (9, False), (12, True)],  # 9 all but enough
+)
 def test_a_number_is_fitted_to_ten_numbers_and_more_only(tokens, enough):
     """One free factor explains any one number; what is known without a fit needs no ten."""
     config = Config(

@@ -34,7 +34,7 @@ each_lesson = pytest.mark.parametrize("path", LESSONS, ids=[path.stem for path i
 # Some are run in English too, and all of them with --heavy.
 BOTH = [
     pytest.param(path, id=param.id, marks=param.marks)
-    for path, param in zip(LESSONS, some(4, __name__, [p.stem for p in LESSONS]), strict=True)
+    for path, param in zip(LESSONS, some(2, __name__, [p.stem for p in LESSONS]), strict=True)
 ]
 in_both_languages = pytest.mark.parametrize("path", BOTH)
 each_language = pytest.mark.parametrize(

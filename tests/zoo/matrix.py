@@ -164,12 +164,14 @@ def kill_matrix(
     seed: int = 0,
     examples: int = 4,
     workers: int = 2,
+    most: int | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Matrix:
-    """Plant each bug by itself and try the laws, so many bugs at a time."""
+    """Plant each bug by itself and try the laws, so many bugs at a time; on all models, or on so
+    many of them."""
     needs = Child((), "zoo.laws:needs").answer()
     names = list(needs) if laws is None else list(laws)
-    models = range(Child((), "zoo.laws:models").answer())
+    models = range(Child((), "zoo.laws:models").answer())[:most]
     known = in_children(
         [((), "zoo.laws:reached", number, names, seed, examples) for number in models],
         workers, lambda done: progress(f"what each law runs: model {done}/{len(models)}"),

@@ -194,7 +194,7 @@ from zoo.planting import load_libraries
 from zoo.registry import BUGS
 
 load_libraries()
-found = kill_matrix(["K1", "K3", "D1"], BUGS[:3], progress=Progress())
+found = kill_matrix(["K1", "K3", "D1"], BUGS[:3], most=3, progress=Progress())
 print([sorted(kill.by) for kill in found.kills], found.laws)
 """
 
@@ -203,8 +203,8 @@ def test_a_matrix_of_a_few():
     run = python("-c", MATRIX, env=environment(TESTS), check=True)
     assert run.stdout == "[['K1', 'K3'], [], []] ['K1', 'K3', 'D1']\n"
     *_, last = told = run.stderr.splitlines()
-    assert told[0] == f"what each law runs: model 1/{len(TRIED)}" and last == "3/3 bugs, 0 s left"
-    assert len(told) == len(TRIED) + 3 and all(" left" in line for line in told[-3:])
+    assert told[0] == "what each law runs: model 1/3" and last == "3/3 bugs, 0 s left"
+    assert len(told) == 3 + 3 and all(" left" in line for line in told[-3:])
 
 
 @pytest.mark.heavy

@@ -61,7 +61,7 @@ A_FEW = pytest.mark.parametrize(
 
 
 @EACH
-@pytest.mark.parametrize("name", some(len(MECHANISMS) // 4, __name__, MECHANISMS))
+@pytest.mark.parametrize("name", some(len(MECHANISMS) // 5, __name__, MECHANISMS))
 def test_a_mechanism_agrees_with_catalogue_and_oracle(name: str, examples: int) -> None:
     """In every stage and gradient; each example has the mechanism, the rest of it is drawn."""
     fields, given_ = MECHANISMS[name]

@@ -40,7 +40,7 @@ def run(session: pytest.Session) -> bool | None:
     """`pytest_runtestloop`, or None: the usual loop is to do it."""
     gc.collect()
     gc.freeze()  # what was collected stays: there is no need to go through it again and again
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(100_000, 50, 100)
     count = processes(session)
     if count < 2 or session.testsfailed:
         return None

@@ -37,7 +37,7 @@ def machine(name, kind):
 
 
 @pytest.mark.parametrize("kind", ROOMS)
-@pytest.mark.parametrize("name", some(2, __name__, GENERATING))
+@pytest.mark.parametrize("name", some(1, __name__, GENERATING))
 def test_whatever_is_done_to_a_cache(name, kind):
     run_state_machine_as_test(machine(name, kind), settings=SETTINGS)
 

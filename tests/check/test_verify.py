@@ -16,7 +16,7 @@ from numtx.models import MODELS as LIST
 from numtx.models import parameters_of
 from numtx.trace.trace import Trace, record
 
-MODELS = some(3, __name__, always=["weather"])
+MODELS = some(2, __name__, always=["weather"])
 LARGE = [
     name
     for name, model in LIST.items()
@@ -335,7 +335,7 @@ def test_sampled_gradients_agree_with_the_whole_check(name):
     assert report.ok, "\n".join(map(str, report.wrong))
 
 
-@pytest.mark.parametrize("name", some(3, __name__, LARGE))
+@pytest.mark.parametrize("name", some(2, __name__, LARGE))
 def test_large_models_follow_from_their_inputs_whole_and_step_by_step(name):
     """Deep, of many words, or of long rows far out, whatever is drawn: sampled."""
     trace = run_of(name)

@@ -25,7 +25,7 @@ def test_train_says_what_it_reaches(capsys):
 
 
 def test_a_sentence_of_the_reader(capsys):
-    code, out, _ = run(capsys, "你好世界", "--steps", "600")
+    code, out, _ = run(capsys, "你好世界", "--steps", "300")
     assert code == 0 and out.endswith("greedy output = target\n")
     assert "target  你  好  世  界  <eos>" in out
 

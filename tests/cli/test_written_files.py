@@ -142,8 +142,13 @@ def test_what_is_refused(
     assert sorted(Path().iterdir()) == before
 
 
-@pytest.mark.parametrize(("command", "option"), OPTIONS)
-@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    ("command", "option", "failure"),
+    [
+        *((*names, OSError(28, "No space left on device")) for names in RUNS),
+        ("init", "--out", KeyboardInterrupt()),  # it ends every command alike
+    ],
+)
 def test_a_failure_leaves_the_old_file(
     command: str, option: str, arguments: list[str], failure: BaseException,
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,

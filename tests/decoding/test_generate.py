@@ -116,7 +116,7 @@ def lively(config, pairs):
 
 
 @pytest.mark.parametrize(
-    "positions", some(2, __name__, ["sinusoidal", "learned", "rotary", "None"])
+    "positions", some(1, __name__, ["sinusoidal", "learned", "rotary", "None"])
 )
 @pytest.mark.parametrize("kind", ["decoder-only", "encoder-decoder"])
 def test_every_path_gives_the_tokens_of_the_plain_loop(kind, positions):

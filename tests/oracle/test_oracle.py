@@ -13,7 +13,7 @@ from numtx.arithmetic.cells import Cells
 from numtx.oracle.oracle import Oracle
 from numtx.trace.trace import record
 
-ALL = some(4, __name__, always=["weather"])
+ALL = some(2, __name__, always=["weather"])
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -7,16 +7,18 @@ leaves out gradients between, it is followed through them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
-from ..oracle.gradients import Sums, pass_on
 from ..oracle.oracle import Oracle
 from ..shapes import Array
 from ..slips import SLIPS
+from ..slips.passed import passed
 from ..slips.slip import Back
 from ..stages.graph import Graph, Stage
 from ..stages.leaf import Text
@@ -27,6 +29,19 @@ from .diagnose import Found, error_of, general
 MOST_CELLS, MOST_READ = 400_000, 4_000_000
 MOST_BETWEEN = 60  # stages left out, in which a mistake is sought
 NOTHING = 1e-9  # of a change: what is less is the rounding of zeros
+
+
+class Fault(NamedTuple):
+    """A mistake: its words, the stages it is made in and which of their inputs takes the wrong
+    share, and what it changes in that share (None: nothing)."""
+
+    text: Text
+    places: tuple[tuple[str, int], ...]
+    change: Callable[[Back], Array | None]
+
+    @property
+    def found(self) -> Found:
+        return Found(self.text.en, tuple(name for name, _ in self.places), self.text.zh)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,47 +100,67 @@ class GradientCase:
             self._small[stage.name] = few
         return self._small[stage.name]
 
-    def back(self, stage: Stage, operand: int) -> Back:
-        return Back(self.graph, stage, self.arrays, self.reference[stage.name], operand)
+    @cached_property
+    def oracle(self) -> Oracle:
+        return Oracle(self.graph, self.arrays, float(np.finfo(np.float64).eps))
 
-    def followed(self, source: str, change: Array, targets: Collection[str]) -> dict[str, Array]:
-        """What a change of the gradient at `source` changes in those that it leads to."""
-        changes, left, cells = {source: change.astype(np.float64)}, set(targets) - {source}, 0
+    def back(self, stage: Stage, operand: int, change: Array | float = 0.0) -> Back:
+        """A stage with its right gradient, or with one that an earlier mistake has changed."""
+        return Back(self.graph, stage, self.arrays, self.reference[stage.name] + change, operand)
+
+    def followed(self, fault: Fault, targets: Collection[str]) -> dict[str, Array]:
+        """What a mistake changes in the gradients that it leads to."""
+        changes: dict[str, Array] = {}
+        read = {s.name for name in targets for s in self.graph.consumers.get(name, ())}
+        left, cells = read & set(self.reference), 0
         for stage in reversed(list(self.graph)):
             if not left or cells > MOST_CELLS:
                 break
-            if stage.name not in changes or stage.name not in self.reference:
+            if stage.name not in self.reference:
+                continue
+            change, shares = changes.get(stage.name), {}
+            wrong = [operand for name, operand in fault.places if name == stage.name]
+            if change is None and not wrong:
+                left.discard(stage.name)
                 continue
             if not self.is_small(stage):
                 break  # what it changes would be missing from all that comes after
-            sums = {n: Sums(self.oracle.cells(n).flat.size) for n in dict.fromkeys(stage.inputs)}
-            pass_on(self.oracle, stage, changes[stage.name].reshape(-1), sums)
-            cells += changes[stage.name].size
+            cells += self.reference[stage.name].size
             left.discard(stage.name)
-            for name, reached in sums.items():
+            if change is not None:
+                shares = passed(self.oracle, stage, change, self.arrays)
+            for operand in wrong:
+                source = stage.inputs[operand]
+                extra = fault.change(self.back(stage, operand, 0.0 if change is None else change))
+                if extra is not None:
+                    shares[source] = shares.get(source, 0.0) + extra
+            for name, share in shares.items():
                 if name in self.reference:
-                    passed = reached.total.reshape(self.arrays[name].shape)
-                    changes[name] = changes.get(name, 0.0) + passed
+                    changes[name] = changes.get(name, 0.0) + share
         return changes
 
-    def explained(self, source: str, change: Array) -> bool:
-        """Whether a change makes the gradient of the file, and none that it has as it should be."""
-        changes = self.followed(source, change, [self.name])
+    def explained(self, fault: Fault) -> bool:
+        """Whether a mistake makes the gradient of the file, and none that it has as it should
+        be."""
+        changes = self.followed(fault, [self.name])
         if self.name not in changes:
             return False
         right, wrong = self.expected, self.expected + changes[self.name]
+        if not self.got.any():  # rounding is not to be told from 0 by the size of 0
+            wrong = np.where(np.abs(wrong) > 10.0 * self.tolerance * _largest(right), wrong, 0.0)
         if error_of(wrong, self.got) > min(10.0 * self.tolerance, 0.05 * error_of(right, self.got)):
             return False
-        felt = NOTHING * _largest(change)
+        changes = self.followed(fault, self.known)
+        felt = NOTHING * max(map(_largest, changes.values()), default=0.0)
         return not any(
             size > felt and size > 10.0 * self.tolerance * _largest(self.reference[name])
             for name in changes.keys() & set(self.known)
             for size in [_largest(changes[name])]
         )
 
-    def explains_of_later(self, source: str, change: Array) -> int:
+    def explains_of_later(self, fault: Fault) -> int:
         """How many of the next gradients follow from it too."""
-        changes = self.followed(source, change, self.later)
+        changes = self.followed(fault, self.later)
         return sum(
             error_of(self.reference[name] + changes[name], got) <= 10.0 * self.tolerance
             for name, got in self.later.items()
@@ -141,44 +176,94 @@ def diagnose_gradient(case: GradientCase) -> list[Found]:
     """Every known mistake that makes the file's gradient; empty where none does. Of several those
     that explain most of what comes later."""
     with np.errstate(all="ignore"):
-        found = {
-            (text.en, place): (Found(text.en, (place,), text.zh), source, change)
-            for text, place, source, change in _candidates(case)
-            if case.explained(source, change)
-        }
+        found = [fault for fault in _once(case) if case.explained(fault)]
+        if not found:
+            found = [fault for fault in _everywhere(case) if case.explained(fault)]
         if len(found) > 1:
-            counts = {key: case.explains_of_later(x, dx) for key, (_, x, dx) in found.items()}
-            found = {key: found[key] for key in found if counts[key] == max(counts.values())}
+            counts = [case.explains_of_later(fault) for fault in found]
+            found = [f for f, count in zip(found, counts, strict=True) if count == max(counts)]
         if found:
-            return [one for one, _, _ in found.values()]
+            return list(dict.fromkeys(fault.found for fault in found))
         if not case.got.any() and case.expected.any():
             return [Found("no gradient comes back", (case.name,), "没有梯度传回来")]
         return list(general(case.expected, case.got, case.name, case.tolerance))
 
 
-def _candidates(case: GradientCase) -> Iterator[tuple[Text, str, str, Array]]:
-    """Each mistake in turn: its name, the stage whose backward it is, and what it changes where."""
+def _places(case: GradientCase) -> Iterator[tuple[Stage, int]]:
+    """Where a mistake may have been made, the nearest first: stages, and which of their inputs
+    takes a wrong share."""
     inside = {stage.name for stage in case.between}
     for stage in case.between:
         for operand, source in enumerate(stage.inputs):
             leads = source == case.name or (source in inside and source not in case.known)
-            if not leads or source not in case.reference:
-                continue
-            back = case.back(stage, operand)
-            right = back.right()
-            for text, share in _shares(case, back, right):
-                yield text, stage.name, source, share - right
+            if leads and source in case.reference:
+                yield stage, operand
 
 
-def _shares(case: GradientCase, back: Back, right: Array) -> Iterator[tuple[Text, Array]]:
-    """What a stage passes back, in each wrong form."""
-    source, place = back.stage.inputs[back.operand], back.stage.name
-    others = [s.name for s in case.graph.consumers[source] if s.name in case.reference]
-    if len(others) > 1 or back.stage.inputs.count(source) > 1:
-        yield Text(f"少了经 {place} 的一路", f"the path through {place} lost"), np.zeros_like(right)
-        yield (
-            Text(f"经 {place} 的一路算了两次", f"the path through {place} counted twice"),
-            2.0 * right,
-        )
+def _once(case: GradientCase) -> Iterator[Fault]:
+    """Each mistake in turn, made in one place."""
+    for stage, operand in _places(case):
+        back = case.back(stage, operand)
+        right = back.right()
+        for text, share in (*_paths(case, back, stage.name), *_slips(back)):
+            extra = share - right
+            yield Fault(text, ((stage.name, operand),), partial(_same, extra))
+
+
+def _same(extra: Array, back: Back) -> Array:
+    return extra
+
+
+def _everywhere(case: GradientCase) -> Iterator[Fault]:
+    """Each mistake made in all stages of a kind at once: one in the code of a layer is made in
+    every layer."""
+    kinds: dict[tuple[str, int], list[Stage]] = {}
+    for stage, operand in _places(case):
+        if not stage.inputs[operand].startswith("parameters/"):
+            for kind in _kinds(stage):
+                kinds.setdefault((kind, operand), []).append(stage)
+    tried: set[tuple[tuple[str, int], ...]] = set()
+    for (kind, operand), near in kinds.items():
+        every = [s for s in case.graph if kind in _kinds(s) and operand < len(s.inputs)]
+        places = tuple((s.name, operand) for s in every if s.name in case.reference)
+        if len(near) > 1 and places not in tried:
+            tried.add(places)
+            leaf, back = near[0].leaf.name, case.back(near[0], operand)
+            for text, _ in (*_paths(case, back, leaf), *_slips(back)):
+
+                def again(b: Back, en: str = text.en, leaf: str = leaf) -> Array | None:
+                    forms = chain(_paths(case, b, leaf), _slips(b))
+                    share = next((share for text, share in forms if text.en == en), None)
+                    return None if share is None else share - b.right()
+
+                yield Fault(text, places, again)
+
+
+def _kinds(stage: Stage) -> set[str]:
+    """What the code of a stage may have in common with that of others."""
+    return {f"@{stage.operation}", stage.leaf.name, ".".join(stage.name.split(".")[-2:])}
+
+
+def _slips(back: Back) -> Iterator[tuple[Text, Array]]:
     for one in SLIPS:
         yield from one.forms(back)
+
+
+def _paths(case: GradientCase, back: Back, name: str) -> Iterator[tuple[Text, Array]]:
+    """What a stage passes back where it is one of several that do, lost, or counted twice."""
+    stage, source = back.stage, back.stage.inputs[back.operand]
+    readers = [s.name for s in case.graph.consumers[source] if s.name in case.reference]
+    if len(readers) == 1 and stage.inputs.count(source) == 1:
+        if stage.operation == "add" and len(stage.inputs) > 1:
+            lost = Text(f"没有传给 {source}", f"nothing passed back to {source}")
+            yield lost, np.zeros_like(back.x)
+        return
+    right = back.right()
+    yield Text(f"少了经 {name} 的一路", f"the path through {name} lost"), np.zeros_like(right)
+    yield (
+        Text(f"经 {name} 的一路算了两次", f"the path through {name} counted twice"),
+        2.0 * right,
+    )
+    if len(readers) > 2:
+        only = Text(f"只有经 {name} 的一路", f"the path through {name} alone")
+        yield only, 2.0 * right - case.reference[source]

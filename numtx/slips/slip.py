@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from ..mistakes.at import layered, recompute
-from ..oracle.gradients import Sums, pass_on
 from ..oracle.oracle import Oracle
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
 from ..stages.leaf import Text
+from .passed import passed
 
 # Words in Chinese and in English, and a share with the mistake.
 Slips: TypeAlias = Iterator[tuple[str, str, Array | None]]
@@ -65,7 +65,6 @@ class Back(NamedTuple):
     ) -> Array:
         """The share of another gradient, of other inputs, or of another formula."""
         stage = self.stage._replace(attributes={**self.stage.attributes, **attributes})
-        source = stage.inputs[self.operand]
         once = [name if k == self.operand else f"{name} {k}" for k, name in enumerate(stage.inputs)]
         had = layered(arrays or {}, self.arrays)
         named = {
@@ -76,10 +75,7 @@ class Back(NamedTuple):
         stage = stage._replace(inputs=tuple(once))  # an input that is there twice, once
         every = layered(named, had)
         oracle = Oracle(self.graph, every, float(np.finfo(np.float64).eps))
-        sums = {name: Sums(oracle.cells(name).flat.size) for name in once}
-        gradient = self.dy if dy is None else dy
-        pass_on(oracle, stage, gradient.astype(np.float64).reshape(-1), sums)
-        return sums[source].total.reshape(self.arrays[source].shape)
+        return passed(oracle, stage, self.dy if dy is None else dy, every)[once[self.operand]]
 
     def again(self, x: Array) -> Array:
         """The stage forwards, of another first input."""

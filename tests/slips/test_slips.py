@@ -4,6 +4,7 @@ of parameters are there."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 
 import numpy as np
 import pytest
@@ -81,15 +82,44 @@ def forms(trace: Trace, number: int) -> Iterator[tuple[str, str, int]]:
                     yield text.en, stage.name, operand
 
 
+def share_of(number: int, back: Back, en: str) -> Array | None:
+    """The share in a form of a slip, where it is made at all."""
+    return next((share for text, share in SLIPS[number].forms(back) if text.en == en), None)
+
+
 def planted(number: int, where: tuple[str, str, int]) -> Callable[[Back], Array | None]:
     en, stage, operand = where
 
     def change(back: Back) -> Array | None:
-        if (back.stage.name, back.operand) != (stage, operand):
-            return None
-        return {text.en: share for text, share in SLIPS[number].forms(back)}[en]
+        here = (back.stage.name, back.operand) == (stage, operand)
+        return share_of(number, back, en) if here else None
 
     return change
+
+
+def everywhere(number: int, where: tuple[str, str, int]) -> Callable[[Back], Array | None]:
+    """The same in every stage of the operation, as where one function serves all."""
+    en, _, operand = where
+
+    def change(back: Back) -> Array | None:
+        return share_of(number, back, en) if back.operand == operand else None
+
+    return change
+
+
+def alike(trace: Trace, cause: str, gradients: Mapping[str, Array]) -> bool:
+    """Whether a cause that is named gives the gradients, made in the stages that it names."""
+    en, _, places = cause.partition(", in ")
+    for number, operand in product(range(len(SLIPS)), range(3)):
+
+        def change(back: Back, number: int = number, operand: int = operand) -> Array | None:
+            here = back.stage.name in places.split(", ") and back.operand == operand
+            return share_of(number, back, en) if here else None
+
+        found = backward_with(trace, change) if en.startswith(NAMES[number]) else {}
+        if found and all(np.allclose(found[n], a, 1e-8, 1e-12) for n, a in gradients.items()):
+            return True
+    return False
 
 
 NAMES = [slip.name.en for slip in SLIPS]
@@ -99,19 +129,39 @@ def test_every_slip_has_a_name_of_its_own():
     assert len(set(NAMES)) == len(NAMES)
 
 
-@pytest.mark.parametrize("name", some(1, __name__, NAMES))
-def test_each_form_is_named_and_nothing_else(name):
-    number = NAMES.index(name)
-    trace, made = next(
+def assert_named(trace: Trace, en: str, gradients: Mapping[str, Array]) -> None:
+    """Of all gradients, and of those of parameters alone: the cause, and no other that does not
+    give the same numbers."""
+    alone = {n: a for n, a in gradients.items() if n.startswith("parameters/")}
+    lost = all(np.allclose(a, trace.grad(n), 1e-6, 1e-12) for n, a in alone.items())
+    for theirs in (gradients, *([] if lost else [alone])):
+        named = causes(trace, theirs)
+        assert any(text.startswith(en) for text in named), (en, named)
+        others = [text for text in named if not text.startswith(en)]
+        assert all(alike(trace, text, theirs) for text in others), (en, named)
+
+
+def first_run(number: int) -> tuple[Trace, list[tuple[str, str, int]]]:
+    """The first model of the list in which a slip is made, and its forms."""
+    return next(
         (trace, made) for trace in map(run_of, MODELS) if (made := list(forms(trace, number)))
     )
+
+
+@pytest.mark.parametrize("name", some(1, __name__, NAMES))
+def test_each_form_is_named_and_nothing_else(name):
+    trace, made = first_run(number := NAMES.index(name))
     for where in made:
-        gradients = backward_with(trace, planted(number, where))
-        alone = {n: a for n, a in gradients.items() if n.startswith("parameters/")}
-        lost = all(np.allclose(a, trace.grad(n), 1e-6, 1e-12) for n, a in alone.items())
-        for theirs in (gradients, *([] if lost else [alone])):
-            named = causes(trace, theirs)
-            assert named and all(text.startswith(where[0]) for text in named), (where, named)
+        assert_named(trace, where[0], backward_with(trace, planted(number, where)))
+
+
+@pytest.mark.parametrize("name", some(1, f"{__name__} everywhere", NAMES))
+def test_each_form_is_named_where_it_is_made_in_every_layer(name):
+    """And where but the gradients of the embeddings are there, beneath all layers."""
+    trace, made = first_run(number := NAMES.index(name))
+    for where in made:
+        gradients = backward_with(trace, everywhere(number, where))
+        assert_named(trace, where[0], gradients)
 
 
 def test_a_path_that_is_lost_is_named():

@@ -1,0 +1,75 @@
+"""What a stage passes back to its inputs, rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..mistakes.at import gain_of
+from ..ops.heads import merge_heads, split_heads
+from ..ops.norm import norm_backward, norm_forward
+from ..ops.positions import rotate_backward, rotation
+from ..ops.sinks import sink_softmax_forward, sinks_backward
+from ..ops.softmax import (
+    log_softmax_backward,
+    log_softmax_forward,
+    softmax_backward,
+    softmax_forward,
+)
+from ..oracle.gradients import Sums, pass_on
+from ..oracle.oracle import Oracle
+from ..shapes import Array
+from ..stages.graph import Stage
+
+Shares: TypeAlias = tuple[Array | None, ...]
+
+
+def passed(oracle: Oracle, stage: Stage, dy: Array, had: Mapping[str, Array]) -> dict[str, Array]:
+    """The shares of a stage's inputs in its gradient, by name; what is read twice has both.
+
+    had  the arrays of the oracle
+    """
+    arrays = [had[name] for name in stage.inputs]
+    if stage.operation not in BACKWARDS:
+        sums = {name: Sums(oracle.cells(name).flat.size) for name in dict.fromkeys(stage.inputs)}
+        pass_on(oracle, stage, dy.astype(np.float64).reshape(-1), sums)
+        shapes = {name: array.shape for name, array in zip(stage.inputs, arrays, strict=True)}
+        return {name: sums[name].total.reshape(shape) for name, shape in shapes.items()}
+    inputs = (x.astype(np.float64) for x in arrays)
+    shares = BACKWARDS[stage.operation](stage.attributes, dy.astype(np.float64), *inputs)
+    every = zip(stage.inputs, arrays, [*shares, *[None] * len(arrays)], strict=False)
+    return {name: np.zeros(x.shape) if share is None else share for name, x, share in every}
+
+
+def _softmax(a: Mapping[str, Any], dy: Array, x: Array, *sinks: Array) -> Shares:
+    if not sinks:
+        return (softmax_backward(dy, softmax_forward(x)),)
+    weights, share = sink_softmax_forward(x, *sinks)
+    return softmax_backward(dy, weights), sinks_backward(dy, weights, share)
+
+
+def _norm(a: Mapping[str, Any], dy: Array, x: Array, *parameters: Array) -> Shares:
+    gain, bias = (*parameters, None, None)[:2]
+    gain, heads = gain_of(a, gain), x.shape[1]
+    if a.get("over") != "projection":
+        return norm_backward(dy, norm_forward(x, gain, bias, a["epsilon"], a["centred"])[1])
+    kept = norm_forward(merge_heads(x), gain, bias, a["epsilon"], False)[1]
+    dx, *rest = norm_backward(merge_heads(dy), kept)
+    return split_heads(dx, heads), *rest
+
+
+def _rotate(a: Mapping[str, Any], dy: Array, x: Array, positions: Array) -> Shares:
+    by = rotation(positions, a["width"], a["base"], a["layout"], "float64", a["scaling"])
+    return (rotate_backward(dy.reshape(len(x), -1, *x.shape[-2:]), by).reshape(x.shape),)
+
+
+# Operations by row, whose formula takes its time, and the function that does the same; a test holds
+# the two equal.
+BACKWARDS: dict[str, Callable[..., Shares]] = {
+    "softmax": _softmax,
+    "log_softmax": lambda a, dy, x: (log_softmax_backward(dy, log_softmax_forward(x)),),
+    "norm": _norm,
+    "rotate": _rotate,
+}

@@ -12,6 +12,7 @@ TYPE_CHECKING = False  # type checkers take it for typing's
 if TYPE_CHECKING:
     from typing import Any
 
+    from .backwards.own import BackwardPass as BackwardPass
     from .batch import Batch as Batch
     from .batch import next_tokens as next_tokens
     from .cache import BlockPool as BlockPool
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from .vocabulary import Vocabulary as Vocabulary
 
 _HOMES = {
+    "BackwardPass": "backwards.own",
     "Batch": "batch",
     "BlockPool": "cache",
     "Cache": "cache",

@@ -60,6 +60,7 @@ FLOORS = [
         "calls",
         "operators",
         "adapters",
+        "backwards",
         "lessons",
         "layouts",
         "families",

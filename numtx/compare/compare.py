@@ -172,7 +172,7 @@ class _Comparing:
         if not _is_gradient(wrong.name):
             causes = self.causes_of_value(wrong.name, tolerance)
             return causes or self.misnamed(wrong.name, tolerance)
-        if not found.values or not all(d.equal for d in found.parameters):
+        if not all(d.equal for d in found.parameters):
             return []
         return self.causes_of_gradient(wrong.name, found.gradients, tolerance)
 
@@ -226,6 +226,7 @@ class _Comparing:
             trace.graph, bare, trace.arrays, trace.gradients,
             {d.name.removeprefix("grad/") for d in gradients if d.equal}, fitted.array,
             tolerance, {n.removeprefix("grad/"): own[n] for n in wrong[:LATER]},
+            self.weighing.terms_of,
         )  # fmt: skip
         return diagnose_gradient(case)
 

@@ -97,7 +97,7 @@ class Weighing:
         """What a stage's cells are weighed by besides their numbers: the oracle's bounds, where
         that is not much work; for a gradient, the size of its terms."""
         if name.startswith("grad/"):
-            return lambda places: self._terms_of(name.removeprefix("grad/"))
+            return lambda places: self.terms_of(name.removeprefix("grad/"))
 
         def of_oracle(places: Array) -> Array | float:
             trace, oracle = self.trace, self._oracle
@@ -125,6 +125,6 @@ class Weighing:
             return None
         return GradientTerms(self.trace, self._oracle)
 
-    def _terms_of(self, name: str) -> float:
+    def terms_of(self, name: str) -> float:
         """The size of the terms of a gradient of the trace."""
         return 0.0 if self._terms is None else self._terms.room(name)

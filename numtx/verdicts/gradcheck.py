@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..arguments.options import add_lang, whole
 from ..arguments.source import add_source, example_of
 from ..errors import UsageError
+from .own_gradcheck import add_options, is_own
+from .own_gradcheck import run as run_own
 
 if TYPE_CHECKING:
     from ..check.gradcheck import GradientReport
@@ -16,9 +18,10 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     parser = commands.add_parser(
         "gradcheck",
-        help="check gradients by central differences: a model, a stage or an operation",
-        description="Compare the gradient of every parameter (or stage, or operation) with "
-        "central differences in float64. Exit code 1 where one is wrong.",
+        help="check gradients by central differences: a model, a stage, an operation, your own",
+        description="Compare the gradient of every parameter (or stage, or operation, or of a "
+        "backward pass of your own) with central differences in float64. Exit code 1 where one is "
+        "wrong.",
     )
     parser.set_defaults(run=run)
     add_lang(parser)
@@ -31,13 +34,20 @@ def add(commands: Any) -> None:
         "--operation", metavar="NAME", help="one of numtx's operations, or all; no model is run"
     )
     parser.add_argument(
-        "--samples", type=whole(0), default=20, metavar="N",
-        help="cells tried of each array, beside a random direction (default 20; 0: every cell)",
+        "--samples", type=whole(0), metavar="N",
+        help="cells tried of each array, beside a random direction (default 20; 0: every cell, the "
+        "default for a backward pass of your own)",
     )  # fmt: skip
+    add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    samples = args.samples or None
+    if is_own(args):
+        return run_own(args)
+    for name in ("shapes", "inputs", "backward"):
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name} is for a backward pass of your own; give MODULE:OBJECT")
+    samples = (20 if args.samples is None else args.samples) or None
     if args.operation is not None:
         return _report(_check_operations(args, samples), args.lang)
     from ..check.gradcheck import check_model, check_stages, with_gradient
@@ -63,6 +73,11 @@ def _check_operations(args: argparse.Namespace, samples: int | None) -> Gradient
     for name in ("example", "text", "config", "folder", "stage", "parameters"):
         if getattr(args, name) is not None:
             raise UsageError(f"--operation runs no model; leave out {name}")
+    if ":" in args.operation:
+        raise UsageError(
+            f"--operation is one of numtx's; for a backward pass of your own: numtx gradcheck "
+            f"{args.operation}"
+        )
     names = list(operations()) if args.operation == "all" else [args.operation]
     return GradientReport(
         [

@@ -1,0 +1,1 @@
+"""Backward passes of somebody else's, held against finite differences."""

@@ -147,7 +147,7 @@ def _orders(w: Wrong) -> Iterator[Text]:
     axes = w.x.ndim
     if axes > 1 and w.x.shape[-1] == w.x.shape[-2] and w.is_(np.swapaxes(w.right, -1, -2)):
         yield Text("转置了", "transposed")
-    if axes > 1 and w.is_(w.right.reshape(-1, order="F").reshape(w.x.shape)):
+    elif axes > 1 and w.is_(w.right.reshape(-1, order="F").reshape(w.x.shape)):
         yield Text("按另一种次序存放", "kept in the other order of the axes")
     for axis, n in enumerate(w.x.shape):
         if not 1 < n <= MOST_ROWS:
@@ -172,6 +172,14 @@ def _orders(w: Wrong) -> Iterator[Text]:
 def _terms(w: Wrong) -> Iterator[Text]:
     """Off by a multiple of something, one for each row: where a row has numbers enough."""
     off, n = w.got - w.right, w.x.shape[-1] if w.x.ndim else 1
+    if can_fit(w.x) and off.size >= FEWEST:
+        factor = float((off * w.x).sum() / (w.x * w.x).sum())
+        if w.is_(w.right + factor * w.x):
+            yield Text(
+                f"多了输入的 {factor:.6g} 倍（如权重衰减）",
+                f"{factor:.6g} times the input added (as weight decay)",
+            )
+            return
     rows = off.reshape(-1, n)
     if n > 2 and rows.size - len(rows) >= FEWEST:
         ones = np.ones_like(w.x)
@@ -193,13 +201,6 @@ def _terms(w: Wrong) -> Iterator[Text]:
             if of.shape == w.x.shape and w.is_(w.right + _along(off, of)):
                 yield Text(zh, en)
                 return
-    if can_fit(w.x) and off.size >= FEWEST:
-        factor = float((off * w.x).sum() / (w.x * w.x).sum())
-        if w.is_(w.right + factor * w.x):
-            yield Text(
-                f"多了输入的 {factor:.6g} 倍（如权重衰减）",
-                f"{factor:.6g} times the input added (as weight decay)",
-            )
 
 
 def _along(off: Array, of: Array) -> Array:

@@ -84,7 +84,8 @@ def norm(b: Back) -> Slips:
         ("少除了一次标准差", "divided by the deviation once too seldom", spread * deviation),
     ):
         yield f"方差一项{zh}", f"the term of the variance {en}", but(spread=term)
-    yield "只除以标准差", "divided by the deviation alone", but(nothing, nothing)
+    if n.centred:
+        yield "只除以标准差", "divided by the deviation alone", but(nothing, nothing)
     yield "没有乘以增益", "without the gain", but(n.level(dy), n.spread(dy), dy)
     yield "均值里没有增益", "without the gain in the means", but(n.level(dy), n.spread(dy))
     if a.get("offset"):

@@ -12,13 +12,10 @@ from .slip import Back, Slips, slip
 def contract(b: Back) -> Slips:
     right = b.right()
     if b.is_parameter and right.ndim == 2:
-        if _square(right):
-            yield "转置了", "transposed", right.T
-        yield (
-            "按 (输出, 输入) 的顺序存放",
-            "kept in the order (out, in)",
-            right.T.reshape(right.shape),
-        )
+        how = ("转置了", "transposed")
+        if not _square(right):
+            how = ("按 (输出, 输入) 的顺序存放", "kept in the order (out, in)")
+        yield *how, right.T.reshape(right.shape)
     other = b.input(1 - b.operand) if b.operand < 2 else None
     if other is None:
         return

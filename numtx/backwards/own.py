@@ -189,15 +189,15 @@ def own(found: Any, where: str, inputs: Any = None, backward: Any = None) -> Own
         found = BackwardPass(*found)
     if _is_function_of_torch(found):
         run, back = _of_torch(found)
-        names = _arguments(found.forward)[1:]  # after the context
-        return Own(BackwardPass(run, back, _needed(_as_tensors(inputs), where), names), where)
+        called = _arguments(found.forward)[1:]  # after the context
+        return Own(BackwardPass(run, back, _needed(_as_tensors(inputs), where), called), where)
     if isinstance(found, type) and "self" in _arguments(getattr(found, "forward", None)):
         found = found()
     forward, vjp = getattr(found, "forward", None), getattr(found, "backward", None)
     if not (callable(forward) and callable(vjp)):
         raise UsageError(f"{where} gives {type(found).__name__}; it should be {WANTED}")
     had = inputs if inputs is not None else getattr(found, "inputs", None)
-    names = getattr(found, "names", ())
+    names: Sequence[str] = getattr(found, "names", ())
     return Own(BackwardPass(forward, vjp, _needed(had, where), names), where)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -31,13 +31,22 @@ MOST_BETWEEN = 60  # stages left out, in which a mistake is sought
 NOTHING = 1e-9  # of a change: what is less is the rounding of zeros
 
 
+Place: TypeAlias = tuple[str, int]  # a stage, and which of its inputs takes the wrong share
+
+
 class Fault(NamedTuple):
-    """A mistake: its words, the stages it is made in and which of their inputs takes the wrong
-    share, and what it changes in that share (None: nothing)."""
+    """A mistake: its words, where it is made, and what it changes in the share of an input (None:
+    nothing)."""
 
     text: Text
-    places: tuple[tuple[str, int], ...]
+    places: tuple[Place, ...]
     change: Callable[[Back], Array | None]
+
+    @property
+    def kind(self) -> str:
+        """Its words, with the leaf for the stage that they name."""
+        name = self.places[0][0]
+        return self.text.en.replace(name, name.rpartition(".")[2])
 
     @property
     def found(self) -> Found:
@@ -137,16 +146,19 @@ class GradientCase:
         return changes
 
     def explained(self, fault: Fault) -> bool:
-        """Whether a mistake makes the gradient of the file, and none that it has as it should
-        be."""
+        """Whether a mistake makes the gradient of the file."""
         changes = self.followed(fault, [self.name])
         if self.name not in changes:
             return False
         right, wrong = self.expected, self.expected + changes[self.name]
         if not self.got.any():  # rounding is not to be told from 0 by the size of 0
             wrong = np.where(np.abs(wrong) > 10.0 * self.tolerance * _largest(right), wrong, 0.0)
-        if error_of(wrong, self.got) > min(10.0 * self.tolerance, 0.05 * error_of(right, self.got)):
-            return False
+        return error_of(wrong, self.got) <= min(
+            10.0 * self.tolerance, 0.05 * error_of(right, self.got)
+        )
+
+    def spares(self, fault: Fault) -> bool:
+        """Whether a mistake leaves the gradients that are as they should be."""
         changes = self.followed(fault, self.known)
         felt = NOTHING * max(map(_largest, changes.values()), default=0.0)
         return not any(
@@ -176,12 +188,14 @@ def diagnose_gradient(case: GradientCase) -> list[Found]:
     """Every known mistake that makes the file's gradient; empty where none does. Of several those
     that explain most of what comes later."""
     with np.errstate(all="ignore"):
-        found = [fault for fault in _once(case) if case.explained(fault)]
-        if not found:
-            found = [fault for fault in _everywhere(case) if case.explained(fault)]
-        if len(found) > 1:
-            counts = [case.explains_of_later(fault) for fault in found]
-            found = [f for f, count in zip(found, counts, strict=True) if count == max(counts)]
+        made = [fault for fault in _once(case) if case.explained(fault)]
+        found = [fault for fault in made if case.spares(fault)]
+        counts = [case.explains_of_later(fault) for fault in found]
+        if max(counts, default=0) < len(case.later) or not found:
+            fitting = {(fault.places[0], fault.kind) for fault in made}
+            more = [f for f in _everywhere(case, fitting) if case.explained(f) and case.spares(f)]
+            found, counts = [*found, *more], [*counts, *map(case.explains_of_later, more)]
+        found = [f for f, count in zip(found, counts, strict=True) if count == max(counts)]
         if found:
             return list(dict.fromkeys(fault.found for fault in found))
         if not case.got.any() and case.expected.any():
@@ -214,14 +228,18 @@ def _same(extra: Array, back: Back) -> Array:
     return extra
 
 
-def _everywhere(case: GradientCase) -> Iterator[Fault]:
+def _everywhere(case: GradientCase, fitting: Collection[tuple[Place, str]]) -> Iterator[Fault]:
     """Each mistake made in all stages of a kind at once: one in the code of a layer is made in
-    every layer."""
+    every layer.
+
+    fitting  those that make the gradient of the file where they are made once: where but one stage
+             of a kind leads to that, no others can
+    """
     kinds: dict[tuple[str, int], list[Stage]] = {}
     for stage, operand in _places(case):
         for kind in _kinds(stage):
             kinds.setdefault((kind, operand), []).append(stage)
-    tried: set[tuple[tuple[str, int], ...]] = set()
+    tried: set[tuple[Place, ...]] = set()
     for (kind, operand), near in kinds.items():
         every = [s for s in case.graph if kind in _kinds(s) and operand < len(s.inputs)]
         places = tuple((s.name, operand) for s in every if s.name in case.reference)
@@ -230,6 +248,8 @@ def _everywhere(case: GradientCase) -> Iterator[Fault]:
             tried.add(places)
             leaf, back = near[0].leaf.name, case.back(near[0], operand)
             for text, _ in (*_paths(case, back, leaf), *_slips(back)):
+                if len(near) == 1 and ((near[0].name, operand), text.en) not in fitting:
+                    continue
 
                 def again(b: Back, en: str = text.en, leaf: str = leaf) -> Array | None:
                     forms = chain(_paths(case, b, leaf), _slips(b))

@@ -147,7 +147,11 @@ def _cause_of_gradient(found: Comparison) -> tuple[str, str]:
     if any(not d.equal for d in found.parameters):
         return "没有去找，因为参数不同", "not looked for, as the parameters differ"
     if not found.values:
-        return "没有去找，因为没有两边都有的值", "not looked for, as no value is in both files"
+        return (
+            "没有两边都有的值，前向传播也可能有错；试过的反向传播的已知错误都得不出这些数",
+            "no value is in both files, so that the forward pass may be wrong too; none of the "
+            "known mistakes of a backward pass reproduces these numbers",
+        )
     return (
         "比过的值全部相同，所以错在反向传播；试过的已知错误都得不出这些数",
         "every value compared is equal, so the mistake is in the backward pass; none of the known "

@@ -136,7 +136,7 @@ def test_a_wrong_gradient_is_laid_to_the_backward_pass_only_where_values_were_co
     for others, cause in (
         (loss, "every value compared is equal, so the mistake is in the back"),
         ({**loss, name: right * 1.7}, f"every number is 1.7 times what it should be, in {PLACE}."),
-        ({}, "not looked for, as no value is in both files"),
+        ({}, "no value is in both files, so that the forward pass may be wrong too"),
         ({parameter: arrays[parameter] * 2.0}, "not looked for, as the parameters differ"),
     ):
         np.savez(tmp_path / "b.npz", **{name: right * noise, **others})

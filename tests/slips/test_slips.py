@@ -107,14 +107,15 @@ def everywhere(number: int, where: tuple[str, str, int]) -> Callable[[Back], Arr
     return change
 
 
-def alike(trace: Trace, cause: str, gradients: Mapping[str, Array]) -> bool:
-    """Whether a cause that is named gives the gradients, made in the stages that it names."""
+def alike(trace: Trace, cause: str, gradients: Mapping[str, Array], every: bool) -> bool:
+    """Whether a cause that is named gives the gradients, made in the stages that it names, or in
+    every one of its operation."""
     en, _, places = cause.partition(", in ")
     for number, operand in product(range(len(SLIPS)), range(3)):
 
         def change(back: Back, number: int = number, operand: int = operand) -> Array | None:
-            here = back.stage.name in places.split(", ") and back.operand == operand
-            return share_of(number, back, en) if here else None
+            here = every or back.stage.name in places.split(", ")
+            return share_of(number, back, en) if here and back.operand == operand else None
 
         found = backward_with(trace, change) if en.startswith(NAMES[number]) else {}
         if found and all(np.allclose(found[n], a, 1e-8, 1e-12) for n, a in gradients.items()):
@@ -129,7 +130,9 @@ def test_every_slip_has_a_name_of_its_own():
     assert len(set(NAMES)) == len(NAMES)
 
 
-def assert_named(trace: Trace, en: str, gradients: Mapping[str, Array]) -> None:
+def assert_named(
+    trace: Trace, en: str, gradients: Mapping[str, Array], every: bool = False
+) -> None:
     """Of all gradients, and of those of parameters alone: the cause, and no other that does not
     give the same numbers."""
     alone = {n: a for n, a in gradients.items() if n.startswith("parameters/")}
@@ -138,7 +141,7 @@ def assert_named(trace: Trace, en: str, gradients: Mapping[str, Array]) -> None:
         named = causes(trace, theirs)
         assert any(text.startswith(en) for text in named), (en, named)
         others = [text for text in named if not text.startswith(en)]
-        assert all(alike(trace, text, theirs) for text in others), (en, named)
+        assert all(alike(trace, text, theirs, every) for text in others), (en, named)
 
 
 def first_run(number: int) -> tuple[Trace, list[tuple[str, str, int]]]:
@@ -157,11 +160,53 @@ def test_each_form_is_named_and_nothing_else(name):
 
 @pytest.mark.parametrize("name", some(1, f"{__name__} everywhere", NAMES))
 def test_each_form_is_named_where_it_is_made_in_every_layer(name):
-    """And where but the gradients of the embeddings are there, beneath all layers."""
     trace, made = first_run(number := NAMES.index(name))
     for where in made:
         gradients = backward_with(trace, everywhere(number, where))
-        assert_named(trace, where[0], gradients)
+        assert_named(trace, where[0], gradients, every=True)
+
+
+LANGUAGE_MODEL = Config(
+    model="decoder-only", width=8, decoder_layers=2, hidden=12, vocabulary=11, norm_place="pre"
+)
+TWICE = [  # a known mistake, in all stages of an operation, and the first gradient it makes wrong
+    ("norm", "the mean taken away twice", "decoder.1.feed_forward.residual"),
+    (
+        "softmax",
+        "without the dot product with the weights",
+        "decoder.1.self_attention.masked_scores",
+    ),
+    ("look-up", "repeated ids not summed: the last one counts", "parameters/decoder.embedding"),
+]
+
+
+@pytest.mark.parametrize("kept", ["values", "stages", "parameters", "loss", "gradients", "input"])
+@pytest.mark.parametrize(("operation", "form", "first"), TWICE)
+def test_in_files_of_every_kind(operation, form, first, kept):
+    """Gradients beside all values, beside the loss alone or beside nothing; of all stages, of the
+    parameters, or of the embeddings, beneath all norms."""
+    parameters = random_parameters(LANGUAGE_MODEL, 3)
+    trace = record(LANGUAGE_MODEL, parameters, Batch([[1, 2, 1, 3]], labels=[[2, 1, 3, 4]]))
+    name = f"backward of the {operation}"
+    en, number = f"{name} ({form})", NAMES.index(name)
+    change = everywhere(number, (en, "", int(operation == "look-up")))
+    wrong = backward_with(trace, change)
+    some = {n: a for n, a in wrong.items() if n.startswith("parameters/")}
+    some = {"stages": wrong, "values": wrong}.get(kept, some)
+    if kept == "input":
+        some = {
+            n: a for n, a in wrong.items() if n in ("decoder.input", "parameters/decoder.embedding")
+        }
+    values = {"values": trace.values, "gradients": {}}.get(kept, {"loss": trace["loss"]})
+    theirs = {**values, **{f"grad/{n}": a for n, a in some.items()}}
+    arrays = {**trace.arrays, **{f"grad/{n}": a for n, a in trace.gradients.items()}}
+    found = compare(Side("A", arrays, trace), Side("B", theirs, None))
+    assert found.first is not None and found.causes
+    if kept in ("values", "stages") or first in some:
+        assert found.first.name == f"grad/{first}"
+    assert all(cause.cause == en for cause in found.causes), found.causes
+    right = {**values, **{f"grad/{n}": trace.grad(n) for n in some}}
+    assert compare(Side("A", arrays, trace), Side("B", right, None)).equal
 
 
 def test_a_path_that_is_lost_is_named():

@@ -48,7 +48,7 @@ def pass_on(
     gradient  that of the stage, flat
     """
     if stage.operation == "contract":
-        _through_contraction(oracle, stage, gradient, sums)
+        through_contraction(oracle, stage, gradient, sums)
         return oracle.recomputed(stage)
     rows = gradient.reshape(oracle.rows(stage), -1)
     values, bounds = [], []
@@ -65,9 +65,10 @@ def pass_on(
     return np.concatenate(values).reshape(-1), np.concatenate(bounds).reshape(-1)
 
 
-def _through_contraction(
+def through_contraction(
     oracle: Oracle, stage: Stage, gradient: Array, sums: Mapping[str, Sums]
 ) -> None:
+    """What a contraction passes on, without making its values once more."""
     selective = "selective" in stage.attributes
     for operand, source in enumerate(stage.inputs):
         plan, others = oracle.contraction(stage).towards(operand)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..mistakes.at import gain_of
+from ..ops.activation import activation_backward
 from ..ops.heads import merge_heads, split_heads
 from ..ops.norm import norm_backward, norm_forward
 from ..ops.positions import rotate_backward, rotation
@@ -18,7 +19,7 @@ from ..ops.softmax import (
     softmax_backward,
     softmax_forward,
 )
-from ..oracle.gradients import Sums, pass_on
+from ..oracle.gradients import Sums, pass_on, through_contraction
 from ..oracle.oracle import Oracle
 from ..shapes import Array
 from ..stages.graph import Stage
@@ -32,15 +33,21 @@ def passed(oracle: Oracle, stage: Stage, dy: Array, had: Mapping[str, Array]) ->
     had  the arrays of the oracle
     """
     arrays = [had[name] for name in stage.inputs]
-    if stage.operation not in BACKWARDS:
-        sums = {name: Sums(oracle.cells(name).flat.size) for name in dict.fromkeys(stage.inputs)}
-        pass_on(oracle, stage, dy.astype(np.float64).reshape(-1), sums)
-        shapes = {name: array.shape for name, array in zip(stage.inputs, arrays, strict=True)}
-        return {name: sums[name].total.reshape(shape) for name, shape in shapes.items()}
-    inputs = (x.astype(np.float64) for x in arrays)
-    shares = BACKWARDS[stage.operation](stage.attributes, dy.astype(np.float64), *inputs)
-    every = zip(stage.inputs, arrays, [*shares, *[None] * len(arrays)], strict=False)
-    return {name: np.zeros(x.shape) if share is None else share for name, x, share in every}
+    dy = dy.astype(np.float64)
+    if stage.operation in BACKWARDS:
+        inputs = (x.astype(np.float64) for x in arrays)
+        shares = BACKWARDS[stage.operation](stage.attributes, dy, *inputs)
+        found = {name: np.zeros(x.shape) for name, x in zip(stage.inputs, arrays, strict=True)}
+        for name, share in zip(stage.inputs, shares, strict=False):
+            found[name] = found[name] if share is None else found[name] + share
+        return found
+    sums = {name: Sums(oracle.cells(name).flat.size) for name in dict.fromkeys(stage.inputs)}
+    if stage.operation == "contract":
+        through_contraction(oracle, stage, dy.reshape(-1), sums)
+    else:
+        pass_on(oracle, stage, dy.reshape(-1), sums)
+    shapes = {name: array.shape for name, array in zip(stage.inputs, arrays, strict=True)}
+    return {name: sums[name].total.reshape(shape) for name, shape in shapes.items()}
 
 
 def _softmax(a: Mapping[str, Any], dy: Array, x: Array, *sinks: Array) -> Shares:
@@ -65,11 +72,16 @@ def _rotate(a: Mapping[str, Any], dy: Array, x: Array, positions: Array) -> Shar
     return (rotate_backward(dy.reshape(len(x), -1, *x.shape[-2:]), by).reshape(x.shape),)
 
 
-# Operations by row, whose formula takes its time, and the function that does the same; a test holds
-# the two equal.
+# Operations whose formula takes its time, and the function that does the same; a test holds the two
+# equal.
 BACKWARDS: dict[str, Callable[..., Shares]] = {
     "softmax": _softmax,
     "log_softmax": lambda a, dy, x: (log_softmax_backward(dy, log_softmax_forward(x)),),
     "norm": _norm,
     "rotate": _rotate,
+    "add": lambda a, dy, *x: (dy,) * len(x),
+    "scale": lambda a, dy, x: (dy * a["factor"],),
+    "multiply": lambda a, dy, x, y: (dy * y, dy * x),
+    "mask": lambda a, dy, x, seen: (np.where(seen != 0, dy, 0.0),),
+    "activation": lambda a, dy, x: (activation_backward(a["kind"], dy, x),),
 }

@@ -16,6 +16,7 @@ from numtx.compare.sides import Side
 from numtx.oracle.gradients import Sums, pass_on
 from numtx.shapes import Array
 from numtx.slips import SLIPS
+from numtx.slips.passed import BACKWARDS, passed
 from numtx.slips.slip import Back
 from numtx.trace.trace import Trace, record
 
@@ -55,6 +56,19 @@ def test_without_a_change_these_are_the_gradients():
     trace = run_of("encoder-decoder")
     for name, gradient in backward_with(trace, lambda back: None).items():
         assert np.allclose(gradient, trace.grad(name), 1e-9, 1e-12), name
+
+
+@pytest.mark.parametrize("model", some(4, f"{__name__} passed"))
+def test_what_whole_arrays_pass_back_is_what_the_formulas_do(model, monkeypatch):
+    trace = run_of(model)
+    stages = [s for s in trace.graph if s.name in trace.gradients and s.operation in BACKWARDS]
+    fast = [passed(trace.oracle(), s, trace.grad(s.name), trace.arrays) for s in stages]
+    monkeypatch.setattr("numtx.slips.passed.BACKWARDS", {})
+    for stage, found in zip(stages, fast, strict=True):
+        slow = passed(trace.oracle(), stage, trace.grad(stage.name), trace.arrays)
+        for name, share in slow.items():
+            size = np.abs(share).max() + np.abs(trace.grad(stage.name)).max()
+            assert np.abs(share - found[name]).max() <= 1e-12 * size, (stage.name, name)
 
 
 def causes(trace: Trace, gradients: Mapping[str, Array]) -> list[str]:

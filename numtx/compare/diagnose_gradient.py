@@ -274,7 +274,7 @@ def _paths(case: GradientCase, back: Back, name: str) -> Iterator[tuple[Text, Ar
     stage, source = back.stage, back.stage.inputs[back.operand]
     readers = [s.name for s in case.graph.consumers[source] if s.name in case.reference]
     if len(readers) == 1 and stage.inputs.count(source) == 1:
-        if stage.operation == "add" and len(stage.inputs) > 1:
+        if sum(name in case.reference for name in stage.inputs) > 1:
             lost = Text(f"没有传给 {source}", f"nothing passed back to {source}")
             yield lost, np.zeros_like(back.x)
         return

@@ -38,6 +38,7 @@ def add(commands: Any) -> None:
         help="cells tried of each array, beside a random direction (default 20; 0: every cell, the "
         "default for a backward pass of your own)",
     )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     add_options(parser)
 
 
@@ -49,13 +50,13 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{name} is for a backward pass of your own; give MODULE:OBJECT")
     samples = (20 if args.samples is None else args.samples) or None
     if args.operation is not None:
-        return _report(_check_operations(args, samples), args.lang)
+        return _report(_check_operations(args, samples), args)
     from ..check.gradcheck import check_model, check_stages, with_gradient
 
     example = example_of(args)
     model = example.config, example.parameters, example.batch
     if args.stage is None:
-        return _report(check_model(*model, samples=samples, seed=args.seed), args.lang)
+        return _report(check_model(*model, samples=samples, seed=args.seed), args)
     from ..trace.trace import stages_of
 
     matching = stages_of(example.config, example.batch).select(args.stage)
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     stages = [name for name in matching if name in known]
     if not stages:
         raise UsageError(f"--stage {args.stage[0]!r}: no stage that matches has a gradient")
-    return _report(check_stages(*model, stages, samples=samples, seed=args.seed), args.lang)
+    return _report(check_stages(*model, stages, samples=samples, seed=args.seed), args)
 
 
 def _check_operations(args: argparse.Namespace, samples: int | None) -> GradientReport:
@@ -88,8 +89,14 @@ def _check_operations(args: argparse.Namespace, samples: int | None) -> Gradient
     )
 
 
-def _report(report: GradientReport, lang: str) -> int:
+def _report(report: GradientReport, args: argparse.Namespace) -> int:
     """One line an array, then the verdict."""
+    from .gradcheck_json import as_json
+
+    lang = args.lang
+    if args.json:
+        print(as_json(report))
+        return 0 if report.ok else 1
     from ..show.grid import table_text
     from ..show.headings import below, pick
 

@@ -41,6 +41,7 @@ def is_own(args: argparse.Namespace) -> bool:
 def run(args: argparse.Namespace) -> int:
     from ..backwards.check import check
     from ..backwards.own import backward_beside, own
+    from .gradcheck_json import own_as_json
     from .laws import load
 
     for name in ("text", "config", "folder", "stage", "parameters", "operation"):
@@ -56,8 +57,12 @@ def run(args: argparse.Namespace) -> int:
             backward = backward_beside(home, name)
     inputs = _inputs(args)
     made = own(found, args.example, inputs, backward)
-    samples = None if args.samples is None or not args.samples else args.samples
-    return report(check(made, samples, args.seed), args.lang)
+    samples = args.samples or None
+    found = check(made, samples, args.seed)
+    if not args.json:
+        return report(found, args.lang)
+    print(own_as_json(found))
+    return 0 if found.ok else 1
 
 
 def _inputs(args: argparse.Namespace) -> Any:

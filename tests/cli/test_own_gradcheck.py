@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 
 import numpy as np
@@ -133,6 +134,18 @@ def test_a_wrong_one_is_named_with_its_cells(capsys, place):
     code, out, _ = run(capsys, "their_ops:softmax", "--shapes", "[[2,3]]", "--backward",
                        "softmax_no_dot")  # fmt: skip
     assert code == 1 and "without the dot product" in out and "缺少与权重的点积" in out
+
+
+def test_as_json(capsys):
+    code, out, _ = run(capsys, "their_ops:wrong", "--json")
+    found = json.loads(out)
+    [one] = found["gradients"]
+    assert (code, found["ok"], one["name"], one["ok"]) == (1, False, "x", False)
+    assert one["causes"][0]["en"].endswith("(without the dot product with the weights)")
+    assert len(one["worst"]) == 5 and len(one["worst"][0]["cell"]) == 3
+    code, out, _ = run(capsys, "--operation", "norm_rms", "--json")
+    found = json.loads(out)
+    assert (code, found["ok"], len(found["gradients"])) == (0, True, 3)
 
 
 def test_kinks_and_what_has_no_gradient_are_said(capsys):

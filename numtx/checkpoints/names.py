@@ -94,9 +94,10 @@ def names_of(file: Collection[str], config: Config, layout: str | None = None) -
     Raises `CheckpointError` where two layouts know as many and do not read them alike.
     """
     tables = LAYOUTS.values() if layout is None else [LAYOUTS[layout]]
-    every = [_names(file, config, table.of(file)) for table in tables]
-    most = max(len(file) - len(names.unknown) for names in every)
-    best = [names for names in every if len(file) - len(names.unknown) == most]
+    some = _of_each_form(file)
+    every = [_names(some, config, table.of(some), whole=False) for table in tables]
+    most = max(len(some) - len(names.unknown) for names in every)
+    best = [names for names in every if len(some) - len(names.unknown) == most]
     if not most:
         return None
     fitting = [names for names in best if _fits(names.layout, config)] or best
@@ -110,7 +111,16 @@ def names_of(file: Collection[str], config: Config, layout: str | None = None) -
                     f"its names are those of {first.layout.name} and of {other.layout.name}, which "
                     f"do not read {theirs!r} alike; choose one with --layout"
                 )
-    return first
+    found = _names(file, config, first.layout.of(file))
+    return found if len(found.unknown) < len(file) else None
+
+
+def _of_each_form(file: Collection[str]) -> list[str]:
+    """The first and the last of the names that differ in their numbers alone: all of a large file
+    need not be looked up in every layout."""
+    forms = {re.sub(r"\d+", "0", name): name for name in file}
+    first = {re.sub(r"\d+", "0", name): name for name in reversed([*file])}
+    return list(dict.fromkeys((*first.values(), *forms.values())))
 
 
 def _fits(layout: Layout, config: Config) -> bool:
@@ -146,7 +156,8 @@ def _pattern(form: str) -> str:
     return f"{text}(\\.(weight|bias|grad|weight\\.grad|bias\\.grad))?"
 
 
-def _names(file: Collection[str], config: Config, layout: Layout) -> Names:
+def _names(file: Collection[str], config: Config, layout: Layout, whole: bool = True) -> Names:
+    """The names in one layout; whole: experts of a stack count where all of them are there."""
     names = Names(config, layout)
     entries, modules = layout.entries(config, whole=False), stages_of_modules(config, layout)
     shapes = parameter_shapes(config)
@@ -173,7 +184,7 @@ def _names(file: Collection[str], config: Config, layout: Layout) -> Names:
             names.unknown.append(theirs)
     for name, every in parts.items():
         stack = every[0][1].expert is not None
-        if stack and len(every) < shapes[name.rpartition("parameters/")[2]][0]:
+        if whole and stack and len(every) < shapes[name.rpartition("parameters/")[2]][0]:
             names.unknown.extend(theirs for theirs, _ in every)
         else:
             names.found[name] = Source(*map(tuple, zip(*every, strict=True)))

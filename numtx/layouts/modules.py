@@ -104,6 +104,7 @@ def stages_of_modules(config: Config, layout: Layout) -> Modules:
     layout  that of its family, or `layout.of(tensors)`; it need not fit the whole configuration
     """
     graph = resolve(config)
+    last = _lasts(graph)
     found: dict[str, Output] = {}
     for name, entry in layout.entries(config, whole=False).items():
         path = name.rpartition(".")[0]
@@ -118,7 +119,7 @@ def stages_of_modules(config: Config, layout: Layout) -> Modules:
         for names in _places(config, form + what):
             path, stage = form.format(**names), what.format(**names)
             stage, headed = stage.removesuffix(WITH_HEADS), stage.endswith(WITH_HEADS)
-            stage = next(filter(None, (_last(graph, one) for one in stage.split("|"))), "")
+            stage = next((last[one] for one in stage.split("|") if one in last), "")
             module, item = _item(path)
             if stage:
                 leaf = graph[stage].axes[2:]
@@ -144,11 +145,13 @@ def _places(config: Config, form: str) -> Iterator[dict[str, str]]:
             yield {"side": side, "i": str(i)}
 
 
-def _last(graph: Graph, place: str) -> str:
-    """A stage, or the last stage of a place such as a layer; empty where there is none."""
-    if place in graph:
-        return place
-    return next((n for n in reversed(graph.stages) if place and n.startswith(f"{place}.")), "")
+def _lasts(graph: Graph) -> dict[str, str]:
+    """The last stage of every place, such as a layer; of a stage, itself."""
+    found: dict[str, str] = {}
+    for name in graph.stages:
+        parts = name.split(".")
+        found |= {".".join(parts[:n]): name for n in range(1, len(parts))}
+    return found | {name: name for name in graph.stages}
 
 
 def _item(path: str) -> tuple[str, int]:

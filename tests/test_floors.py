@@ -51,7 +51,7 @@ FLOORS = [
     {"formulas"},
     {"oracle", "explaining"},
     {"trace"},
-    {"show", "check", "mistakes", "slips"},
+    {"show", "check", "mistakes", "slips", "fitting"},
     {"page", "pictures", "training", "decoding", "costs"},
     {
         "examples",

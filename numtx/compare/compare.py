@@ -13,15 +13,15 @@ import numpy as np
 
 from ..errors import TraceError, nearest
 from ..files import LazyArrays
+from ..fitting.axes import orders_of
+from ..fitting.fit import Fitted, fit
 from ..mistakes.at import can_fit
 from ..parameters import parameter_shapes
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
-from .axes import orders_of
 from .comparison import CellPair, Comparison, Difference
 from .diagnose import Case, Found, diagnose, error_of
 from .diagnose_gradient import GradientCase, diagnose_gradient
-from .fit import Fitted, fit
 from .precision import FLOAT32, FLOAT64, Precision, coarsest, content
 from .sides import Side
 from .weighing import Weighing

@@ -15,6 +15,8 @@ from ..checkpoints.names import Names, bare_name, names_given, names_of, why_not
 from ..config import Config
 from ..errors import CheckpointError, TraceError, nearest
 from ..files import LazyArrays
+from ..fitting.fit import fit
+from ..fitting.suggest import apart, suggested
 from ..mistakes.at import layered
 from ..parameters import parameter_shapes
 from ..shapes import Array
@@ -22,8 +24,6 @@ from ..small_repr import small_repr
 from ..stages.leaf import Text
 from ..trace.files import arrays_of, open_trace
 from ..trace.trace import Trace
-from .fit import fit
-from .suggest import apart, suggested
 
 
 @small_repr()

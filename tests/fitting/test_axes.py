@@ -10,10 +10,10 @@ import pytest
 from samples import random_parameters
 
 from numtx import Batch, Config
-from numtx.compare.axes import HEADS, LETTERS, SQUARES, TOKENS, readings
 from numtx.compare.compare import compare
 from numtx.compare.comparison import Comparison
 from numtx.compare.sides import Side
+from numtx.fitting.axes import HEADS, LETTERS, SQUARES, TOKENS, readings
 from numtx.trace.trace import Trace, record
 
 Array = np.ndarray

@@ -1,0 +1,1 @@
+"""Arrays of other implementations brought into the axes and shapes of stages."""

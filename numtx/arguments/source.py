@@ -63,8 +63,10 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     add_example(parser, "weather")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
     parser.add_argument(
-        "--parameters", metavar="FILE", help="parameters in a file (.npz), such as trained ones"
-    )
+        "--parameters", metavar="FILE",
+        help="parameters in a file (.npz or safetensors), such as trained ones; by the names of "
+        "numtx, or of a state dict of transformers",
+    )  # fmt: skip
     group = parser.add_argument_group("options of single examples")
     group.add_argument("--wiring", choices=("paper", "as-written"), help="weather")
     group.add_argument(
@@ -121,7 +123,7 @@ def add_own_model(parser: argparse.ArgumentParser) -> None:
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """The options that bring a run of a model of one's own in the place of a trace file."""
-    parser.add_argument("--parameters", metavar="FILE", help="of --config, in a file (.npz)")
+    parser.add_argument("--parameters", metavar="FILE", help="of --config, in a file")
     add_own_model(parser)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -84,36 +84,44 @@ def understood(side: Side, first: Side, layout: str | None = None) -> Side:
     names = _in_layout(side, others, first.trace.config, layout)
     if not own and names is None:
         raise TraceError(_unknown(side, first, others))
-    readers = {name: partial(side.arrays.__getitem__, theirs) for name, theirs in own.items()}
-    notes = []
+    raw = side.arrays.__getitem__
+    found = {name: {theirs: partial(raw, theirs)} for name, theirs in own.items()}
+    notes: list[Text] = []
+    spelled: tuple[str, ...] = ()
     if names is not None:
-        known = names.arrays(side.arrays.__getitem__)
-        readers = {**{name: partial(known.__getitem__, name) for name in known}, **readers}
-        twice, others = {**twice, **names.twice}, names.unknown
-        family = names.layout.name
-        zh, en = (
-            f"{side.name}：名字按 {family} 的读",
-            f"{side.name}: names read as those of {family}",
-        )
-        notes.append(Text(zh, en))
+        family, known = names.layout.name, names.arrays(raw)
+        for name, source in names.found.items():
+            found.setdefault(name, {})[source.theirs[0]] = partial(known.__getitem__, name)
+        twice, others, spelled = {**twice, **names.twice}, names.unknown, tuple(names.known)
+        zh, en = f"名字按 {family} 的读", f"names read as those of {family}"
+        notes.append(Text(f"{side.name}：{zh}", f"{side.name}: {en}"))
     for theirs, name in twice.items():
-        x = side.arrays[theirs]
-        if not name or (name in readers and _same(x, readers[name]())):
-            continue
-        if name not in readers:  # a copy of what is not there
-            others = [*others, theirs]
-            continue
-        worse = _apart(x, name, first.trace) > _apart(readers[name](), name, first.trace)
-        if worse:
-            readers[name] = partial(side.arrays.__getitem__, theirs)
-        zh = f"{side.name}：{theirs} 也是 {name}，但数不同；比较的是差得更远的"
-        en = (
-            f"{side.name}: {theirs} is a second array for {name}, with other numbers; the one that "
-        )
-        notes.append(Text(zh, en + "is farther off is compared"))
-    readers |= {name: partial(side.arrays.__getitem__, name) for name in others}
+        if name:
+            found.setdefault(name, {})[theirs] = partial(raw, theirs)
+    readers: dict[str, Callable[[], Array]] = {name: partial(raw, name) for name in others}
+    for name, every in found.items():
+        readers[name], told = _one_of(name, every, first.trace)
+        notes += [Text(*(f"{side.name}: {text}" for text in pair)) for pair in told]
     arrays = LazyArrays(readers, lambda name: readers[name]())
-    return Side(side.name, arrays, None, tuple(notes), () if names is None else tuple(names.known))
+    return side._replace(arrays=arrays, notes=tuple(notes), spelled=spelled)
+
+
+def _one_of(
+    name: str, every: Mapping[str, Callable[[], Array]], trace: Trace
+) -> tuple[Callable[[], Array], list[Text]]:
+    """Of several arrays for a name, by what they are called, the one that is farthest off, and
+    what to say where they are not the same."""
+    (first, read), *others = every.items()
+    told = []
+    for theirs, other in others:
+        if _same(read(), other()):
+            continue
+        zh = f"{first} 和 {theirs} 都是 {name}，但数不同；比较的是差得更远的"
+        en = f"{first} and {theirs} are both {name}, with other numbers; the one that is farther "
+        told.append(Text(zh, f"{en}off is compared"))
+        if _apart(other(), name, trace) > _apart(read(), name, trace):
+            read = other
+    return read, told
 
 
 def _own_names(side: Side, trace: Trace) -> tuple[dict[str, str], dict[str, str], list[str]]:

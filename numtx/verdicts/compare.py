@@ -21,8 +21,10 @@ def add(commands: Any) -> None:
         help="find where another implementation's run parts from a trace, and why",
         description="Hold a file of arrays against a trace: the first stage in computing order "
         "that differs, its worst cells, how the difference grows, and the known mistake that "
-        "reproduces it. The second file may be any .npz, with the stages it has, in float32, "
-        "with heads side by side, without the batch axis. Exit code 1 where they differ.",
+        "reproduces it. The second may be .npz, safetensors or a folder of .npy files, with the "
+        "arrays it has, in any precision, under the names of stages (gradients: grad/STAGE), or "
+        "those of a state dict or of modules of transformers. Axes may be in another order, "
+        "flattened, or left out where they are one. Exit code 1 where they differ.",
     )
     parser.set_defaults(run=run)
     add_lang(parser)
@@ -96,7 +98,8 @@ def run(args: argparse.Namespace) -> int:
     if args.cosine is not None:
         check_cosine(args.cosine, found)
     if args.json:
-        print(json.dumps(as_json(found), ensure_ascii=False, indent=1))
+        told = {**as_json(found), "notes": [note.en for note in second.notes]}
+        print(json.dumps(told, ensure_ascii=False, indent=1))
         return int(args.code)
     for line in report(found, first, second, args.full, args.cells, args.lang):
         print(line)

@@ -230,12 +230,12 @@ def _plain(model: Any, padding: Mapping[Any, int]) -> Iterator[None]:
     training = [module for module in model.modules() if module.training]
     attention = model.config._attn_implementation
     experts = getattr(model.config, "_experts_implementation", None)
-    model.eval()
-    model.set_attn_implementation("eager")
-    model.config._experts_implementation = "eager"
-    for table in padding:
-        table.padding_idx = None
     try:
+        model.eval()
+        model.set_attn_implementation("eager")
+        model.config._experts_implementation = "eager"
+        for table in padding:
+            table.padding_idx = None
         yield
     finally:
         for table, row in padding.items():

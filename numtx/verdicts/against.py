@@ -96,9 +96,10 @@ def _without_padding(trace: Trace, name: str, array: Array) -> Array:
     if ours is None or bare not in trace.graph or ours.shape != array.shape:
         return array
     stage = trace.graph[bare]
-    for letter, side in stage.sides.items():
-        real = trace.values.get(f"{side}.mask")
-        if real is not None and not real.all() and letter in stage.axes:
+    axes = [letter for letter in "ts" if letter in stage.axes]
+    for letter in axes if name != bare else axes[:1]:  # weights on padding are the queries' own
+        real = trace.values.get(f"{stage.sides[letter]}.mask")
+        if real is not None and not real.all():
             shape = [1] * array.ndim
             shape[0], shape[stage.axes.index(letter)] = real.shape
             array = np.where(real.reshape(shape), array, ours)

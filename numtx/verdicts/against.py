@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..trace.trace import Trace
 
 
-def beside(args: argparse.Namespace) -> tuple[Side, Side]:
+def both_sides(args: argparse.Namespace) -> tuple[Side, Side]:
     """The run of numtx, and what the modules of the package's model gave for the same tokens."""
     from ..adapters.folder import check_installed, load
     from ..adapters.transformers import as_run, record_batch
@@ -67,7 +67,7 @@ def beside(args: argparse.Namespace) -> tuple[Side, Side]:
             "numbers at padding, which act on nothing, are left out",
         )
         notes.append(Text(zh, en))
-    return first, Side("transformers", arrays, None, tuple(notes))
+    return first, Side("transformers", arrays, None, notes=tuple(notes))
 
 
 def _random_cotangent(

@@ -6,13 +6,16 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_lang, whole
 from ..arguments.source import add_run, is_own, own_run, read_text
 from ..errors import UsageError
 from ..strict_json import read_json
-from .against import beside
+from .against import both_sides
+
+if TYPE_CHECKING:
+    from ..compare.sides import Side
 
 
 def add(commands: Any) -> None:
@@ -71,28 +74,11 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..compare.compare import compare, pair_of
-    from ..compare.sides import read_side, side_of, understood
     from .compare_cosine import check_cosine, cosine_lines
     from .compare_json import as_json
     from .compare_report import report
 
-    if args.against is not None:
-        first, second = beside(args)
-    elif args.gradients:
-        raise UsageError("--gradients is for --against; of files all that they have is compared")
-    elif is_own(args):
-        if args.first is None:
-            raise UsageError("which file is held against the model? numtx compare --model DIR B")
-        args.first, args.second = args.second, args.first
-        trace = own_run(args, args.first)
-        assert trace is not None
-        first = side_of(trace, "the model")
-    elif args.second is None:
-        raise UsageError("which file is held against it? numtx compare A B")
-    else:
-        first = read_side(args.first)
-    if args.against is None:
-        second = understood(read_side(args.second, _names(args.map)), first, _layout(args))
+    first, second = _sides(args)
     found = compare(first, second, args.tolerance)
     args.code = 0 if found.equal else 1
     if args.cosine is not None:
@@ -109,6 +95,28 @@ def run(args: argparse.Namespace) -> int:
         ):
             print(line)
     return int(args.code)
+
+
+def _sides(args: argparse.Namespace) -> tuple[Side, Side]:
+    """What is held against what."""
+    from ..compare.sides import read_side, side_of, understood
+
+    if args.against is not None:
+        return both_sides(args)
+    if args.gradients:
+        raise UsageError("--gradients is for --against; of files all that they have is compared")
+    if is_own(args):
+        if args.first is None:
+            raise UsageError("which file is held against the model? numtx compare --model DIR B")
+        args.first, args.second = args.second, args.first
+        trace = own_run(args, args.first)
+        assert trace is not None
+        first = side_of(trace, "the model")
+    elif args.second is None:
+        raise UsageError("which file is held against it? numtx compare A B")
+    else:
+        first = read_side(args.first)
+    return first, understood(read_side(args.second, _names(args.map)), first, _layout(args))
 
 
 def _layout(args: argparse.Namespace) -> str | None:

@@ -43,7 +43,7 @@ def both_sides(args: argparse.Namespace) -> tuple[Side, Side]:
         config = example.config
     cotangent = None
     if args.gradients and batch.labels is None:
-        cotangent = _random_cotangent(config, example.parameters, batch, args.seed)
+        batch, cotangent = _to_learn(config, example.parameters, batch, args.seed)
     try:
         theirs = record_batch(model, batch, cotangent)
     except NumtxError:
@@ -70,20 +70,26 @@ def both_sides(args: argparse.Namespace) -> tuple[Side, Side]:
     return first, Side("transformers", arrays, None, notes=tuple(notes))
 
 
-def _random_cotangent(
+def _to_learn(
     config: Config, parameters: Mapping[str, Array], batch: Batch, seed: int
-) -> dict[str, Array]:
-    """Gradients of what a model ends in, 0 at padding."""
+) -> tuple[Batch, dict[str, Array] | None]:
+    """A batch with random labels; for a model that has no logits the gradients of a random sum of
+    what it ends in. Padding counts in neither."""
+    import dataclasses
+
     import numpy as np
 
     from ..batch import check_batch
     from ..model import forward
 
     draw = np.random.default_rng(seed)
+    real = check_batch(config, batch).sides[config.sides[-1]].valid
+    if config.head is not None:
+        labels = np.where(real, draw.integers(0, config.vocabulary, real.shape), -100)
+        return dataclasses.replace(batch, labels=labels), None
     outputs = forward(config, parameters, batch)[0]
     found = {end: draw.standard_normal(getattr(outputs, end).shape) for end in outputs.ends}
-    real = check_batch(config, batch).sides[config.sides[-1]].valid[..., None]
-    return {end: x if x.ndim < 3 else x * real for end, x in found.items()}
+    return batch, {end: x if x.ndim < 3 else x * real[..., None] for end, x in found.items()}
 
 
 def _without_padding(trace: Trace, name: str, array: Array) -> Array:

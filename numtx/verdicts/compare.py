@@ -43,8 +43,8 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--gradients", action="store_true",
-        help="with --against: gradients too, without --labels those of a random sum (--seed) of "
-        "what the model ends in",
+        help="with --against: gradients too, without --labels those of the loss of random ones "
+        "(--seed), or of a random sum of what a body ends in",
     )  # fmt: skip
     parser.add_argument(
         "--map", metavar="FILE", help='names of arrays in B, as JSON: {"their name": "stage"}'

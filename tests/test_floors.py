@@ -49,9 +49,9 @@ FLOORS = [
     {"model", "step"},
     {"stages"},
     {"formulas"},
-    {"oracle", "explaining"},
+    {"oracle", "explaining", "recompute"},
     {"trace"},
-    {"show", "check", "mistakes", "slips", "fitting"},
+    {"show", "check", "mistakes", "mistakes_of_positions", "slips", "fitting"},
     {"page", "pictures", "training", "decoding", "costs"},
     {
         "examples",

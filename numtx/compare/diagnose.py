@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..mistakes import CAUSES
-from ..mistakes.at import At, can_fit, layered, recompute
+from ..mistakes.at import FEWEST, At, can_fit
 from ..mistakes.cause import Cause
+from ..mistakes_of_positions import CAUSES
+from ..recompute import layered, recompute
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
+from .targets import tiers
 
 MOST_CELLS = 20_000_000  # of stages missing in the file, through which a mistake is followed
+MOST_WORK = 1_000_000_000  # cells that are recomputed in all
 
-
+Form: TypeAlias = tuple[str, int]  # a mistake's name, and the number among those of the name
 Mend: TypeAlias = Callable[[Stage, Mapping[str, Array]], Array | None]
 
 
@@ -36,6 +41,21 @@ class Found(NamedTuple):
         return f"{self.zh}{where}" if self.zh else ""
 
 
+class Once(dict[str, Array]):
+    """Arrays by name, each of which is read once."""
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        super().__init__()
+        self.arrays = arrays
+
+    def __missing__(self, name: str) -> Array:
+        self[name] = self.arrays[name]
+        return self[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.arrays
+
+
 class Case:
     """The stage to be explained, and where its inputs are to be had: the file's own arrays
     first, those of the reference where the file has none."""
@@ -51,14 +71,23 @@ class Case:
         self.graph, self.stage, self.tolerance = graph, stage, tolerance
         self.own, self.reference = own, reference
         self.got = own[stage.name]
+        self.arrays = Once(layered(own, reference))
+        self.cells = 0  # that were recomputed so far
 
     @cached_property
-    def arrays(self) -> Mapping[str, Array]:
-        """The file's own arrays, and those of the reference behind them."""
-        return layered(self.own, self.reference)
+    def has_nan(self) -> bool:
+        return self.got.dtype.kind == "f" and bool(np.isnan(self.got).any())
 
-    def value(self, name: str) -> Array:
-        return self.arrays[name]
+    def hides(self, x: Array) -> bool:
+        """Whether a NaN stands in an array that numtx could hide and others do not."""
+        return self.has_nan and bool(np.isnan(x).any())
+
+    def as_others(self, stage: Stage, selective: bool) -> Stage:
+        """The stage, without what hides a NaN behind a factor of 0."""
+        if selective or "selective" not in stage.attributes:
+            return stage
+        rest = {name: x for name, x in stage.attributes.items() if name != "selective"}
+        return stage._replace(attributes=rest)
 
     @cached_property
     def before(self) -> list[Stage]:
@@ -77,85 +106,147 @@ class Case:
 
     def at(self, stage: Stage, changed: Mapping[str, Array]) -> At:
         """A stage as a mistake finds it, after changes of what leads to it."""
-        return At(self.graph, stage, layered(changed, self.arrays), self.value(stage.name))
+        arrays = layered(changed, self.arrays) if changed else self.arrays
+        return At(self.graph, stage, arrays, self.arrays[stage.name])
 
     def followed(self, changed: Mapping[str, Array], mend: Mend | None = None) -> Array | None:
         """The stage after changes of what leads to it, everything between computed rightly;
         `mend` may put another value in place of a stage's."""
         values = dict(changed)
-        arrays = layered(values, self.arrays)
+        arrays, selective = layered(values, self.arrays), not any(map(self.hides, values.values()))
         for stage in (*self.before, self.stage) if changed else (self.stage,):
             is_last = stage.name == self.stage.name
-            touched = any(name in values for name in stage.inputs)
+            touched = not values.keys().isdisjoint(stage.inputs)
             if stage.name in values:
                 continue
-            found = None if mend is None else mend(stage, values)
-            if found is None and not (is_last or touched):
-                continue
-            if found is None:
-                if any(name not in arrays for name in stage.inputs):
-                    return None
-                try:
-                    found = recompute(self.graph, stage, arrays)
-                except (ValueError, IndexError):  # shapes that do not go together
-                    return None
+            try:
+                found = None if mend is None else mend(stage, values)
+                if found is None and not (is_last or touched):
+                    continue
+                if found is None:
+                    found = recompute(self.graph, self.as_others(stage, selective), arrays)
+            except (ValueError, IndexError, KeyError):  # shapes that do not go together
+                return None
+            self.cells += found.size
             values[stage.name] = found
+            selective = selective and not self.hides(found)
         return values[self.stage.name]
 
 
 def diagnose(case: Case) -> list[Found]:
-    """Every known mistake that, made in the stage or in a stage before it that the file leaves
+    """Every known mistake that, made in the stage or in stages before it that the file leaves
     out, reproduces the file's numbers. Empty where none does."""
     with np.errstate(all="ignore"):
-        right = error_of(case.followed({}), case.got)
-        if right <= case.tolerance:
+        right = case.followed({})
+        error = error_of(right, case.got)
+        if error <= case.tolerance:
             return [Found("nothing: it follows rightly from the file's own inputs", ())]
-        found: dict[str, Found] = {}
-        for targets in _targets(case):
-            for cause in CAUSES:
-                if not all(cause.applies_to(stage) for stage in targets):
-                    continue
-                for name, array in _with(case, cause, targets):
+        limit = min(10.0 * case.tolerance, 0.05 * error)
+        for tier in tiers(case.stage, case.before):
+            found = _closest(_explaining(case, tier, limit), case.tolerance)
+            if len(found) > 1 and tier[0] == (case.stage,):
+                found = _of_siblings(case, found)
+            if found:
+                return found
+        return list(general(right, case.got, case.stage.name, case.tolerance))
+
+
+def _explaining(
+    case: Case, tier: Sequence[tuple[Stage, ...]], limit: float
+) -> Iterator[tuple[float, Found]]:
+    """The mistakes that reproduce the numbers, and how near they come. Where one does, others are
+    sought in the stages beside it alone."""
+    near: set[str] = set()
+    for targets in tier:
+        if near and near.isdisjoint(stage.name for stage in targets):
+            continue
+        for cause in CAUSES:
+            if all(cause.applies_to(stage) for stage in targets):
+                for name, array, made in _with(case, cause, targets):
                     error = error_of(array, case.got)
-                    if error <= 10.0 * case.tolerance and error < 0.05 * right:
-                        found.setdefault(name, Found(name, tuple(s.name for s in targets)))
-        if found:
-            return list(found.values())
-        return list(general(case.followed({}), case.got, case.stage.name, case.tolerance))
+                    if error <= limit:
+                        yield error, Found(name, tuple(made))
+                        for one in targets:
+                            after = case.graph.consumers.get(one.name, ())
+                            near.update((one.name, *one.inputs, *(s.name for s in after)))
+                    if case.cells > MOST_WORK:
+                        return
 
 
-def _targets(case: Case) -> Iterator[tuple[Stage, ...]]:
-    """The stage, each stage missing before it, and all those of one kind at once: a mistake in
-    the code of a layer is made in every layer."""
-    yield (case.stage,)
-    for stage in reversed(case.before):
-        yield (stage,)
-    kinds: dict[str, list[Stage]] = {}
-    for stage in (*case.before, case.stage):
-        whole = stage.operation in ("rotate", "norm")
-        kinds.setdefault(stage.operation if whole else stage.leaf.name, []).append(stage)
-    yield from (tuple(stages) for stages in kinds.values() if len(stages) > 1)
+def _closest(found: Iterable[tuple[float, Found]], tolerance: float) -> list[Found]:
+    """Those that come as near as any, once by each name: what is a hundred times farther off is
+    another mistake with nearly the same numbers."""
+    every = sorted(found, key=lambda one: one[0])
+    near = max(100.0 * every[0][0], 1e-3 * tolerance) if every else 0.0
+    return list({one.cause: one for error, one in reversed(every) if error <= near}.values())[::-1]
+
+
+def _of_siblings(case: Case, found: list[Found]) -> list[Found]:
+    """Those of several that explain most of what else is wrong in the sublayer: queries, keys and
+    values may come from one slip."""
+    place = case.stage.name.rpartition(".")[0]
+    beside = [s for s in case.graph if s.name in case.own and s.name.rpartition(".")[0] == place]
+    counts = dict.fromkeys([one.cause for one in found], 0)
+    for stage in beside:
+        got = case.own[stage.name]
+        at = case.at(stage, {})
+        if stage.name == case.stage.name or error_of(at.again(), got) <= case.tolerance:
+            continue
+        for cause in CAUSES:
+            if cause.applies_to(stage):
+                for (name, _), make in _forms(cause, at):
+                    if name in counts and error_of(make(), got) <= 10.0 * case.tolerance:
+                        counts[name] += 1
+    return [one for one in found if counts[one.cause] == max(counts.values())]
 
 
 def _with(
     case: Case, cause: Cause, targets: tuple[Stage, ...]
-) -> Iterator[tuple[str, Array | None]]:
-    """The stage as it comes out with a mistake in all the targets, for each form of it."""
-    later = {stage.name for stage in targets[1:]}
-    for name, array in _forms(cause, case.at(targets[0], {})):
+) -> Iterator[tuple[str, Array | None, list[str]]]:
+    """The stage as it comes out with a mistake in all the targets, for each form of it, and the
+    targets that have the form."""
+    seen: set[Form] = set()
+    kinds: list[tuple[str, Mapping[str, Any]]] = []
+    for k, target in enumerate(targets):
+        later = {stage.name for stage in targets[k + 1 :]}
+        if (target.leaf.name, target.attributes) in kinds:  # has the forms of one before it
+            continue
+        kinds.append((target.leaf.name, target.attributes))
+        for form, make in _forms(cause, case.at(target, {})):
+            if form in seen:
+                continue
+            seen.add(form)
+            mend = Mending(case, cause, form, later, [target.name])
+            yield form[0], case.followed({target.name: make()}, mend), mend.made
 
-        def again(stage: Stage, values: Mapping[str, Array], name: str = name) -> Array | None:
-            if stage.name not in later:
-                return None
-            return dict(_forms(cause, case.at(stage, values))).get(name)
 
-        yield name, case.followed({targets[0].name: array}, again)
+@dataclass(frozen=True)
+class Mending:
+    """What makes a form of a mistake in each of some stages, and where it did."""
+
+    case: Case
+    cause: Cause
+    form: Form
+    targets: Collection[str]
+    made: list[str]
+
+    def __call__(self, stage: Stage, values: Mapping[str, Array]) -> Array | None:
+        if stage.name not in self.targets:
+            return None
+        for form, make in _forms(self.cause, self.case.at(stage, values)):
+            if form == self.form:
+                self.made.append(stage.name)
+                return make()
+        return None
 
 
-def _forms(cause: Cause, at: At) -> Iterator[tuple[str, Array]]:
+def _forms(cause: Cause, at: At) -> Iterator[tuple[Form, Callable[[], Array]]]:
     """The forms of a mistake, up to one whose shapes do not go together."""
+    counts: Counter[str] = Counter()
     try:
-        yield from cause.candidates(at)
+        for name, make in cause.forms(at):
+            counts[name] += 1
+            yield (name, counts[name]), make
     except (ValueError, IndexError, KeyError):
         return
 
@@ -191,7 +282,7 @@ def general(right: Array | None, got: Array, place: str, tolerance: float) -> It
     def found(zh: str, en: str) -> Found:
         return Found(en, (place,), zh)
 
-    error, enough = error_of(right, got), can_fit(right)
+    error, enough, limit = error_of(right, got), can_fit(right), 10.0 * tolerance
     for name, bits in (("float32", 24), ("float16", 11), ("bfloat16", 8)):
         if enough and error < 64.0 * 2.0**-bits and np.array_equal(got, _rounded(got, name)):
             yield found(f"按 {name} 计算；别无错误", f"computed in {name}; nothing else is wrong")
@@ -199,10 +290,19 @@ def general(right: Array | None, got: Array, place: str, tolerance: float) -> It
     finite = np.isfinite(got) & np.isfinite(right) & (np.abs(right) > 0.1 * np.abs(right).max())
     if enough and finite.any():
         factor = float(np.median(got[finite] / right[finite]))
-        if error_of(right * factor, got) <= 10.0 * tolerance:
+        if error_of(right * factor, got) <= limit:
             yield found(
                 f"每个数都是应有的 {factor:.6g} 倍",
                 f"every number is {factor:.6g} times what it should be",
+            )
+    kept = finite & (got != 0.0)
+    if enough and (got == 0.0).any() and np.count_nonzero(kept) >= FEWEST:
+        factor = float(np.median(got[kept] / right[kept]))
+        if factor > 1.0 and error_of(np.where(got == 0.0, 0.0, factor * right), got) <= limit:
+            share = 1.0 - 1.0 / factor
+            yield found(
+                f"留着 dropout：有的为 0，其余是应有的 1 / (1 - {share:.3g}) 倍",
+                f"dropout left on: some are 0, the others 1 / (1 - {share:.3g}) times",
             )
     for axis, zh, en in (
         (0, "批的行", "rows of the batch"),
@@ -210,10 +310,10 @@ def general(right: Array | None, got: Array, place: str, tolerance: float) -> It
         (got.ndim - 1, "列", "columns"),
     ):
         if 0 <= axis < got.ndim and got.shape[axis] > 1:
-            if error_of(np.flip(right, axis), got) <= 10.0 * tolerance:
+            if error_of(np.flip(right, axis), got) <= limit:
                 yield found(f"{zh}的次序反了", f"{en} in reverse order")
             for by in (1, -1):
-                if error_of(np.roll(right, by, axis), got) <= 10.0 * tolerance:
+                if error_of(np.roll(right, by, axis), got) <= limit:
                     yield found(f"{zh}移动了 {by}", f"{en} moved by {by}")
 
 

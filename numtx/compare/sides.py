@@ -17,8 +17,8 @@ from ..errors import CheckpointError, TraceError, nearest
 from ..files import LazyArrays
 from ..fitting.fit import fit
 from ..fitting.suggest import apart, suggested
-from ..mistakes.at import layered
 from ..parameters import parameter_shapes
+from ..recompute import layered
 from ..shapes import Array
 from ..small_repr import small_repr
 from ..stages.leaf import Text

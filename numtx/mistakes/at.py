@@ -2,69 +2,20 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..config import Config
-from ..ops.activation import activation_forward
-from ..ops.heads import merge_heads, split_heads
-from ..ops.norm import norm_forward
-from ..ops.sinks import sink_softmax_forward
-from ..ops.softmax import log_softmax_forward, softmax_forward
-from ..oracle.oracle import Oracle
+from ..recompute import layered, recompute
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
 
-Forms: TypeAlias = Iterator[tuple[str, Array | None]]  # a mistake in each of its forms
+# A mistake in each of its forms; what takes its time, as a function that makes it.
+Forms: TypeAlias = Iterator[tuple[str, Array | Callable[[], Array] | None]]
 Candidates: TypeAlias = Array | Forms | None
 FEWEST = 10  # numbers that differ from one another, for a cause with a number fitted to them
-
-
-def layered(*arrays: Mapping[str, Array]) -> Mapping[str, Array]:
-    """Arrays by name, those of the first mapping that has them."""
-    return ChainMap(*cast("list[dict[str, Array]]", arrays))
-
-
-def recompute(graph: Graph, stage: Stage, arrays: Mapping[str, Array]) -> Array:
-    """A whole stage once more by its formula, in float64, from arrays that may be another's.
-
-    Raises `ValueError` or `IndexError` where their shapes do not go together.
-    """
-    if stage.operation in FORWARDS:
-        inputs = (arrays[name] for name in stage.inputs)
-        return FORWARDS[stage.operation](stage.attributes, *(x.astype(np.float64) for x in inputs))
-    return Oracle(graph, arrays, float(np.finfo(np.float64).eps)).plain(stage)
-
-
-def gain_of(attributes: Mapping[str, Any], gain: Array | None) -> Array | None:
-    """What a norm multiplies by, from the parameter."""
-    return None if gain is None else gain + attributes.get("offset", 0)
-
-
-def _norm(
-    a: Mapping[str, Any], x: Array, gain: Array | None = None, bias: Array | None = None
-) -> Array:
-    gain = gain_of(a, gain)
-    if a.get("over") == "projection":
-        return split_heads(
-            norm_forward(merge_heads(x), gain, bias, a["epsilon"], False)[0], x.shape[1]
-        )
-    return norm_forward(x, gain, bias, a["epsilon"], a["centred"])[0]
-
-
-# Operations by row, whose formula over whole arrays takes its time, and the function that does the
-# same; a test holds the two equal.
-FORWARDS: dict[str, Callable[..., Array]] = {
-    "softmax": lambda a, x, *sinks: (
-        sink_softmax_forward(x, *sinks)[0] if sinks else softmax_forward(x)
-    ),
-    "log_softmax": lambda a, x: log_softmax_forward(x),
-    "norm": _norm,
-    "activation": lambda a, x: activation_forward(a["kind"], x),
-}
 
 
 class At(NamedTuple):

@@ -11,6 +11,7 @@ from ..ops.softmax import softmax_forward
 from ..shapes import Array
 from .at import At, Candidates, Forms
 from .cause import cause
+from .hidden import unmasked
 
 
 def heads_of(operand: int) -> Callable[[At], Candidates]:
@@ -30,14 +31,9 @@ cause("值的头", "heads of the values", "context")(heads_of(1))
 
 
 @cause(
-    "分组头的键整体平铺，没有逐个重复",
-    "keys tiled instead of repeated for grouped heads",
-    "products",
-)
-@cause(
-    "分组头的值整体平铺，没有逐个重复",
-    "values tiled instead of repeated for grouped heads",
-    "context",
+    "分组头整体平铺，没有逐个重复",
+    "grouped heads tiled instead of repeated",
+    "products context",
 )
 def tiled(at: At) -> Candidates:
     x, heads = at.inputs[1], at.inputs[0].shape[1]
@@ -119,13 +115,20 @@ def masks(at: At) -> Iterator[tuple[str, Array]]:
     yield "inverted", ~right
     yield "ignored", np.ones_like(right)
     yield "padding ignored", mask(np.ones_like(valid))
+    yield "padding inverted", mask(~valid.astype(bool))
+    for by in (1, -1):
+        yield f"padding of another row of the batch ({by:+d})", mask(np.roll(valid, by, 0))
     if queries == valid.shape[1]:
         yield "rows and columns swapped", right.swapaxes(-1, -2)
         yield (
             "padding applied to queries, not keys",
             mask(np.ones_like(valid)) & valid.astype(bool)[:, None, :, None],
         )
+    heads = at.got.shape[1]
+    flat = np.arange(len(right) * heads).reshape(-1, heads) % len(right)
+    yield "rows of the batch tiled, not repeated, over the heads", right[flat, np.arange(heads)]
     if stage.attributes["causal"]:
+        yield "aligned to the upper left corner", shifted(queries - valid.shape[1])
         yield "shifted by one: sees one token too many", shifted(1)
         yield "shifted by one: does not see itself", shifted(-1)
         yield "not causal", mask(causal=False)
@@ -160,15 +163,9 @@ def masked(at: At) -> Forms:
     yield "added as 1 and 0", scores + ~mask.astype(bool)
 
 
-def unmasked(at: At) -> Array | None:
-    """What the mask was put on, beside weights."""
-    masked = at.graph[at.stage.inputs[0]]
-    return at.near(masked.inputs[0].rpartition(".")[2])
-
-
 @cause("softmax", "softmax", "weights")
 def softmax_axis(at: At) -> Forms:
-    x, scores, mask = at.inputs[0], unmasked(at), at.near("mask")
+    x, (scores, mask) = at.inputs[0], unmasked(at)
     soft = None  # a large number for -inf: a column that is hidden throughout is not 0
     if scores is not None and mask is not None:
         soft = scores + np.where(mask, 0.0, -1e9)
@@ -181,7 +178,7 @@ def softmax_axis(at: At) -> Forms:
 
 @cause("softmax", "softmax", "weights")
 def softmax_otherwise(at: At) -> Forms:
-    x, scores, mask = at.inputs[0], unmasked(at), at.near("mask")
+    x, (scores, mask) = at.inputs[0], unmasked(at)
     yield "not divided by the sum of the row", np.exp(x)
     yield "not divided, largest taken away", np.exp(x - x.max(-1, keepdims=True))
     yield "taken twice", softmax_forward(softmax_forward(x))
@@ -189,7 +186,3 @@ def softmax_otherwise(at: At) -> Forms:
     if scores is not None and mask is not None:
         yield "of the scores without mask", softmax_forward(scores)
         yield "masked after the softmax, not before", softmax_forward(scores) * mask
-        blind = ~mask.astype(bool).any(-1, keepdims=True)
-        if blind.any():
-            even = np.ones_like(x) / x.shape[-1]
-            yield "a query without keys averages all keys", np.where(blind, even, at.again())

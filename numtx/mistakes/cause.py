@@ -7,6 +7,7 @@ only where that reproduces the numbers of the file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -31,14 +32,19 @@ class Cause(NamedTuple):
         names = self.stages.split()
         return stage.leaf.name in names or f"@{stage.operation}" in names
 
-    def candidates(self, at: At) -> Iterator[tuple[str, Array]]:
-        """The stage with the mistake, in each of its forms."""
+    def forms(self, at: At) -> Iterator[tuple[str, Callable[[], Array]]]:
+        """The stage with the mistake, in each of its forms, as functions that make it."""
         made = self.make(at)
         if made is None:
             return
         for detail, array in [("", made)] if isinstance(made, np.ndarray) else made:
             if array is not None:
-                yield f"{self.name.en} ({detail})" if detail else self.name.en, array
+                name = f"{self.name.en} ({detail})" if detail else self.name.en
+                yield name, array if callable(array) else partial(np.asarray, array)
+
+    def candidates(self, at: At) -> Iterator[tuple[str, Array]]:
+        """The same, made."""
+        return ((name, make()) for name, make in self.forms(at))
 
 
 CAUSES: list[Cause] = []  # of all files of this folder, in their order

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..recompute import gain_of
 from ..shapes import Array
-from .at import At, Candidates, Forms, can_fit, gain_of
+from .at import At, Candidates, Forms, can_fit
 from .cause import cause
 
 
@@ -50,7 +51,9 @@ def another_epsilon(at: At) -> Forms:
         if error <= 2.0 * min(errors):  # the roundest number that does as well as any
             yield f"{epsilon:g}, not {given:g}", y
             break
-    yield f"0, not {at.stage.attributes['epsilon']:g}", at.again(epsilon=0.0)
+    for epsilon in (0.0, 1e-12, 1e-8, 1e-6, 1e-5, 1e-3):
+        if epsilon != given:
+            yield f"{epsilon:g}, not {given:g}", at.again(epsilon=epsilon)
 
 
 @cause("归一化", "norm", "@norm")
@@ -129,6 +132,9 @@ def latents(at: At) -> Forms:
 @cause("归一化与旋转对调", "norm and rotation exchanged", "@norm @rotate")
 def exchanged(at: At) -> Candidates:
     """A norm of rotated queries or keys for a rotation of normed ones, and the other way round."""
+    after = at.graph.consumers.get(at.stage.name, ())
+    if at.stage.operation == "norm" and after and after[0].operation == "rotate":
+        return at.again({0: at._replace(stage=after[0]).again({0: at.inputs[0]})})
     before = at.graph.stages.get(at.stage.inputs[0])
     if before is None or {before.operation, at.stage.operation} != {"norm", "rotate"}:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -41,20 +41,25 @@ def not_normalised(at: At) -> Candidates:
     return None if before is None else at.again({0: before})
 
 
-def swapped(letter: str) -> Callable[[At], Candidates]:
+OTHERS = {
+    "keys values": ("K 与 V 对调", "K and V swapped", "kv"),
+    "queries keys": ("Q 与 K 对调", "Q and K swapped", "qk"),
+    "hidden gate": ("门与上投影对调", "gate and up swapped", ("in", "gate")),
+}
+
+
+def swapped(leaves: str, letters: Sequence[str]) -> Callable[[At], Candidates]:
+    """Each of two projections with the matrix of the other."""
+
     def make(at: At) -> Candidates:
-        other = at.weights(letter)
+        other = at.weights(letters[1 - leaves.split().index(at.stage.leaf.name)])
         return None if other is None else at.again(other)
 
     return make
 
 
-cause("K 与 V 对调", "K and V swapped", "keys")(swapped("v"))
-cause("K 与 V 对调", "K and V swapped", "values")(swapped("k"))
-cause("Q 与 K 对调", "Q and K swapped", "queries")(swapped("k"))
-cause("Q 与 K 对调", "Q and K swapped", "keys")(swapped("q"))
-cause("门与上投影对调", "gate and up swapped", "hidden")(swapped("gate"))
-cause("门与上投影对调", "gate and up swapped", "gate")(swapped("in"))
+for _leaves, (_zh, _en, _letters) in OTHERS.items():
+    cause(_zh, _en, _leaves)(swapped(_leaves, _letters))
 
 
 def taken_from(leaf: str) -> Callable[[At], Candidates]:
@@ -71,6 +76,14 @@ def taken_from(leaf: str) -> Callable[[At], Candidates]:
 cause(
     "记忆取自解码器，而不是编码器", "memory taken from the decoder, not the encoder", "keys values"
 )(taken_from("queries"))
+
+
+@cause("记忆", "memory", "keys values")
+def memories(at: At) -> Forms:
+    if at.stage.inputs[0] == "encoder.output" and at.place.startswith("decoder"):
+        yield "the encoder's input, not its output", at.again({0: at.value("encoder.input")})
+
+
 cause("查询取自编码器", "queries taken from the encoder", "queries")(taken_from("keys"))
 
 

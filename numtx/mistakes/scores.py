@@ -22,6 +22,14 @@ def caps(at: At) -> Forms:
         yield "before the scale, not after it", factor * at.again({0: products})
 
 
+@cause("软上限", "cap", "scores")
+def before_the_scale(at: At) -> Forms:
+    capped = f"{at.place}.capped_scores"
+    if capped in at.graph:
+        cap = at._replace(stage=at.graph[capped])
+        yield "before the scale, not after it", at.again({0: cap.again({0: at.inputs[0]})})
+
+
 @cause("漏了软上限", "cap left out", "biased_scores masked_scores weights log_probabilities")
 def uncapped(at: At) -> Forms:
     """What comes after a cap, without it, or on its wrong side."""

@@ -25,5 +25,8 @@ def inputs(at: At) -> Forms:
         if len(at.inputs) > 1:
             yield f"{leaf} left out", at.again({k: None})
             yield f"{leaf} added twice", at.again() + at.inputs[k]
+        if leaf == "embedding":
+            root = at.config.width**0.5
+            yield "embedding multiplied by sqrt(width)", at.again({k: root * at.inputs[k]})
         if leaf == "scaled_embedding":
             yield "embedding not scaled", at.again({k: at.near("embedding")})

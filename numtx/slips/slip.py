@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from ..mistakes.at import layered, recompute
 from ..oracle.oracle import Oracle
+from ..recompute import layered, recompute
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
 from ..stages.leaf import Text

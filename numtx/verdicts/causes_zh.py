@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..mistakes import CAUSES
+from ..mistakes_of_positions import CAUSES
 
 NAMES = {
     **{cause.name.en: cause.name.zh for cause in CAUSES},

@@ -14,8 +14,8 @@ from samples import (
 
 from numtx.check.explain import explain
 from numtx.compare.diagnose import Case, error_of
-from numtx.mistakes.at import recompute
 from numtx.mistakes.cause import CAUSES
+from numtx.recompute import recompute
 from numtx.trace.trace import Trace
 
 

@@ -1,248 +1,29 @@
 """Whole Transformers in PyTorch, written apart from numtx: three families and smaller ones.
 
-`run(family, mistake)` gives every stage under numtx's names, and with `gradients` theirs.
+`run(settings, weights, batch, mistake)` gives every stage under numtx's names, and with
+`gradients` theirs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from planted_parts import (
-    Net, activation, bias_by_buckets, bias_by_slopes, linear, loss, normalise, rotate, softmax,
+    Net,
+    bias_by_buckets,
+    bias_by_slopes,
+    loss,
+    normalise,
     value_with_gradient_of,
-)  # fmt: skip
+)
+from planted_sublayers import allowed, attention, experts, feed_forward, latent_attention
 from torch import Tensor
 
 
-def allowed(n: Net, valid: Tensor, queries: int, causal: bool, window: int | None) -> Tensor:
-    """[B, T, S]"""
-    s = valid.shape[1]
-    t = torch.arange(s - queries, s)[:, None] - torch.arange(s)
-    if n.has("mask at the upper left") and causal:
-        t = t + 1
-    see = torch.ones(queries, s, dtype=torch.bool)
-    if causal and not n.has("mask missing", "not causal"):
-        see &= t >= n.has("mask without itself") - n.has("mask one too many")
-    if causal and n.has("mask transposed"):
-        see = see.T
-    if causal and window is not None and not n.has("window ignored"):
-        far = window + n.has("window one too long") - n.has("window one too short")
-        see &= t < far
-    keys = valid[:, None, :]
-    keys = valid.roll(1, 0)[:, None, :] if n.has("padding of another row") else keys
-    keys = valid[:, :, None] if n.has("padding of queries") else keys
-    keys = ~keys if n.has("padding inverted") else keys
-    if n.has("mask missing", "padding forgotten"):
-        return see.expand(len(valid), queries, s)
-    return see & keys
-
-
-def attend(n: Net, place: str, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, **given: Any) -> Any:
-    """softmax(q k^T) v; heads behind the tokens, the context too."""
-    share = q.shape[2] // k.shape[2]
-    if n.has("grad: keys of one query head"):
-        k = torch.cat([value_with_gradient_of(k, k if i == 0 else k.detach()) for i in range(1)], 2)
-    ways = (1, 1, share, 1)
-    k, v = (
-        x.repeat(ways) if n.has("heads tiled") else x.repeat_interleave(share, 2) for x in (k, v)
-    )
-    scale = n.get("score_scale") or q.shape[-1] ** -0.5
-    scale = {"scale missing": 1.0, "scale doubled": scale * scale, "scale by width":
-             n.s["width"] ** -0.5, "scale turned over": 1 / scale}.get(n.wrong, scale)  # fmt: skip
-    products = n.keep(f"{place}.products", torch.einsum("bthk,bshk->bhts", q, k))
-    if n.has("cap before the scale"):
-        products = n.s["score_cap"] * torch.tanh(products / n.s["score_cap"])
-    scores = n.keep(f"{place}.scores", products * scale)
-    if n.has("grad: scale missing"):
-        scores = value_with_gradient_of(scores, products)
-    cap = n.get("score_cap")
-    if cap and not n.has("cap left out", "cap before the scale", "cap after the mask"):
-        scores = n.keep(f"{place}.capped_scores", cap * torch.tanh(scores / cap))
-    bias = given.get("bias")
-    if bias is not None:
-        scores = n.keep(f"{place}.biased_scores", scores + n.keep(f"{place}.bias", bias))
-    mask = mask[:, None].expand_as(scores)
-    n.out[f"{place}.mask"] = mask
-    hidden = -1e-9 if n.has("-1e-9 for -inf") else -4.0 if n.has("-4 for -inf") else -torch.inf
-    masked = torch.where(mask, scores, hidden)
-    if n.has("hidden number added, -4"):
-        masked = scores + torch.where(mask, 0.0, -4.0)
-    if n.has("mask multiplied"):
-        masked = scores * mask
-    if n.has("cap after the mask"):
-        masked = cap * torch.tanh(masked / cap)
-    masked = n.keep(f"{place}.masked_scores", masked)
-    sinks = n.p.get(f"{place}.sinks")
-    axis = {"softmax over queries": 2, "softmax over heads": 1}.get(n.wrong, -1)
-    if sinks is None or n.has("sink left out"):
-        weights = softmax(n, masked, axis)
-    else:
-        one = sinks[:, None, None].expand(*masked.shape[:3], 1)
-        one = torch.cat((one, one), -1) if n.has("sink twice") else one
-        weights = softmax(n, torch.cat((masked, one), -1))[..., : masked.shape[-1]]
-    if n.has("uniform in empty rows"):
-        weights = torch.where(mask.any(-1, keepdim=True), weights, 1.0 / mask.shape[-1])
-    if n.has("mask after the softmax"):
-        weights = softmax(n, scores) * mask
-    if n.has("dropout left on"):
-        draw = torch.rand(weights.shape, generator=torch.Generator().manual_seed(3))
-        weights = weights * (draw > 0.25) / 0.75
-    weights = n.keep(f"{place}.weights", weights)
-    return n.keep(f"{place}.context", torch.einsum("bhts,bshc->bthc", weights, v))
-
-
-def merged(n: Net, place: str, context: Tensor) -> Tensor:
-    b, t, h, c = context.shape
-    flat = context.reshape(b, t, h * c)
-    if n.has("heads merged without transposing"):
-        flat = context.transpose(1, 2).reshape(b, t, h * c)
-    if n.has("heads merged as (k, H)"):
-        flat = context.transpose(2, 3).reshape(b, t, h * c)
-    w, bias = n.p[f"{place}.w_o"], n.p.get(f"{place}.b_o")
-    w = w.T if n.has("w_o transposed") else w
-    y = flat @ w
-    y = y if bias is None or n.has("b_o missing") else y + bias
-    return n.keep(f"{place}.output", flat if n.has("w_o missing") else y)
-
-
-def cut(n: Net, y: list[Tensor], heads: int) -> list[Tensor]:
-    """Queries, keys and values from one fused product, cut in a wrong order."""
-    fused = torch.cat(y, -1)
-    b, t = fused.shape[:2]
-    if n.has("fused cut per head"):
-        parts = fused.reshape(b, t, heads, 3, -1)
-        return [parts[..., i, :].flatten(2) for i in range(3)]
-    order = {"fused as k, q, v": (1, 0, 2), "fused as v, k, q": (2, 1, 0),
-             "fused as q, v, k": (0, 2, 1), "fused as k, v, q": (1, 2, 0)}[n.wrong]  # fmt: skip
-    parts = fused.chunk(3, -1)
-    return [parts[i] for i in order]
-
-
-def attention(n: Net, place: str, x: Tensor, memory: Tensor, mask: Tensor, **given: Any) -> Tensor:
-    h = n.s["heads"]
-    g = n.get("key_value_heads") or h
-    cross = "cross" in place
-    if cross and n.has("cross attention of itself"):
-        memory = given["own"]
-    y = [linear(n, source, f"{place}.w_{c}", f"{place}.b_{c}") for c, source in
-         (("q", x), ("k", memory), ("v", memory))]  # fmt: skip
-    if n.has("k and v swapped"):
-        y = [y[0], y[2], y[1]]
-    if n.wrong.startswith("fused"):
-        y = cut(n, y, h)
-    if n.has("w_q transposed"):
-        y[0] = x @ n.p[f"{place}.w_q"].T + n.p.get(f"{place}.b_q", torch.zeros(()))
-    if n.has("b_q missing"):
-        y[0] = linear(n, x, f"{place}.w_q")
-    q, k, v = (z.unflatten(-1, (m, -1)) for z, m in zip(y, (h, g, g), strict=True))
-    if n.has("heads split as (k, H)"):
-        q, k, v = (
-            z.unflatten(-1, (-1, m)).transpose(2, 3) for z, m in zip(y, (h, g, g), strict=True)
-        )
-    if n.has("heads split without transposing"):
-        q, k, v = (
-            z.reshape(len(z), m, z.shape[1], -1).transpose(1, 2)
-            for z, m in zip(y, (h, g, g), strict=True)
-        )
-    for name, z in zip(("queries", "keys", "values"), (q, k, v), strict=True):
-        n.keep(f"{place}.{name}", z)
-    positions = given.get("positions")
-    if positions is not None:
-        turn = n.has("norm after the rotation")
-        for step in ("rotate", "norm") if turn else ("norm", "rotate"):
-            if step == "norm" and f"{place}.query_norm.gain" in n.p:
-                q = normalise(n, q, f"{place}.query_norm", "rms")
-                k = normalise(n, k, f"{place}.key_norm", "rms")
-                n.keep(f"{place}.normed_queries", q), n.keep(f"{place}.normed_keys", k)
-            elif step == "rotate" and not n.has("not rotated"):
-                q = n.keep(f"{place}.rotated_queries", rotate(n, q, positions))
-                if not n.has("keys not rotated"):
-                    k = n.keep(f"{place}.rotated_keys", rotate(n, k, positions))
-    if n.has("attention over the batch"):
-        q, k, v = (z.transpose(0, 1) for z in (q, k, v))
-        mask = torch.ones(len(q), q.shape[1], q.shape[1], dtype=torch.bool)
-        quiet = Net(n.s, n.p, "")
-        return merged(n, place, attend(quiet, place, q, k, v, mask).transpose(0, 1))
-    return merged(n, place, attend(n, place, q, k, v, mask, bias=given.get("bias")))
-
-
-def latent_attention(n: Net, place: str, x: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-    h = n.s["heads"]
-    asking = n.keep(f"{place}.query_latent", linear(n, x, f"{place}.w_dq"))
-    asking = n.keep(f"{place}.normed_query_latent", normalise(n, asking, f"{place}.query_latent_norm", "rms"))  # fmt: skip
-    q = n.keep(f"{place}.queries", linear(n, asking, f"{place}.w_uq").unflatten(-1, (h, -1)))
-    qr = n.keep(f"{place}.position_queries", linear(n, asking, f"{place}.w_qr").unflatten(-1, (h, -1)))  # fmt: skip
-    qr = n.keep(f"{place}.rotated_queries", rotate(n, qr, positions))
-    known = n.keep(f"{place}.latent", linear(n, x, f"{place}.w_dkv"))
-    known = n.keep(f"{place}.normed_latent", normalise(n, known, f"{place}.latent_norm", "rms"))
-    kr = n.keep(f"{place}.position_key", linear(n, x, f"{place}.w_kr"))
-    if not n.has("position key not rotated"):
-        kr = n.keep(f"{place}.rotated_key", rotate(n, kr, positions))
-    k = n.keep(f"{place}.keys", linear(n, known, f"{place}.w_uk").unflatten(-1, (h, -1)))
-    v = n.keep(f"{place}.values", linear(n, known, f"{place}.w_uv").unflatten(-1, (h, -1)))
-    if n.has("scale without the rotated part"):
-        n.s["score_scale"] = q.shape[-1] ** -0.5
-    q = n.keep(f"{place}.full_queries", torch.cat((q, qr), -1))
-    k = n.keep(f"{place}.full_keys", torch.cat((k, kr[:, :, None].expand(-1, -1, h, -1)), -1))
-    return merged(n, place, attend(n, place, q, k, v, mask))
-
-
-def feed_forward(n: Net, place: str, x: Tensor) -> Tensor:
-    names = ("gate", "in") if n.has("gate and up swapped") else ("in", "gate")
-    hidden = linear(n, x, f"{place}.w_{names[0]}", f"{place}.b_{names[0]}")
-    hidden = n.keep(f"{place}.hidden", hidden)
-    if not n.get("gated"):
-        y = n.keep(f"{place}.activation", activation(n, hidden))
-    else:
-        gate = n.keep(f"{place}.gate", linear(n, x, f"{place}.w_{names[1]}"))
-        if n.has("activation on up"):
-            y = n.keep(f"{place}.activation", activation(n, hidden)) * gate
-        else:
-            y = n.keep(f"{place}.activation", activation(n, gate)) * hidden
-        y = n.keep(f"{place}.gated", y)
-    bias = "" if n.has("b_out missing") else f"{place}.b_out"
-    return n.keep(f"{place}.output", linear(n, y, f"{place}.w_out", bias))
-
-
-def experts(n: Net, place: str, x: Tensor) -> Tensor:
-    """Every expert on every token, then those that are chosen."""
-    router, count = n.s["router"], n.s["experts_chosen"]
-    logits = n.keep(f"{place}.router.logits", linear(n, x, f"{place}.router.w"))
-    sigmoid = router["kind"] == "sigmoid"
-    sigmoid = not sigmoid if n.has("router's other function") else sigmoid
-    scores = n.keep(f"{place}.router.scores", logits.sigmoid() if sigmoid else logits.softmax(-1))
-    correction = n.p.get(f"{place}.router.correction")
-    for_choice = scores if correction is None else scores + correction
-    for_choice = scores if n.has("correction left out") else for_choice
-    chosen = for_choice.topk(count, -1).indices
-    n.out[f"{place}.router.chosen"] = chosen
-    source = for_choice if n.has("correction in the weights") else scores
-    weights = source.gather(-1, chosen)
-    if n.has("softmax of the chosen alone"):
-        weights = logits.gather(-1, chosen).softmax(-1)
-    elif router["renormalised"] != n.has("weights not normalised"):
-        weights = weights / weights.sum(-1, keepdim=True)
-    if not n.has("factor of the router left out"):
-        weights = weights * router.get("factor", 1.0)
-    weights = n.keep(f"{place}.router.weights", weights)
-
-    def through(name: str) -> Tensor:
-        every = torch.einsum("btd,xdu->btxu", x, n.p[f"{place}.experts.{name}"])
-        return every.gather(2, chosen[..., None].expand(*chosen.shape, every.shape[-1]))
-
-    up, gate = (n.keep(f"{place}.experts.{a}", through(w).transpose(1, 2)) for a, w in (("hidden", "w_in"), ("gate", "w_gate")))  # fmt: skip
-    active = n.keep(f"{place}.experts.activation", activation(n, gate))
-    gated = n.keep(f"{place}.experts.gated", active * up)
-    back = n.p[f"{place}.experts.w_out"][chosen].transpose(1, 2)
-    each = n.keep(f"{place}.experts.output", torch.einsum("bmtu,bmtud->bmtd", gated, back))
-    routed = n.keep(f"{place}.routed", torch.einsum("btm,bmtd->btd", weights, each))
-    shared = feed_forward(n, f"{place}.shared", x)
-    return n.keep(f"{place}.output", routed if n.has("shared expert left out") else routed + shared)
-
-
-def sublayer(n: Net, place: str, x: Tensor, work: Any) -> Tensor:
+def sublayer(n: Net, place: str, x: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
     """x and what `work` adds to it, with norms where they stand."""
     how = n.get("norm_place", "post")
     inner = x
@@ -254,83 +35,114 @@ def sublayer(n: Net, place: str, x: Tensor, work: Any) -> Tensor:
     skip = inner if n.has("residual of the norm") else x
     if n.has("grad: residual lost"):
         skip = value_with_gradient_of(skip, skip.detach())
-    z = {"residual lost": lambda: y, "residual twice": lambda: 2 * skip + y}.get(n.wrong, lambda: skip + y)()  # fmt: skip
+    z = skip + y
+    if n.has("residual lost"):
+        z = y
+    if n.has("residual twice"):
+        z = 2 * skip + y
     z = n.keep(f"{place}.residual", z)
     if how == "post" and not n.has("norm left out here"):
         z = n.keep(f"{place}.norm", normalise(n, z, f"{place}.norm"))
     return z
 
 
-def stack(n: Net, side: str, ids: Tensor, valid: Tensor, memory: Any = None) -> Tensor:
-    """Embedding, blocks, last norm."""
-    both = n.s["model"] == "encoder-decoder"
-    kind, scale = n.get("positions", "sinusoidal"), n.get("embedding_scale", 1.0)
-    table = n.p["embedding" if both else f"{side}.embedding"]
-    if n.has("grad: repeated ids not summed"):
-        first = torch.zeros(ids.numel(), dtype=torch.bool)
-        for word in ids.unique():
-            first[(ids.flatten() == word).nonzero()[0]] = True
-        table_once = table[ids] * first.reshape(*ids.shape, 1)
-        x = value_with_gradient_of(table[ids], table_once)
-    else:
-        x = table[ids]
-    x = n.keep(f"{side}.embedding", x)
-    scale = {"embedding scale missing": 1.0, "embedding scale twice": scale * scale}.get(n.wrong, scale)  # fmt: skip
-    if scale != 1.0 or n.get("embedding_scale", 1.0) != 1.0:
+def looked_up(n: Net, table: Tensor, ids: Tensor) -> Tensor:
+    if not n.has("grad: repeated ids not summed"):
+        return table[ids]
+    first = torch.zeros(ids.numel(), dtype=torch.bool)
+    for word in ids.unique():
+        first[(ids.flatten() == word).nonzero()[0]] = True
+    return value_with_gradient_of(table[ids], table[ids] * first.reshape(*ids.shape, 1))
+
+
+def placed(n: Net, side: str, where: Tensor) -> Tensor:
+    """What is added to an embedding for its position."""
+    at, width = where, n.s["width"]
+    if n.has("positions over padding"):
+        at = torch.arange(at.shape[1]).expand_as(at)
+    if n.has("positions by row"):
+        at = torch.arange(len(at))[:, None].expand_as(at)
+    at = at + 1 if n.has("positions from 1") else at
+    if n.s["positions"] == "learned":
+        return n.p[f"{side}.positions"][at]
+    angle = at[..., None] / 10000.0 ** (torch.arange(0, width, 2, dtype=torch.float64) / width)
+    pair = angle.sin(), angle.cos()
+    pair = pair[::-1] if n.has("sine for cosine") else pair
+    return torch.cat(pair, -1) if n.has("sines first") else torch.stack(pair, -1).flatten(-2)
+
+
+def embedded(n: Net, side: str, ids: Tensor, where: Tensor) -> Tensor:
+    table = n.p["embedding" if "embedding" in n.p else f"{side}.embedding"]
+    x = n.keep(f"{side}.embedding", looked_up(n, table, ids))
+    scale = n.get("embedding_scale", 1.0)
+    if scale != 1.0:
+        scale = 1.0 if n.has("embedding scale missing") else scale
+        scale = scale * scale if n.has("embedding scale twice") else scale
         x = n.keep(f"{side}.scaled_embedding", x * scale)
-    where = torch.arange(ids.shape[1]).expand_as(ids) if both else (valid.cumsum(1) - 1).clamp(min=0)  # fmt: skip
-    if kind in ("learned", "sinusoidal"):
-        at = where
-        if n.has("positions over padding"):
-            at = torch.arange(ids.shape[1]).expand_as(ids)
-        at = torch.arange(len(ids))[:, None].expand_as(ids) if n.has("positions by row") else at
-        at = at + 1 if n.has("positions from 1") else at
-        if kind == "learned":
-            p = n.p[f"{side}.positions"][at]
-        else:
-            d = n.s["width"]
-            angle = at[..., None] / 10000.0 ** (torch.arange(0, d, 2, dtype=torch.float64) / d)
-            pair = (angle.cos(), angle.sin()) if n.has("sine for cosine") else (angle.sin(), angle.cos())  # fmt: skip
-            p = torch.cat(pair, -1) if n.has("sines first") else torch.stack(pair, -1).flatten(-2)
-        p = n.keep(f"{side}.positions", p)
-        times = {"positions twice": 2.0, "positions left out": 0.0}.get(n.wrong, 1.0)
-        x = x + times * p
-    first = x = n.keep(f"{side}.input", x)
-    n.out[f"{side}.mask"] = valid
-    causal, windows = side == "decoder", n.get("window") or [None]
-    for i in range(n.s[f"{side}_layers"]):
-        name, window = f"{side}.{i}", windows[i % len(windows)]
-        window = windows[(i + 1) % len(windows)] if n.has("windows in the other layers") else window
-        mask = allowed(n, valid, ids.shape[1], causal, window)
-        given: dict[str, Any] = {"positions": where if kind == "rotary" else None}
+    if n.s["positions"] in ("learned", "sinusoidal"):
+        p = n.keep(f"{side}.positions", placed(n, side, where))
+        x = x + p * (2.0 * n.has("positions twice") or 1.0 - n.has("positions left out"))
+    return n.keep(f"{side}.input", x)
+
+
+class Stack:
+    """One side: its blocks read what the side has once."""
+
+    def __init__(self, n: Net, side: str, ids: Tensor, valid: Tensor, memory: Any = None) -> None:
+        self.n, self.side, self.ids, self.valid, self.memory = n, side, ids, valid, memory
+        self.where = (valid.cumsum(1) - 1).clamp(min=0)
+        if n.s["model"] == "encoder-decoder":
+            self.where = torch.arange(ids.shape[1]).expand_as(ids)
+        self.first = embedded(n, side, ids, self.where)
+        n.out[f"{side}.mask"] = valid
+
+    def output(self) -> Tensor:
+        n, x = self.n, self.first
+        for i in range(n.s[f"{self.side}_layers"]):
+            place = f"{self.side}.{i}"
+            mask = self.mask(i)
+
+            def attending(y: Tensor, here: str = place, mask: Tensor = mask) -> Tensor:
+                return self.self_attention(f"{here}.self_attention", y, mask)
+
+            def feeding(y: Tensor, here: str = f"{place}.feed_forward") -> Tensor:
+                return (experts if n.get("experts") else feed_forward)(n, here, y)
+
+            def crossing(y: Tensor, here: str = f"{place}.cross_attention") -> Tensor:
+                return self.cross_attention(here, y)
+
+            x = sublayer(n, f"{place}.self_attention", x, attending)
+            if self.memory is not None:
+                x = sublayer(n, f"{place}.cross_attention", x, crossing)
+            x = sublayer(n, f"{place}.feed_forward", x, feeding)
+        if n.get("norm_place", "post") != "post":
+            x = normalise(n, x, f"{self.side}.norm")
+        return n.keep(f"{self.side}.output", x)
+
+    def mask(self, layer: int) -> Tensor:
+        windows = self.n.get("window") or [None]
+        layer += self.n.has("windows in the other layers")
+        window, causal = windows[layer % len(windows)], self.side == "decoder"
+        return allowed(self.n, self.valid, self.ids.shape[1], causal, window)
+
+    def self_attention(self, place: str, y: Tensor, mask: Tensor) -> Tensor:
+        n, kind, bias = self.n, self.n.s["positions"], None
+        if "key_value_latent" in n.s:
+            return latent_attention(n, place, y, mask, self.where)
         if kind == "alibi":
-            given["bias"] = bias_by_slopes(n, where, where)
+            bias = bias_by_slopes(n, self.where, self.where)
         if kind == "relative":
-            given["bias"] = bias_by_buckets(n, n.p[f"{side}.relative_bias"], where, where, not causal)  # fmt: skip
-        here = f"{name}.self_attention"
+            table = n.p[f"{self.side}.relative_bias"]
+            bias = bias_by_buckets(n, table, self.where, self.where, self.side == "encoder")
+        turned = self.where if kind == "rotary" else None
+        return attention(n, place, y, y, mask, positions=turned, bias=bias)
 
-        def attending(y: Tensor, here: str = here, mask: Tensor = mask, given: Any = given) -> Tensor:  # fmt: skip
-            if "key_value_latent" in n.s:
-                return latent_attention(n, here, y, mask, where)
-            return attention(n, here, y, y, mask, **given)
-
-        x = sublayer(n, here, x, attending)
-        if memory is not None:
-            there, source, seen = f"{name}.cross_attention", memory[0], memory[1]
-            source = memory[2] if n.has("cross attention of the input") else source
-            cross = seen[:, None].expand(-1, ids.shape[1], -1)
-            if n.has("padding forgotten"):
-                cross = torch.ones_like(cross)
-
-            def crossing(y: Tensor, there: str = there, source: Tensor = source, cross: Tensor = cross) -> Tensor:  # fmt: skip
-                return attention(n, there, y, source, cross, own=y)
-
-            x = sublayer(n, there, x, crossing)
-        work = experts if n.get("experts") else feed_forward
-        x = sublayer(n, f"{name}.feed_forward", x, lambda y, f=f"{name}.feed_forward": work(n, f, y))  # fmt: skip
-    if n.get("norm_place", "post") != "post":
-        x = normalise(n, x, f"{side}.norm")
-    return (n.keep(f"{side}.output", x), first) if side == "encoder" else n.keep(f"{side}.output", x)
+    def cross_attention(self, place: str, y: Tensor) -> Tensor:
+        output, valid, first = self.memory
+        source = first if self.n.has("cross attention of the input") else output
+        mask = valid[:, None].expand(-1, y.shape[1], -1)
+        mask = torch.ones_like(mask) if self.n.has("padding forgotten") else mask
+        return attention(self.n, place, y, source, mask, own=y)
 
 
 def run(
@@ -341,14 +153,13 @@ def run(
     p = {k: torch.tensor(w, dtype=dtype, requires_grad=gradients) for k, w in weights.items()}
     n = Net(dict(settings), p, mistake)
     b = {k: torch.tensor(x) for k, x in batch.items()}
-    both = settings["model"] == "encoder-decoder"
-    memory, ids, valid = None, b["ids"], b["mask"]
-    if both:
-        memory = (*stack(n, "encoder", ids, valid), valid)
-        memory = memory[0], valid, memory[1]
-        ids, valid = b["decoder_ids"], b["decoder_mask"]
-    x = stack(n, "decoder", ids, valid, memory)
-    w = p["decoder.embedding" if not both else "embedding"].T if n.get("tied_output") else p["output.w"]  # fmt: skip
+    memory, ids, valid, table = None, b["ids"], b["mask"], "decoder.embedding"
+    if settings["model"] == "encoder-decoder":
+        encoder = Stack(n, "encoder", ids, valid)
+        memory = encoder.output(), valid, encoder.first
+        ids, valid, table = b["decoder_ids"], b["decoder_mask"], "embedding"
+    x = Stack(n, "decoder", ids, valid, memory).output()
+    w = p[table].T if n.get("tied_output") else p["output.w"]
     if n.has("grad: tied table once"):
         w = value_with_gradient_of(w, w.detach())
     logits = x @ w
@@ -362,9 +173,7 @@ def run(
     found = {k: x.detach().numpy() for k, x in n.out.items()}
     if gradients:
         total.backward()
-        for k, x in n.out.items():
-            if x.retains_grad and x.grad is not None:
-                found[f"grad/{k}"] = x.grad.numpy()
-        for k, x in p.items():
-            found[f"grad/parameters/{k}"] = (torch.zeros_like(x) if x.grad is None else x.grad).numpy()  # fmt: skip
+        kept = {f"grad/{k}": x.grad for k, x in n.out.items() if x.retains_grad}
+        kept |= {f"grad/parameters/{k}": x.grad for k, x in p.items()}
+        found |= {k: g.numpy() for k, g in kept.items() if g is not None}
     return found

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 class Net:
@@ -100,6 +100,7 @@ def frequencies(n: Net, width: int) -> tuple[Tensor, float]:
         keep = share.clamp(0.0, 1.0)
         factor = 1.0
     else:
+
         def index(beta: float) -> float:
             return width * math.log(how["original"] / (beta * 2 * math.pi)) / 2 / math.log(base)
 
@@ -153,8 +154,8 @@ def activation(n: Net, x: Tensor) -> Tensor:
     }.items():  # fmt: skip
         kind = other if n.has(mistake) else kind
     y = {
-        "relu": torch.relu, "gelu": F.gelu, "silu": F.silu,
-        "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "relu": torch.relu, "gelu": functional.gelu, "silu": functional.silu,
+        "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
     }[kind](x)  # fmt: skip
     if n.has("grad: silu without its second term"):
         return value_with_gradient_of(y, x * torch.sigmoid(x).detach())
@@ -213,7 +214,7 @@ def bias_by_buckets(n: Net, table: Tensor, queries: Tensor, keys: Tensor, both: 
 
 def loss(n: Net, logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy with smoothing; labels of -100 do not count."""
-    logs = n.keep("log_probabilities", F.log_softmax(logits, -1))
+    logs = n.keep("log_probabilities", functional.log_softmax(logits, -1))
     n.out["probabilities"] = logs.exp()
     share, words = n.get("label_smoothing", 0.0), logits.shape[-1]
     share = 0.0 if n.has("smoothing left out") else share

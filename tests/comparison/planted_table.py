@@ -88,8 +88,9 @@ def main(kept: str = "all", word: str = "") -> None:
         is_first = kept != "all" or first == stage
         counts["first stage"] += is_first
         if said != "right" or not is_first or len(causes) > 1 or took > 5.0 or word:
-            print(f"{said:9}{took:5.1f} s {family}: {mistake} | {first}"
-                  f"{'' if is_first else ' FOR ' + stage} | {'; '.join(causes)}", flush=True)  # fmt: skip
+            first += "" if is_first else f" FOR {stage}"
+            told = "; ".join(causes)
+            print(f"{said:9}{took:5.1f} s {family}: {mistake} | {first} | {told}", flush=True)
     print(kept, dict(counts), "of", len(VALUES))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..mistakes.at import At, Forms
+from ..mistakes.cause import cause
 from ..ops.relative import relative_bias_forward
 from ..shapes import Array
-from .at import At, Forms
-from .cause import cause
 
 
 @cause("分桶的相对位置偏置", "bias by buckets", "@bucket")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 
-from ..config.rotary import BandScaling, LinearScaling, LongropeScaling, YarnScaling
+from ..mistakes.at import At, Forms
+from ..mistakes.cause import cause
 from ..shapes import Array
-from .at import At, Forms
-from .cause import cause
 
 
 @cause("旋转", "rotation", "@rotate")
@@ -30,28 +25,17 @@ def rotations(at: At) -> Forms:
     for base in (10000.0, 100.0, 1000.0, 100000.0, 500000.0, 1000000.0):
         if base != a["base"]:
             yield f"base {base:g}, not {a['base']:g}", at.again(base=base)
-    for detail, scaling in other_scalings(a["scaling"]):
-        yield detail, at.again(scaling=scaling)
+    yield "positions are the number of the row", at.again({1: rows_of(positions)})
+    for power, word in ((2.0, "4i / r"), (0.5, "i / r")):
+        yield f"exponent {word}, not 2i / r", at.again(base=a["base"] ** power)
+    yield "only a half of it rotated", at.again(width=a["width"] // 4 * 2)
     if a["width"] != x.shape[-1]:
         yield "all of d_k rotated", at.again(width=x.shape[-1] // 2 * 2)
 
 
-def other_scalings(scaling: Any) -> Iterator[tuple[str, Any]]:
-    """What may be done in place of a scaling of the angles."""
-    if scaling is None:
-        return
-    yield "angles not scaled", None
-    if isinstance(scaling, YarnScaling | LongropeScaling) and scaling.attention != 1.0:
-        yield "attention factor left out", replace(scaling, attention_factor=1.0)
-    if isinstance(scaling, YarnScaling | BandScaling):
-        yield "every angle divided by the factor", LinearScaling(factor=scaling.factor)
-    if isinstance(scaling, YarnScaling):
-        whole = "fractions of" if scaling.truncate else "whole"
-        yield f"ramp over {whole} pairs", replace(scaling, truncate=not scaling.truncate)
-    if isinstance(scaling, LongropeScaling):
-        other = scaling.original + (not scaling.is_long)
-        name = "short" if scaling.is_long else "long"
-        yield f"the list for {name} texts", replace(scaling, length=other)
+def rows_of(positions: Array) -> Array:
+    """The number of the row in the batch, where a position should be."""
+    return np.broadcast_to(np.arange(len(positions))[:, None], positions.shape)
 
 
 @cause("查表", "look-up", "@lookup")
@@ -62,6 +46,7 @@ def tables(at: At) -> Forms:
     plain = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
     if at.stage.leaf.name == "positions":
         yield "counted over padding too", at.again({0: plain})
+        yield "the number of the row", at.again({0: rows_of(ids)})
         yield "from the last token on", at.again({0: plain[:, ::-1]})
         if a.get("offset"):
             yield "offset forgotten", at.again(offset=0)

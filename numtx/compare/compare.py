@@ -17,6 +17,7 @@ from ..fitting.axes import orders_of
 from ..fitting.fit import Fitted, fit
 from ..mistakes.at import can_fit
 from ..parameters import parameter_shapes
+from ..recompute import layered
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
 from .comparison import CellPair, Comparison, Difference
@@ -163,8 +164,12 @@ class _Comparing:
         precision  of the numbers that a mistake is held to; None: that of the stage
         """
         wrong = found.first
-        if wrong is None or self.first.trace is None or wrong.name not in self.fitted:
+        if wrong is None or self.first.trace is None:
             return []
+        if wrong.name not in self.fitted:  # another shape: as a mistake in the axes makes it
+            is_stage = self.graph is not None and wrong.name in self.graph
+            tolerance = self.weighing.tolerance(wrong.name, FLOAT32)
+            return self.causes_of_value(wrong.name, tolerance) if is_stage else []
         precision = precision or self.precisions[wrong.name]
         if precision.bits < FLOAT32.bits and self.weighing.given is None:
             return []
@@ -192,7 +197,8 @@ class _Comparing:
 
     def causes_of_value(self, name: str, tolerance: float) -> list[Found]:
         assert self.graph is not None
-        case = Case(self.graph, self.graph[name], self.own(), self.first.arrays, tolerance)
+        own = layered(self.own(), {name: self.second.arrays[name]})
+        case = Case(self.graph, self.graph[name], own, self.first.arrays, tolerance)
         return diagnose(case)
 
     def misnamed(self, name: str, tolerance: float) -> list[Found]:

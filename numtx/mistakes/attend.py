@@ -140,6 +140,9 @@ def masks(at: At) -> Iterator[tuple[str, Array]]:
         corner = np.tri(queries, valid.shape[1], dtype=bool)
         yield "causal, though it should not be (aligned upper left)", right & corner
     window = stage.attributes["window"]
+    for other in dict.fromkeys(at.graph.config.values_of("window")):
+        if other != window:
+            yield "the window of another layer", mask(window=other)
     if window is not None:
         yield "window ignored", mask(window=None)
         yield "a chunk, not a window", mask(window=None, chunk=window)

@@ -30,14 +30,14 @@ def fused(at: At) -> Forms:
     share = heads // groups
     by_group = [part.reshape(batch, length, groups, -1, width) for part in parts]
     yield (
-        "cut per head, though q, k, v are apart",
+        "cut per head, to be cut apart",
         np.split(every.reshape(batch, length, groups, share + 2, width), [share, share + 1], 3)[
             which
         ]
         .reshape(batch, length, -1, width)
         .swapaxes(1, 2),
     )
-    yield "q, k, v cut apart, though cut per head", cut(np.concatenate(by_group, 3))
+    yield "cut apart, to be cut per head", cut(np.concatenate(by_group, 3))
     if groups != heads:
         return
     letters, shape = "3Hk", (3, heads, width)

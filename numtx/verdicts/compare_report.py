@@ -77,6 +77,10 @@ def _first(
     head = pick(lang, "第一处不同", "first difference")
     yield f"{head}: {worst.name}" + (f"   ({worst.note})" if worst.note else "")
     cause = pick(lang, "原因", "cause")
+    if not worst.fits and found.causes:
+        for text in _causes(found, worst, first, lang):
+            yield f"{cause}: {text}"
+        return
     if not worst.fits:
         zh = f"原因: 形状对不上，没有去找；{before} 个阶段相同"
         en = f"cause: not looked for, as the shapes do not fit; {before} stages are equal"

@@ -193,3 +193,12 @@ VALUES = [
     ("part", "rotation of all of the head", f"{S}.rotated_queries", "all of d_k rotated"),
     ("part", "pairs interleaved", f"{S}.rotated_queries", "half, not interleaved"),
 ]
+
+# What a file with a part of the stages cannot show: a draw, and where all of a row moves on.
+UNKNOWABLE = {
+    ("gpt: dropout left on", "last"): "none",
+    ("llama: positions from 1", "some"): "not seen",
+    ("llama: positions from 1", "last"): "not seen",
+    ("llama: positions over padding", "some"): "not seen",
+    ("llama: positions over padding", "last"): "not seen",
+}

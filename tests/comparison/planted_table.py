@@ -20,8 +20,8 @@ from numtx.compare.comparison import Comparison
 from numtx.compare.sides import Side, side_of
 from numtx.trace.trace import Trace, record
 
-KEPT = {  # what a file has of the stages
-    "all": ("",), "some": ("weights", "residual", "logits", "loss"), "last": ("logits", "loss"),
+KEPT: dict[str, set[str]] = {  # what a file has of the stages
+    "all": set(), "some": {"weights", "residual", "logits", "loss"}, "last": {"logits", "loss"},
 }  # fmt: skip
 
 
@@ -61,11 +61,15 @@ def against(family: str, mistake: str, kept: str = "all", **given: Any) -> Compa
     trace, weights, batch = right(family)
     with np.errstate(all="ignore"):
         found = run(FAMILIES[family], weights, batch, mistake, **given)
-    found = {n: x for n, x in found.items() if n.endswith(KEPT[kept])}
+    found = {n: x for n, x in found.items() if _is_kept(n, KEPT[kept])}
     return compare(side_of(trace, "A"), Side("B", found, None))
 
 
-def verdict(found: Comparison, stage: str, words: str) -> tuple[str, list[str]]:
+def _is_kept(name: str, leaves: set[str]) -> bool:
+    return not leaves or name in leaves or name.rpartition(".")[2] in leaves - {"logits", "loss"}
+
+
+def verdict(found: Comparison, words: str) -> tuple[str, list[str]]:
     if found.first is None:
         return "not seen", []
     causes = [str(cause) for cause in found.causes]
@@ -82,7 +86,7 @@ def main(kept: str = "all", word: str = "") -> None:
         start = time.perf_counter()
         found = against(family, mistake, kept)
         took = time.perf_counter() - start
-        said, causes = verdict(found, stage, words)
+        said, causes = verdict(found, words)
         first = found.first.name if found.first else "-"
         counts[said] += 1
         is_first = kept != "all" or first == stage

@@ -9,8 +9,10 @@ from typing import Any, cast
 import numpy as np
 
 from .arithmetic.contraction import Contraction
-from .ops.activation import activation_forward
+from .ops.activation import activation_forward, sigmoid
 from .ops.cap import cap_forward
+from .ops.clamp import clamp_forward
+from .ops.experts import by_expert, choose_forward, expert_forward, keep_groups, route_forward
 from .ops.heads import merge_heads, split_heads
 from .ops.norm import norm_forward
 from .ops.positions import rotate_forward, rotation
@@ -38,7 +40,8 @@ def recompute(graph: Graph, stage: Stage, arrays: Mapping[str, Array]) -> Array:
         plan = Contraction.of(stage.specification, tuple(x.shape for x in inputs), None, known)
         found = plan.values(inputs, "selective" in attributes)
         return found.reshape(shape_of(parse(stage.specification).result, plan.sizes))
-    if forward is None or attributes.get("longer") is not None:
+    elsewhere = stage.operation == "append" and attributes.get("along") != "width"
+    if forward is None or elsewhere or attributes.get("longer") is not None:
         return Oracle(graph, arrays, float(np.finfo(np.float64).eps)).plain(stage)
     inputs = [np.asarray(arrays[name]) for name in stage.inputs]
     wide = (x if x.dtype.kind in "biu" else x.astype(np.float64, copy=False) for x in inputs)
@@ -66,6 +69,30 @@ def _rotate(a: Mapping[str, Any], x: Array, positions: Array) -> Array:
     return rotate_forward(x if x.ndim == 4 else x[:, None], turned).reshape(x.shape)
 
 
+def _side_by_side(a: Mapping[str, Any], *parts: Array) -> Array:
+    most = max(part.ndim for part in parts)
+    headed = [part if part.ndim == most else part[:, None] for part in parts]
+    places = np.broadcast_shapes(*(part.shape[:-1] for part in headed))
+    return np.concatenate([np.broadcast_to(x, (*places, x.shape[-1])) for x in headed], -1)
+
+
+def _choose(a: Mapping[str, Any], scores: Array, correction: Array | float = 0.0) -> Array:
+    scores = scores + correction
+    if a["single"]:  # a sum as the run's own type holds it
+        scores = scores.astype(np.float32).astype(np.float64)
+    if a["best"]:
+        scores = keep_groups(scores, a["groups"], a["kept"], a["best"])
+    return choose_forward(scores, a["count"])
+
+
+def _expert(
+    a: Mapping[str, Any], x: Array, w: Array, chosen: Array, b: Array | None = None
+) -> Array:
+    where = chosen.astype(np.int64).swapaxes(1, 2)
+    each = x if x.ndim == 4 else np.broadcast_to(x[:, None], (*where.shape, x.shape[-1]))
+    return expert_forward(each, w, b, by_expert(where))
+
+
 # What the formulas of the oracle do cell by cell, for whole arrays; a test holds the two equal.
 FORWARDS: dict[str, Callable[..., Array]] = {
     "softmax": lambda a, x, *sinks: (
@@ -81,4 +108,12 @@ FORWARDS: dict[str, Callable[..., Array]] = {
     "cap": lambda a, x: cap_forward(x, a["cap"])[0],
     "exp": lambda a, x: np.exp(x),
     "rotate": _rotate,
+    "append": _side_by_side,
+    "clamp": lambda a, x: clamp_forward(x, a["low"], a["high"], a["shift"]),
+    "sigmoid": lambda a, x: sigmoid(x),
+    "choose": _choose,
+    "route": lambda a, x, chosen: route_forward(
+        x, chosen.astype(np.int64), a["how"], a["factor"], a["room"]
+    )[0],
+    "expert": _expert,
 }

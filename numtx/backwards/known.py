@@ -16,9 +16,9 @@ from ..compare.diagnose import Found
 from ..compare.diagnose_gradient import GradientCase, diagnose_gradient
 from ..config import Config
 from ..config.output import ACTIVATIONS
-from ..mistakes.at import recompute
 from ..ops.loss import IGNORED
 from ..oracle.oracle import Oracle
+from ..recompute import recompute
 from ..shapes import Array, parse
 from ..slips.passed import passed
 from ..stages.graph import Graph, Stage

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..mistakes.at import gain_of
 from ..ops.activation import activation_backward
 from ..ops.heads import merge_heads, split_heads
 from ..ops.norm import norm_backward, norm_forward
@@ -21,6 +20,7 @@ from ..ops.softmax import (
 )
 from ..oracle.gradients import Sums, pass_on, through_contraction
 from ..oracle.oracle import Oracle
+from ..recompute import gain_of
 from ..shapes import Array
 from ..stages.graph import Stage
 

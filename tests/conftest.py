@@ -57,8 +57,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which part of the models was drawn, where something failed; and what exact tests were
-    held to where this machine cannot be exact."""
+    """Say how to run what alone was asked for and is opt-in; which part of the models was drawn,
+    where something failed; and what exact tests were held to where this machine cannot be exact."""
+    if list(filter(None, terminalreporter.stats)) == ["deselected"]:
+        terminalreporter.write_line(f"left out: run with {' or '.join(f'--{m}' for m in OPT_IN)}")
     if terminalreporter.stats.get("failed"):
         from samples import DRAW
 

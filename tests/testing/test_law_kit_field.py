@@ -23,7 +23,7 @@ RIGHT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("examples", [6, pytest.param(40, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("model", RIGHT, ids=lambda model: type(model).__name__)
 def test_a_right_one_breaks_nothing(model, examples):
     report = check(model, examples=examples)

@@ -154,8 +154,14 @@ class Fixed(Cached):
         return tuple(array[list(index)] for array in state)
 
 
-@pytest.mark.parametrize("rows", [1, 3])
-@pytest.mark.parametrize("all_calls", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "all_calls"),
+    [
+        (1, True),
+        (3, False),
+        *(pytest.param(*pair, marks=pytest.mark.heavy) for pair in ((1, False), (3, True))),
+    ],
+)
 def test_fixed_rows_are_explained_and_tried_where_they_are_declared(rows, all_calls):
     report = check(Fixed(rows, all_calls), examples=5, shrink=False)
     assert report.code == 2 and report.undeclared and not report.broken + report.errors

@@ -44,6 +44,7 @@ class Names:
     layout: Layout
     found: dict[str, Source] = field(default_factory=dict)  # by the names of numtx
     twice: dict[str, str] = field(default_factory=dict)  # theirs, and what another gives already
+    beside: list[str] = field(default_factory=list)  # modules that give no stage
     unknown: list[str] = field(default_factory=list)
 
     @cached_property
@@ -78,7 +79,7 @@ def _cut(output: Output, x: Array) -> dict[str, Array]:
     fit."""
     width, last = sum(output.widths), 1
     if len(output.stages) == 1:
-        return {output.stages[0]: x}
+        return output.split(x)
     for axis in reversed(range(x.ndim)):
         last *= x.shape[axis]
         if last == width:
@@ -180,6 +181,8 @@ def _names(file: Collection[str], config: Config, layout: Layout, whole: bool = 
             own = layout.copies[place]
             own = own if own in shapes else f"decoder.{own}"  # of two vocabularies
             copies[theirs] = f"{grad}parameters/{own}"
+        elif kind == "unknown" and modules.gives_none(bare):
+            names.beside.append(theirs)
         elif kind not in ("copy", "skipped"):
             names.unknown.append(theirs)
     for name, every in parts.items():

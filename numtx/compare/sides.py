@@ -93,6 +93,7 @@ def understood(side: Side, first: Side, layout: str | None = None) -> Side:
         for name, source in names.found.items():
             found.setdefault(name, {})[source.theirs[0]] = partial(known.__getitem__, name)
         twice, others, spelled = {**twice, **names.twice}, names.unknown, tuple(names.known)
+        others = [*others, *names.beside]
         zh, en = f"名字按 {family} 的读", f"names read as those of {family}"
         notes.append(Text(f"{side.name}：{zh}", f"{side.name}: {en}"))
     for theirs, name in twice.items():

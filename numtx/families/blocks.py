@@ -123,7 +123,7 @@ OLMO2 = Layout(**{
         Row("model.norm.weight", ("decoder.norm.gain",)),
     ),
 })  # fmt: skip
-_UNSCALED: Final = {**MODULES, "lm_head": ""}  # the factor comes after the module
+_UNSCALED: Final = {**MODULES, "lm_head": "logits scaled"}  # the factor comes after the module
 GRANITE = Layout(**{
     **LIKE_LLAMA, "name": "granite", "architecture": "GraniteForCausalLM",
     "keys": decoder_keys(

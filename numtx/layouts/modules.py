@@ -22,7 +22,9 @@ from ..stages.resolve import resolve
 from .layout import Layout
 
 SUFFIXES: Final = (".weight", ".bias")
-WITH_HEADS: Final = " bhtk"  # after a stage in `modules`: the heads stand before the tokens already
+# After a stage in `modules`: the heads stand before the tokens already; the stage is `output_scale`
+# times what the module gives.
+WITH_HEADS, SCALED = " bhtk", " scaled"
 
 
 class Output(NamedTuple):
@@ -34,6 +36,7 @@ class Output(NamedTuple):
     widths  of each, its heads side by side
     heads   of several: they stand side by side within each of so many heads; 0: one after another
     headed  whether the heads stand before the tokens, as in the stage; else [B, T, heads * width]
+    factor  what the module's array is multiplied by to be the stage
     """
 
     module: str
@@ -42,11 +45,12 @@ class Output(NamedTuple):
     widths: tuple[int, ...] = ()
     heads: int = 0
     headed: bool = False
+    factor: float = 1.0
 
     def split(self, x: Array) -> dict[str, Array]:
         """The part of each stage: the last axis is cut, and nothing else is done."""
         if len(self.stages) == 1:
-            return {self.stages[0]: x}
+            return {self.stages[0]: x if self.factor == 1.0 else x * self.factor}
         if not self.heads:
             return dict(zip(self.stages, np.split(x, np.cumsum(self.widths)[:-1], -1), strict=True))
         each = [width // self.heads for width in self.widths]
@@ -82,6 +86,7 @@ class Modules:
 
     layout: Layout
     outputs: Mapping[str, Output]
+    without: frozenset[str] = frozenset()  # paths of what is known to give no stage
 
     def of(self, path: str, item: int = 0) -> Output | None:
         """What a module gives, or None: no stage of numtx.
@@ -89,13 +94,18 @@ class Modules:
         path  as `named_modules` of the model has it, with or without the prefix of its body
         item  which of the tuple that it gives, 0 where that is no tuple
         """
-        spelled = self.layout.spelled(f"{path}{SUFFIXES[0]}").removesuffix(SUFFIXES[0])
         more = f".{item}" if item else ""
+        found = (self.outputs.get(name + more) for name in self._spellings(path))
+        return next(filter(None, found), None)
+
+    def gives_none(self, path: str) -> bool:
+        """Whether a module is known, and gives no stage."""
+        return not self.without.isdisjoint(self._spellings(path))
+
+    def _spellings(self, path: str) -> tuple[str, ...]:
+        spelled = self.layout.spelled(f"{path}{SUFFIXES[0]}").removesuffix(SUFFIXES[0])
         prefix = self.layout.prefix
-        for name in (spelled, prefix + spelled, spelled.removeprefix(prefix)):
-            if name + more in self.outputs:
-                return self.outputs[name + more]
-        return None
+        return (spelled, prefix + spelled, spelled.removeprefix(prefix))
 
 
 def stages_of_modules(config: Config, layout: Layout) -> Modules:
@@ -106,6 +116,7 @@ def stages_of_modules(config: Config, layout: Layout) -> Modules:
     graph = resolve(config)
     last = _lasts(graph)
     found: dict[str, Output] = {}
+    without: set[str] = set()
     for name, entry in layout.entries(config, whole=False).items():
         path = name.rpartition(".")[0]
         if not name.endswith(SUFFIXES) or entry.expert is not None:
@@ -118,15 +129,20 @@ def stages_of_modules(config: Config, layout: Layout) -> Modules:
     for form, what in layout.modules.items():
         for names in _places(config, form + what):
             path, stage = form.format(**names), what.format(**names)
-            stage, headed = stage.removesuffix(WITH_HEADS), stage.endswith(WITH_HEADS)
+            headed, scaled = stage.endswith(WITH_HEADS), stage.endswith(SCALED)
+            stage = stage.removesuffix(WITH_HEADS).removesuffix(SCALED)
             stage = next((last[one] for one in stage.split("|") if one in last), "")
             module, item = _item(path)
             if stage:
                 leaf = graph[stage].axes[2:]
-                found[path] = Output(module, item, (stage,), headed=headed or leaf == ("t", "s"))
+                found[path] = Output(
+                    module, item, (stage,), headed=headed or leaf == ("t", "s"),
+                    factor=config.output_scale if scaled else 1.0,
+                )  # fmt: skip
             elif not what:  # it gives no stage, whatever it owns
                 found.pop(path, None)
-    return Modules(layout, found)
+                without.add(path)
+    return Modules(layout, found, frozenset(without))
 
 
 def _read_by(graph: Graph, parameter: str) -> list[str]:

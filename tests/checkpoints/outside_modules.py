@@ -18,6 +18,8 @@ from outside_families import CLOSE, FAMILIES, batch_for, built, outputs_of, wide
 
 from numtx import record
 from numtx.checkpoints.folder import Folder
+from numtx.compare.compare import compare
+from numtx.compare.sides import Side, side_of, understood
 from numtx.layouts.modules import Modules, stages_of_modules
 
 # Modules that give no stage: the whole, what is no part of the formulas, single experts, the heads'
@@ -60,6 +62,18 @@ def seen(table: Modules, trace: Any, given: dict[tuple[str, int], np.ndarray], c
     return len(stages)
 
 
+def compared(trace: Any, given: dict[tuple[str, int], np.ndarray], weights: Any) -> None:
+    """A file of all that hooks and the state dict give is equal, and nobody says whose names it
+    has."""
+    theirs = {path: x for (path, item), x in given.items() if path and not item}
+    theirs |= {tensor: x.numpy() for tensor, x in weights.items()}
+    ours = side_of(trace, "A")
+    found = compare(ours, understood(Side("B", theirs, None), ours))
+    assert found.verdict in ("equal", "rounding"), found.first
+    left = [n for n in found.unknown if not any(part in n for part in NO_STAGE)]
+    assert not left and found.compared > 40, left
+
+
 def tried(name: str, folder: Path) -> tuple[str, int]:
     """What is wrong with a family, and how many stages its modules gave."""
     try:
@@ -68,8 +82,10 @@ def tried(name: str, folder: Path) -> tuple[str, int]:
         opened = Folder(folder)
         config, parameters, _ = opened.read()
         trace = record(config, parameters, batch_for(name, config), gradients=False)
-        table = stages_of_modules(config, opened.layout)
-        return "", seen(table, trace, outputs(model, name), CLOSE.get(name, 1e-10))
+        table, given = stages_of_modules(config, opened.layout), outputs(model, name)
+        stages = seen(table, trace, given, CLOSE.get(name, 1e-10))
+        compared(trace, given, model.state_dict())
+        return "", stages
     except Exception:
         return traceback.format_exc(), 0
 

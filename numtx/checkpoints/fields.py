@@ -19,10 +19,12 @@ TOGETHER: Final = {
     "rotary_width": "partial_rotary_factor rotary_pct qk_head_dim",
     "positions": "no_rope_layers no_rope_layer_interval",
     "position_offset": "pad_token_id",
+    "position_limit": "image_size patch_size",
+    "pooler": "pooler_output_size",
     "window": "sliding_window layer_types sliding_window_pattern _sliding_window_pattern "
     "use_sliding_window max_window_layers local_attention global_attn_every_n_layers "
     "_global_attn_every_n_layers",
-    "biases": "attention_bias mlp_bias use_bias norm_bias decoder_bias classifier_bias",
+    "biases": "qkv_bias attention_bias mlp_bias use_bias norm_bias decoder_bias classifier_bias",
     "experts": "decoder_sparse_step mlp_only_layers first_k_dense_replace",
     "router": "n_group topk_group topk_method norm_topk_prob routed_scaling_factor",
     "hidden": "n_inner",

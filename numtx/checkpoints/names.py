@@ -44,7 +44,7 @@ class Names:
     layout: Layout
     found: dict[str, Source] = field(default_factory=dict)  # by the names of numtx
     twice: dict[str, str] = field(default_factory=dict)  # theirs, and what another gives already
-    beside: list[str] = field(default_factory=list)  # modules that give no stage
+    beside: list[str] = field(default_factory=list)  # modules and tensors that are no part of numtx
     unknown: list[str] = field(default_factory=list)
 
     @cached_property
@@ -181,7 +181,7 @@ def _names(file: Collection[str], config: Config, layout: Layout, whole: bool = 
             own = layout.copies[place]
             own = own if own in shapes else f"decoder.{own}"  # of two vocabularies
             copies[theirs] = f"{grad}parameters/{own}"
-        elif kind == "unknown" and modules.gives_none(bare):
+        elif kind in ("carried", "outside") or modules.gives_none(bare):
             names.beside.append(theirs)
         elif kind not in ("copy", "skipped"):
             names.unknown.append(theirs)

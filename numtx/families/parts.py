@@ -44,6 +44,15 @@ WHISPER = Layout(
         Row("proj_out.weight", ("output.w",), "transposed"),
     ),
     copies={"proj_out.weight": "decoder.embedding"},
+    modules={
+        "model": "decoder", "model.decoder": "decoder", "proj_out": "logits",
+        "model.encoder": "encoder.output", "model.encoder.layer_norm": "encoder.output",
+        _LAYER: "decoder.{i}", f"{_LAYER}.activation_fn": "decoder.{i}.feed_forward.activation",
+        f"{_LAYER}.self_attn": "decoder.{i}.self_attention.output",
+        f"{_LAYER}.self_attn.1": "decoder.{i}.self_attention.weights",
+        f"{_LAYER}.encoder_attn": "decoder.{i}.cross_attention.output",
+        f"{_LAYER}.encoder_attn.1": "decoder.{i}.cross_attention.weights",
+    },
     carried={r"model\.encoder\..*": "the encoder, with its convolutions (its output is given: "
              "memory in --vectors FILE)"},
 )  # fmt: skip
@@ -111,6 +120,13 @@ VIT = Layout(
         *norm("vit.layernorm", "encoder.norm"),
         *linear("vit.pooler.dense", "pooler.w"),
     ),
+    modules={
+        "vit": "encoder", "vit.embeddings": "encoder.input", "vit.pooler": "pooler.output",
+        "vit.pooler.activation": "pooler.output", _BODY: "encoder.{i}",
+        f"{_BODY}.attention": f"{_OWN}.output", f"{_BODY}.attention.1": f"{_OWN}.weights",
+        f"{_BODY}.mlp": f"{_FORWARD}.output",
+        f"{_BODY}.mlp.activation_fn": f"{_FORWARD}.activation",
+    },
     carried={
         r"vit\.embeddings\.patch_embeddings\..*": "the patch embedding (the class token and the "
         "patches are given: vectors in --vectors FILE, without positions)",

@@ -23,8 +23,12 @@ from numtx.compare.sides import Side, side_of, understood
 from numtx.layouts.modules import Modules, stages_of_modules
 
 # Modules that give no stage: the whole, what is no part of the formulas, single experts, the heads'
-# products before what comes after them, a bias of each head apart, and a norm that is not there.
-NO_STAGE = ("rotary_emb", "drop", "act_fn", "lm_head", "relative_attention_bias", "attn_norm")
+# products before what comes after them, a bias of each head apart, a norm that is not there; and
+# parts outside numtx.
+NO_STAGE = (
+    "rotary_emb", "drop", "act_fn", "lm_head", "relative_attention_bias", "attn_norm",
+    "model.encoder.", "patch_embeddings", "classifier",
+)  # fmt: skip
 
 
 def outputs(model: Any, name: str) -> dict[tuple[str, int], np.ndarray]:
@@ -81,7 +85,7 @@ def tried(name: str, folder: Path) -> tuple[str, int]:
         model.save_pretrained(folder)
         opened = Folder(folder)
         config, parameters, _ = opened.read()
-        trace = record(config, parameters, batch_for(name, config), gradients=False)
+        trace = record(config, parameters, batch_for(name, model), gradients=False)
         table, given = stages_of_modules(config, opened.layout), outputs(model, name)
         stages = seen(table, trace, given, CLOSE.get(name, 1e-10))
         compared(trace, given, model.state_dict())

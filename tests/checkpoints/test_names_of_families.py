@@ -27,7 +27,7 @@ Array = np.ndarray
 
 def tensors(folder: Path, name: str) -> dict[str, Array]:
     """The state dict of a small model."""
-    file = open_arrays(written(folder, name) / "model.safetensors")
+    file = open_arrays(written(folder / "m", name) / "model.safetensors")
     return {theirs: file.read(theirs) for theirs in file.headers}
 
 
@@ -146,7 +146,7 @@ def test_weights_are_taken_by_their_names(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     for theirs, array in arrays.items():
         np.save(tmp_path / "folder" / f"{theirs}.npy", array)
-    for place in ("p.npz", "folder", "model.safetensors", ""):
+    for place in ("p.npz", "folder", "m/model.safetensors", "m"):
         found = read_weights(tmp_path / place, config)
         for own, array in parameters_of(config).items():
             np.testing.assert_array_equal(found[own], array)

@@ -99,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _sides(args: argparse.Namespace) -> tuple[Side, Side]:
     """What is held against what."""
-    from ..compare.sides import read_side, side_of, understood
+    from ..checkpoints.sides import understood
+    from ..compare.sides import read_side, side_of
 
     if args.against is not None:
         return both_sides(args)

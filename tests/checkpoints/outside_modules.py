@@ -18,8 +18,9 @@ from outside_families import CLOSE, FAMILIES, batch_for, built, outputs_of, wide
 
 from numtx import record
 from numtx.checkpoints.folder import Folder
+from numtx.checkpoints.sides import understood
 from numtx.compare.compare import compare
-from numtx.compare.sides import Side, side_of, understood
+from numtx.compare.sides import Side, side_of
 from numtx.layouts.modules import Modules, stages_of_modules
 
 # Modules that give no stage: the whole, what is no part of the formulas, single experts, the heads'

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .batch import next_tokens as next_tokens
     from .cache import BlockPool as BlockPool
     from .cache import Cache as Cache
+    from .check.gradcheck import check_operation as check_operation
     from .checkpoints.folder import read_model as read_model
     from .checkpoints.folder import write_model as write_model
     from .config import Config as Config
@@ -52,6 +53,7 @@ _HOMES = {
     "Filters": "decoding.filters",
     "NumtxError": "errors",
     "backward": "model",
+    "check_operation": "check.gradcheck",
     "beam_search": "decoding.beam",
     "forward": "model",
     "generate": "decoding.generate",

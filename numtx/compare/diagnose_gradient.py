@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -27,6 +27,7 @@ from .diagnose import Found, error_of, general
 # Cells of stages through which one mistake is followed, and of what a stage reads: where there are
 # more, no mistake is tried.
 MOST_CELLS, MOST_READ = 400_000, 4_000_000
+MOST_FOLLOWED = 10_000_000  # through all layers, of all mistakes together that are in every layer
 MOST_BETWEEN = 60  # stages left out, in which a mistake is sought
 NOTHING = 1e-9  # of a change: what is less is the rounding of zeros
 
@@ -193,7 +194,9 @@ def diagnose_gradient(case: GradientCase) -> list[Found]:
         counts = [case.explains_of_later(fault) for fault in found]
         if max(counts, default=0) < len(case.later) or not found:
             fitting = {(fault.places[0], fault.kind) for fault in made}
-            more = [f for f in _everywhere(case, fitting) if case.explained(f) and case.spares(f)]
+            cells = sum(case.reference[s.name].size for s in case.graph if s.name in case.reference)
+            every = islice(_everywhere(case, fitting), MOST_FOLLOWED // cells)
+            more = [fault for fault in every if case.explained(fault) and case.spares(fault)]
             found, counts = [*found, *more], [*counts, *map(case.explains_of_later, more)]
         found = [f for f, count in zip(found, counts, strict=True) if count == max(counts)]
         if found:

@@ -25,7 +25,7 @@ COMMANDS = {
     "stages": "commands",
     "init": "commands",
     "train": "commands",
-    "gradcheck": "verdicts",
+    "gradcheck": "gradchecks",
     "generate": "commands",
     "cost": "commands",
     "figures": "verdicts",

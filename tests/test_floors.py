@@ -76,7 +76,7 @@ FLOORS = [
     {"testing"},
     {"written"},
     {"arguments"},
-    {"commands", "verdicts", "folders"},
+    {"commands", "verdicts", "folders", "gradchecks"},
     {"cli", "pytest_plugin", "__main__", "__version__"},
 ]
 # A trace can be asked for its check and for its page in a notebook; both stand above it.

@@ -26,7 +26,7 @@ HIGHER = {
     "sequences.py", "cost_tables.py", "layouts", "families", "checkpoints", "folders", "trace",
     "check", "compare", "training", "decoding", "documents", "examples", "subjects", "laws",
     "operators", "own_laws", "mechanism_laws", "generation_laws", "operator_laws", "testing",
-    "arguments", "commands", "verdicts", "cli.py",
+    "arguments", "commands", "verdicts", "gradchecks", "cli.py",
 }  # fmt: skip
 
 

@@ -95,6 +95,12 @@ def in_a_folder() -> object:
         return numtx.read_model(folder)
 
 
+def recorder(config: Config, parameters: Mapping[str, np.ndarray]) -> object:
+    tap = numtx.Recorder({"logits": np.zeros((30, 4, 11))})
+    numtx.forward(config, parameters, prompt(), tap)
+    return tap
+
+
 def found_by_calling() -> dict[str, Callable[[], object]]:
     """What every public name gives, by name."""
     config, parameters = small_model()
@@ -109,13 +115,9 @@ def found_by_calling() -> dict[str, Callable[[], object]]:
     def run() -> object:
         return numtx.forward(config, parameters, Batch([[1, 2, 3]] * 9, labels=[[2, 3, 4]] * 9))
 
-    def recorder() -> object:
-        tap = numtx.Recorder({"logits": np.zeros((30, 4, 11))})
-        numtx.forward(config, parameters, prompt(), tap)
-        return tap
-
     return {
         "__version__": lambda: numtx.__version__,
+        "BackwardPass": lambda: numtx.BackwardPass(np.sin, np.cos, [np.zeros((30, 30))] * 30),
         "Batch": prompt,
         "BlockPool": lambda: numtx.BlockPool(config, 4, 1000),
         "Cache": lambda: numtx.Cache(config, parameters, 30, storage="paged"),
@@ -128,11 +130,14 @@ def found_by_calling() -> dict[str, Callable[[], object]]:
             cache := numtx.PrefixCache(config, parameters),
             cache.prefill(config, parameters, [1, 2, 3]),
         ),
-        "Recorder": recorder,
+        "Recorder": lambda: recorder(config, parameters),
         "Trace": example.trace,
         "Vocabulary": lambda: numtx.Vocabulary(map(str, range(5000))),
         "backward": lambda: numtx.backward(run()[1]),  # type: ignore[index]
         "beam_search": lambda: numtx.beam_search(config, parameters, prompt(), num_beams=3, **long),
+        "check_operation": lambda: numtx.check_operation(
+            lambda *x: sum(x), lambda d, *x: [d] * 30, [np.zeros((5, 5))] * 30, samples=1
+        ),
         "forward": run,
         "generate": lambda: numtx.generate(config, parameters, prompt(), **long),
         "initialise": lambda: numtx.initialise(config),

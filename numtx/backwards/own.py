@@ -20,6 +20,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..shapes import Array
+from ..small_repr import small_repr
 
 WANTED = (
     "a function without arguments that returns (forward, backward, inputs), a "
@@ -28,6 +29,7 @@ WANTED = (
 SUFFIXES = ("_backward", "_back", "_bwd", "_vjp", "_grad")
 
 
+@small_repr("names")
 class BackwardPass(NamedTuple):
     """A forward pass, its backward pass, and inputs to try them on; names of the inputs, where
     those of the arguments of forward will not do."""

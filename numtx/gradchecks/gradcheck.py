@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..arguments.options import add_lang, whole
 from ..arguments.source import add_source, example_of
 from ..errors import UsageError
-from .own_gradcheck import add_options, is_own
-from .own_gradcheck import run as run_own
+from .own import add_options, is_own
+from .own import run as run_own
 
 if TYPE_CHECKING:
     from ..check.gradcheck import GradientReport
@@ -91,7 +91,7 @@ def _check_operations(args: argparse.Namespace, samples: int | None) -> Gradient
 
 def _report(report: GradientReport, args: argparse.Namespace) -> int:
     """One line an array, then the verdict."""
-    from .gradcheck_json import as_json
+    from .as_json import as_json
 
     lang = args.lang
     if args.json:

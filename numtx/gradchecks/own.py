@@ -41,8 +41,8 @@ def is_own(args: argparse.Namespace) -> bool:
 def run(args: argparse.Namespace) -> int:
     from ..backwards.check import check
     from ..backwards.own import backward_beside, own
-    from .gradcheck_json import own_as_json
-    from .laws import load
+    from ..verdicts.laws import load
+    from .as_json import own_as_json
 
     for name in ("text", "config", "folder", "stage", "parameters", "operation"):
         if getattr(args, name) is not None:

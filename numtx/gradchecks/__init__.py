@@ -1,0 +1,1 @@
+"""`numtx gradcheck`: gradients beside finite differences."""

@@ -24,9 +24,9 @@ ROOT = Path(numtx.__file__).parent
 # `sequences` and `layouts` are data about families of models, and name them: they compute nothing.
 HIGHER = {
     "sequences.py", "cost_tables.py", "layouts", "families", "checkpoints", "folders", "trace",
-    "check", "compare", "training", "decoding", "documents", "examples", "subjects", "laws",
-    "operators", "own_laws", "mechanism_laws", "generation_laws", "operator_laws", "testing",
-    "arguments", "commands", "verdicts", "gradchecks", "cli.py",
+    "check", "compare", "diagnosis", "training", "decoding", "documents", "examples", "subjects",
+    "laws", "operators", "own_laws", "mechanism_laws", "generation_laws", "operator_laws",
+    "testing", "arguments", "commands", "verdicts", "gradchecks", "cli.py",
 }  # fmt: skip
 
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compare.diagnose import Found
-from ..compare.diagnose_gradient import GradientCase, diagnose_gradient
 from ..config import Config
 from ..config.output import ACTIVATIONS
+from ..diagnosis.diagnose import Found
+from ..diagnosis.diagnose_gradient import GradientCase, diagnose_gradient
 from ..ops.loss import IGNORED
 from ..oracle.oracle import Oracle
 from ..recompute import recompute

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ..diagnosis.diagnose import Case, Found, diagnose, error_of
+from ..diagnosis.diagnose_gradient import GradientCase, diagnose_gradient
 from ..errors import TraceError, nearest
 from ..files import LazyArrays
 from ..fitting.axes import orders_of
@@ -21,8 +23,6 @@ from ..recompute import layered
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
 from .comparison import CellPair, Comparison, Difference
-from .diagnose import Case, Found, diagnose, error_of
-from .diagnose_gradient import GradientCase, diagnose_gradient
 from .precision import FLOAT32, FLOAT64, Precision, coarsest, content
 from .sides import Side
 from .weighing import Weighing

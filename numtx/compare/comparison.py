@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..diagnosis.diagnose import Found
 from ..small_repr import small_repr
-from .diagnose import Found
 from .weighing import TOLERANCE
 
 

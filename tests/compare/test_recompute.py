@@ -13,7 +13,7 @@ from samples import (
 )
 
 from numtx.check.explain import explain
-from numtx.compare.diagnose import Case, diagnose, error_of
+from numtx.diagnosis.diagnose import Case, diagnose, error_of
 from numtx.mistakes.cause import CAUSES, Cause
 from numtx.recompute import recompute
 from numtx.stages.graph import Stage

@@ -251,7 +251,7 @@ def test_what_is_too_large_is_not_tried(monkeypatch):
     gradients = backward_with(trace, change)
     named = "backward of the softmax (without the dot product with the weights)"
     assert causes(trace, gradients) == [f"{named}, in {place}"]
-    monkeypatch.setattr("numtx.compare.diagnose_gradient.MOST_CELLS", 1)
+    monkeypatch.setattr("numtx.diagnosis.diagnose_gradient.MOST_CELLS", 1)
     assert causes(trace, gradients) == []
 
 

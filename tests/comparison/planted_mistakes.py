@@ -194,6 +194,35 @@ VALUES = [
     ("part", "pairs interleaved", f"{S}.rotated_queries", "half, not interleaved"),
 ]
 
+L, A = "decoder.1.feed_forward", "decoder.1.self_attention"
+GRADIENTS = [
+    ("gpt", "grad: norm without the mean", f"{L}.residual", "without the term of the gradient's"),
+    ("gpt", "grad: norm without the spread", f"{L}.residual", "without the term of the variance"),
+    ("gpt", "grad: softmax without the sum", f"{A}.masked_scores", "without the dot product"),
+    ("gpt", "grad: the mean's divisor", "loss.per_token", "of the sum, not of the mean"),
+    ("gpt", "grad: scale missing", f"{A}.products", "the factor forgotten"),
+    ("gpt", "grad: residual lost", f"{A}.residual", f"the path through {L}.residual lost"),
+    ("gpt", "grad: repeated ids not summed", "parameters/decoder.embedding", "ids not summed"),
+    (
+        "gpt",
+        "grad: tied table once",
+        "parameters/decoder.embedding",
+        "the path through logits lost",
+    ),
+    ("gpt", "grad: gelu for gelu_tanh", f"{L}.hidden", "the derivative of gelu"),
+    ("gpt", "grad: values lost", f"{A}.norm", f"the path through {A}.values lost"),
+    ("llama", "grad: rotated the same way", f"{A}.normed_keys", "turned on, not back"),
+    ("llama", "grad: silu without its second term", f"{L}.gate", "without the second term"),
+    ("llama", "grad: gain left out", "parameters/decoder.norm.gain", "gain of a norm"),
+    ("llama", "grad: keys of one query head", f"{A}.rotated_keys", "first head of each group"),
+    ("llama", "grad: gate lost", f"{L}.norm", f"the path through {L}.gate lost"),
+    ("gemma", "grad: cap's slope left out", f"{A}.scores", "the slope left out"),
+    ("post", "grad: relu passes everything", f"{L}.hidden", "the derivative left out"),
+    ("post", "grad: smoothing left out", "log_probabilities", "label smoothing left out"),
+    ("post", "grad: embedding scale forgotten", "decoder.embedding", "the factor forgotten"),
+    ("post", "grad: scale missing", "decoder.1.cross_attention.products", "the factor forgotten"),
+]
+
 # What a file with a part of the stages cannot show: a draw, and where all of a row moves on.
 UNKNOWABLE = {
     ("gpt: dropout left on", "last"): "none",

@@ -78,7 +78,10 @@ def embedded(n: Net, side: str, ids: Tensor, where: Tensor) -> Tensor:
     if scale != 1.0:
         scale = 1.0 if n.has("embedding scale missing") else scale
         scale = scale * scale if n.has("embedding scale twice") else scale
-        x = n.keep(f"{side}.scaled_embedding", x * scale)
+        scaled = x * scale
+        if n.has("grad: embedding scale forgotten"):
+            scaled = value_with_gradient_of(scaled, x)
+        x = n.keep(f"{side}.scaled_embedding", scaled)
     if n.s["positions"] in ("learned", "sinusoidal"):
         p = n.keep(f"{side}.positions", placed(n, side, where))
         x = x + p * (2.0 * n.has("positions twice") or 1.0 - n.has("positions left out"))

@@ -69,7 +69,10 @@ def normalise(n: Net, x: Tensor, place: str, kind: str = "") -> Tensor:
         return y if bias is None else y + bias
     offset = n.get("gain_offset", 0)
     offset = 1 - offset if n.has("1 + gain", "gain without 1") else offset
-    y = y * (gain + offset)
+    gained = y * (gain + offset)
+    if n.has("grad: gain left out"):
+        gained = value_with_gradient_of(gained, y + gain - gain.detach())
+    y = gained
     return y if bias is None or n.has("no norm bias") else y + bias
 
 
@@ -157,6 +160,8 @@ def activation(n: Net, x: Tensor) -> Tensor:
         "relu": torch.relu, "gelu": functional.gelu, "silu": functional.silu,
         "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
     }[kind](x)  # fmt: skip
+    if n.has("grad: gelu for gelu_tanh"):
+        return value_with_gradient_of(y, functional.gelu(x))
     if n.has("grad: silu without its second term"):
         return value_with_gradient_of(y, x * torch.sigmoid(x).detach())
     if n.has("grad: relu passes everything"):
@@ -232,6 +237,8 @@ def loss(n: Net, logits: Tensor, labels: Tensor) -> Tensor:
         each = (1.0 - share) * right + share / (words - 1) * (every - right)
     if n.has("smoothing not taken from the right word"):
         each = right + share / words * every
+    if n.has("grad: smoothing left out"):
+        each = value_with_gradient_of(each, right)
     each = torch.where(counted, each, 0.0)
     if not n.has("labels shifted twice, flat", "labels shifted twice"):
         each = n.keep("loss.per_token", each)
@@ -243,5 +250,5 @@ def loss(n: Net, logits: Tensor, labels: Tensor) -> Tensor:
     if n.has("mean of the rows' means"):
         total = (each.sum(-1) / counted.sum(-1)).mean()
     if n.has("grad: the mean's divisor"):
-        total = value_with_gradient_of(total, each.sum())
+        total = value_with_gradient_of(total, (each * counted).sum())
     return n.keep("loss", total)

@@ -43,12 +43,14 @@ def allowed(n: Net, valid: Tensor, queries: int, causal: bool, window: int | Non
 def attend(n: Net, place: str, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, **given: Any) -> Any:
     """softmax(q k^T) v; heads behind the tokens, the context too."""
     share = q.shape[2] // k.shape[2]
-    if n.has("grad: keys of one query head"):
-        k = torch.cat([value_with_gradient_of(k, k if i == 0 else k.detach()) for i in range(1)], 2)
     ways = (1, 1, share, 1)
     k, v = (
         x.repeat(ways) if n.has("heads tiled") else x.repeat_interleave(share, 2) for x in (k, v)
     )
+    if n.has("grad: keys of one query head"):
+        first = (torch.arange(q.shape[2]) % share == 0)[:, None]
+        k = torch.where(first, k, k.detach())
+    v = v.detach() if n.has("grad: values lost") else v
     scale = n.get("score_scale") or q.shape[-1] ** -0.5
     scale = {"scale missing": 1.0, "scale doubled": scale * scale, "scale by width":
              n.s["width"] ** -0.5, "scale turned over": 1 / scale}.get(n.wrong, scale)  # fmt: skip
@@ -60,7 +62,10 @@ def attend(n: Net, place: str, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, **
         scores = value_with_gradient_of(scores, products)
     cap = n.get("score_cap")
     if cap and not n.has("cap left out", "cap before the scale", "cap after the mask"):
-        scores = n.keep(f"{place}.capped_scores", cap * torch.tanh(scores / cap))
+        capped = cap * torch.tanh(scores / cap)
+        if n.has("grad: cap's slope left out"):
+            capped = value_with_gradient_of(capped, scores)
+        scores = n.keep(f"{place}.capped_scores", capped)
     bias = given.get("bias")
     if bias is not None:
         scores = n.keep(f"{place}.biased_scores", scores + n.keep(f"{place}.bias", bias))
@@ -206,7 +211,9 @@ def feed_forward(n: Net, place: str, x: Tensor) -> Tensor:
         if n.has("activation on up"):
             y = n.keep(f"{place}.activation", activation(n, hidden)) * gate
         else:
-            y = n.keep(f"{place}.activation", activation(n, gate)) * hidden
+            active = n.keep(f"{place}.activation", activation(n, gate))
+            active = active.detach() if n.has("grad: gate lost") else active
+            y = active * hidden
         y = n.keep(f"{place}.gated", y)
     bias = "" if n.has("b_out missing") else f"{place}.b_out"
     return n.keep(f"{place}.output", linear(n, y, f"{place}.w_out", bias))

@@ -9,7 +9,7 @@ import importlib.util
 from typing import Any
 
 import pytest
-from planted_mistakes import FAMILIES, UNKNOWABLE, VALUES
+from planted_mistakes import FAMILIES, GRADIENTS, UNKNOWABLE, VALUES
 from samples import some
 
 needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="needs torch")
@@ -48,6 +48,18 @@ def test_a_planted_mistake_is_found_and_named(name: str) -> None:
 def test_it_is_named_where_the_file_has_little(name: str, kept: str) -> None:
     _, said, causes = told(name, kept)
     assert said == UNKNOWABLE.get((name, kept), "right"), causes
+
+
+@needs_torch
+@pytest.mark.parametrize("number", some(4, __name__, map(str, range(len(GRADIENTS)))))
+def test_a_mistake_of_a_gradient_is_found_and_named(number: str) -> None:
+    from planted_table import against, verdict
+
+    family, mistake, stage, words = GRADIENTS[int(number)]
+    found = against(family, mistake, gradients=True)
+    assert found.first is not None and found.first.name == f"grad/{stage}"
+    said, causes = verdict(found, words)
+    assert said == "right", causes
 
 
 def test_there_are_enough() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
@@ -142,22 +143,17 @@ def diagnose(case: Case) -> list[Found]:
         if error <= case.tolerance:
             return [Found("nothing: it follows rightly from the file's own inputs", ())]
         limit = min(10.0 * case.tolerance, 0.05 * error)
-        for tier in tiers(case.stage, case.before):
-            found = _closest(_explaining(case, tier, limit), case.tolerance)
-            if len(found) > 1 and tier[0] == (case.stage,):
-                found = _of_siblings(case, found)
-            if found:
-                return found
+        found = _closest(_explaining(case, limit), case.tolerance)
+        if found:
+            return _of_siblings(case, found) if len(found) > 1 else found
         return list(general(right, case.got, case.stage.name, case.tolerance))
 
 
-def _explaining(
-    case: Case, tier: Sequence[tuple[Stage, ...]], limit: float
-) -> Iterator[tuple[float, Found]]:
+def _explaining(case: Case, limit: float) -> Iterator[tuple[float, Found]]:
     """The mistakes that reproduce the numbers, and how near they come. Where one does, others are
     sought in the stages beside it alone."""
     near: set[str] = set()
-    for targets in tier:
+    for targets in itertools.chain.from_iterable(tiers(case.stage, case.before)):
         if near and near.isdisjoint(stage.name for stage in targets):
             continue
         for cause in CAUSES:

@@ -21,7 +21,7 @@ FAMILIES = [
 
 def tiers(stage: Stage, before: Sequence[Stage]) -> Iterator[list[Targets]]:
     """The stage itself; what is no layer's, and what the code of a layer makes wrong in every
-    layer; then each stage of a layer alone. A mistake found in one is not sought in the next."""
+    layer; then each stage of a layer alone."""
     yield [(stage,)]
     groups: dict[tuple[str, ...], dict[str, Stage]] = {}
     for one in (*before, stage):

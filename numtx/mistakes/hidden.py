@@ -48,7 +48,7 @@ def _solved(at: At, scores: Array, seen: Array, added: Array | float) -> Iterato
     hidden = (got - added)[~seen]
     hidden = hidden[np.isfinite(hidden)]
     if hidden.size >= FEWEST:
-        yield float(f"{np.median(hidden):.6g}")
+        yield float(f"{np.median(hidden):.6g}") if np.abs(hidden).max() > 1e-12 else 0.0
 
 
 @cause("没有键的查询", "a query without keys", "weights")

@@ -52,6 +52,8 @@ def swapped(leaves: str, letters: Sequence[str]) -> Callable[[At], Candidates]:
     """Each of two projections with the matrix of the other."""
 
     def make(at: At) -> Candidates:
+        if at.stage.operation != "contract":
+            return None
         other = at.weights(letters[1 - leaves.split().index(at.stage.leaf.name)])
         return None if other is None else at.again(other)
 

@@ -19,8 +19,7 @@ def by_buckets(at: At) -> Forms:
     right, both = at.again(), a["both"]
     yield "left out", np.zeros_like(right)
     yield "the other sign of the distance: query less key", at.again({1: -queries, 2: -keys})
-    side = "one side, though later keys are seen too" if both else "both sides, as in an encoder"
-    yield f"buckets of {side}", at.again(both=not both)
+    yield "buckets of one side for both, or of both for one", at.again(both=not both)
     plain = np.broadcast_to(np.arange(keys.shape[1]), keys.shape)
     late = plain[:, -queries.shape[1] :]
     yield "positions counted over padding too", at.again({1: late, 2: plain})

@@ -244,8 +244,12 @@ class Folder:
 
 def layout_of(name: Any, where: str) -> Layout:
     """The layout of a model_type."""
+    if name is None:
+        raise CheckpointError(
+            f"{where}: model_type is missing; it names the family, such as 'llama'"
+        )
     if not isinstance(name, str) or name not in LAYOUTS:
-        hint = nearest(name, LAYOUTS) if isinstance(name, str) else "it is missing"
+        hint = nearest(str(name), LAYOUTS)
         raise CheckpointError(f"{where}: model_type {str(name)[:60]!r} is not known; {hint}")
     return LAYOUTS[name]
 

@@ -75,7 +75,8 @@ class At(NamedTuple):
         w, b = self.near(f"w_{letter}"), self.near(f"b_{letter}")
         if w is None or w.shape != self.inputs[1].shape:
             return None
-        return {1: w, 2: b} if len(self.inputs) > 2 else {1: w}
+        leaves = [name.rpartition(".")[2] for name in self.stage.inputs]
+        return {1: w, **{k: b for k, leaf in enumerate(leaves) if leaf.startswith("b_")}}
 
 
 def can_fit(x: Array) -> bool:

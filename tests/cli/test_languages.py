@@ -80,7 +80,7 @@ def test_every_field_and_every_tensor_has_chinese_words():
     assert list(FIELDS) == list(fields_of(Config))
     rows = [row for layout in LAYOUTS.values() for row in (*layout.rows, *layout.stacked)]
     ways = {row.how.replace("_", " ") for row in rows}
-    assert ways | {"copy", "skipped", "outside"} == set(HOW)
+    assert ways | {"copy", "skipped", "outside", "carried"} == set(HOW)
 
 
 def test_the_environment_sets_the_default_and_the_option_wins(capsys, monkeypatch):

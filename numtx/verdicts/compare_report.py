@@ -83,7 +83,7 @@ def _first(
         return
     if not worst.fits:
         zh = f"原因: 形状对不上，没有去找；{before} 个阶段相同"
-        en = f"cause: not looked for, as the shapes do not fit; {before} stages are equal"
+        en = f"cause: not looked for, as the shapes do not fit; {_stages(before)} equal"
         yield below(lang, zh, en)
         return
     largest, times = amount(worst.largest), amount(worst.relative)
@@ -93,7 +93,7 @@ def _first(
         f"{worst.cells} 格中 {worst.differing} 格不同，最多差 {largest}，"
         f"是容差（{held_zh}）的 {times} 倍；{before} 个阶段相同",
         f"{worst.differing} of {worst.cells} cells differ, by {largest} at most, "
-        f"{times} times the tolerance ({held_en}); {before} stages are equal",
+        f"{times} times the tolerance ({held_en}); {_stages(before)} equal",
     )
     if worst.nans or worst.infinities:
         zh = f"不该如此而为 NaN 的有 {worst.nans} 格，为无穷的有 {worst.infinities} 格"
@@ -193,6 +193,10 @@ def _agreement(found: Comparison, lang: str) -> Iterator[str]:
         zh = f"其中 {len(blind)} 个数组只剩舍入，不能判断: "
         en = f"of them {len(blind)} are nothing but rounding, and nothing can be told: "
         yield pick(lang, zh, en) + _listed([d.name for d in blind], False, lang)
+
+
+def _stages(count: int) -> str:
+    return "1 stage is" if count == 1 else f"{count} stages are"
 
 
 def _look_at(worst: Difference, first: Side, lang: str) -> Iterator[str]:

@@ -24,6 +24,7 @@ class Net:
         return self.wrong in mistakes
 
     def keep(self, name: str, x: Tensor) -> Tensor:
+        x = x.to(next(iter(self.p.values())).dtype)  # angles are taken in float64
         if x.requires_grad:
             x.retain_grad()
         self.out[name] = x

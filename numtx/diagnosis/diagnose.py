@@ -17,8 +17,14 @@ from ..mistakes_of_positions import CAUSES
 from ..recompute import layered, recompute
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
+from ..stages.leaf import Text
 from .targets import tiers
 
+ELSEWHERE = Text(
+    "不在这一阶段：它由文件自己的输入正确得出；错误在更前面，小到在容差之内",
+    "not in this stage: it follows rightly from the file's own inputs; the mistake lies before "
+    "them, and is within the tolerance there",
+)
 MOST_CELLS = 20_000_000  # of stages missing in the file, through which a mistake is followed
 MOST_WORK = 1_000_000_000  # cells that are recomputed in all
 
@@ -141,7 +147,7 @@ def diagnose(case: Case) -> list[Found]:
         right = case.followed({})
         error = error_of(right, case.got)
         if error <= case.tolerance:
-            return [Found("nothing: it follows rightly from the file's own inputs", ())]
+            return [Found(ELSEWHERE.en, (), ELSEWHERE.zh)]
         limit = min(10.0 * case.tolerance, 0.05 * error)
         found = _closest(_explaining(case, limit), case.tolerance)
         if found:

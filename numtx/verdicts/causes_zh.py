@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from ..mistakes_of_positions import CAUSES
 
-NAMES = {
-    **{cause.name.en: cause.name.zh for cause in CAUSES},
-    "nothing: it follows rightly from the file's own inputs": "没有错：它由文件自己的输入正确得出",
-}
+NAMES = {cause.name.en: cause.name.zh for cause in CAUSES}
 
 
 def cause_zh(text: str) -> str:

@@ -12,6 +12,7 @@ from numtx.compare.comparison import Comparison
 from numtx.compare.precision import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, PRECISIONS, content
 from numtx.compare.rounding import Rounder, roundings
 from numtx.compare.sides import Side
+from numtx.diagnosis.diagnose import Case, diagnose
 from numtx.model import backward, forward
 from numtx.tap import NO_TAP, Recorder
 from numtx.trace.again import batch_of
@@ -200,3 +201,14 @@ def test_the_numbers_of_another_stage_are_known():
     changed = trace[f"{place}.scores"].copy()
     changed[0, 0, 0, 0] += 1e-3
     assert held(trace, {f"{place}.scores": changed}).causes == []
+
+
+def test_what_follows_from_its_inputs_has_its_mistake_before_them():
+    trace = traced("decoder, deep")
+    place = "decoder.0.self_attention"
+    weights = trace[f"{place}.weights"] * 1.001
+    own = {f"{place}.weights": weights, f"{place}.context": weights @ trace[f"{place}.values"]}
+    case = Case(trace.graph, trace.graph[f"{place}.context"], own, trace.arrays, 1e-10)
+    (found,) = diagnose(case)
+    assert found.cause.startswith("not in this stage: ") and found.stages == ()
+    assert found.in_chinese().startswith("不在这一阶段：")

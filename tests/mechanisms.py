@@ -312,6 +312,11 @@ def _of_experts(config: Config) -> dict[str, bool]:
     }
 
 
+def given(batch: Batch, name: str) -> bool:
+    """Whether a field is given for one side at least."""
+    return any(getattr(batch, prefix + name) is not None for prefix in ("", "decoder_"))
+
+
 def _of_input(config: Config, batch: Batch) -> dict[str, bool]:
     masks = [m for m in (batch.mask, batch.decoder_mask) if m is not None]
     ids = [i for i in (batch.ids, batch.decoder_ids) if i is not None]
@@ -320,9 +325,9 @@ def _of_input(config: Config, batch: Batch) -> dict[str, bool]:
         "label smoothing": batch.labels is not None and config.label_smoothing > 0.0,
         "mean of the losses": batch.labels is not None and config.loss_reduction == "mean",
         "sum of the losses": batch.labels is not None and config.loss_reduction == "sum",
-        "positions given": batch.positions is not None,
-        "segments": batch.segments is not None,
-        "documents in a row": batch.documents is not None,
+        "positions given": given(batch, "positions"),
+        "segments": given(batch, "segments"),
+        "documents in a row": given(batch, "documents"),
         "padding left": any((~m[:, 0]).any() for m in masks),
         "padding right": any((~m[:, -1]).any() for m in masks),
         "padding on both sides": any((~m[:, 0]).any() and (~m[:, -1]).any() for m in masks),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..layouts.modules import Output
 from ..shapes import Array
 from ..small_repr import small_repr
 from ..stages.leaf import Text
+from ..strict_json import read_json
 from ..subjects.declared import arguments_of
 from ..trace.trace import stages_of
 from .spots import Arranged, spots_of
@@ -166,7 +166,7 @@ def known(model: Any) -> tuple[Config, Layout]:
         raise CheckpointError(
             f"{kind} is no model of transformers; numtx.adapters.torch.record takes any module"
         )
-    fields = {**json.loads(config.to_json_string()), "architectures": [kind]}
+    fields = {**read_json(config.to_json_string(), kind, CheckpointError), "architectures": [kind]}
     name = fields.get("model_type")
     if name not in LAYOUTS:
         raise CheckpointError(f"{kind}: model_type {name!r} is not known; {', '.join(LAYOUTS)} are")

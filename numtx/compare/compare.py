@@ -27,6 +27,7 @@ from .precision import FLOAT32, FLOAT64, Precision, coarsest, content
 from .sides import Side
 from .weighing import Weighing
 
+NEAR = 1e-3  # at most: a known mistake makes numbers more exactly than that
 LATER = 4  # gradients after the first that differs, which a mistake is held to too
 
 
@@ -139,14 +140,17 @@ class _Comparing:
         wrong = found.first
         if wrong is None:
             return found
-        causes = self.causes(found, FLOAT64 if wrong.precision == "float64" else None)
-        if causes or self.weighing.given is not None or wrong.precision != "float64":
+        fine = wrong.precision == "float64" and self.weighing.given is None
+        if not fine or not self.relaxed(wrong).equal:
+            return found._replace(causes=self.causes(found, FLOAT32 if fine else None))
+        causes = self.causes(found, FLOAT64)
+        if causes:
             return found._replace(causes=causes)
         found = found._replace(
             values=[self.relaxed(d) for d in found.values],
             gradients=[self.relaxed(d) for d in found.gradients],
         )
-        return found._replace(causes=self.causes(found, FLOAT32))
+        return found._replace(causes=self.causes(found, None))
 
     def relaxed(self, found: Difference) -> Difference:
         """A difference in float64, as it is where something on the way was computed in float32."""
@@ -174,6 +178,8 @@ class _Comparing:
         if precision.bits < FLOAT32.bits and self.weighing.given is None:
             return []
         tolerance = self.weighing.tolerance(wrong.name, precision)
+        if self.weighing.given is None:
+            tolerance = min(tolerance, NEAR)
         if not _is_gradient(wrong.name):
             causes = self.causes_of_value(wrong.name, tolerance)
             return causes or self.misnamed(wrong.name, tolerance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -176,11 +177,15 @@ def _explaining(case: Case, limit: float) -> Iterator[tuple[float, Found]]:
 
 
 def _closest(found: Iterable[tuple[float, Found]], tolerance: float) -> list[Found]:
-    """Those that come as near as any, once by each name: what is a hundred times farther off is
-    another mistake with nearly the same numbers."""
-    every = sorted(found, key=lambda one: one[0])
-    near = max(100.0 * every[0][0], 1e-3 * tolerance) if every else 0.0
-    return list({one.cause: one for error, one in reversed(every) if error <= near}.values())[::-1]
+    """Those that come as near as any, once by each name, in the order of their search: what is a
+    hundred times farther off is another mistake with nearly the same numbers."""
+    every = list(found)
+    least: dict[str, float] = {}
+    for error, one in every:
+        least[one.cause] = min(error, least.get(one.cause, math.inf))
+    near = max(100.0 * min(least.values(), default=0.0), 1e-3 * tolerance)
+    kept = {one.cause: one for error, one in reversed(every) if error == least[one.cause] <= near}
+    return [kept[cause] for cause in least if cause in kept]
 
 
 def _of_siblings(case: Case, found: list[Found]) -> list[Found]:

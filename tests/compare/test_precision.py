@@ -129,7 +129,7 @@ def traced(model: str) -> Trace:
     return record(config, random_parameters(config, 3), Batch(**ragged_batch(config, 4)))
 
 
-FEW = some(6, "test_a_right_run_in_a_coarser_format_is_rounding")
+FEW = some(3, "test_a_right_run_in_a_coarser_format_is_rounding")
 
 
 @pytest.mark.parametrize("precision", [FLOAT32, FLOAT16, BFLOAT16], ids=lambda one: one.name)
@@ -151,7 +151,7 @@ def test_a_thousandth_is_no_rounding_of_float32(model):
     # Where softmax and norms turn little into much, the tolerance is more, and the report says so.
     names = [n for n in arrays if arrays[n].dtype.kind == "f" and 0.0 < sizes.get(n, 0.0) < 5e-4]
     assert len(names) > 0.8 * sum(array.dtype.kind == "f" for array in arrays.values())
-    for name in draw.choice(names, 8, replace=False):
+    for name in draw.choice(names, 3, replace=False):
         noise = 1.0 + 2e-3 * draw.standard_normal(arrays[name].shape)
         changed = {**arrays, name: (arrays[name] * noise).astype(np.float32)}
         found = held(trace, changed)
@@ -182,25 +182,25 @@ def test_infinities_and_nan_are_counted():
     trace = traced("decoder, deep")
     logits = trace["logits"].copy()
     logits[0, 0, :3], logits[1, 2, 1] = np.nan, -np.inf
-    first = held(trace, {"logits": logits}).first
+    first = held(trace, {**trace.values, "logits": logits}).first
     assert first is not None and (first.nans, first.infinities) == (3, 1)
 
 
 def test_the_numbers_of_another_stage_are_known():
     trace = traced("encoder, segments, embedding norm")  # its logits are capped
-    found = held(trace, {"logits": trace["capped_logits"]})
+    found = held(trace, {**trace.values, "logits": trace["capped_logits"]})
     assert found.first is not None and found.first.name == "logits"
     assert [c.cause for c in found.causes] == [
         "these are the numbers of capped_logits; --map gives it its name"
     ]
     changed = trace["capped_logits"].copy()
     changed[0, 0, 0] += 1e-3
-    assert held(trace, {"logits": changed}).causes == []
+    assert held(trace, {**trace.values, "logits": changed}).causes == []
     # A mask, whose cells are True, is not what numbers that are not 0 were meant for.
     place = "encoder.0.self_attention"
     changed = trace[f"{place}.scores"].copy()
     changed[0, 0, 0, 0] += 1e-3
-    assert held(trace, {f"{place}.scores": changed}).causes == []
+    assert held(trace, {**trace.values, f"{place}.scores": changed}).causes == []
 
 
 def test_what_follows_from_its_inputs_has_its_mistake_before_them():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ..check.weigh import Weighed
 from ..diagnosis.diagnose import Case, Found, diagnose, error_of
 from ..diagnosis.diagnose_gradient import GradientCase, diagnose_gradient
 from ..errors import TraceError, nearest
@@ -22,6 +23,7 @@ from ..parameters import parameter_shapes
 from ..recompute import layered
 from ..shapes import Array
 from ..stages.graph import Graph, Stage
+from .choices import as_good
 from .comparison import CellPair, Comparison, Difference
 from .precision import FLOAT32, FLOAT64, Precision, coarsest, content
 from .sides import Side
@@ -78,6 +80,7 @@ class _Comparing:
         self.fitted: dict[str, None] = {}
         self.weighing = Weighing(first.trace, tolerance)
         self.precisions: dict[str, Precision] = {}
+        self.undecided: set[str] = set()  # what follows from a choice that rounding has changed
         self.orders = frozenset[str]()
         if self.graph is not None and second.trace is None:
             self.orders = orders_of(self.graph, second.arrays, first.arrays)
@@ -284,6 +287,8 @@ class _Comparing:
         precision = coarsest(least, self.precisions[name], content(got, expected))
         self.precisions[name] = precision
         weighed, tolerance = self.weighing.weigh(name, expected, got, precision)
+        if weighed.beyond and self.is_undecided(name, got, precision):
+            weighed, tolerance = Weighed(0, weighed.largest, 0.0, []), math.inf
         worst = []
         for offset in weighed.worst:
             cell = tuple(int(i) for i in np.unravel_index(offset, expected.shape))
@@ -293,6 +298,24 @@ class _Comparing:
             note, tolerance, precision.name,
             _more(np.isnan, got, expected), _more(np.isinf, got, expected),
         )  # fmt: skip
+
+    def is_undecided(self, name: str, got: Array, precision: Precision) -> bool:
+        """Whether rounding may have chosen other experts, here or in what this is made from."""
+        if name in self.undecided or (_is_gradient(name) and self.undecided):
+            return True
+        stage, trace = self.stage(name), self.first.trace
+        if stage is None or trace is None or stage.operation != "choose":
+            return False
+        if precision is FLOAT64 or self.weighing.given is not None:
+            return False
+        if not as_good(trace, stage, got, self.weighing.tolerance(stage.inputs[0], precision)):
+            return False
+        front = [name]
+        while front:
+            self.undecided.add(front[-1])
+            readers = trace.graph.consumers.get(front.pop(), ())
+            front += [one.name for one in readers if one.name not in self.undecided]
+        return True
 
 
 def _is_gradient(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from ..diagnosis.diagnose import Found
@@ -23,7 +24,7 @@ class Difference(NamedTuple):
     largest    the largest difference, and `relative` the same in units of the tolerance
     worst      the worst cells, the worst first
     note       what was done to the second array to bring it into shape, or why it cannot be
-    tolerance  relative to the numbers
+    tolerance  relative to the numbers; infinite where rounding has chosen other experts
     precision  of the numbers of the second side, whatever the type of the array
     nans, infinities  how many cells are so and should not be
     """
@@ -84,7 +85,9 @@ class Comparison(NamedTuple):
         if not self.equal:
             return "different"
         everything = (*self.parameters, *self.values, *self.gradients)
-        coarse = any(d.relative * d.tolerance > TOLERANCE for d in everything)
+        coarse = any(
+            math.isinf(d.tolerance) or d.relative * d.tolerance > TOLERANCE for d in everything
+        )
         return "rounding" if coarse and self.tolerance is None else "equal"
 
     @property

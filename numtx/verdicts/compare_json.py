@@ -43,7 +43,7 @@ def _array(d: Difference) -> dict[str, Any]:
         "differing": d.differing,
         "largest": _finite(d.largest),
         "in_tolerances": _finite(d.relative),
-        "tolerance": d.tolerance,
+        "tolerance": _finite(d.tolerance),
         "precision": d.precision,
         "nans": d.nans,
         "infinities": d.infinities,

@@ -212,3 +212,29 @@ def test_what_follows_from_its_inputs_has_its_mistake_before_them():
     (found,) = diagnose(case)
     assert found.cause.startswith("not in this stage: ") and found.stages == ()
     assert found.in_chinese().startswith("不在这一阶段：")
+
+
+def test_another_choice_of_experts_that_rounding_explains_is_none_that_is_wrong():
+    """Two experts all but alike: either may be chosen in float32, and what follows is undecided.
+    An expert far behind is a mistake, and so is another choice by a tolerance that was given."""
+    config = Config(**{**VARIANTS["decoder, experts after a dense layer, grouped, window"]})
+    parameters = random_parameters(config, 3)
+    router = parameters["decoder.1.feed_forward.router.w"].copy()
+    router[:, 1] = router[:, 0] * (1.0 + 1e-9)
+    parameters["decoder.1.feed_forward.router.w"] = router
+    trace = record(config, parameters, Batch(**ragged_batch(config, 4)))
+    name = "decoder.1.feed_forward.router.chosen"
+    chosen = trace[name]
+    twins = np.select([chosen == 0, chosen == 1], [1, 0], chosen)
+    assert not np.array_equal(twins, chosen)
+    after = "decoder.1.feed_forward.output"
+    arrays = {**run_in(trace, FLOAT32), name: twins, after: trace[after] + 100.0}
+    found = held(trace, arrays)
+    assert found.verdict == "rounding", found.first
+    blind = {d.name for d in found.values if d.tolerance == np.inf}
+    assert {name, after} <= blind and "decoder.0.feed_forward.output" not in blind
+    others = sorted({*range(trace[name.replace("chosen", "scores")].shape[-1])} - {0, 1})
+    far = np.where(np.isin(chosen, others), chosen, others[0])
+    assert held(trace, {**arrays, name: far}).first.name == name
+    sides = Side("A", trace.arrays, trace), Side("B", {name: twins}, None)
+    assert compare(*sides, 1e-10).verdict == "different"

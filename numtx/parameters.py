@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from .attention import KINDS, MULTI_HEAD
 from .config import Config
 from .config.wiring import NORM_PLACES
-from .errors import ParameterError, nearest
+from .errors import ConfigError, ParameterError, nearest
 from .feed_forward import FEED_FORWARDS
 from .head import head_parameters
 from .memory import too_large
@@ -155,6 +156,20 @@ def _draw(config: Config, name: str, shape: tuple[int, ...], seed: int) -> Array
     return generator.uniform(-limit, limit, shape).astype(config.dtype)
 
 
+def hint_of(config: Config, name: str) -> str:
+    """What may be meant by a parameter that a model has not: one of another name, or a part that
+    the configuration leaves out."""
+    for field in fields(config):
+        if getattr(config, field.name) is False:
+            try:
+                shapes = parameter_shapes(replace(config, **{field.name: True}))
+            except ConfigError:
+                continue
+            if name in shapes:
+                return f'it is one where the configuration has "{field.name}": true'
+    return nearest(name, parameter_shapes(config))
+
+
 def check_parameters(config: Config, parameters: Mapping[str, Array]) -> None:
     """Raise `ParameterError` unless names, shapes and type are those of the configuration."""
     expected = parameter_shapes(config)
@@ -175,5 +190,5 @@ def check_parameters(config: Config, parameters: Mapping[str, Array]) -> None:
     if len(parameters) != len(expected):
         extra = next(name for name in parameters if name not in expected)
         raise ParameterError(
-            f"parameters: {extra!r} is not a parameter of this model; {nearest(extra, expected)}"
+            f"parameters: {extra!r} is not a parameter of this model; {hint_of(config, extra)}"
         )

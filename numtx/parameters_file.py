@@ -9,9 +9,9 @@ import numpy as np
 
 from .array_files import open_arrays
 from .config import Config
-from .errors import ParameterError, nearest
+from .errors import ParameterError
 from .files import write_npz
-from .parameters import check_size, parameter_shapes
+from .parameters import check_size, hint_of, parameter_shapes
 from .shapes import Array
 
 PREFIX = "parameters/"  # of parameters in a file that holds other arrays too
@@ -57,7 +57,7 @@ def load_parameters(path: str | Path, config: Config) -> dict[str, Array]:
         for name in headers:
             if name not in expected:
                 raise ParameterError(
-                    f"{path}: {name!r} is not a parameter of this model; {nearest(name, expected)}"
+                    f"{path}: {name!r} is not a parameter of this model; {hint_of(config, name)}"
                 )
         parameters = {}
         for name in expected:

@@ -181,3 +181,24 @@ def test_the_rule_is_what_is_free(monkeypatch):
     monkeypatch.setattr("numtx.memory.available_memory", lambda: need - 1)
     with pytest.raises(ParameterError, match="lower width, hidden, vocabulary or layers"):
         initialise(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "field"),
+    [
+        ({"key_value_latent": 4}, "decoder.0.self_attention.latent_norm.gain", "latent_norm"),
+        ({}, "decoder.0.self_attention.sinks", "sinks"),
+        ({}, "decoder.0.feed_forward.w_gate", "gated"),
+        ({"biases": False}, "decoder.0.self_attention.b_q", "biases"),
+    ],
+)
+def test_a_parameter_of_a_part_that_is_left_out_names_the_field(fields, name, field):
+    sizes = {"width": 8, "decoder_layers": 1, "hidden": 6, "vocabulary": 5}
+    config = Config(model="decoder-only", **sizes, **fields)
+    parameters = {**initialise(config), name: np.ones(3)}
+    with pytest.raises(ParameterError) as error:
+        forward(config, parameters, Batch([[1, 2]]))
+    assert str(error.value) == (
+        f"parameters: {name!r} is not a parameter of this model; it is one where the "
+        f'configuration has "{field}": true'
+    )

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -161,8 +162,9 @@ def hint_of(config: Config, name: str) -> str:
     the configuration leaves out."""
     for field in fields(config):
         if getattr(config, field.name) is False:
+            changed: dict[str, Any] = {field.name: True}
             try:
-                shapes = parameter_shapes(replace(config, **{field.name: True}))
+                shapes = parameter_shapes(replace(config, **changed))
             except ConfigError:
                 continue
             if name in shapes:

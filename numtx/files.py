@@ -9,6 +9,7 @@ import socket
 import stat
 import sys
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -258,15 +259,15 @@ class LazyArrays(Mapping[str, Array]):
         return name in self.names
 
 
-class ArrayFile:
+class ArrayFile(ABC):
     """A file of arrays opened for reading: headers at once, data on demand."""
 
     path: str
     headers: dict[str, Header]
 
+    @abstractmethod
     def read(self, name: str) -> Array:
         """The data of an array."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

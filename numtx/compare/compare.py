@@ -18,6 +18,7 @@ from ..errors import TraceError, nearest
 from ..files import LazyArrays
 from ..fitting.axes import orders_of
 from ..fitting.fit import Fitted, fit
+from ..fitting.precision import FLOAT32, FLOAT64, Precision, coarsest, content
 from ..mistakes.at import can_fit
 from ..parameters import parameter_shapes
 from ..recompute import layered
@@ -25,7 +26,6 @@ from ..shapes import Array
 from ..stages.graph import Graph, Stage
 from .choices import as_good
 from .comparison import CellPair, Comparison, Difference
-from .precision import FLOAT32, FLOAT64, Precision, coarsest, content
 from .sides import Side
 from .weighing import Weighing
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from ..batch import Batch
 from ..errors import NumtxError
+from ..fitting.precision import Precision
 from ..model import backward, forward
 from ..shapes import Array
 from ..tap import Pin, Recorder, Tap
 from ..trace.again import batch_of
 from ..trace.trace import Trace
-from .precision import Precision
 
 RUNS = 8  # of a small model; fewer, down to two, of one whose runs take long
 CELLS = 20_000_000  # in all runs together

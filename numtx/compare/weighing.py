@@ -13,10 +13,10 @@ import numpy as np
 
 from ..check.gradient_terms import GradientTerms
 from ..check.weigh import Bounds, Weighed, weigh
+from ..fitting.precision import FLOAT32, FLOAT64, PRECISIONS, Precision
 from ..oracle.oracle import Oracle
 from ..shapes import Array
 from ..trace.trace import Trace
-from .precision import FLOAT32, FLOAT64, PRECISIONS, Precision
 from .rounding import roundings
 
 # Relative to the sum of absolute terms of a cell (or to its array's root mean square, where that

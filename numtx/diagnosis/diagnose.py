@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ..fitting.precision import FLOAT64, content
 from ..mistakes.at import FEWEST, At, can_fit
 from ..mistakes.cause import Cause
 from ..mistakes_of_positions import CAUSES
@@ -290,10 +291,11 @@ def general(right: Array | None, got: Array, place: str, tolerance: float) -> It
         return Found(en, (place,), zh)
 
     error, enough, limit = error_of(right, got), can_fit(right), 10.0 * tolerance
-    for name, bits in (("float32", 24), ("float16", 11), ("bfloat16", 8)):
-        if enough and error < 64.0 * 2.0**-bits and np.array_equal(got, _rounded(got, name)):
-            yield found(f"按 {name} 计算；别无错误", f"computed in {name}; nothing else is wrong")
-            return
+    held = content(got, right)
+    if enough and held is not FLOAT64 and error < 64.0 * held.unit:
+        en = f"computed in {held.name}; nothing else is wrong"
+        yield found(f"按 {held.name} 计算；别无错误", en)
+        return
     finite = np.isfinite(got) & np.isfinite(right) & (np.abs(right) > 0.1 * np.abs(right).max())
     if enough and finite.any():
         factor = float(np.median(got[finite] / right[finite]))
@@ -322,11 +324,3 @@ def general(right: Array | None, got: Array, place: str, tolerance: float) -> It
             for by in (1, -1):
                 if error_of(np.roll(right, by, axis), got) <= limit:
                     yield found(f"{zh}移动了 {by}", f"{en} moved by {by}")
-
-
-def _rounded(x: Array, kind: str) -> Array:
-    """The numbers as they are in a smaller type."""
-    if kind != "bfloat16":
-        return x.astype(kind).astype(x.dtype)
-    bits = x.astype(np.float32).view(np.uint32)
-    return (bits & np.uint32(0xFFFF0000)).view(np.float32).astype(x.dtype)

@@ -123,7 +123,7 @@ def _first(
 
 def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Iterator[str]:
     """What explains the first difference, or why nothing does."""
-    from ..compare.precision import FLOAT32, PRECISIONS
+    from ..fitting.precision import FLOAT32, PRECISIONS
     from ..show.headings import pick
     from .causes_zh import cause_zh
 

@@ -1,4 +1,4 @@
-"""The precision of numbers, and what two right runs may differ by in it."""
+"""What two right runs may differ by in the precision that their numbers have."""
 
 from __future__ import annotations
 
@@ -9,60 +9,14 @@ from samples import VARIANTS, ragged_batch, random_parameters, some
 from numtx import Batch, Config
 from numtx.compare.compare import compare
 from numtx.compare.comparison import Comparison
-from numtx.compare.precision import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, PRECISIONS, content
 from numtx.compare.rounding import Rounder, roundings
 from numtx.compare.sides import Side
 from numtx.diagnosis.diagnose import Case, diagnose
+from numtx.fitting.precision import BFLOAT16, FLOAT16, FLOAT32
 from numtx.model import backward, forward
 from numtx.tap import NO_TAP, Recorder
 from numtx.trace.again import batch_of
 from numtx.trace.trace import Trace, record
-
-
-@pytest.mark.parametrize(
-    ("number", "formats"),
-    [
-        (1.0 + 2.0**-7, "float64 float32 float16 bfloat16"),  # eight bits
-        (1.0 + 2.0**-8, "float64 float32 float16"),
-        (1.0 + 2.0**-10, "float64 float32 float16"),  # eleven
-        (1.0 + 2.0**-11, "float64 float32"),
-        (1.0 + 2.0**-23, "float64 float32"),
-        (1.0 + 2.0**-24, "float64"),
-        (2.0**-24, "float64 float32 float16 bfloat16"),  # the smallest of float16
-        (2.0**-25, "float64 float32 bfloat16"),
-        (2.0**-133, "float64 float32 bfloat16"),
-        (2.0**-134, "float64 float32"),
-        (-0.0, "float64 float32 float16 bfloat16"),
-    ],
-)
-def test_what_a_format_can_hold(number, formats):
-    held = {name for name, one in PRECISIONS.items() if one.has(np.array([number])).all()}
-    assert held == set(formats.split())
-
-
-def test_a_format_holds_what_numpy_rounds_to():
-    numbers = np.random.default_rng(0).standard_normal(1000) * 10.0 ** np.arange(-4, 4).repeat(125)
-    for one in (FLOAT32, FLOAT16):
-        rounded = numbers.astype(one.name).astype(np.float64)
-        assert one.has(rounded).all() and not one.has(numbers).any()
-        assert np.abs(rounded - numbers).max() > 0.0
-        assert (np.abs(rounded - numbers) <= one.steps(numbers) / 2).all()
-
-
-def test_the_content_of_an_array():
-    right = np.random.default_rng(0).standard_normal(50)
-    for one in (FLOAT32, FLOAT16, BFLOAT16):
-        rounded = np.rint(right / one.steps(right)) * one.steps(right)
-        assert content(rounded, right) == one
-        assert content(rounded.astype(np.float32), right) == one
-        # Of numbers that should be so, and of round ones that a mistake leaves, nothing is told.
-        assert content(rounded, rounded) == FLOAT64
-        mixed = np.where(np.arange(50) == 7, right + 1e-9, rounded)
-        assert content(mixed, right) == FLOAT64
-    for left in (np.zeros(50), np.ones(50), np.sign(right) / 4, np.full(50, np.inf)):
-        assert content(left, right) == FLOAT64
-    assert content(right.astype(np.float16), right) == FLOAT16
-    assert content(right > 0, right > 0) == FLOAT64
 
 
 def test_rounding_goes_to_a_neighbour_and_keeps_the_mean():
@@ -176,6 +130,17 @@ def test_a_given_tolerance_is_the_only_one():
     assert compare(first, Side("B", arrays, None), 0.5).verdict == "equal"
     strict = compare(first, Side("B", arrays, None), 1e-12)
     assert strict.verdict == "different"
+
+
+@pytest.mark.parametrize("precision", [FLOAT32, FLOAT16, BFLOAT16], ids=lambda one: one.name)
+def test_a_tolerance_too_strict_for_a_format_names_the_format(precision):
+    trace = traced("decoder, deep")
+    tap = Nearest(NO_TAP, precision, np.random.default_rng(0))
+    first, logits = Side("A", trace.arrays, trace), tap.rounded(trace["logits"])
+    found = compare(first, Side("B", {**trace.values, "logits": logits}, None), 1e-12)
+    assert [c.cause for c in found.causes] == [
+        f"computed in {precision.name}; nothing else is wrong"
+    ]
 
 
 def test_infinities_and_nan_are_counted():

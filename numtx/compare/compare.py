@@ -159,11 +159,7 @@ class _Comparing:
         """A difference in float64, as it is where something on the way was computed in float32."""
         if found.equal or found.precision != "float64" or not found.fits:
             return found
-        other = self.difference(found.name, FLOAT32)
-        if other.equal:
-            return other
-        self.precisions[found.name] = FLOAT64
-        return found
+        return self.difference(found.name, FLOAT32)
 
     def causes(self, found: Comparison, precision: Precision | None) -> list[Found]:
         """Known mistakes in the first stage that differs; only a trace says how one is made.

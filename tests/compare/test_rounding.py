@@ -11,6 +11,7 @@ from numtx.compare.compare import compare
 from numtx.compare.comparison import Comparison
 from numtx.compare.rounding import Rounder, roundings
 from numtx.compare.sides import Side
+from numtx.compare.weighing import Weighing
 from numtx.diagnosis.diagnose import Case, diagnose
 from numtx.fitting.precision import BFLOAT16, FLOAT16, FLOAT32
 from numtx.model import backward, forward
@@ -194,6 +195,8 @@ def test_another_choice_of_experts_that_rounding_explains_is_none_that_is_wrong(
     assert not np.array_equal(twins, chosen)
     after = "decoder.1.feed_forward.output"
     arrays = {**run_in(trace, FLOAT32), name: twins, after: trace[after] + 100.0}
+    back = "grad/decoder.0.self_attention.output"  # every gradient comes from there
+    arrays[back] = arrays[back] + 100.0
     found = held(trace, arrays)
     assert found.verdict == "rounding", found.first
     blind = {d.name for d in found.values if d.tolerance == np.inf}
@@ -203,3 +206,51 @@ def test_another_choice_of_experts_that_rounding_explains_is_none_that_is_wrong(
     assert held(trace, {**arrays, name: far}).first.name == name
     sides = Side("A", trace.arrays, trace), Side("B", {name: twins}, None)
     assert compare(*sides, 1e-10).verdict == "different"
+
+
+def test_gradients_are_rounded_on_their_way():
+    recorder = Recorder()
+    tap = Rounder(recorder, BFLOAT16, np.random.default_rng(0)).at("place")
+    numbers = np.random.default_rng(1).standard_normal(20)
+    assert BFLOAT16.has(tap("x", numbers)).all()
+    assert BFLOAT16.has(tap.grad("x", numbers)).all()
+    assert BFLOAT16.has(recorder.values["place.x"]).all()
+    assert BFLOAT16.has(recorder.gradients["place.x"]).all()
+
+
+@pytest.mark.parametrize("start", ["loss", "logits"])
+def test_the_backward_pass_starts_from_what_it_started_from(start):
+    """A gradient a thousand times as large is rounded alike."""
+    config = Config(**VARIANTS["decoder, deep"])
+    fields = ragged_batch(config, 4)
+    labels = fields.pop("labels")
+    shape = (*labels.shape, config.vocabulary)
+    draw = np.random.default_rng(0).standard_normal(shape)
+    batch = Batch(**fields, labels=labels if start == "loss" else None)
+    sizes = [
+        roundings(
+            record(
+                config, random_parameters(config, 3), batch,
+                cotangent=factor if start == "loss" else factor * draw,
+            ),
+            FLOAT32,
+        )
+        for factor in (1.0, 1000.0)
+    ]  # fmt: skip
+    names = [n for n, size in sizes[0].items() if n.startswith("grad/") and 0.0 < size < 1e-3]
+    assert len(names) > 50
+    assert all(sizes[1][name] < 2.0 * sizes[0][name] for name in names)
+
+
+def test_there_is_room_for_angles_that_are_made_in_float32():
+    """An angle far out has lost as many digits as its position has: angle, and so its cosine."""
+    config = Config(**VARIANTS["decoder, rotary, grouped, gated"])
+    far = 4000
+    batch = Batch([[1, 2, 3]], positions=[[far - 2, far - 1, far]])
+    trace = record(config, random_parameters(config, 3), batch)
+    speeds = 10000.0 ** -np.linspace(0.0, 0.9, 64)
+    angles = (np.float32(far) * speeds.astype(np.float32)).astype(np.float64)
+    lost = np.abs(np.cos(angles) - np.cos(far * speeds)).max()
+    room = Weighing(trace, None).least(FLOAT32)
+    near = record(config, random_parameters(config, 3), Batch([[1, 2, 3]]))
+    assert Weighing(near, None).least(FLOAT32) < lost < room

@@ -7,6 +7,7 @@ import pytest
 from samples import VARIANTS, ragged_batch, random_parameters, some
 
 from numtx import Batch, Config
+from numtx.compare.choices import as_good
 from numtx.compare.compare import compare
 from numtx.compare.comparison import Comparison
 from numtx.compare.rounding import Rounder, roundings
@@ -150,6 +151,13 @@ def test_infinities_and_nan_are_counted():
     logits[0, 0, :3], logits[1, 2, 1] = np.nan, -np.inf
     first = held(trace, {**trace.values, "logits": logits}).first
     assert first is not None and (first.nans, first.infinities) == (3, 1)
+    name = "decoder.0.self_attention.masked_scores"  # most of its cells should be -inf
+    scores = trace[name].copy()
+    assert np.isinf(scores).sum() > 3
+    scores[0, 0, -1, 0] = np.nan
+    scores[0, 0, -1, -1] = -np.inf
+    first = held(trace, {**trace.values, name: scores}).first
+    assert first is not None and (first.nans, first.infinities) == (1, 1)
 
 
 def test_the_numbers_of_another_stage_are_known():
@@ -201,6 +209,7 @@ def test_another_choice_of_experts_that_rounding_explains_is_none_that_is_wrong(
     assert found.verdict == "rounding", found.first
     blind = {d.name for d in found.values if d.tolerance == np.inf}
     assert {name, after} <= blind and "decoder.0.feed_forward.output" not in blind
+    assert held(trace, {**trace.values, name: twins}).verdict == "rounding"
     others = sorted({*range(trace[name.replace("chosen", "scores")].shape[-1])} - {0, 1})
     far = np.where(np.isin(chosen, others), chosen, others[0])
     assert held(trace, {**arrays, name: far}).first.name == name
@@ -254,3 +263,21 @@ def test_there_is_room_for_angles_that_are_made_in_float32():
     room = Weighing(trace, None).least(FLOAT32)
     near = record(config, random_parameters(config, 3), Batch([[1, 2, 3]]))
     assert Weighing(near, None).least(FLOAT32) < lost < room
+
+
+def test_a_choice_is_weighed_with_its_correction():
+    config = Config(**VARIANTS["decoder, latents, experts in groups, shared ones"])
+    trace = record(config, random_parameters(config, 3), Batch(**ragged_batch(config, 4)))
+    stage = next(s for s in trace.graph if s.operation == "choose")
+    assert len(stage.inputs) == 2
+    scores = sum(trace.arrays[name] for name in stage.inputs)
+    chosen = trace[stage.name].copy()
+    right = int(chosen[0, 0, 0])
+    other = (right + 1) % scores.shape[-1]
+    chosen[0, 0, 0] = other
+    gap = abs(scores[0, 0, right] - scores[0, 0, other])
+    size = max(abs(scores[0, 0, right]), np.sqrt(np.mean(scores**2)))
+    assert as_good(trace, stage, chosen, 1.001 * gap / size)
+    assert not as_good(trace, stage, chosen, 0.999 * gap / size)
+    chosen[0, 0, 0] = scores.shape[-1]
+    assert not as_good(trace, stage, chosen, np.inf)

@@ -55,9 +55,10 @@ class Rounder:
         if x.dtype.kind != "f":
             return x
         finite = np.isfinite(x)
-        steps = self.precision.steps(np.where(finite, x, 0.0))
+        whole = finite.all()
+        steps = self.precision.steps(x if whole else np.where(finite, x, 0.0))
         near = np.floor(x / steps + self.generator.random(x.shape)) * steps
-        return np.where(finite, near, x)
+        return np.asarray(near) if whole else np.where(finite, near, x)
 
 
 def roundings(trace: Trace, precision: Precision) -> dict[str, float]:
@@ -73,21 +74,21 @@ def roundings(trace: Trace, precision: Precision) -> dict[str, float]:
     if cells > MOST:
         return {}
     found: dict[str, list[tuple[float, float]]] = {}
+    sizes = {name: _sizes(array) for name, array in own.items() if array.dtype.kind == "f"}
     try:
         batch = batch_of(trace)
         for seed in range(min(RUNS, max(2, CELLS // max(1, cells)))):
             run = _rounded(trace, batch, precision, seed)
-            for name in own.keys() & run.keys():
-                if own[name].dtype.kind == "f":
-                    found.setdefault(name, []).append(_apart(own[name], run[name]))
+            for name in sizes.keys() & run.keys():
+                found.setdefault(name, []).append(_apart(own[name], run[name], sizes[name]))
     except NumtxError:
         return {}
     return {
         name: max(
-            TYPICAL * float(np.sqrt(np.mean([mean for mean, _ in sizes]))),
-            EXTREME * max(most for _, most in sizes),
+            TYPICAL * float(np.sqrt(np.mean([mean for mean, _ in runs]))),
+            EXTREME * max(most for _, most in runs),
         )
-        for name, sizes in found.items()
+        for name, runs in found.items()
     }
 
 
@@ -121,12 +122,23 @@ def _cotangent(trace: Trace) -> float | dict[str, Array] | None:
     return None
 
 
-def _apart(right: Array, got: Array) -> tuple[float, float]:
-    """The mean square and the largest of the relative differences."""
-    finite = np.isfinite(right) & np.isfinite(got)
-    a, b = right[finite].astype(np.float64), got[finite]
-    if not a.size:
+def _sizes(right: Array) -> Array:
+    """What the differences of cells are relative to: of a cell, or the root mean square of all."""
+    sizes = np.abs(np.atleast_1d(right), dtype=np.float64)
+    finite = np.isfinite(sizes)
+    some = (sizes if finite.all() else sizes[finite]).reshape(-1)
+    np.maximum(sizes, np.sqrt(some.dot(some) / some.size) if some.size else 0.0, out=sizes)
+    sizes[sizes == 0.0] = 1.0
+    return sizes
+
+
+def _apart(right: Array, got: Array, sizes: Array) -> tuple[float, float]:
+    """The mean square and the largest of the relative differences of the cells that are finite."""
+    with np.errstate(all="ignore"):
+        apart = (np.abs(right - got) / sizes).reshape(-1)
+    finite = np.isfinite(apart)
+    if not finite.all():
+        apart = apart[finite]
+    if not apart.size:
         return 0.0, 0.0
-    size = np.maximum(np.abs(a), np.sqrt(np.mean(a * a)))
-    apart = np.abs(a - b) / np.where(size > 0.0, size, 1.0)
-    return float(np.mean(apart * apart)), float(apart.max())
+    return float(apart.dot(apart)) / apart.size, float(apart.max())

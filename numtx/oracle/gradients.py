@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arithmetic.contraction import Contraction
 from ..arithmetic.derivatives import Share as Flow
 from ..arithmetic.derivatives import forward
 from ..shapes import Array, parse
@@ -69,13 +70,28 @@ def through_contraction(
     oracle: Oracle, stage: Stage, gradient: Array, sums: Mapping[str, Sums]
 ) -> None:
     """What a contraction passes on, without making its values once more."""
-    selective = "selective" in stage.attributes
-    for operand, source in enumerate(stage.inputs):
-        plan, others = oracle.contraction(stage).towards(operand)
-        arrays = [gradient, *(_finite(oracle, stage, k, selective) for k in others)]
+    for source, plan, arrays in _towards_operands(oracle, stage, gradient):
         total, bound = plan.whole(arrays)
         sums[source].total += total
         sums[source].bound += bound
+
+
+def through_contraction_unbounded(
+    oracle: Oracle, stage: Stage, gradient: Array, totals: Mapping[str, Array]
+) -> None:
+    """The totals alone, added to arrays that are flat."""
+    for source, plan, arrays in _towards_operands(oracle, stage, gradient):
+        totals[source][:] += plan.values(arrays)
+
+
+def _towards_operands(
+    oracle: Oracle, stage: Stage, gradient: Array
+) -> Iterator[tuple[str, Contraction, list[Array]]]:
+    """For each input of a contraction, the contraction that gives what reaches it."""
+    selective = "selective" in stage.attributes
+    for operand, source in enumerate(stage.inputs):
+        plan, others = oracle.contraction(stage).towards(operand)
+        yield source, plan, [gradient, *(_finite(oracle, stage, k, selective) for k in others)]
 
 
 def _finite(oracle: Oracle, stage: Stage, operand: int, selective: bool) -> Array:

@@ -18,7 +18,7 @@ from ..ops.softmax import (
     softmax_backward,
     softmax_forward,
 )
-from ..oracle.gradients import Sums, pass_on, through_contraction
+from ..oracle.gradients import Sums, pass_on, through_contraction_unbounded
 from ..oracle.oracle import Oracle
 from ..recompute import gain_of
 from ..shapes import Array
@@ -41,13 +41,16 @@ def passed(oracle: Oracle, stage: Stage, dy: Array, had: Mapping[str, Array]) ->
         for name, share in zip(stage.inputs, shares, strict=False):
             found[name] = found[name] if share is None else found[name] + share
         return found
-    sums = {name: Sums(oracle.cells(name).flat.size) for name in dict.fromkeys(stage.inputs)}
-    if stage.operation == "contract":
-        through_contraction(oracle, stage, dy.reshape(-1), sums)
-    else:
-        pass_on(oracle, stage, dy.reshape(-1), sums)
     shapes = {name: array.shape for name, array in zip(stage.inputs, arrays, strict=True)}
-    return {name: sums[name].total.reshape(shape) for name, shape in shapes.items()}
+    sizes = {name: oracle.cells(name).flat.size for name in shapes}
+    if stage.operation == "contract":
+        totals = {name: np.zeros(size) for name, size in sizes.items()}
+        through_contraction_unbounded(oracle, stage, dy.reshape(-1), totals)
+    else:
+        sums = {name: Sums(size) for name, size in sizes.items()}
+        pass_on(oracle, stage, dy.reshape(-1), sums)
+        totals = {name: of.total for name, of in sums.items()}
+    return {name: totals[name].reshape(shape) for name, shape in shapes.items()}
 
 
 def _softmax(a: Mapping[str, Any], dy: Array, x: Array, *sinks: Array) -> Shares:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from .arguments.completion import SHELLS, completion
 from .arguments.options import check_lang
 from .errors import NumtxError
 
@@ -53,6 +54,10 @@ def parser() -> argparse.ArgumentParser:
         description="A Transformer in pure NumPy that can be read, printed, checked and compared.",
     )
     top.add_argument("--version", action="version", version=f"numtx {__version__}")
+    top.add_argument(
+        "--completion", choices=SHELLS,
+        help='the script of a shell\'s completion, as in eval "$(numtx --completion bash)"',
+    )  # fmt: skip
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     for name, room in COMMANDS.items():
         importlib.import_module(f".{room}.{name}", __package__).add(commands)
@@ -71,6 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         top = parser()
         args = top.parse_args(argv)
+        if args.completion is not None:
+            from .examples.registry import EXAMPLES
+
+            print(completion(top, args.completion, list(EXAMPLES)), end="")
+            return 0
         if args.command is None:
             top.print_help(sys.stderr)
             return 2

@@ -37,3 +37,8 @@ def test_nothing_is_imported_before_the_door_can_answer():
 def test_the_script_goes_through_the_same_door():
     text = (HOME / "pyproject.toml").read_text(encoding="utf-8")
     assert tomllib.loads(text)["project"]["scripts"] == {"numtx": "numtx.__main__:main"}
+
+
+def test_the_readme_cites_this_version():
+    text = (HOME / "README.md").read_text(encoding="utf-8")
+    assert f"version = {{{numtx.__version__}}}" in text

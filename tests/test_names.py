@@ -112,9 +112,10 @@ def test_every_name_that_is_mentioned_exists() -> None:
 
 
 def test_every_option_that_is_mentioned_exists() -> None:
-    actions = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    top = parser()
+    actions = top._subparsers._group_actions[0].choices  # type: ignore[union-attr]
     plugin = (ROOT / "pytest_plugin.py").read_text(encoding="utf-8")
-    known = {"--version", "--help", *FOREIGN, *re.findall(r'"(--numtx[\w-]*)"', plugin)}
+    known = {*top._option_string_actions, *FOREIGN, *re.findall(r'"(--numtx[\w-]*)"', plugin)}
     for command in actions.values():  # type: ignore[union-attr]
         known |= set(command._option_string_actions)
     found = {(where, name) for where, text in said() for name in OPTION.findall(text)}

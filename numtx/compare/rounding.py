@@ -124,7 +124,7 @@ def _cotangent(trace: Trace) -> float | dict[str, Array] | None:
 
 def _sizes(right: Array) -> Array:
     """What the differences of cells are relative to: of a cell, or the root mean square of all."""
-    sizes = np.abs(np.atleast_1d(right), dtype=np.float64)
+    sizes: Array = np.abs(np.atleast_1d(right), dtype=np.float64)
     finite = np.isfinite(sizes)
     some = (sizes if finite.all() else sizes[finite]).reshape(-1)
     np.maximum(sizes, np.sqrt(some.dot(some) / some.size) if some.size else 0.0, out=sizes)

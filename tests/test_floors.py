@@ -52,7 +52,7 @@ FLOORS = [
     {"oracle", "explaining", "recompute"},
     {"trace"},
     {"show", "check", "mistakes", "mistakes_of_positions", "slips", "fitting"},
-    {"diagnosis", "page", "pictures", "training", "decoding", "costs"},
+    {"diagnosis", "page", "formats", "pictures", "training", "decoding", "costs"},
     {
         "examples",
         "models",

@@ -38,6 +38,8 @@ def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None] = 
     what the run reads."""
     from ..files import target
 
+    if list(outputs).count("-") > 1:
+        raise UsageError("two outputs would go to standard output; give one of them a file")
     seen = {str(Path(p).resolve()): f"{p} is read" for p in inputs if p is not None and p != "-"}
     for path in outputs:
         if path is None or path == "-":
@@ -49,6 +51,16 @@ def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None] = 
         if place in seen:
             raise UsageError(f"{path} would be overwritten: {seen[place]} by the same command")
         seen[place] = f"{path} is written"
+
+
+def put_text(path: str, text: str) -> None:
+    """Write a text to a file, or to standard output where that is named `-`."""
+    from ..files import write_text
+
+    if path == "-":
+        sys.stdout.write(text)
+    else:
+        write_text(path, text)
 
 
 LANGUAGES = ("zh", "en", "both")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import add_style, check_outputs, style_of, whole
+from ..arguments.options import add_style, check_outputs, put_text, style_of, whole
 from ..arguments.parts import chosen, kept_of, say_size, with_heads
 from ..arguments.source import add_source, example_of, inputs_of, is_own
 from ..errors import UsageError
@@ -45,6 +45,12 @@ def add(commands: Any) -> None:
         "--html", metavar="FILE", help="write it as one page for a browser, with the arithmetic"
     )
     parser.add_argument(
+        "--markdown", metavar="FILE", help="write it as Markdown (-: standard output)"
+    )
+    parser.add_argument(
+        "--csv", metavar="DIR", help="write each stage as a table, STAGE.csv, into a folder"
+    )
+    parser.add_argument(
         "--act",
         type=whole(1),
         metavar="N",
@@ -65,13 +71,15 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..documents.acts import acts_text
     from ..documents.scenes import ACTS
+    from ..formats.markdown import trace_markdown
+    from ..formats.tables import write_csv
     from ..show.headings import pick
-    from ..show.json_text import write_json
+    from ..show.json_text import trace_json
     from ..show.trace_text import trace_text
     from ..trace.files import save_trace
 
     style = style_of(args)
-    check_outputs((args.npz, args.json, args.html), inputs_of(args))
+    check_outputs((args.npz, args.json, args.html, args.markdown), inputs_of(args))
     example = example_of(args)
     if args.act is not None:
         _check_act(args, len(ACTS.get(example.name, ())))
@@ -92,11 +100,15 @@ def run(args: argparse.Namespace) -> int:
         save_trace(trace, args.npz)
     if args.html is not None:
         write_html(example, trace, style, stages, args.html)
-    if args.json == "-":
-        write_json(trace, sys.stdout, stages)
-        return 0
+    if args.csv is not None:
+        write_csv(trace, args.csv, stages, args.gradients, style.lang)
+    if args.markdown is not None:
+        blocks = trace_markdown(trace, style, stages, args.gradients)
+        put_text(args.markdown, "\n\n".join(blocks) + "\n")
     if args.json is not None:
-        write_json(trace, args.json, stages)
+        put_text(args.json, trace_json(trace, stages))
+    if "-" in (args.json, args.markdown):
+        return 0
     print(header(example, trace, style))
     if changed is not None:
         print()
@@ -110,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         for block in blocks:
             print()
             print(block)
-    for path in (args.npz, args.json, args.html):
+    for path in (args.npz, args.json, args.html, args.markdown, args.csv):
         if path is not None:
             print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
     return 0

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from ..files import write_text
 from ..shapes import AXIS_NAMES
 from ..trace.trace import Trace
 
 
-def write_json(trace: Trace, to: str | Path | TextIO, stages: list[str] | None = None) -> None:
-    """Write a trace, or some of its stages, as one JSON object.
+def trace_json(trace: Trace, stages: list[str] | None = None) -> str:
+    """A trace, or some of its stages, as one JSON object on one line.
 
     {"config", "tokens", "vocabulary", "stages": {name: {"formula", "axes", "value", "gradient",
     "pinned"}}}; gradient and pinned only where there are any.
@@ -28,11 +26,7 @@ def write_json(trace: Trace, to: str | Path | TextIO, stages: list[str] | None =
             if name in trace
         },
     }
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
-    if isinstance(to, str | Path):
-        write_text(to, text)
-    else:
-        to.write(text)
+    return json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _stage(trace: Trace, name: str) -> dict[str, Any]:

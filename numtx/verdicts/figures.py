@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import add_style, style_of
+from ..arguments.options import add_style, put_text, style_of
 from ..arguments.source import read_text
 from ..errors import UsageError
 from ..strict_json import read_json
@@ -88,13 +88,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_json(results: Iterable[Result], path: str, lang: str) -> None:
-    from ..files import write_text
-
     text = json.dumps([r.to_dict(lang) for r in results], ensure_ascii=False, indent=1)
-    if path == "-":
-        print(text)
-        return
-    write_text(path, text + "\n")
+    put_text(path, text + "\n")
 
 
 def _expected(path: str | None) -> Mapping[str, str] | None:

@@ -1,0 +1,1 @@
+"""A run to take away: as Markdown, as tables for a spreadsheet."""

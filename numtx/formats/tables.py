@@ -1,0 +1,101 @@
+"""A trace as CSV files, one a stage, for a spreadsheet or a data frame."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import TraceError
+from ..files import write_text
+from ..shapes import AXES, Array
+from ..show.headings import say
+from ..show.stage_grid import StageGrids, Style
+from ..show.walk import walk
+from ..stages.graph import Stage
+from ..trace.trace import Trace
+
+INDEX = "stages.csv"
+
+
+def write_csv(
+    trace: Trace,
+    folder: str | Path,
+    stages: list[str] | None = None,
+    gradients: bool = False,
+    lang: str = "en",
+) -> list[str]:
+    """Write each stage's array to `STAGE.csv` in a folder, its gradient to `grad.STAGE.csv`, and
+    a list of them, with number, shape, formula and title, to `stages.csv`. Returns the names.
+
+    The last axis stands across; in front of the numbers the places along the others have a column
+    each, and tokens one more. Numbers have all digits, and what is not finite is inf, -inf, nan;
+    a byte order mark lets spreadsheets read tokens as UTF-8.
+
+    Raises `TraceError` where the folder cannot be made, `FileError` where a file cannot be written.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise TraceError(f"{folder}: no such folder can be made: {error.strerror}") from None
+    style = Style(lang=lang, full=True)
+    grids = StageGrids(trace.tokens, trace.vocabulary, style)
+    listed: list[list[Any]] = [["number", "stage", "shape", "formula", "title", "file"]]
+    for shown in walk(trace, style, stages):
+        stage, name = shown.stage, shown.stage.name
+        title, arrays = say(stage.leaf.title, lang), {name: shown.value}
+        if gradients and shown.gradient is not None:
+            arrays[f"grad/{name}"] = shown.gradient[0]
+        for what, array in arrays.items():
+            file = f"{what.replace('/', '.')}.csv"
+            _write(path / file, _rows(stage, array, grids))
+            shape = "x".join(map(str, array.shape))
+            formula = stage.formula if what == name else f"d loss / d {name}"
+            listed.append([shown.number, what, shape, formula, title, file])
+    _write(path / INDEX, iter(listed))
+    return [row[-1] for row in listed[1:]]
+
+
+def _write(path: Path, rows: Iterator[list[Any]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, f"\ufeff{text.getvalue()}")
+
+
+def _rows(stage: Stage, array: Array, grids: StageGrids) -> Iterator[list[Any]]:
+    """The head, and a row for each place along all axes but the last."""
+    if array.ndim == 0:
+        yield ["value"]
+        yield [array.item()]
+        return
+    *places, across = stage.axes
+    heads: list[str] = []
+    for axis in places:
+        heads += [_word(axis), *(["token"] if axis in stage.sides else [])]
+    length = array.shape[-1]
+    one = across not in stage.sides or array.shape[0] == 1  # rows of the batch have other tokens
+    columns = (
+        grids.axis_labels(stage, across, 0, length) if one else [str(j) for j in range(length)]
+    )
+    yield [*heads, *columns]
+    for place in np.ndindex(array.shape[:-1]):
+        row: list[Any] = []
+        for axis, i in zip(places, place, strict=True):
+            row.append(i)
+            if axis in stage.sides:
+                row.append(_token(grids, stage.sides[axis], place[0], i))
+        yield [*row, *array[place].tolist()]
+
+
+def _word(axis: str) -> str:
+    return AXES[axis].name if axis in AXES else axis
+
+
+def _token(grids: StageGrids, side: str, row: int, position: int) -> str:
+    names = grids.tokens.get(side)
+    return "" if names is None else names[row][position]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..arguments.json_output import add_json
 from ..arguments.options import add_style, style_of, whole
 from ..arguments.source import add_source, example_of
 from ..errors import UsageError
@@ -22,7 +23,7 @@ def add(commands: Any) -> None:
         "file. Leading axes of size one may be left out; NAME[pinned] takes every pinned cell; "
         "parameters/NAME[i,j] is a parameter. Options stand after the cell.",
     )
-    parser.set_defaults(run=run)
+    add_json(parser, run)
     add_source(parser)
     parser.add_argument(
         "cell", nargs="?", metavar="CELL", help="the cell (with one argument: of weather)"
@@ -43,6 +44,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..check.explain import explain, explain_gradient, find_cells
+    from ..formats.results import arithmetic_of
     from ..show.cell_text import Names, cell_text
     from ..show.headings import pick
     from ..show.trace_text import rounding_rule
@@ -52,8 +54,10 @@ def run(args: argparse.Namespace) -> int:
     names = Names(trace, style.lang)
     how = explain_gradient if args.gradient else explain
     addresses = find_cells(trace, args.cell)
+    args.result = []
     for k, address in enumerate(addresses[: args.limit]):
         explained = how(trace, address.name, address.cell, args.depth, args.limit)
+        args.result.append(arithmetic_of(explained))
         for number, block in enumerate(cell_text(explained, names, style)):
             print(("\n" if k or number else "") + block)
     if len(addresses) > args.limit:

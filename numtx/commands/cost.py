@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..arguments.json_output import add_json
 from ..arguments.options import add_lang, whole
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def add(commands: Any) -> None:
         description="Generate with a small model, count every product of matrices from the "
         "shapes of the run, and set the counts beside the closed formulas.",
     )
-    parser.set_defaults(run=run)
+    add_json(parser, run)
     add_lang(parser)
     for name, default, what in (
         ("tokens", 8, "tokens, from one to N"), ("width", 4, "d"), ("layers", 6, "blocks"),
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from ..config import Config
     from ..cost_tables import groups_text, growth_text, memory_text, phases_text
     from ..costs import count_generation
+    from ..formats.results import costs_of
     from ..parameters import initialise
     from ..show.headings import below
     from ..stages.catalogue import Text
@@ -51,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
     if args.folder is not None:
         from ..folders.cost import of_folder
 
-        print(of_folder(args.folder, args.prompt, args.lang))
+        cached, without, text = of_folder(args.folder, args.prompt, args.lang)
+        args.result = {"cached": costs_of(cached), "without_cache": costs_of(without)}
+        print(text)
         return 0
     config = Config(
         model="decoder-only", width=args.width, decoder_layers=args.layers, hidden=args.hidden,
@@ -72,8 +76,12 @@ def run(args: argparse.Namespace) -> int:
     )
     lang = args.lang
     print(below(lang, *words))
-    print(f"\n{phases_text(count(args.prompt, 3, True), lang)}")
+    phases = count(args.prompt, 3, True)
+    print(f"\n{phases_text(phases, lang)}")
     without, cached = count(1, args.tokens, False), count(1, args.tokens, True)
+    args.result = {
+        "phases": costs_of(phases), "cached": costs_of(cached), "without_cache": costs_of(without),
+    }  # fmt: skip
     print(f"\n{growth_text(config, without, cached, lang)}")
     print(f"\n{groups_text(without[-1], cached[-1], lang)}")
     print(f"\n{memory_text(config, cached, lang)}")

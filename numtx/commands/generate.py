@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..arguments.choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
+from ..arguments.json_output import add_json
 from ..arguments.options import add_style, style_of, whole
 from ..arguments.source import (
     add_example,
@@ -15,12 +17,12 @@ from ..arguments.source import (
     with_names,
 )
 from ..errors import UsageError
-from .choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..batch import Batch
+    from ..decoding.beam import BeamSearch
     from ..decoding.generate import Generation
     from ..examples.example import Example
     from ..shapes import Array
@@ -35,7 +37,7 @@ def add(commands: Any) -> None:
         description="Go on with a text: the whole prompt first (prefill), then one token at a "
         "time (decode), with a cache of keys and values or without one.",
     )
-    parser.set_defaults(run=run)
+    add_json(parser, run)
     add_example(parser, "cat")
     parser.add_argument(
         "--prompt", metavar="TEXT",
@@ -106,13 +108,22 @@ def run(args: argparse.Namespace) -> int:
     print(f"numtx generate {example.name}: {say(example.title, style.lang)}")
     parameters = example.parameters if own else _parameters(args, example)
     if strategy == "beam":
-        print(f"\n{search(args, example, parameters, prompt, longest, stop)}")
+        found, text = search(args, example, parameters, prompt, longest, stop)
+        args.result = {**_texts(example, found), "hypotheses": found.hypotheses}
+        print(f"\n{text}")
         return 0
     how = describe(strategy, filters, args.seed, args.min_new_tokens, style.lang)
     if how:
         print(how)
     recorded = not own or args.trace or args.npz is not None
     generation, trace = _generate(args, example, parameters, prompt, longest, stop, recorded)
+    args.result = {
+        **_texts(example, generation),
+        "steps": [
+            {"phase": s.phase, "computed": s.computed, "read": s.read, "tokens": s.tokens}
+            for s in generation.steps
+        ],
+    }
     print(f"\n{_text(example, generation, args)}")
     held = args.min_new_tokens, stop
     if args.trace and how:
@@ -125,6 +136,14 @@ def run(args: argparse.Namespace) -> int:
         save_trace(trace, args.npz)
         print(f"\n{pick(style.lang, '已写入', 'written')}: {args.npz}")
     return 0
+
+
+def _texts(example: Example, found: Generation | BeamSearch) -> dict[str, Any]:
+    """What was given and what was generated, of each row, as ids and as text."""
+    assert example.vocabulary is not None
+    rows = {"prompt": found.prompt, "new": found.new}
+    texts = {n: [example.vocabulary.text(row) for row in rows[n]] for n in rows}
+    return {**rows, "text": texts}
 
 
 def _text(example: Example, generation: Generation, args: argparse.Namespace) -> str:

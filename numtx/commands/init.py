@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..arguments.json_output import add_json
 from ..arguments.options import add_lang, check_outputs, whole
 from ..arguments.source import read_config
 from ..errors import UsageError
@@ -18,7 +19,7 @@ def add(commands: Any) -> None:
         "names that a file from another framework should use. --fields lists the fields (with "
         "--config the layers that differ), --list the names and shapes of its parameters.",
     )
-    parser.set_defaults(run=run)
+    add_json(parser, run)
     add_lang(parser)
     parser.add_argument("--config", metavar="FILE", help="the configuration (JSON; - for stdin)")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
@@ -29,7 +30,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..config import Config
-    from ..fields.field import values_of
+    from ..fields.field import fields_of, values_of
     from ..parameters import count_parameters, initialise, named_shapes
     from ..parameters_file import save_parameters
     from ..show.headings import pick
@@ -37,6 +38,9 @@ def run(args: argparse.Namespace) -> int:
     from ..show.numbers import shape_text
 
     if args.fields:
+        args.result = {
+            n: {"default": f.default, "about": f.words} for n, f in fields_of(Config).items()
+        }
         own = "" if args.config is None else layer_text(read_config(args.config), args.lang)
         print(f"{own}{Config.__doc__}\n\nDefaults, and what is taken:\n{values_of(Config)}")
         return 0
@@ -44,6 +48,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--config is missing: a file of JSON (--fields lists its fields)")
     check_outputs((args.out,), (args.config,))
     config = read_config(args.config)
+    args.result = {
+        "parameters": dict(named_shapes(config)), "numbers": count_parameters(config),
+        "seed": args.seed, "file": args.out,
+    }  # fmt: skip
     if args.list:
         for name, shape in named_shapes(config):
             print(f"{name:48}{shape_text(shape)}")

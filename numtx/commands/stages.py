@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..arguments.json_output import add_json
 from ..arguments.options import add_style, style_of
 from ..arguments.source import add_source, example_of
 
@@ -15,7 +16,7 @@ def add(commands: Any) -> None:
         help="list the stages of an example with shapes and formulas",
         description="List the stages of an example in order of computation.",
     )
-    parser.set_defaults(run=run)
+    add_json(parser, run)
     add_source(parser)
     parser.add_argument(
         "--stage", action="append", metavar="GLOB", help="only stages that match (repeatable)"
@@ -41,10 +42,16 @@ def run(args: argparse.Namespace) -> int:
     heads = ["", "stage", "shape", "formula", "title"]
     rows = [["", "阶段", "形状", "公式", "名称"] if style.lang == "zh" else heads]
     numbers = {name: i + 1 for i, name in enumerate(graph.stages)}
+    args.result = []
     for name in graph.select(args.stage):
         stage = graph[name]
         title = say(stage.leaf.title, style.lang)
         shape = shape_text(graph.shape(name, count, lengths))
+        args.result.append({
+            "number": numbers[name], "name": name, "shape": graph.shape(name, count, lengths),
+            "formula": stage.formula, "title": stage.leaf.title, "operation": stage.operation,
+            "inputs": stage.inputs,
+        })  # fmt: skip
         rows.append([str(numbers[name]), name, shape, chinese(stage.formula, style.lang), title])
     print(table_text(rows, "rllll"))
     return 0

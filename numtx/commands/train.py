@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..arguments.json_output import add_json
 from ..arguments.options import add_lang, terminal_width, whole
 from ..arguments.source import add_example, named_example
 from ..errors import UsageError
@@ -25,7 +26,7 @@ def add(commands: Any) -> None:
         help="train an example: loss curve, final loss, greedy output against its target",
         description="Train an example until it can say its sentence, and show how it learns.",
     )
-    parser.set_defaults(run=run)
+    add_json(parser, run)
     add_example(parser, "weather")
     parser.add_argument(
         "--steps", type=whole(1), metavar="N",
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if args.save is not None:
         target(args.save)  # what cannot be written is said before the work
     if args.demo:
-        for name in ("save", "resume"):
+        for name in ("save", "resume", "json"):
             if getattr(args, name) is not None:
                 raise UsageError(f"--{name} with --demo, which keeps no run; drop it")
         return _demonstrate(args, example, width)
@@ -102,6 +103,10 @@ def run(args: argparse.Namespace) -> int:
         assert vocabulary is not None  # every example names its tokens
         ends = [number for number, token in enumerate(vocabulary) if token == "<eos>"]
         found = answers(training.config, training.parameters, example.batch, *ends)
+    args.result = {
+        "example": example.name, "steps": training.step, "losses": training.losses,
+        "recipe": training.recipe, "answers": found,
+    }  # fmt: skip
     print(f"\n{answers_text(found, vocabulary, width, args.lang)}")
     if any(answer.given != answer.wanted for answer in found):
         differs = "贪心输出与目标不同", "greedy output differs from the target"

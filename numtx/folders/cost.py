@@ -13,9 +13,9 @@ from ..show.headings import below
 from .loads import loads_text
 
 
-def of_folder(folder: str, tokens: int, lang: str) -> str:
+def of_folder(folder: str, tokens: int, lang: str) -> tuple[list[StepCost], list[StepCost], str]:
     """Three steps after a prompt of so many tokens, all of the id 0 (or vectors of a memory),
-    counted from a run."""
+    counted from a run: with a cache, without one, and the tables of both."""
     config, parameters, _ = read_model(folder)
     if config.sides[-1] != "decoder":
         raise UsageError(f"{folder} has no decoder, so it makes no token after another")
@@ -29,19 +29,20 @@ def of_folder(folder: str, tokens: int, lang: str) -> str:
     def count(use_cache: bool) -> list[StepCost]:
         return count_generation(config, parameters, prompt, max_new_tokens=3, use_cache=use_cache)
 
-    cached = count(True)
+    cached, without = count(True), count(False)
     own, cross = cache_numbers(config, 1, 1)
     loads = loads_text(config, parameters, prompt, lang)
-    return "\n\n".join([
+    text = "\n\n".join([
         below(
             lang, f"numtx cost {folder}: 乘加次数，由一次运行的形状数出",
             f"numtx cost {folder}: multiply-adds, counted from the shapes of a run",
         ),
         phases_text(cached, lang),
-        groups_text(count(False)[-1], cached[-1], lang),
+        groups_text(without[-1], cached[-1], lang),
         below(
             lang, f"缓存里的数：每个词元 {own:,}" + f"，源句 {cross:,}" * bool(cross),
             f"numbers in the cache: {own:,} a token" + f", {cross:,} of the source" * bool(cross),
         ),
         *([loads] if loads else []),
     ])  # fmt: skip
+    return cached, without, text

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..arguments.json_output import add_json
 from ..arguments.options import add_lang
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def add(commands: Any) -> None:
         "writes it, what its mechanisms are, where its layers differ, which parameter every tensor "
         "becomes, how large it is and what a token costs. The numbers are not read.",
     )
-    parser.set_defaults(run=run)
+    add_json(parser, run)
     parser.add_argument("folder", metavar="DIR", help="the folder")
     parser.add_argument(
         "--dtype", choices=("float64", "float32"), help="default: float32 unless F64"
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from ..stages.catalogue import Text
 
     folder = Folder(args.folder, args.dtype)
+    args.result = as_json(folder)
     print(f"{args.folder}: {folder.layout.name} ({folder.layout.architecture})")
     for note in folder.notes:
         print(f"  - {note}")
@@ -48,6 +50,35 @@ def run(args: argparse.Namespace) -> int:
         print(f"\n{say(title, args.lang)}")
         print(table_text(list(rows), "l" * len(next(iter(rows))), "  "))
     return 0
+
+
+def as_json(folder: Folder) -> dict[str, Any]:
+    """The family, the configuration in numtx's fields, the tensors and what becomes of each."""
+    from ..costs import cache_numbers, token_costs
+    from ..parameters import count_parameters
+
+    config, found = folder.config, []
+    for name, tensor in folder.tensors.items():
+        kind, own = folder.places[name]
+        mapped = kind == "mapped"
+        shapes = folder.entries[own].shapes if mapped else {}
+        found.append({
+            "name": name, "type": tensor.dtype, "shape": tensor.shape,
+            "how": folder.entries[own].row.how if mapped else kind, "parameters": shapes,
+        })  # fmt: skip
+    return {
+        "layout": folder.layout.name,
+        "architecture": folder.layout.architecture,
+        "notes": folder.notes,
+        "config": config.to_dict(),
+        "numbers": count_parameters(config),
+        "tensors": found,
+        "multiply_adds": {
+            side: {"a_token": fixed, "a_key": by_key}
+            for side, (fixed, by_key) in token_costs(config).items()
+        },
+        "cached": cache_numbers(config, 1)[0] if "decoder" in config.sides else 0,
+    }
 
 
 def mechanisms(config: Config, lang: str) -> list[list[str]]:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..arguments.json_output import add_json
 from ..arguments.options import add_lang, whole
 from ..arguments.source import add_run, own_run
 
@@ -22,7 +23,7 @@ def add(commands: Any) -> None:
         "inputs, in plain Python, and name the cells that do not follow. Large traces are "
         "sampled: the first, the last, the largest cell and others drawn by --seed.",
     )
-    parser.set_defaults(run=run)
+    add_json(parser, run)
     add_lang(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="a trace (numtx trace --npz FILE)")
     parser.add_argument(
@@ -41,6 +42,14 @@ def run(args: argparse.Namespace) -> int:
     trace = own_run(args, args.file) or load_trace(args.file)
     report = verify(trace, None if args.all else args.budget, args.seed)
     args.code = 1 if report.wrong else 0
+    args.result = {
+        "verdict": "wrong" if report.wrong else "right",
+        "share": report.share,
+        "wrong": report.wrong,
+        "checked": report.findings,
+        "skipped": report.skipped,
+        "missing": [name for name in trace.graph.stages if name not in trace],
+    }
     for line in report_text(report, trace, args.lang):
         print(line)
     return int(args.code)

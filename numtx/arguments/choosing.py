@@ -125,8 +125,8 @@ def search(
     prompt: Batch,
     longest: int,
     stop: Sequence[int],
-) -> str:
-    """Beam search, and what it found: the tree with --trace, the hypotheses, and the cost."""
+) -> tuple[BeamSearch, str]:
+    """Beam search, and what it found as text: the tree with --trace, the hypotheses, the cost."""
     from ..decoding.beam import beam_search
     from ..decoding.text import beams_text, hypotheses_text
     from ..show.headings import below, pick
@@ -158,7 +158,7 @@ def search(
             blocks.append(f"{text}\n{hypotheses_text(found, tokens, row, lang)}")
     best = [f"{answer}: {example.vocabulary.text(row)}" for row in found.new]
     cost = _cost(example, parameters, prompt, options, found, lang)
-    return "\n\n".join([*blocks, "\n".join(best), *([cost] if cost else [])])
+    return found, "\n\n".join([*blocks, "\n".join(best), *([cost] if cost else [])])
 
 
 def _cost(

@@ -1,0 +1,35 @@
+"""`--json FILE` of a command whose result is not a file already."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from .options import check_outputs, put_text
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def add_json(parser: argparse.ArgumentParser, run: Run) -> None:
+    """Sets what a command runs, and gives it the option: `run` leaves its result in `args.result`,
+    and in standard output what it prints."""
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the result as JSON (-: to standard output, alone)"
+    )
+    parser.set_defaults(run=partial(_run, run))
+
+
+def _run(run: Run, args: argparse.Namespace) -> int:
+    check_outputs((args.json,))
+    alone = args.json == "-"
+    with contextlib.redirect_stdout(io.StringIO() if alone else sys.stdout):
+        code = run(args)
+    if args.json is not None:
+        from ..formats.plain import json_text
+
+        put_text(args.json, json_text(args.result))
+    return code

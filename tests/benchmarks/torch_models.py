@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 import numtx
 
-ACTIVATIONS = {"relu": F.relu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh")}
+ACTIVATIONS = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+}
+LENGTH = 64  # of the sinusoidal table
+torch.set_num_threads(1)
 
 
 class Attention(nn.Module):
@@ -20,16 +26,13 @@ class Attention(nn.Module):
         self.heads = config.heads
         self.q, self.k, self.v, self.o = (nn.Linear(config.width, config.width) for _ in range(4))
 
-    def forward(self, x: Any, memory: Any, mask: Any) -> Any:
+    def forward(self, x: Any, memory: Any, causal: bool) -> Any:
         batch, length, width = x.shape
         q, k, v = (
             y.view(batch, -1, self.heads, width // self.heads).transpose(1, 2)
             for y in (self.q(x), self.k(memory), self.v(memory))
         )
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -math.inf)
-        context = torch.softmax(scores, -1) @ v
+        context = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
         return self.o(context.transpose(1, 2).reshape(batch, length, width))
 
 
@@ -50,21 +53,21 @@ class Block(nn.Module):
     def feed_forward(self, x: Any) -> Any:
         return self.out(self.activation(self.into(x)))
 
-    def forward(self, x: Any, memory: Any, mask: Any) -> Any:
+    def forward(self, x: Any, memory: Any, causal: bool) -> Any:
         if self.pre:
             h = self.norm_1(x)
-            x = x + self.self_attention(h, h, mask)
+            x = x + self.self_attention(h, h, causal)
             return x + self.feed_forward(self.norm_3(x))
-        x = self.norm_1(x + self.self_attention(x, x, mask))
+        x = self.norm_1(x + self.self_attention(x, x, causal))
         if memory is not None:
-            x = self.norm_2(x + self.cross_attention(x, memory, None))
+            x = self.norm_2(x + self.cross_attention(x, memory, False))
         return self.norm_3(x + self.feed_forward(x))
 
 
 class Transformer(nn.Module):
     """Encoder-decoder (post-norm, sinusoidal) or decoder-only (pre-norm, learned positions)."""
 
-    def __init__(self, config: numtx.Config, length: int) -> None:
+    def __init__(self, config: numtx.Config) -> None:
         super().__init__()
         self.embedding = nn.Embedding(config.vocabulary, config.width)
         self.encoder = nn.ModuleList(Block(config, False) for _ in range(config.encoder_layers))
@@ -75,30 +78,36 @@ class Transformer(nn.Module):
             self.positions = nn.Parameter(torch.empty(config.position_limit, config.width))
         else:
             pair = torch.arange(0, config.width, 2) / config.width
-            angles = torch.arange(length)[:, None] * config.position_base**-pair
-            table = torch.stack((angles.sin(), angles.cos()), -1).reshape(length, -1)
+            angles = torch.arange(LENGTH)[:, None] * config.position_base**-pair
+            table = torch.stack((angles.sin(), angles.cos()), -1).reshape(LENGTH, -1)
             self.register_buffer("positions", table)
         pre = config.norm_place == "pre"
         self.norm = nn.LayerNorm(config.width, config.epsilon) if pre else nn.Identity()
         self.output = nn.Linear(config.width, config.vocabulary)
-        self.register_buffer("mask", torch.ones(length, length, dtype=torch.bool).tril())
 
-    def forward(self, ids: Any, decoder_ids: Any, labels: Any) -> Any:
-        memory = None
-        x = self.embedding(ids) + self.positions
+    def forward(self, ids: Any, decoder_ids: Any) -> Any:
+        memory, x = None, self.embed(ids)
         if decoder_ids is not None:
             for block in self.encoder:
-                x = block(x, None, None)
-            memory = x
-            x = self.embedding(decoder_ids) + self.positions
+                x = block(x, None, False)
+            memory, x = x, self.embed(decoder_ids)
         for block in self.decoder:
-            x = block(x, memory, self.mask)
-        return F.cross_entropy(self.output(self.norm(x)).flatten(0, 1), labels.flatten())
+            x = block(x, memory, True)
+        return self.output(self.norm(x))
+
+    def embed(self, ids: Any) -> Any:
+        return self.embedding(ids) + self.positions[: ids.shape[1]]
 
 
-def transformer(config: numtx.Config, parameters: Any, length: int) -> Transformer:
+def tensors(batch: numtx.Batch) -> Any:
+    """ids, decoder_ids and labels"""
+    arrays = (batch.ids, batch.decoder_ids, batch.labels)
+    return [None if array is None else torch.from_numpy(np.asarray(array)) for array in arrays]
+
+
+def transformer(config: numtx.Config, parameters: Any) -> Transformer:
     """The model with numtx's parameters."""
-    model = Transformer(config, length)
+    model = Transformer(config)
     side = config.sides[-1]
     with torch.no_grad():
         shared = "embedding" if config.shared_embedding else f"{side}.embedding"
@@ -123,40 +132,6 @@ def transformer(config: numtx.Config, parameters: Any, length: int) -> Transform
             _fill_norm(model.norm, parameters, f"{side}.norm")
         _copy(model.output.weight, parameters["output.w"].T)
         _copy(model.output.bias, parameters["output.b"])
-    return model
-
-
-def gpt2(config: numtx.Config, parameters: Any) -> Any:
-    """transformers' GPT-2 of the same shape with numtx's parameters; eager attention."""
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    model = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=config.vocabulary, n_positions=config.position_limit, n_embd=config.width,
-            n_layer=config.decoder_layers, n_head=config.heads, n_inner=config.hidden,
-            activation_function="gelu_new", layer_norm_epsilon=config.epsilon,
-            attn_implementation="eager",
-        )
-    ).eval()  # fmt: skip
-    with torch.no_grad():
-        _copy(model.transformer.wte.weight, parameters["decoder.embedding"])
-        _copy(model.transformer.wpe.weight, parameters["decoder.positions"])
-        for i, block in enumerate(model.transformer.h):
-            attention, onward = f"decoder.{i}.self_attention", f"decoder.{i}.feed_forward"
-            for j, letter in enumerate("qkv"):
-                columns = slice(j * config.width, (j + 1) * config.width)
-                _copy(block.attn.c_attn.weight[:, columns], parameters[f"{attention}.w_{letter}"])
-                _copy(block.attn.c_attn.bias[columns], parameters[f"{attention}.b_{letter}"])
-            for layer, name in (
-                (block.attn.c_proj, f"{attention}.{{}}_o"),
-                (block.mlp.c_fc, f"{onward}.{{}}_in"),
-                (block.mlp.c_proj, f"{onward}.{{}}_out"),
-            ):
-                _copy(layer.weight, parameters[name.format("w")])
-                _copy(layer.bias, parameters[name.format("b")])
-            _fill_norm(block.ln_1, parameters, f"{attention}.norm")
-            _fill_norm(block.ln_2, parameters, f"{onward}.norm")
-        _fill_norm(model.transformer.ln_f, parameters, "decoder.norm")
     return model
 
 

@@ -28,7 +28,7 @@ from typing import Any
 TESTS = Path(__file__).resolve().parent.parent
 HOME = TESTS.parent / "numtx"
 # Where the checks stand that a child may be asked to run.
-FOLDERS = ("", "cache", "decoding", "documents", "training", "benchmarks")
+FOLDERS = ("", "cache", "decoding", "documents", "training")
 PATHS = [str(TESTS.parent), *(str(TESTS / name) for name in FOLDERS)]
 
 # What a planted code that is no code raises: no kill, whatever law or check it raises in.

@@ -33,6 +33,7 @@ class Pair:
     expected  what numtx's numbers are held to, where the timed peer cannot give it
     own       numtx's numbers, where what is timed does not return them
     checked   so many calls of each are compared; a training step goes on from call to call
+    close     of the largest number; 0: bit for bit
     """
 
     ours: Program
@@ -40,22 +41,23 @@ class Pair:
     expected: Program | None = None
     own: Program | None = None
     checked: int = 1
+    close: float = CLOSE
 
     def measure(self, quick: bool) -> Figures:
         for _ in range(self.checked):
-            same((self.own or self.ours)(), (self.expected or self.theirs)())
+            same((self.own or self.ours)(), (self.expected or self.theirs)(), self.close)
         return interleaved(self.ours, self.theirs, quick)
 
 
-def same(ours: Any, theirs: Any) -> None:
-    """Both are the same numbers, to what float32 can tell."""
+def same(ours: Any, theirs: Any, close: float = CLOSE) -> None:
+    """Both are the same numbers, within `close` of the largest of an array."""
     lists = [x if isinstance(x, list) else [x] for x in (ours, theirs)]
     for place, (x, y) in enumerate(zip(*lists, strict=True)):
         x, y = np.asarray(x), np.asarray(y)
         if x.shape != y.shape:
             raise DifferentNumbersError(f"array {place} has shape {x.shape}, the peer's {y.shape}")
         error, size = np.abs(x - y).max(), np.abs(y).max()
-        if not error <= CLOSE * size:  # nor where one of them is NaN
+        if not error <= close * size:  # nor where one of them is NaN
             raise DifferentNumbersError(f"array {place} is off by {error:.3g} of {size:.3g}")
 
 

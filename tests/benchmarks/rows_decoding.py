@@ -22,6 +22,7 @@ from numtx.decoding import generate
 from numtx.step import step
 
 TRANSFORMERS = ("torch", "transformers")
+BLOCK = 2**20  # numbers whose squares are added up in float32
 GPT2 = "GPT-2-small shape"
 
 
@@ -88,7 +89,8 @@ def decode_limit(quick: bool, context: int) -> Measured:
     config, parameters = gpt2_small(quick)
     ids = drawn(config.vocabulary, min(context + 1, config.position_limit))
     names = [name for name in parameters if name != "decoder.positions"]  # a step reads one row
-    arrays = [parameters[name].reshape(-1) for name in names]
+    wholes = [parameters[name].reshape(-1) for name in names]
+    arrays = [x for whole in wholes for x in np.array_split(whole, whole.size // BLOCK + 1)]
 
     def read() -> float:
         return sum(float(np.dot(array, array)) for array in arrays)

@@ -131,13 +131,7 @@ def exact_gelu(quick: bool) -> Measured:
     return Pair(numtx_step(exact, batch, "adam"), theirs, expected, checked=STEPS)
 
 
-@row(
-    "train-long-peak",
-    "training at T = 2048 (d 64), peak of resident memory",
-    "PyTorch",
-    0.86,
-    "torch",
-)
+@row("train-long-peak", LONG_WORK + "peak of resident memory", "PyTorch", 0.86, "torch")
 def long_peak(quick: bool) -> Measured:
     return Peaks("rows_training:numtx_peak", "rows_training:torch_peak", 64 if quick else 2048)
 

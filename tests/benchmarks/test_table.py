@@ -82,7 +82,10 @@ def test_a_row_of_different_numbers_fails(x: Any, y: Any, capsys: Any) -> None:
 
 
 def test_numbers_of_float32_are_the_same() -> None:
-    same([np.ones(3, np.float32)], [np.ones(3) + 1e-6])
+    ours, theirs = [np.ones(3, np.float32)], [np.ones(3) + 1e-6]
+    same(ours, theirs)
+    with pytest.raises(DifferentNumbersError):
+        same(ours, theirs, 0)
 
 
 def test_a_difference_in_a_later_call_is_noticed() -> None:

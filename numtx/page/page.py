@@ -1,31 +1,23 @@
-"""The frame of the report: one HTML file that asks nobody for anything.
-
-Its style sheet and its scripts stand inline, and a content security policy admits these texts
-and nothing else.
-"""
+"""The page of a run: its parts with their stages, and the panel that writes out arithmetic."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..show.grid import Grid, clean
+from ..show.grid import Grid
 from ..stages.catalogue import Text
-from .report_grid import bilingual
+from .frame import ASSETS, Link, Page, bilingual, both, document, plain_table
 
-_ASSETS = Path(__file__).parent / "assets"
-_ARITHMETIC = Path(__file__).parent.parent / "arithmetic"
-_SCRIPTS = (
-    _ASSETS / "walks.js",
-    _ARITHMETIC / "number.js",
-    _ASSETS / "operations.js",
-    _ARITHMETIC / "arithmetic.js",
-    _ASSETS / "report.js",
+_HOME = Path(__file__).parent.parent
+SCRIPTS = (
+    _HOME / "oracle" / "walks.js",
+    _HOME / "arithmetic" / "number.js",
+    _HOME / "oracle" / "operations.js",
+    _HOME / "arithmetic" / "arithmetic.js",
+    ASSETS / "report.js",
 )
 
 
@@ -62,120 +54,54 @@ class Section(NamedTuple):
     title: Text
     entries: Sequence[Entry]
 
+    @property
+    def anchor(self) -> str:
+        """Its own: the encoder's name stands for two sections."""
+        return f"from-{self.entries[0].name}"
 
-def page(heading: Heading, sections: Sequence[Section], data: Mapping[str, Any], lang: str) -> str:
+
+def page(
+    heading: Heading,
+    sections: Sequence[Section],
+    data: Mapping[str, Any],
+    lang: str,
+    picture: str = "",
+) -> str:
     """The whole page. `data` is what the script reads: see `report.report_data`."""
-    style = (_ASSETS / "report.css").read_text(encoding="utf-8")
-    script = "".join(file.read_text(encoding="utf-8") for file in _SCRIPTS)
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    shown = heading.title.en if lang == "en" else heading.title.zh
     gradients = any(entry.gradients for section in sections for entry in section.entries)
-    return (
-        f'<!doctype html>\n<html lang="{"en" if lang == "en" else "zh"}">\n<head>\n'
-        '<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<link rel="icon" href="data:,">\n'
-        f"<title>{_text(shown)} - numtx</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f"<header>{_heading(heading)}{_controls(lang, gradients)}{_LEGEND}</header>\n"
-        f"{_contents(sections)}\n<main>\n{''.join(map(_section, sections))}</main>\n{_PANEL}\n"
-        f'<script type="application/json" id="data">{script_json(data)}</script>\n'
-        f"<script>{script}</script>\n</body>\n</html>\n"
-    )
+    shown = {"values": Text("数值", "values"), "gradients": Text("梯度", "gradients")}
+    links = [
+        Link(section.anchor, section.title, [(e.name, e.short) for e in section.entries if e.short])
+        for section in sections
+    ]
+    return document(
+        Page(
+            heading.title, _notes(heading) + _LEGEND + "".join(map(_section, sections)), links,
+            picture, _PANEL, [(Text("显示", "Show"), "show", shown)] if gradients else [],
+            data, SCRIPTS,
+        ),
+        lang,
+    )  # fmt: skip
 
 
-def script_json(data: Mapping[str, Any]) -> str:
-    """JSON that may stand in a script element: no `<` is left to end it."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _text(text: str) -> str:
-    """Text from outside: control characters and direction marks visible, HTML escaped."""
-    return escape(clean(text))
-
-
-def _both(text: Text) -> str:
-    return bilingual(Text(clean(text.zh), clean(text.en)))
-
-
-def _heading(heading: Heading) -> str:
-    notes = "".join(
-        f'<details open><summary class="quiet">{_both(subtitle)}</summary><ul>'
+def _notes(heading: Heading) -> str:
+    return "".join(
+        f'<details open class="notes"><summary class="quiet">{both(subtitle)}</summary><ul>'
         + "".join(f"<li>{_line(line)}</li>" for line in lines)
         + "</ul></details>"
         for subtitle, lines in heading.notes
         if lines
     )
-    return f"<h1>{_both(heading.title)}</h1>{notes}"
 
 
 def _line(line: Text | Tables) -> str:
     if isinstance(line, Text):
-        return _both(line)
-    figures = [_table(title, zh, "") for title, zh, en in line.grids if zh == en]
+        return both(line)
+    figures = [plain_table(title, zh) for title, zh, en in line.grids if zh == en]
     for title, zh, en in line.grids:
         if zh != en:
-            figures += [_table(title, zh, ' lang="zh"'), _table(title, en, ' lang="en"')]
-    return f'{_both(line.text)}<div class="matrices">{"".join(figures)}</div>'
-
-
-def _table(title: Text, grid: Grid, lang: str) -> str:
-    heads = "".join(f'<th scope="col">{_text(name)}</th>' for name in grid.columns)
-    body = "".join(
-        f'<tr><th scope="row">{_text(name)}</th>'
-        + "".join(f"<td>{_text(x)}</td>" for x in cells)
-        + "</tr>"
-        for name, cells in zip(grid.rows, grid.cells, strict=True)
-    )
-    caption = f"<figcaption>{_both(title)}</figcaption>" if title.en else ""
-    return (
-        f'<figure class="matrix"{lang}>{caption}<table class="stated"><thead><tr><td></td>{heads}'
-        f"</tr></thead><tbody>{body}</tbody></table></figure>"
-    )
-
-
-def _controls(lang: str, gradients: bool) -> str:
-    parts = [
-        _choice(
-            Text("语言", "Language"), "lang", lang,
-            {"zh": Text("中文", "中文"), "en": Text("English", "English"),
-             "both": Text("双语", "both")},
-        ),
-        _choice(
-            Text("外观", "Theme"), "theme", "auto",
-            {"auto": Text("自动", "auto"), "light": Text("浅色", "light"),
-             "dark": Text("深色", "dark")},
-        ),
-    ]  # fmt: skip
-    if gradients:
-        choices = {"values": Text("数值", "values"), "gradients": Text("梯度", "gradients")}
-        parts.insert(0, _choice(Text("显示", "Show"), "show", "values", choices))
-    buttons = (
-        f'<span class="scripted"><button type="button" id="open-all">'
-        f"{bilingual(Text('全部展开', 'open all'))}</button> "
-        f'<button type="button" id="close-all">{bilingual(Text("全部折叠", "close all"))}'
-        "</button></span>"
-    )
-    return f'<div class="controls">{"".join(parts)}{buttons}</div>'
-
-
-def _choice(legend: Text, name: str, chosen: str, choices: Mapping[str, Text]) -> str:
-    radios = "".join(
-        f'<label><input type="radio" name="{name}" id="{name}-{key}"'
-        f"{' checked' if key == chosen else ''}> "
-        + (escape(text.zh) if text.zh == text.en else bilingual(text))
-        + "</label>"
-        for key, text in choices.items()
-    )
-    return f"<fieldset><legend>{bilingual(legend)}</legend>{radios}</fieldset>"
+            figures += [plain_table(title, zh, "zh"), plain_table(title, en, "en")]
+    return f'{both(line.text)}<div class="matrices">{"".join(figures)}</div>'
 
 
 def _key(style: str, sample: str, text: Text) -> str:
@@ -200,9 +126,10 @@ _LEGEND = (
 )
 
 _PANEL = (
-    '<aside id="panel" hidden aria-live="polite"><header><span id="cell"></span>'
+    '<aside id="panel" hidden aria-live="polite" aria-label="算式 Arithmetic">'
+    '<div class="head"><span id="cell"></span>'
     f'<label><input type="checkbox" id="exact"> {bilingual(Text("全部数位", "all digits"))}'
-    f'</label><button type="button" id="close">{bilingual(Text("关闭", "close"))}</button></header>'
+    f'</label><button type="button" id="close">{bilingual(Text("关闭", "close"))}</button></div>'
     '<pre id="arithmetic"></pre>'
     f'<div><span class="quiet">{bilingual(Text("记录的值：", "recorded:"))}</span> '
     '<span id="recorded"></span></div>'
@@ -211,28 +138,9 @@ _PANEL = (
 )
 
 
-def _anchor(section: Section) -> str:
-    return f"from-{section.entries[0].name}"  # the encoder's name stands for two sections
-
-
-def _contents(sections: Sequence[Section]) -> str:
-    items = []
-    for section in sections:
-        links = " · ".join(
-            f'<a href="#{escape(entry.name)}">{escape(entry.short)}</a>'
-            for entry in section.entries
-            if entry.short
-        )
-        link = f'<a href="#{_anchor(section)}">{bilingual(section.title)}</a>'
-        items.append(f"<li>{link}{f': {links}' if links else ''}</li>")
-    title = bilingual(Text("目录", "Contents"))
-    head = f"<nav><details open><summary><h2>{title}</h2></summary>"
-    return f"{head}<ol>{''.join(items)}</ol></details></nav>"
-
-
 def _section(section: Section) -> str:
     return (
-        f'<details open id="{_anchor(section)}"><summary><h2>{bilingual(section.title)}</h2> '
+        f'<details open id="{section.anchor}"><summary><h2>{bilingual(section.title)}</h2> '
         f'<code class="quiet">{escape(section.name)}</code></summary>\n'
         f'<div class="stages">{"".join(map(_entry, section.entries))}</div></details>\n'
     )

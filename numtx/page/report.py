@@ -19,12 +19,14 @@ from ..show.layers import layer_rows
 from ..show.numbers import shape_text
 from ..show.paint import PLAIN
 from ..show.stage_grid import CORNER, LARGEST, StageGrids, Style
-from ..show.walk import GRADIENT_MARKS, Shown, gradient_of, walk
+from ..show.walk import GRADIENT_MARKS, Shown, gradient_of, shapes_of, walk
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
 from ..trace.trace import Trace
+from .flow import flow
+from .frame import bilingual
 from .page import Entry, Heading, Section, Tables, page
-from .report_grid import ReportGrids, bilingual
+from .report_grid import ReportGrids
 
 EMBEDDED = 16_384  # numbers of an array that is put into the page whole
 
@@ -45,7 +47,8 @@ def trace_report(
         heading = heading._replace(
             notes=(*heading.notes, (Text("各层的不同", "Layers that differ"), [table]))
         )
-    return page(heading, sections, report_data(trace, style), style.lang)
+    picture = flow(sections, trace.graph, shapes_of(trace))
+    return page(heading, sections, report_data(trace, style), style.lang, picture)
 
 
 class _Report:

@@ -13,13 +13,9 @@ from ..show.numbers import cell, summary
 from ..show.stage_grid import NO_MARKS, Marks, Panel, StageGrids
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
+from .frame import bilingual
 
 LEVELS = 5  # of heat, for each sign
-
-
-def bilingual(text: Text) -> str:
-    """A text in both languages, of which the page shows one or both."""
-    return f'<span lang="zh">{escape(text.zh)}</span> <span lang="en">{escape(text.en)}</span>'
 
 
 class ReportGrids:

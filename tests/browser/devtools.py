@@ -137,8 +137,20 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press and release a key."""
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+        text = {"text": "\r", "windowsVirtualKeyCode": 13} if key == "Enter" else {}
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, **text)
+
+    def type(self, text: str) -> None:
+        """Type a text into the field that has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def screen(self, width: int, height: int, scheme: str = "light", media: str = "") -> None:
+        """The size of the window, whether it is dark, and whether it is paper ("print")."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", **metrics)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", media=media, features=features)
 
     def mouse(self, kind: str, x: float, y: float) -> None:
         """Move the mouse, or press or release its button."""

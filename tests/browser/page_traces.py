@@ -1,16 +1,40 @@
-"""Runs whose pages a browser computes once more."""
+"""Runs whose pages a browser computes once more, and how a page is held to be quiet."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from devtools import Browser
 from samples import config_of, ragged_batch, random_parameters
 
 from numtx import load_example
 from numtx.batch import Batch
 from numtx.decoding import record_generation
+from numtx.page.page import Heading
+from numtx.page.report import trace_report
+from numtx.show.stage_grid import Style
+from numtx.stages.catalogue import Text
 from numtx.trace.trace import Trace, record
+
+HEADING = Heading(Text("标题", "title"))
+PLACE = "decoder.0.self_attention"
+
+
+def written(path: Path, trace: Trace, stages: list[str] | None = None) -> Path:
+    """The page of a trace: every array, and the tables of some stages or of all."""
+    path.write_text(trace_report(trace, HEADING, Style(full=True), stages), encoding="utf-8")
+    return path
+
+
+def silent(browser: Browser) -> None:
+    """No error, no message, and no request but for the page."""
+    for kind in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
+        assert browser.seen(kind) == []
+    requests = [event["request"]["url"] for event in browser.seen("Network.requestWillBeSent")]
+    assert [url for url in requests if not url.startswith("data:")] == requests[:1]
+    assert requests[0].startswith("file:")
 
 
 def variant(name: str) -> Trace:

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from devtools import CHROMIUM, Browser
-from page_traces import TRACES, variant
+from page_traces import HEADING, PLACE, TRACES, silent, variant, written
 from samples import MODELS, assert_close, random_parameters, some
 
-from numtx import load_example
 from numtx.batch import Batch
 from numtx.config import Config
-from numtx.page.page import Heading
 from numtx.page.report import trace_report
-from numtx.show.stage_grid import Style
-from numtx.stages.catalogue import Text
 from numtx.trace.trace import Trace, record
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
-HEADING = Heading(Text("标题", "title"))
-PLACE = "decoder.0.self_attention"
 LONG = "decoder, long rows, far positions"
 
 # For each cell of an array, and of its gradient: the value and the written steps, of which each
@@ -55,30 +47,6 @@ EVERY_CELL = """((name) => {
   const found = { values: cells(name, values), gradients: cells("grad/" + name, gradient || []) };
   return JSON.stringify({ ...found, lines: [...lines.keys()] });
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
-    patience = 600.0 if request.config.getoption("--heavy") else 60.0  # a long page takes its time
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-        Browser(Path(profile), patience=patience) as found,
-    ):
-        yield found
-
-
-def written(path: Path, trace: Trace, stages: list[str] | None = None) -> Path:
-    """The page of a trace: every array, and the tables of some stages or of all."""
-    path.write_text(trace_report(trace, HEADING, Style(full=True), stages), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page whose tables are few, as it is opened often."""
-    trace = load_example("weather").trace()
-    stages = [name for name in trace if name.startswith(PLACE) or name == "encoder.embedding"]
-    return written(tmp_path_factory.mktemp("report") / "weather.html", trace, stages)
 
 
 # By default a few of those whose cells are soon asked for.
@@ -130,15 +98,6 @@ def near(got: Any, right: Any, room: Any) -> Any:
     """Where numbers are equal, or near."""
     with np.errstate(invalid="ignore"):
         return (got == right) | (np.abs(got - right) <= room)
-
-
-def silent(browser: Browser) -> None:
-    """No error, no message, and no request but for the page."""
-    for kind in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
-        assert browser.seen(kind) == []
-    requests = [event["request"]["url"] for event in browser.seen("Network.requestWillBeSent")]
-    assert [url for url in requests if not url.startswith("data:")] == requests[:1]
-    assert requests[0].startswith("file:")
 
 
 @pytest.mark.parametrize("name", [*some(1, __name__, CHEAP, ["cat, cells pinned"]), *DEAR])

@@ -10,7 +10,7 @@ import pytest
 from numtx.documents import shown
 from numtx.documents.acts import acts_notes
 from numtx.documents.scenes import ACTS
-from numtx.page.page import Heading, Tables, _heading
+from numtx.page.page import Heading, Tables, _notes
 from numtx.show.grid import display_width, grid_text
 from numtx.stages.catalogue import Text
 
@@ -66,14 +66,14 @@ def test_a_page_has_stated_and_computed_as_tables_beside_each_other() -> None:
     (stated, one, _), (computed, other, _) = tables["003.scores"].grids
     assert (stated.en, computed.en) == ("stated", "computed")
     assert one.cells[0][0] == "0.82" and other.cells[0][0] == "1.69"
-    html = _heading(Heading(Text("a", "a"), notes))
+    html = _notes(Heading(Text("a", "a"), notes))
     line = html[html.index("003.scores ") :]
     assert line.index("<td>0.82</td>") < line.index("<td>1.69</td>") < line.index("</li>")
     assert html.count('<table class="stated">') > len(tables)
 
 
 def test_a_table_that_differs_by_language_stands_on_a_page_in_both() -> None:
-    html = _heading(Heading(Text("a", "a"), list(acts_notes("letters"))))
+    html = _notes(Heading(Text("a", "a"), list(acts_notes("letters"))))
     assert (
         '<figure class="matrix" lang="zh">' in html and '<figure class="matrix" lang="en">' in html
     )

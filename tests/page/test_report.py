@@ -18,7 +18,8 @@ from numtx import load_example
 from numtx.batch import Batch
 from numtx.config import Config
 from numtx.oracle.operations import OPERATIONS
-from numtx.page.page import Heading, script_json
+from numtx.page.frame import script_json
+from numtx.page.page import Heading
 from numtx.page.report import trace_report
 from numtx.parameters import initialise
 from numtx.show.stage_grid import Style
@@ -178,7 +179,7 @@ def test_assets_end_no_element() -> None:
 
 def test_the_page_knows_every_operation() -> None:
     """The same operations as the oracle, in the same order."""
-    file = Path(numtx.__file__).parent / "page" / "assets" / "operations.js"
+    file = Path(numtx.__file__).parent / "oracle" / "operations.js"
     known = re.findall(
         r"^    (\w+)(?:\(r\) \{|: \(r\) =>)", file.read_text(encoding="utf-8"), re.MULTILINE
     )

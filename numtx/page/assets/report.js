@@ -233,33 +233,30 @@
     }
   }
 
-  function open(td) {
-    for (let at = td.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
-  }
-
   function hold(td) {
     if (!addressOf(td)) return; // a gap
     held = true;
     show(td, true);
-    history.replaceState(null, "", `#${address(...current)}`);
+    history.replaceState(history.state, "", `#${address(...current)}`);
   }
 
+  // Lets go of the cell, and says whether there was one.
   function release() {
+    const was = !panel.hidden;
     held = false;
     clear();
     panel.hidden = true;
+    return was;
   }
 
   function follow() {
     const found = parse(location.hash);
-    const anchor = document.getElementById(location.hash.slice(1));
-    if (anchor) open(anchor);
     if (!found) return undefined;
     const side = document.getElementById(isGradient(found[0]) ? "show-gradients" : "show-values");
     if (side) side.checked = true;
     const td = cellAt(...found);
     if (!td) return point(...found);
-    open(td);
+    unfold(td);
     held = true;
     show(td, true);
     td.scrollIntoView({ block: "center", inline: "center" });
@@ -280,7 +277,6 @@
   });
   const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") return release();
     const td = gridCell(event);
     if (!td) return undefined;
     if (event.key === "Enter" || event.key === " ") {
@@ -308,15 +304,8 @@
   });
   exact.addEventListener("change", () => current && point(...current));
   document.getElementById("close").addEventListener("click", release);
-  const fold = (to) => () => {
-    for (const details of document.querySelectorAll("main details")) details.open = to;
-  };
-  document.getElementById("open-all").addEventListener("click", fold(true));
-  document.getElementById("close-all").addEventListener("click", fold(false));
-  addEventListener("beforeprint", fold(true));
   addEventListener("hashchange", follow);
-  document.body.classList.add("alive");
   follow();
 
-  window.numtx = { addressOf, arithmetic, cellAt, data, recorded };
+  window.numtx = { addressOf, arithmetic, cellAt, data, recorded, release };
 })();

@@ -97,5 +97,44 @@ function calculator(data) {
     return { value, reads, steps: (show) => [["", text(brackets(show)), value]] };
   }
 
-  return { array, cell, gradient, indexOf, place };
+  // A product's cell: its factors (`grad/` before a gradient), for each term the place in both, and
+  // the place of what is added to it.
+  const product = (left, right, terms, bias = null) => ({ left, right, terms, bias });
+
+  // The matrix product that a cell of a stage is one of; none where it is computed otherwise.
+  function productOf(name, index) {
+    const stage = data.stages[name];
+    const cells = array(name);
+    if (stage?.operation !== "contract" || stage.inputs.length < 2) return [];
+    if (cells.pinned.has(place(cells, index))) return [];
+    const plan = walk.plan(stage);
+    const first = walk.starts(plan, index);
+    const terms = plan.terms.map(([i, j]) => [i + first[0], j + first[1]]);
+    return [product(...stage.inputs.slice(0, 2), terms, stage.inputs[2] ? [stage.inputs[2], first[2]] : null)];
+  }
+
+  // The products that the gradient at a cell is the sum of, one for each product that reads it:
+  // dX = dC·W^T of a left factor, dW = X^T·dC of a right one.
+  function productsOfGradient(name, index) {
+    const offset = place(array(name), index);
+    const found = [];
+    for (const stage of Object.values(data.stages)) {
+      if (stage.operation !== "contract" || !("gradient" in data.arrays[stage.name])) continue;
+      for (const k of [0, 1]) {
+        if (stage.inputs.length < 2 || stage.inputs[k] !== name) continue;
+        const [plan, own] = [walk.plan(stage), array(stage.name)];
+        const terms = [];
+        for (const cell of walk.readers(stage, k, offset)) {
+          const first = walk.starts(plan, indexOf(stage.name, cell));
+          const term = plan.terms.find((at) => at[k] + first[k] === offset);
+          if (term && !own.pinned.has(cell)) terms.push([cell, term[1 - k] + first[1 - k]]);
+        }
+        const [result, other] = [`grad/${stage.name}`, stage.inputs[1 - k]];
+        found.push(k ? product(other, result, terms.map(([a, b]) => [b, a])) : product(result, other, terms));
+      }
+    }
+    return found;
+  }
+
+  return { array, cell, gradient, indexOf, place, productOf, productsOfGradient };
 }

@@ -17,6 +17,7 @@ SCRIPTS = (
     _HOME / "arithmetic" / "number.js",
     _HOME / "oracle" / "operations.js",
     _HOME / "arithmetic" / "arithmetic.js",
+    ASSETS / "product.js",
     ASSETS / "report.js",
 )
 
@@ -130,7 +131,7 @@ _PANEL = (
     '<div class="head"><span id="cell"></span>'
     f'<label><input type="checkbox" id="exact"> {bilingual(Text("全部数位", "all digits"))}'
     f'</label><button type="button" id="close">{bilingual(Text("关闭", "close"))}</button></div>'
-    '<pre id="arithmetic"></pre>'
+    '<pre id="arithmetic"></pre><div id="products"></div>'
     f'<div><span class="quiet">{bilingual(Text("记录的值：", "recorded:"))}</span> '
     '<span id="recorded"></span></div>'
     f'<div><span class="quiet">{bilingual(Text("取自：", "from:"))}</span> '

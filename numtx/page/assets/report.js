@@ -131,6 +131,8 @@
 
   // ---- the panel
 
+  const drawn = document.getElementById("products");
+
   const both = (zh, en) => {
     const part = (lang, text) => Object.assign(document.createElement("span"), { lang, textContent: text });
     return [part("zh", zh), " ", part("en", en)];
@@ -159,6 +161,7 @@
     return a;
   }
 
+  const drawing = productDrawing(data, calculate, link, address, both);
   let current = null;
   let held = false;
   let marked = [];
@@ -189,6 +192,7 @@
     title.replaceChildren(link(target, index, address(target, index), ""), tokens && `  ${tokens}`);
     document.getElementById("recorded").textContent = td ? td.textContent : "";
     output.textContent = "";
+    drawn.replaceChildren();
     try {
       describe(target, index);
     } catch (error) {
@@ -203,6 +207,7 @@
   function describe(target, index) {
     const array = calculate.array(nameOf(target));
     document.getElementById("recorded").textContent = digits(true)(recorded(target, index));
+    drawn.replaceChildren(...drawing(target, index, digits(exact.checked)));
     const { text, reads } = arithmetic(target, index, exact.checked);
     const pinned = !isGradient(target) && array.pinned.has(calculate.place(array, index));
     output.textContent = text;
@@ -307,5 +312,5 @@
   addEventListener("hashchange", follow);
   follow();
 
-  window.numtx = { addressOf, arithmetic, cellAt, data, recorded, release };
+  window.numtx = { addressOf, arithmetic, calculate, cellAt, data, recorded, release };
 })();

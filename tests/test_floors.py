@@ -52,7 +52,7 @@ FLOORS = [
     {"oracle", "explaining", "recompute"},
     {"trace"},
     {"show", "check", "mistakes", "mistakes_of_positions", "slips", "fitting"},
-    {"diagnosis", "page", "formats", "pictures", "training", "decoding", "costs"},
+    {"html", "diagnosis", "page", "formats", "pictures", "training", "decoding", "costs"},
     {
         "examples",
         "models",
@@ -68,7 +68,7 @@ FLOORS = [
         "cost_tables",
         "compare",
     },
-    {"documents"},
+    {"documents", "reports"},
     {"laws"},
     {"cache_laws"},
     {"own_laws", "generation_laws", "operator_laws"},

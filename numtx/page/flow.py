@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
+from ..html.frame import bilingual
 from ..show.headings import leaf_name, split_phase
 from ..show.numbers import shape_text
 from ..stages.catalogue import Text
 from ..stages.graph import Graph
-from .frame import bilingual
 from .page import Section
 
 WIDE, HIGH, ACROSS, DOWN = 104, 36, 112, 60  # a box; from one to the next

@@ -7,9 +7,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..html.frame import Link, Page, bilingual, both, document, plain_table
 from ..show.grid import Grid
 from ..stages.catalogue import Text
-from .frame import ASSETS, Link, Page, bilingual, both, document, plain_table
 
 _HOME = Path(__file__).parent.parent
 SCRIPTS = (
@@ -17,8 +17,8 @@ SCRIPTS = (
     _HOME / "arithmetic" / "number.js",
     _HOME / "oracle" / "operations.js",
     _HOME / "arithmetic" / "arithmetic.js",
-    ASSETS / "product.js",
-    ASSETS / "report.js",
+    _HOME / "page" / "product.js",
+    _HOME / "page" / "report.js",
 )
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from ..formulas.angles import lengthening, score_lengthening, turn_of
+from ..html.frame import bilingual
 from ..oracle.operations import OPERATIONS
 from ..shapes import Array
 from ..show.chinese import chinese
@@ -24,7 +25,6 @@ from ..stages.catalogue import Text
 from ..stages.graph import Stage
 from ..trace.trace import Trace
 from .flow import flow
-from .frame import bilingual
 from .page import Entry, Heading, Section, Tables, page
 from .report_grid import ReportGrids
 

@@ -8,12 +8,12 @@ from html import escape
 
 import numpy as np
 
+from ..html.frame import bilingual
 from ..shapes import Array
 from ..show.numbers import cell, summary
 from ..show.stage_grid import NO_MARKS, Marks, Panel, StageGrids
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
-from .frame import bilingual
 
 LEVELS = 5  # of heat, for each sign
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from devtools import Browser
-from samples import config_of, ragged_batch, random_parameters
+from samples import MODELS, config_of, ragged_batch, random_parameters
 
 from numtx import load_example
 from numtx.batch import Batch
@@ -82,3 +82,11 @@ TRACES: dict[str, Any] = {
     "generation": lambda: generation(True, "left", chunk=2),
     "generation without a cache": lambda: generation(False, "right"),
 }
+
+# By default a few of those whose cells are soon asked for.
+EVERY = [name for name in (*MODELS, *TRACES) if name != "cat, cells pinned"]
+CHEAP = [
+    name
+    for name in EVERY
+    if name in TRACES or (MODELS[name].length < 10 and MODELS[name].fields["vocabulary"] < 100)
+]

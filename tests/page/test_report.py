@@ -17,8 +17,8 @@ import numtx
 from numtx import load_example
 from numtx.batch import Batch
 from numtx.config import Config
+from numtx.html.frame import script_json
 from numtx.oracle.operations import OPERATIONS
-from numtx.page.frame import script_json
 from numtx.page.page import Heading
 from numtx.page.report import trace_report
 from numtx.parameters import initialise

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from ..show.grid import Grid, clean
 from ..stages.catalogue import Text
 
-ASSETS = Path(__file__).parent / "assets"
-STYLE, CONTENTS = ASSETS / "report.css", ASSETS / "contents.js"
+_HOME = Path(__file__).parent
+STYLE, CONTENTS = _HOME / "style.css", _HOME / "contents.js"
 
 
 class Link(NamedTuple):

@@ -207,10 +207,10 @@
   function describe(target, index) {
     const array = calculate.array(nameOf(target));
     document.getElementById("recorded").textContent = digits(true)(recorded(target, index));
-    drawn.replaceChildren(...drawing(target, index, digits(exact.checked)));
     const { text, reads } = arithmetic(target, index, exact.checked);
     const pinned = !isGradient(target) && array.pinned.has(calculate.place(array, index));
     output.textContent = text;
+    drawn.replaceChildren(...drawing(target, index, digits(exact.checked)));
     const prefix = isGradient(target) ? GRADIENT : "";
     const sources = [...new Set(reads.map(([source]) => source))];
     const from = pinned ? both("此处固定为该值，不计算", "held at this value, not computed") : [];

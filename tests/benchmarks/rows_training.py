@@ -86,8 +86,9 @@ LONG_WORK = "training at T = 2048 (d 64): "
 SMALL_WORK = "small decoder (d 64, 4 layers, T 64, batch 8), Adam step"
 
 
-@row("forward-tiny", TINY_WORK + "forward", "PyTorch", 3, "torch")
-def forward(quick: bool) -> Measured:
+@row("forward-tiny", TINY_WORK + "forward, kept for backward", "PyTorch", 3, "torch", keep=True)
+@row("forward-tiny-alone", TINY_WORK + "forward alone", "PyTorch", None, "torch", keep=False)
+def forward(quick: bool, keep: bool) -> Measured:
     import torch
     from torch_models import tensors, transformer
 
@@ -97,11 +98,11 @@ def forward(quick: bool) -> Measured:
     model = transformer(TINY, parameters)
 
     def ours() -> Any:
-        return numtx.forward(TINY, parameters, batch, keep=False)[0].logits
+        return numtx.forward(TINY, parameters, batch, keep=keep)[0].logits
 
     def theirs() -> Any:
-        with torch.inference_mode():
-            return model(ids, decoder_ids)
+        with torch.inference_mode(not keep):
+            return model(ids, decoder_ids).detach()
 
     return Pair(ours, theirs)
 

@@ -13,7 +13,7 @@ Program = Callable[[], object]
 
 # A timing of so many seconds is told from the clock's own noise; a row takes about so many.
 SHORTEST, ROW = 2e-3, 5.0
-FEWEST, MOST = 5, 300
+FEWEST, MOST = 3, 300
 
 
 class Figures(NamedTuple):
@@ -36,13 +36,13 @@ def seconds(program: Program, calls: int = 1) -> float:
 def interleaved(ours: Program, theirs: Program, quick: bool) -> Figures:
     """Every round times each program once, every other round in reverse order.
 
-    A ratio is taken within its round. Rounds and calls follow from how long a call takes;
-    quick: one of one.
+    Both have run before. A ratio is taken within its round. Rounds and calls follow from how
+    long a call takes; quick: one of one.
     """
     calls = rounds = 1
     programs = (ours, theirs)
     if not quick:
-        both = [min(seconds(program) for _ in range(2)) for program in programs]  # and warm up
+        both = [seconds(program) for program in programs]
         calls = math.ceil(SHORTEST / min(both))
         rounds = min(MOST, max(FEWEST, int(ROW / (calls * sum(both)))))
     times: tuple[list[float], list[float]] = ([], [])

@@ -4,8 +4,9 @@
 
 Both sides of a row compute the same numbers, which is checked first, then are timed in turn, in one
 process, on one thread. ratio: times faster than the peer, the median over the rounds; spread: its
-quartiles. A row whose peer is not installed is skipped. NAME selects the rows whose names begin
-with it; --quick runs every row once with the smallest sizes, which says nothing of its times.
+quartiles; took: the processor's time of one call. A row whose peer is not installed is skipped.
+NAME selects the rows whose names begin with it; --quick runs every row once with the smallest
+sizes, which says nothing of its times.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 PATHS = (HERE.parents[1], HERE.parent)
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 CHILD = "NUMTX_BENCHMARKS_CHILD"
-HEAD = ("row", "work", "peer", "ratio", "spread", "numtx", "peer", "aim")
+HEAD = ("row", "work", "peer", "ratio", "spread", "numtx took", "peer took", "aim")
 FIGURES = (6, 13, 11, 11, 4)  # how wide the columns behind the peer's are
 
 

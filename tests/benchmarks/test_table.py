@@ -113,6 +113,7 @@ def notices(pair: Any) -> bool:
 
 
 @heavy_with_torch
+@pytest.mark.filterwarnings("ignore")  # those of the peers
 def test_every_row_compares_numbers() -> None:
     made = {name: row.make(True) for name, row in all_rows().items() if not row.lacks()}
     assert [n for n, pair in made.items() if isinstance(pair, Pair) and not notices(pair)] == []

@@ -10,7 +10,7 @@ from ..arguments.options import add_style, check_outputs, put_text, style_of, wh
 from ..arguments.parts import chosen, kept_of, say_size, with_heads
 from ..arguments.source import add_source, example_of, inputs_of, is_own
 from ..errors import UsageError
-from .what_if import add_set, changes_text, trace_with
+from .what_if import add_set, changes_in_both, changes_text, trace_with
 
 if TYPE_CHECKING:
     from ..examples.example import Example
@@ -71,12 +71,8 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..documents.acts import acts_text
     from ..documents.scenes import ACTS
-    from ..formats.markdown import trace_markdown
-    from ..formats.tables import write_csv
     from ..show.headings import pick
-    from ..show.json_text import trace_json
     from ..show.trace_text import trace_text
-    from ..trace.files import save_trace
 
     style = style_of(args)
     check_outputs((args.npz, args.json, args.html, args.markdown), inputs_of(args))
@@ -96,17 +92,7 @@ def run(args: argparse.Namespace) -> int:
     if args.set:
         changed, trace = trace, trace_with(args.set, example, trace)
     stages, style = chosen(args, trace), with_heads(args, style, example)
-    if args.npz is not None:
-        save_trace(trace, args.npz)
-    if args.html is not None:
-        write_html(example, trace, style, stages, args.html)
-    if args.csv is not None:
-        write_csv(trace, args.csv, stages, args.gradients, style.lang)
-    if args.markdown is not None:
-        blocks = trace_markdown(trace, style, stages, args.gradients)
-        put_text(args.markdown, "\n\n".join(blocks) + "\n")
-    if args.json is not None:
-        put_text(args.json, trace_json(trace, stages))
+    _write_files(args, example, trace, style, stages, changed)
     if "-" in (args.json, args.markdown):
         return 0
     print(header(example, trace, style))
@@ -126,6 +112,36 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
     return 0
+
+
+def _write_files(
+    args: argparse.Namespace,
+    example: Example,
+    trace: Trace,
+    style: Style,
+    stages: list[str],
+    changed: Trace | None,
+) -> None:
+    """Write the run to what was asked for."""
+    from ..files import write_text
+    from ..formats.markdown import trace_markdown
+    from ..formats.tables import write_csv
+    from ..reports.runs import run_page
+    from ..show.json_text import trace_json
+    from ..trace.files import save_trace
+
+    if args.npz is not None:
+        save_trace(trace, args.npz)
+    if args.html is not None:
+        before = None if changed is None else (changed, changes_in_both(changed, trace))
+        write_text(args.html, run_page(example, trace, style, stages, before))
+    if args.csv is not None:
+        write_csv(trace, args.csv, stages, args.gradients, style.lang)
+    if args.markdown is not None:
+        blocks = trace_markdown(trace, style, stages, args.gradients)
+        put_text(args.markdown, "\n\n".join(blocks) + "\n")
+    if args.json is not None:
+        put_text(args.json, trace_json(trace, stages))
 
 
 def _check_act(args: argparse.Namespace, acts: int) -> None:
@@ -162,32 +178,6 @@ def header(example: Example, trace: Trace, style: Style) -> str:
         held = Text("* = 固定为该值，不计算", "* = held at this value, not computed")
         lines.append(say(held, lang))
     return "\n".join(lines)
-
-
-def write_html(example: Example, trace: Trace, style: Style, stages: list[str], path: str) -> None:
-    """Write the report for a browser, with what the header says above it."""
-    from ..documents.acts import acts_notes
-    from ..documents.scenes import ACTS
-    from ..files import write_text
-    from ..page.page import Heading
-    from ..page.report import trace_report
-    from ..stages.catalogue import Text
-
-    zh, en = example.title
-    notes = [
-        (Text("文中给出", "given by the document"), example.given),
-        (Text("自行设定", "chosen here"), example.chosen),
-        *(acts_notes(example.name) if example.name in ACTS else ()),
-    ]
-    heading = Heading(Text(f"{example.name}：{zh}", f"{example.name}: {en}"), notes)
-    numbers = sum(array.size for array in (*trace.arrays.values(), *trace.gradients.values()))
-    if style.full and numbers > LARGE:
-        print(
-            f"numtx: {numbers:,} numbers make a page of about {numbers * 60 / 1e6:,.0f} MB; "
-            "without --full large arrays are summaries",
-            file=sys.stderr,
-        )
-    write_text(path, trace_report(trace, heading, style, stages))
 
 
 LARGE = 2_000_000  # numbers; printing so many takes about a minute

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..examples.example import Example
+    from ..stages.leaf import Text
     from ..trace.trace import Trace
 
 
@@ -65,3 +66,10 @@ def changes_text(before: Trace, after: Trace, lang: str) -> Iterator[str]:
     if "loss" in before and "loss" in after:
         was, now = f"{before['loss'].item():.6g}", f"{after['loss'].item():.6g}"
         yield pick(lang, f"损失：原来 {was}，现在 {now}", f"loss: {was} before, {now} now")
+
+
+def changes_in_both(before: Trace, after: Trace) -> Text:
+    """The same in Chinese and in English."""
+    from ..stages.leaf import Text
+
+    return Text(*("\n".join(changes_text(before, after, lang)) for lang in ("zh", "en")))

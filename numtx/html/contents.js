@@ -76,6 +76,7 @@ const unfold = (element) => {
   function goTo(stage) {
     if (!stage) return;
     unfold(stage);
+    if (speaking() || stage.matches(".differing")) stage.open = true;
     setNow(stage);
     if (speaking()) fit();
     else stage.scrollIntoView({ block: "start" });
@@ -223,6 +224,7 @@ const unfold = (element) => {
     j: () => step(1),
     k: () => step(-1),
     b: back,
+    d: () => goTo(stages.find((stage, i) => i > stages.indexOf(now) && stage.matches(".differing"))),
     s: () => speak(!speaking()),
     "?": () => {
       get("keys").open = !get("keys").open;

@@ -108,6 +108,12 @@ def both(text: Text) -> str:
     return bilingual(Text(clean(text.zh), clean(text.en)))
 
 
+def preformatted(lang: str, text: str) -> str:
+    """Lines as they are printed, in one language."""
+    lines = "\n".join(text_of(line) if line else "" for line in text.split("\n"))
+    return f'<pre class="printed" lang="{lang}" tabindex="0">{lines}</pre>'
+
+
 def plain_table(title: Text, grid: Grid, lang: str = "") -> str:
     """A table of what is stated, no cell of which is computed; `lang`: shown in that one."""
     heads = "".join(f'<th scope="col">{text_of(name)}</th>' for name in grid.columns)
@@ -196,6 +202,7 @@ def _keys() -> str:
         "Tab": Text("进入阶段的表格", "into a stage's tables"),
         "↑ ↓ ← →": Text("在表格里移动", "move within a table"),
         "Esc": Text("松开格子、离开搜索或放映", "let go of a cell, leave search or speaker mode"),
+        "d": Text("下一个不同的阶段（两次运行并排时）", "next stage that differs (of two runs)"),
         "b": Text("回到跟随链接之前", "back to before a link was followed"),
         "s": Text("放映：一屏一个阶段，← → 换页", "speaker mode: one stage a screen, ← → turn"),
     }  # fmt: skip

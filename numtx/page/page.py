@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..html.frame import Link, Page, bilingual, both, document, plain_table
+from ..html.frame import Link, Page, bilingual, both, document, plain_table, preformatted
 from ..show.grid import Grid
 from ..stages.catalogue import Text
 
@@ -38,7 +38,8 @@ class Heading(NamedTuple):
 
 class Entry(NamedTuple):
     """One array of the report: `values` and `gradients` are tables, `head` a line of HTML,
-    `short` its name in the table of contents (empty: it has none there)."""
+    `short` its name in the table of contents (empty: it has none there). `differs`: from the run
+    beside it."""
 
     name: str
     short: str
@@ -46,6 +47,8 @@ class Entry(NamedTuple):
     why: Text | None
     values: str
     gradients: str = ""
+    differs: bool = False
+    is_open: bool = True
 
 
 class Section(NamedTuple):
@@ -72,9 +75,13 @@ def page(
     gradients = any(entry.gradients for section in sections for entry in section.entries)
     shown = {"values": Text("数值", "values"), "gradients": Text("梯度", "gradients")}
     links = [
-        Link(section.anchor, section.title, [(e.name, e.short) for e in section.entries if e.short])
+        Link(
+            section.anchor,
+            section.title,
+            [(e.name, "≠ " * e.differs + e.short) for e in section.entries if e.short],
+        )
         for section in sections
-    ]
+    ]  # fmt: skip
     return document(
         Page(
             heading.title, _notes(heading) + _LEGEND + "".join(map(_section, sections)), links,
@@ -97,6 +104,8 @@ def _notes(heading: Heading) -> str:
 
 def _line(line: Text | Tables) -> str:
     if isinstance(line, Text):
+        if "\n" in line.zh:
+            return "".join(preformatted(lang, getattr(line, lang)) for lang in ("zh", "en"))
         return both(line)
     figures = [plain_table(title, zh) for title, zh, en in line.grids if zh == en]
     for title, zh, en in line.grids:
@@ -135,7 +144,7 @@ _PANEL = (
     f'<div><span class="quiet">{bilingual(Text("记录的值：", "recorded:"))}</span> '
     '<span id="recorded"></span></div>'
     f'<div><span class="quiet">{bilingual(Text("取自：", "from:"))}</span> '
-    '<span id="from"></span></div></aside>'
+    '<span id="from"></span></div><div id="beside" hidden></div></aside>'
 )
 
 
@@ -155,8 +164,8 @@ def _entry(entry: Entry) -> str:
         else f'<p class="none quiet">{none}</p>'
     )
     return (
-        f'<details open class="stage{"" if entry.gradients else " no-gradient"}" '
-        f'id="{escape(entry.name)}"><summary>{entry.head}</summary>'
+        f'<details{" open" * entry.is_open} class="stage{" differing" * entry.differs}"'
+        f' id="{escape(entry.name)}"><summary>{entry.head}</summary>'
         + (f'<p class="why">{bilingual(entry.why)}</p>' if entry.why else "")
         + f'<div class="values">{entry.values}</div>{gradients}</details>\n'
     )

@@ -8,7 +8,9 @@
   for (const [name, stage] of Object.entries(data.stages)) stage.name = name;
   for (const array of Object.values(data.arrays)) {
     if (array.values) array.values = array.values.map(decode);
-    if (array.gradient) array.gradient = array.gradient.map(decode);
+    for (const key of ["gradient", "other", "otherGradient"]) {
+      if (array[key]) array[key] = array[key].map(decode);
+    }
   }
   const calculate = calculator(data);
   const panel = document.getElementById("panel");
@@ -19,8 +21,10 @@
   // ---- cells and addresses
 
   const tables = new Map();
+  const others = new Map(); // of the run beside this one
   for (const table of document.querySelectorAll("table.grid")) {
-    tables.set(`${table.dataset.of} ${table.dataset.at}`, table);
+    const kind = "other" in table.dataset ? others : tables;
+    kind.set(`${table.dataset.of} ${table.dataset.at}`, table);
   }
 
   const isGradient = (target) => target.startsWith(GRADIENT);
@@ -60,14 +64,14 @@
   }
 
   // The table cell of an address, if it is shown.
-  function cellAt(target, index) {
+  function cellAt(target, index, among = tables) {
     const { shape } = data.arrays[nameOf(target)];
     const where = [...index];
     if (data.stages[nameOf(target)]?.operation === "allowed") where[1] = 0; // same in every head
     for (const line of [false, true]) {
       const [rowGap, columnGap] = gaps(shape, line);
       const at = where.slice(0, line ? -1 : -2).join(",");
-      const table = tables.get(`${target} ${at}`);
+      const table = among.get(`${target} ${at}`);
       if (!table || "line" in table.dataset !== line) continue;
       const row = line ? 0 : toPosition(where.at(-2), rowGap);
       const column = where.length ? toPosition(where.at(-1), columnGap) : 0;
@@ -186,6 +190,8 @@
       mark(td.parentNode.cells[0], "line");
       mark(td.closest("table").tHead?.rows[0].cells[td.cellIndex], "line");
     }
+    mark(cellAt(target, index, others), "here");
+    showBeside(target, index);
     panel.hidden = false;
     const title = document.getElementById("cell");
     const tokens = names(nameOf(target), index);
@@ -202,6 +208,22 @@
         ...both(`${name} 太大，未写入本页；--full 写入全部`, `${name} is too large and not in this page; --full puts everything in`),
       );
     }
+  }
+
+  // The two values of a cell, where there is another run.
+  function showBeside(target, index) {
+    const line = document.getElementById("beside");
+    const { values, other, otherGradient } = data.arrays[nameOf(target)];
+    const there = isGradient(target) ? otherGradient : other;
+    line.hidden = !data.sides || there === null || !values;
+    if (line.hidden) return;
+    const own = Number(recorded(target, index));
+    const its = there ? Number(there[calculate.place(calculate.array(nameOf(target)), index)]) : own;
+    const text = digits(true);
+    line.replaceChildren(
+      ...both(...data.sides.own), ` ${text(own)}   `, ...both(...data.sides.other), ` ${text(its)}   `,
+      ...both("差", "difference"), ` ${text(own === its ? 0 : Math.abs(own - its))}`,
+    );
   }
 
   function describe(target, index) {
@@ -299,7 +321,7 @@
     if (next?.matches("td:not(.note)")) hold(next);
     return undefined;
   });
-  for (const table of tables.values()) {
+  for (const table of [...tables.values(), ...others.values()]) {
     const first = table.querySelector("tbody td");
     if (first) first.tabIndex = 0;
   }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html import escape
 from itertools import groupby
@@ -24,6 +24,7 @@ from ..show.walk import GRADIENT_MARKS, Shown, gradient_of, shapes_of, walk
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
 from ..trace.trace import Trace
+from .beside import ALONE, Beside, Part
 from .flow import flow
 from .page import Entry, Heading, Section, Tables, page
 from .report_grid import ReportGrids
@@ -32,11 +33,16 @@ EMBEDDED = 16_384  # numbers of an array that is put into the page whole
 
 
 def trace_report(
-    trace: Trace, heading: Heading, style: Style | None = None, stages: list[str] | None = None
+    trace: Trace,
+    heading: Heading,
+    style: Style | None = None,
+    stages: list[str] | None = None,
+    beside: Beside | None = None,
 ) -> str:
-    """The trace as one HTML file for a browser; `stages` as from `Graph.select`."""
+    """The trace as one HTML file for a browser; `stages` as from `Graph.select`, `beside` another
+    run of the same model."""
     style = replace(style or Style(), painter=PLAIN)
-    sections = list(_Report(trace, style).sections(stages))
+    sections = list(_Report(trace, style, beside).sections(stages))
     if len(zh := layer_rows(trace.config, "zh")) > 1:
         grids = [
             Grid([row[0] for row in rows[1:]], rows[0][1:], [row[1:] for row in rows[1:]])
@@ -48,13 +54,14 @@ def trace_report(
             notes=(*heading.notes, (Text("各层的不同", "Layers that differ"), [table]))
         )
     picture = flow(sections, trace.graph, shapes_of(trace))
-    return page(heading, sections, report_data(trace, style), style.lang, picture)
+    return page(heading, sections, report_data(trace, style, beside), style.lang, picture)
 
 
 class _Report:
-    def __init__(self, trace: Trace, style: Style) -> None:
+    def __init__(self, trace: Trace, style: Style, beside: Beside | None = None) -> None:
         self.trace = trace
         self.style = style
+        self.beside = beside
         self.grids = ReportGrids(StageGrids(trace.tokens, trace.vocabulary, style))
 
     def sections(self, stages: list[str] | None) -> Iterator[Section]:
@@ -79,10 +86,37 @@ class _Report:
         )
         gradients = ""
         if shown.gradient is not None:
-            of = f"grad/{name}"
-            gradients = self.grids.stage(stage, of, *shown.gradient, GRADIENT_MARKS)
-        values = self.grids.stage(stage, name, shown.value, self.style.precision, shown.marks)
-        return Entry(name, leaf_name(name), head, stage.leaf.why, values, gradients)
+            gradient, decimals = shown.gradient
+            gradients = self.sides(
+                f"grad/{name}", gradient,
+                lambda of, array, part: self.grids.stage(
+                    stage, of, array, decimals, GRADIENT_MARKS, part
+                ),
+            )  # fmt: skip
+        values = self.sides(
+            name, shown.value,
+            lambda of, array, part: self.grids.stage(
+                stage, of, array, self.style.precision,
+                shown.marks._replace(pinned=None) if part.is_other else shown.marks, part,
+            ),
+        )  # fmt: skip
+        return self.entry(Entry(name, leaf_name(name), head, stage.leaf.why, values, gradients))
+
+    def sides(self, name: str, own: Array, draw: Callable[[str, Array, Part], str]) -> str:
+        """The tables of an array, and of the other run's where there is one and it differs."""
+        if self.beside is None:
+            return draw(name, own, ALONE)
+        return self.beside.sides(name, own, lambda array, part: draw(name, array, part))
+
+    def entry(self, entry: Entry) -> Entry:
+        """An entry, which says how much differs, and is folded where it need not be seen."""
+        if self.beside is None:
+            return entry
+        return entry._replace(
+            head=entry.head + self.beside.says(entry.name),
+            differs=self.beside.differs(entry.name),
+            is_open=entry.name in self.beside.opened,
+        )
 
     def parameter(self, name: str) -> Entry:
         """A parameter; the rows of the output's embedding are named by their tokens."""
@@ -97,13 +131,22 @@ class _Report:
         gradients = ""
         gradient = gradient_of(trace, full, self.style)
         if gradient is not None:
-            gradients = self.grids.parameter(f"grad/{full}", gradient[0], rows, gradient[1])
+            values, decimals = gradient
+            gradients = self.sides(
+                f"grad/{full}", values,
+                lambda of, array, part: self.grids.parameter(of, array, rows, decimals, part),
+            )  # fmt: skip
         head = f'<h3>{escape(name)}</h3> <code class="quiet">{shape_text(array.shape)}</code>'
-        values = self.grids.parameter(full, array, rows, self.style.precision)
-        return Entry(full, "", head, None, values, gradients)
+        shown = self.sides(
+            full, array,
+            lambda of, array, part: self.grids.parameter(
+                of, array, rows, self.style.precision, part
+            ),
+        )  # fmt: skip
+        return self.entry(Entry(full, "", head, None, shown, gradients))
 
 
-def report_data(trace: Trace, style: Style) -> dict[str, Any]:
+def report_data(trace: Trace, style: Style, beside: Beside | None = None) -> dict[str, Any]:
     """What the page's script reads: the specifications of the stages and the arrays at full
     precision. Arrays above `EMBEDDED` numbers are left out unless `style.full`."""
     graph = trace.graph
@@ -118,10 +161,11 @@ def report_data(trace: Trace, style: Style) -> dict[str, Any]:
             found["gradient"] = strict(trace.grad(name).ravel().tolist()) if whole else None
         if name in pinned:
             found["pinned"] = pinned[name]
-        return found
+        return found if beside is None else found | beside.data(name, whole)
 
     return {
         "sizes": graph.sizes,
+        "sides": None if beside is None else {"own": beside.own, "other": beside.other},
         "largest": LARGEST,
         "corner": CORNER,
         "full": style.full,

@@ -14,6 +14,7 @@ from ..show.numbers import cell, summary
 from ..show.stage_grid import NO_MARKS, Marks, Panel, StageGrids
 from ..stages.catalogue import Text
 from ..stages.graph import Stage
+from .beside import ALONE, Part
 
 LEVELS = 5  # of heat, for each sign
 
@@ -25,31 +26,34 @@ class ReportGrids:
         self.grids = grids
 
     def stage(
-        self, stage: Stage, of: str, array: Array, decimals: int, marks: Marks = NO_MARKS
-    ) -> str:
+        self, stage: Stage, of: str, array: Array, decimals: int, marks: Marks = NO_MARKS,
+        part: Part = ALONE,
+    ) -> str:  # fmt: skip
         """All tables of a stage's value, or of its gradient."""
         if array.ndim == 0:
             one = _numbers(array.reshape(1, 1), [""], [""], max(decimals, 4), line=True)
-            return self.html(of, [one])
+            return self.html(of, [one], 0.0, part)
         panels = self.grids.panels(stage, array, decimals, marks)
         large = "" if self.grids.fits(array) else _summary(array)
         if of != stage.name:  # sums and the largest entry are said of values
             panels = (panel._replace(note=None) for panel in panels)
-        return large + self.html(of, panels, _heat(stage, of, array))
+        return large + self.html(of, panels, _heat(stage, of, array), part)
 
-    def parameter(self, of: str, array: Array, rows: Sequence[str] | None, decimals: int) -> str:
+    def parameter(
+        self, of: str, array: Array, rows: Sequence[str] | None, decimals: int, part: Part = ALONE
+    ) -> str:
         """The table of a parameter, or of its gradient; of a stack, one of each of its matrices."""
         if array.ndim == 3:
-            return "".join(self._stacked(of, array, decimals))
+            return "".join(self._stacked(of, array, decimals, part))
         line = array.ndim == 1
         matrix = array[None] if line else array
         labels = [""] if line else rows or [str(i) for i in range(len(matrix))]
         columns = [str(j) for j in range(matrix.shape[1])]
         large = "" if self.grids.fits(matrix) else _summary(array)
         panel = _numbers(matrix, labels, columns, decimals, line)
-        return large + self.html(of, [panel], _largest(array))
+        return large + self.html(of, [panel], _largest(array), part)
 
-    def _stacked(self, of: str, array: Array, decimals: int) -> Iterator[str]:
+    def _stacked(self, of: str, array: Array, decimals: int, part: Part) -> Iterator[str]:
         if not self.grids.fits(array):
             yield _summary(array)
         rows, columns = ([str(i) for i in range(n)] for n in array.shape[1:])
@@ -59,16 +63,19 @@ class ReportGrids:
             )
             for i, matrix in enumerate(array)
         )
-        yield self.html(of, panels, _largest(array))
+        yield self.html(of, panels, _largest(array), part)
 
-    def html(self, of: str, panels: Iterable[Panel], heat: float = 0.0) -> str:
+    def html(self, of: str, panels: Iterable[Panel], heat: float, part: Part) -> str:
         """Tables beside one another. `of` says which array they show, `heat` the number that is
         coloured strongest; 0: no colour."""
-        tables = (self.table(of, panel, heat) for panel in panels)
+        tables = (self.table(of, panel, heat, part) for panel in panels)
         return f'<div class="matrices">{"".join(tables)}</div>'
 
-    def table(self, of: str, panel: Panel, heat: float) -> str:
+    def table(self, of: str, panel: Panel, heat: float, part: Part) -> str:
         """A table, whole or its corners."""
+        where = None
+        if part.differing is not None:  # of one mask for all heads the first head's
+            where = part.differing[panel.place].reshape(panel.matrix.shape)
         rows, columns = panel.shown(self.grids.style.full)
         heads = "".join(
             "<th>...</th>" if j is None else f'<th scope="col">{escape(panel.columns[j])}</th>'
@@ -76,7 +83,7 @@ class ReportGrids:
         )
         body = "".join(
             f'<tr><th scope="row">{"..." if i is None else escape(panel.rows[i])}</th>'
-            f"{''.join(_cell(panel, i, j, heat) for j in columns)}{_note(panel, i)}</tr>\n"
+            f"{''.join(_cell(panel, i, j, heat, where) for j in columns)}{_note(panel, i)}</tr>\n"
             for i in rows
         )
         foot = (
@@ -90,7 +97,8 @@ class ReportGrids:
             '<figure class="matrix">'
             + (f"<figcaption>{bilingual(title)}</figcaption>" if title.en else "")
             + f'<table class="grid" role="grid" aria-label="{label}" data-of="{escape(of)}" '
-            f'data-at="{at}"{" data-line" if panel.line else ""}>'
+            f'data-at="{at}"{" data-line" if panel.line else ""}'
+            f"{' data-other' if part.is_other else ''}>"
             + (f"<thead><tr><td></td>{heads}</tr></thead>" if any(panel.columns) else "")
             + f"<tbody>{body}</tbody>"
             + (f"<tfoot><tr><td></td>{foot}</tr></tfoot>" if foot else "")
@@ -112,7 +120,9 @@ def _numbers(
     return Panel((), Text("", ""), matrix, rows, columns, text, line=line)
 
 
-def _cell(panel: Panel, i: int | None, j: int | None, heat: float) -> str:
+def _cell(
+    panel: Panel, i: int | None, j: int | None, heat: float, where: Array | None = None
+) -> str:
     if i is None or j is None:
         return _GAP
     number = panel.matrix[i, j].item()
@@ -123,6 +133,8 @@ def _cell(panel: Panel, i: int | None, j: int | None, heat: float) -> str:
         level = min(LEVELS, round(LEVELS * (abs(number) / heat)))
         style = f"{'n' if number < 0 else 'p'}{level}" if level else ""
     text = escape(panel.text(i, j))
+    if where is not None and where[i, j]:
+        return f'<td class="{style} d">{text}</td>'
     return f"<td class={style}>{text}</td>" if style else f"<td>{text}</td>"
 
 

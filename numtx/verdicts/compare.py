@@ -8,8 +8,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import add_lang, whole
-from ..arguments.source import add_run, is_own, own_run, read_text
+from ..arguments.options import add_lang, check_outputs, whole
+from ..arguments.source import add_run, inputs_of, is_own, own_run, read_text
 from ..errors import UsageError
 from ..strict_json import read_json
 from .against import both_sides
@@ -61,6 +61,10 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.add_argument(
+        "--html", metavar="FILE",
+        help="write both sides as one page for a browser, the first difference open",
+    )  # fmt: skip
+    parser.add_argument(
         "--cosine", metavar="STAGE",
         help="also the cosine between the two sides' vectors of each token, at a stage",
     )  # fmt: skip
@@ -74,21 +78,32 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..compare.compare import compare, pair_of
+    from ..files import write_text
+    from ..reports.runs import comparison_page
+    from ..show.headings import pick
+    from ..stages.leaf import Text
     from .compare_cosine import check_cosine, cosine_lines
     from .compare_json import as_json
     from .compare_report import report
 
+    check_outputs((args.html,), (args.first, args.second, args.map, *inputs_of(args)))
     first, second = _sides(args)
     found = compare(first, second, args.tolerance)
     args.code = 0 if found.equal else 1
     if args.cosine is not None:
         check_cosine(args.cosine, found)
+    if args.html is not None:
+        lines = (report(found, first, second, args.full, args.cells, x) for x in ("zh", "en"))
+        told = Text(*("\n".join(one) for one in lines))
+        write_text(args.html, comparison_page(found, first, second, told, args.lang))
     if args.json:
-        told = {**as_json(found), "notes": [note.en for note in second.notes]}
-        print(json.dumps(told, ensure_ascii=False, indent=1))
+        object_ = {**as_json(found), "notes": [note.en for note in second.notes]}
+        print(json.dumps(object_, ensure_ascii=False, indent=1))
         return int(args.code)
     for line in report(found, first, second, args.full, args.cells, args.lang):
         print(line)
+    if args.html is not None:
+        print(f"{pick(args.lang, '已写入', 'written')}: {args.html}")
     if args.cosine is not None:
         for line in cosine_lines(
             args.cosine, pair_of(first, second, args.cosine), first, args.lang

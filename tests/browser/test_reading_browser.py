@@ -4,6 +4,7 @@ and print; and that it can be used by everybody."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from devtools import CHROMIUM, Browser
 from page_traces import PLACE, silent, variant, written
+
+from numtx.cli import main
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
@@ -221,6 +224,36 @@ def test_paper_shows_every_stage_and_no_switch(page: Browser) -> None:
         "document.querySelectorAll('.values .grid').length"
     )
     assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weather with one score held, beside weather as it is."""
+    path = tmp_path_factory.mktemp("pair") / "pair.html"
+    setting = f"{PLACE}.scores[4,1]=3"
+    command = ["trace", "--quiet", "--stage", f"{PLACE}.*", "--set", setting]
+    assert main([*command, "--html", str(path)]) == 0
+    return path
+
+
+def test_two_runs_side_by_side(page: Browser, pair: Path) -> None:
+    page.open(pair, f"#{PLACE}.weights[4,1]")
+    here = page.run("""[...document.querySelectorAll("td.here")].map((td) =>
+      [Number(td.textContent), td.getBoundingClientRect().left].join()).join(" ")""")
+    (was, left), (now, right) = (map(float, one.split(",")) for one in here.split())
+    assert (was, now) == (0.25, 0.85) and left < right  # beside one another, before first
+    line = page.run("document.getElementById('beside').textContent")
+    numbers = [float(x) for x in re.findall(r"\d\.\d+", line)]
+    assert numbers[2] == abs(numbers[0] - numbers[1]) and round(numbers[2], 2) == 0.6
+    page.run("document.querySelector('[data-other][data-of$=\"context\"] td.d').click()")
+    assert page.run("document.querySelectorAll('td.here').length") == 2
+    assert page.run("document.getElementById('cell').textContent").startswith(
+        f"{PLACE}.context[4,0]"
+    )
+    assert press(page, "Escape", "k", "k", "k", "k") == f"{PLACE}.scores"
+    press(page, "k")
+    assert press(page, "d") == f"{PLACE}.scores"  # the first that differs after this
+    assert press(page, "d") == f"{PLACE}.masked_scores"
 
 
 AXE = os.environ.get("NUMTX_AXE", "")

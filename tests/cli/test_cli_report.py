@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from numtx.cli import main
-from numtx.commands import trace as command
 
 
 def test_html(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -56,6 +55,6 @@ def test_mistakes(
 def test_a_large_page_is_announced(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "LARGE", 1000)
+    monkeypatch.setattr("numtx.reports.runs.LARGE", 1000)
     main(["trace", "--quiet", "--full", "--html", str(tmp_path / "report.html")])
     assert "MB" in capsys.readouterr().err

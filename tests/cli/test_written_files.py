@@ -22,6 +22,7 @@ RUNS = {
     ("trace", "--npz"): ["trace", "--quiet"],
     ("trace", "--json"): ["trace", "--quiet"],
     ("trace", "--html"): ["trace", "cat", "--quiet"],
+    ("compare", "--html"): ["compare", "TRACE", "TRACE"],
     ("init", "--out"): ["init", "--config", "CONFIG"],
     ("train", "--save"): ["train", "cat", "--steps", "101"],
     ("generate", "--npz"): ["generate", "cat", "--parameters", "TRAINED", "--max-new-tokens", "1"],
@@ -30,6 +31,7 @@ RUNS = {
     ("laws", "--json"): ["laws", "MODULE:model", "--vocabulary", "7", "--law", "K1"],
     ("laws", "--write"): ["laws", "MODULE:model", "--vocabulary", "7", "--law", "K1"],
 }
+FILES = {"CONFIG": "config.json", "TRACE": "trace.npz"}
 OPTIONS = [pytest.param(*names, id=" ".join(names)) for names in RUNS]
 
 
@@ -65,7 +67,10 @@ def arguments(
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path / "out")
-    names = {"CONFIG": str(tmp_path / "config.json"), "TRAINED": str(trained)}
+    names = {name: str(tmp_path / file) for name, file in FILES.items()} | {"TRAINED": str(trained)}
+    if command == "compare":
+        run = ["trace", "--config", names["CONFIG"], "--ids", "[[1,2]]", "--quiet"]
+        assert main([*run, "--npz", names["TRACE"]]) == 0
     given = [names.get(word, word) for word in RUNS[command, option]]
     return [*(word.replace("MODULE", module) for word in given), option]
 

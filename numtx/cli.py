@@ -31,6 +31,7 @@ COMMANDS = {
     "cost": "commands",
     "figures": "verdicts",
     "learn": "commands",
+    "check": "verdicts",
     "picture": "commands",
     "laws": "verdicts",
     "inspect": "folders",

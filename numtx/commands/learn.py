@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import runpy
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +36,11 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument("lesson", nargs="?", help="a number or a part of a name (default: list)")
+    parser.add_argument(
+        "--exercise", nargs="?", const="", metavar="FILE.py",
+        help="write the lesson's exercise, a function with a hole, to a file (default: "
+        "exercise_NN.py); `numtx check FILE.py` says whether it is filled in rightly",
+    )  # fmt: skip
     add_lang(parser, "en")
 
 
@@ -47,13 +53,34 @@ def run(args: argparse.Namespace) -> int:
         )
     languages = ("zh", "en") if args.lang == "both" else (args.lang,)
     if args.lesson is None:
+        if args.exercise is not None:
+            raise UsageError("--exercise is of one lesson; say which: numtx learn 3 --exercise")
         width = max(len(entry.name) for entry in found)
         for entry in found:
             for lang in languages:
                 print(f"{entry.number} {entry.name:<{width}}  {entry.question[lang]}")
         return 0
-    path = choose(found, args.lesson).path
-    return max(_run(path, lang) for lang in languages)
+    chosen = choose(found, args.lesson)
+    if args.exercise is not None:
+        return _write_exercise(chosen, args.exercise or f"exercise_{chosen.number}.py", args.lang)
+    return max(_run(chosen.path, lang) for lang in languages)
+
+
+def _write_exercise(lesson: LessonFile, path: str, lang: str) -> int:
+    """A file with the holes of a lesson; none is replaced, for a solution may stand in it."""
+    from ..answering.exercise import of_lesson
+    from ..answering.run import template
+    from ..files import write_text
+    from ..show.headings import below
+
+    if Path(path).is_file():
+        raise FileError(f"{path} exists, and may hold your solution; name another file")
+    write_text(path, template(of_lesson(lesson.number), lesson.number, lang))
+    if Path(path).is_file():  # no pipe, in which more words would be part of the exercise
+        name = shlex.quote(path)
+        print(below(lang, f"已写入 {path}；填好后运行 numtx check {name}",
+                    f"{path} is written; fill it in, then: numtx check {name}"))  # fmt: skip
+    return 0
 
 
 def _run(path: Path, lang: str) -> int:

@@ -1,0 +1,1 @@
+"""What a reader has written for an exercise: run, judged, and talked about."""

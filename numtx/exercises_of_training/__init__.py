@@ -1,0 +1,1 @@
+"""Exercises of the lessons on what is learned by: norms, losses, gradients, optimisers."""

@@ -1,0 +1,147 @@
+"""An exercise on optimisers: a step of adamw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..answering.cases import draw, traced
+from ..answering.exercise import At, Case, exercise
+from ..shapes import Array
+from ..training.optimisers import BETA_1, BETA_2, EPSILON, adamw
+
+
+def step_of(
+    weights: Array, gradient: Array, first: Array, second: Array, step: int, rate: float,
+    decay: float,
+) -> Array:  # fmt: skip
+    adamw(weights, gradient, first, second, step, rate, decay)
+    return weights
+
+
+def of_steps() -> list[Case]:
+    trace = traced("weather")
+    zero = np.zeros(3)
+    rows = [Case((trace.parameters["output.w"][0, :3], trace.grad("parameters/output.w")[0, :3],
+                  zero, zero, 1, 0.1, 0.1))]  # fmt: skip
+    for seed, (size, step, rate, decay, scale) in enumerate(
+        (
+            (5, 3, 0.5, 0.2, 1.0),
+            (3, 7, 0.2, 0.5, 0.1),
+            (4, 2, 0.3, 0.1, 1e-7),
+            (2, 1, 0.25, 0.4, 1.0),
+        )
+    ):
+        w, g, m, v = draw(seed, *[(size,)] * 4)
+        rows.append(Case((w, g * scale, m * scale, v**2 * scale**2, step, rate, decay)))
+    return rows
+
+
+def averages(
+    at: At, g: Array, first: Array, second: Array, kept: tuple[float, float], step: int
+) -> tuple[Any, Any]:
+    a, b = kept
+    m = at(
+        a * first + (1 - a) * g,
+        ("m 没有更新", "m is not renewed", lambda: first),
+        ("没有用动量：只用了这一步的梯度", "no momentum: the gradient of this step alone",
+         lambda: (1 - a**step) * g),
+        ("系数放反了：(1 - b) 乘了旧的", "coefficients the wrong way round: 1 - b times the old",
+         lambda: (1 - a) * first + a * g),
+        ("加上了整个梯度，没有乘 1 - b", "the whole gradient added, not times 1 - b",
+         lambda: a * first + g),
+    )  # fmt: skip
+    v = at(
+        b * second + (1 - b) * g**2,
+        ("v 没有更新", "v is not renewed", lambda: second),
+        ("v 用了梯度，没有平方", "v with the gradient, not its square",
+         lambda: b * second + (1 - b) * g),
+        ("v 用了梯度的绝对值，没有平方", "v with the size of the gradient, not its square",
+         lambda: b * second + (1 - b) * np.abs(g)),
+    )  # fmt: skip
+    return m, v
+
+
+@exercise(
+    "07",
+    zh="""
+    adamw 的一步。
+
+    weights, gradient  [n]
+    first, second      [n]，这一步之前 m 与 v 的值（m、v 各是梯度与梯度平方的移动平均）
+    step               这是第几步，从 1 数起
+    rate, decay        学习率与权重衰减
+    返回               [n]，新的权重
+    移动平均的系数是 0.9 与 0.999，epsilon 是 1e-8；两个平均都要校正开头的偏差；衰减与梯度分开，乘学习率。
+    """,
+    en="""
+    A step of adamw.
+
+    weights, gradient  [n]
+    first, second      [n], m and v before this step, the moving averages of the
+                       gradient and of its square
+    step               the number of this step, from 1
+    rate, decay        the learning rate and the decay of weights
+    returns            [n], the new weights
+    The averages keep 0.9 and 0.999, epsilon is 1e-8; both are corrected for
+    their start; the decay stands apart from the gradient, and is multiplied by
+    the rate.
+    """,
+    hints=[
+        ("先更新 m 与 v，再校正，再走一步。", "First m and v are renewed, then corrected, then used."),
+        ("校正：除以 1 减去系数的 step 次方。衰减乘的是旧的权重。",
+         "To correct is to divide by one less the step-th power. What decays are the old weights."),
+    ],
+    answer="""
+    m = 0.9 * first + 0.1 * gradient
+    v = 0.999 * second + 0.001 * gradient**2
+    m, v = m / (1 - 0.9**step), v / (1 - 0.999**step)
+    return weights - rate * decay * weights - rate * m / (np.sqrt(v) + 1e-8)
+    """,
+    reference=step_of,
+    cases=of_steps,
+)  # fmt: skip
+def adamw_step(
+    at: At, weights: Array, gradient: Array, first: Array, second: Array, step: int, rate: float,
+    decay: float,
+) -> Any:  # fmt: skip
+    a, b = at(
+        (BETA_1, BETA_2),
+        ("0.9 与 0.999 对调了", "0.9 and 0.999 exchanged", lambda: (BETA_2, BETA_1)),
+    )
+    g = at(
+        gradient,
+        ("衰减加进了梯度（L2），没有分开", "decay added to the gradient (L2), not apart from it",
+         lambda: gradient + decay * weights),
+    )  # fmt: skip
+    m, v = averages(at, g, first, second, (a, b), step)
+    late = ("校正用了 step - 1：步数从 0 数起", "corrected with step - 1: steps counted from 0")
+    m_hat, v_hat = at(
+        (m / (1 - a**step), v / (1 - b**step)),
+        ("没有校正 m 的偏差", "m not corrected", lambda: (m, v / (1 - b**step))),
+        ("没有校正 v 的偏差", "v not corrected", lambda: (m / (1 - a**step), v)),
+        ("m 和 v 都没有校正", "neither m nor v corrected", lambda: (m, v)),
+        (*late, lambda: (m / (1 - a ** (step - 1)), v / (1 - b ** (step - 1)))),
+        ("校正用了 step + 1", "corrected with step + 1",
+         lambda: (m / (1 - a ** (step + 1)), v / (1 - b ** (step + 1)))),
+    )  # fmt: skip
+    move = at(
+        m_hat / (np.sqrt(v_hat) + EPSILON),
+        ("没有开方", "root missing", lambda: m_hat / (v_hat + EPSILON)),
+        ("epsilon 加在了根号里面", "epsilon inside the root", lambda: m_hat / np.sqrt(v_hat + EPSILON)),
+        ("没有加 epsilon", "epsilon left out", lambda: m_hat / np.sqrt(v_hat)),
+        ("没有除以 sqrt(v)", "not divided by sqrt(v)", lambda: m_hat),
+    )  # fmt: skip
+    decayed = rate * decay * weights
+    return at(
+        weights - decayed - rate * move,
+        ("没有衰减", "no decay", lambda: weights - rate * move),
+        ("衰减没有乘学习率", "decay not times the rate", lambda: weights - decay * weights - rate * move),
+        ("正负号反了：顺着梯度走", "the sign reversed: along the gradient",
+         lambda: weights - decayed + rate * move),
+        ("走了一步之后才衰减新的权重", "the new weights decay, after the step",
+         lambda: (weights - rate * move) * (1 - rate * decay)),
+        ("没有乘学习率", "not times the rate", lambda: weights - decayed - move),
+        ("只返回了改变量", "the change alone is returned", lambda: -decayed - rate * move),
+    )  # fmt: skip

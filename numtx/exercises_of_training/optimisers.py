@@ -63,6 +63,20 @@ def averages(
     return m, v
 
 
+def corrected(at: At, m: Array, v: Array, kept: tuple[float, float], step: int) -> Any:
+    a, b = kept
+    late = ("校正用了 step - 1：步数从 0 数起", "corrected with step - 1: steps counted from 0")
+    return at(
+        (m / (1 - a**step), v / (1 - b**step)),
+        ("没有校正 m 的偏差", "m not corrected", lambda: (m, v / (1 - b**step))),
+        ("没有校正 v 的偏差", "v not corrected", lambda: (m / (1 - a**step), v)),
+        ("m 和 v 都没有校正", "neither m nor v corrected", lambda: (m, v)),
+        (*late, lambda: (m / (1 - a ** (step - 1)), v / (1 - b ** (step - 1)))),
+        ("校正用了 step + 1", "corrected with step + 1",
+         lambda: (m / (1 - a ** (step + 1)), v / (1 - b ** (step + 1)))),
+    )  # fmt: skip
+
+
 @exercise(
     "07",
     zh="""
@@ -116,16 +130,7 @@ def adamw_step(
          lambda: gradient + decay * weights),
     )  # fmt: skip
     m, v = averages(at, g, first, second, (a, b), step)
-    late = ("校正用了 step - 1：步数从 0 数起", "corrected with step - 1: steps counted from 0")
-    m_hat, v_hat = at(
-        (m / (1 - a**step), v / (1 - b**step)),
-        ("没有校正 m 的偏差", "m not corrected", lambda: (m, v / (1 - b**step))),
-        ("没有校正 v 的偏差", "v not corrected", lambda: (m / (1 - a**step), v)),
-        ("m 和 v 都没有校正", "neither m nor v corrected", lambda: (m, v)),
-        (*late, lambda: (m / (1 - a ** (step - 1)), v / (1 - b ** (step - 1)))),
-        ("校正用了 step + 1", "corrected with step + 1",
-         lambda: (m / (1 - a ** (step + 1)), v / (1 - b ** (step + 1)))),
-    )  # fmt: skip
+    m_hat, v_hat = corrected(at, m, v, (a, b), step)
     move = at(
         m_hat / (np.sqrt(v_hat) + EPSILON),
         ("没有开方", "root missing", lambda: m_hat / (v_hat + EPSILON)),

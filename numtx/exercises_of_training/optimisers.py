@@ -13,18 +13,16 @@ from ..training.optimisers import BETA_1, BETA_2, EPSILON, adamw
 
 
 def step_of(
-    weights: Array, gradient: Array, first: Array, second: Array, step: int, rate: float,
-    decay: float,
-) -> Array:  # fmt: skip
-    adamw(weights, gradient, first, second, step, rate, decay)
+    weights: Array, gradient: Array, moments: Array, step: int, rate: float, decay: float
+) -> Array:
+    adamw(weights, gradient, moments[0], moments[1], step, rate, decay)
     return weights
 
 
 def of_steps() -> list[Case]:
     trace = traced("weather")
-    zero = np.zeros(3)
     rows = [Case((trace.parameters["output.w"][0, :3], trace.grad("parameters/output.w")[0, :3],
-                  zero, zero, 1, 0.1, 0.1))]  # fmt: skip
+                  np.zeros((2, 3)), 1, 0.1, 0.1))]  # fmt: skip
     for seed, (size, step, rate, decay, scale) in enumerate(
         (
             (5, 3, 0.5, 0.2, 1.0),
@@ -34,7 +32,9 @@ def of_steps() -> list[Case]:
         )
     ):
         w, g, m, v = draw(seed, *[(size,)] * 4)
-        rows.append(Case((w, g * scale, m * scale, v**2 * scale**2, step, rate, decay)))
+        rows.append(
+            Case((w, g * scale, np.stack([m * scale, (v * scale) ** 2]), step, rate, decay))
+        )
     return rows
 
 
@@ -83,18 +83,19 @@ def corrected(at: At, m: Array, v: Array, kept: tuple[float, float], step: int) 
     adamw 的一步。
 
     weights, gradient  [n]
-    first, second      [n]，这一步之前 m 与 v 的值（m、v 各是梯度与梯度平方的移动平均）
+    moments            [2, n]，这一步之前 m 与 v 的值（梯度与梯度平方的移动平均）
     step               这是第几步，从 1 数起
     rate, decay        学习率与权重衰减
     返回               [n]，新的权重
-    移动平均的系数是 0.9 与 0.999，epsilon 是 1e-8；两个平均都要校正开头的偏差；衰减与梯度分开，乘学习率。
+    移动平均的系数是 0.9 与 0.999，epsilon 是 1e-8；两个平均都要校正开头的偏差；
+    衰减与梯度分开，乘学习率。
     """,
     en="""
     A step of adamw.
 
     weights, gradient  [n]
-    first, second      [n], m and v before this step, the moving averages of the
-                       gradient and of its square
+    moments            [2, n], m and v before this step, the moving averages of
+                       the gradient and of its square
     step               the number of this step, from 1
     rate, decay        the learning rate and the decay of weights
     returns            [n], the new weights
@@ -108,8 +109,8 @@ def corrected(at: At, m: Array, v: Array, kept: tuple[float, float], step: int) 
          "To correct is to divide by one less the step-th power. What decays are the old weights."),
     ],
     answer="""
-    m = 0.9 * first + 0.1 * gradient
-    v = 0.999 * second + 0.001 * gradient**2
+    m = 0.9 * moments[0] + 0.1 * gradient
+    v = 0.999 * moments[1] + 0.001 * gradient**2
     m, v = m / (1 - 0.9**step), v / (1 - 0.999**step)
     return weights - rate * decay * weights - rate * m / (np.sqrt(v) + 1e-8)
     """,
@@ -117,9 +118,9 @@ def corrected(at: At, m: Array, v: Array, kept: tuple[float, float], step: int) 
     cases=of_steps,
 )  # fmt: skip
 def adamw_step(
-    at: At, weights: Array, gradient: Array, first: Array, second: Array, step: int, rate: float,
-    decay: float,
-) -> Any:  # fmt: skip
+    at: At, weights: Array, gradient: Array, moments: Array, step: int, rate: float, decay: float
+) -> Any:
+    first, second = moments
     a, b = at(
         (BETA_1, BETA_2),
         ("0.9 与 0.999 对调了", "0.9 and 0.999 exchanged", lambda: (BETA_2, BETA_1)),

@@ -53,11 +53,11 @@ class Case(NamedTuple):
     columns: Sequence[str] = ()
 
 
-class Form(NamedTuple):
-    """The exercise with some mistakes in it, and what comes of each case: None where it raises."""
+class Mistaken(NamedTuple):
+    """Mistakes to be made at once, by their names, and which that is at each place."""
 
     names: tuple[Text, ...]
-    results: tuple[Array | None, ...]
+    taken: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -86,25 +86,22 @@ class Exercise:
     def expected(self) -> list[Array]:
         return [np.asarray(self.reference(*copied(case.arguments))) for case in self.cases]
 
-    def made(self, taken: Mapping[int, int], names: tuple[Text, ...] = ()) -> Form:
-        """The form with the mistakes taken: place and number."""
-        found: list[Array | None] = []
-        for case in self.cases:
-            try:
-                with np.errstate(all="ignore"):
-                    found.append(np.asarray(self.form(At(taken), *copied(case.arguments))))
-            except (ValueError, IndexError):  # shapes that do not go together, as in NumPy
-                found.append(None)
-        return Form(names, tuple(found))
+    def result(self, case: Case, taken: Mapping[int, int] | None = None) -> Array | None:
+        """What comes of the form, with the mistakes taken: None where it raises."""
+        try:
+            with np.errstate(all="ignore"):
+                return np.asarray(self.form(At(taken), *copied(case.arguments)))
+        except (ValueError, IndexError):  # shapes that do not go together, as in NumPy
+            return None
 
-    def mistaken(self, count: int) -> Iterator[Form]:
-        """Every form with `count` mistakes, in different places."""
+    def mistaken(self, count: int) -> Iterator[Mistaken]:
+        """Every way to make `count` of the known mistakes, in different places."""
         at = At()
         self.form(at, *copied(self.cases[0].arguments))
         for places in itertools.combinations(range(len(at.names)), count):
             for taken in itertools.product(*(range(len(at.names[place])) for place in places)):
                 names = [at.names[p][k] for p, k in zip(places, taken, strict=True)]
-                yield self.made(dict(zip(places, taken, strict=True)), tuple(names))
+                yield Mistaken(tuple(names), dict(zip(places, taken, strict=True)))
 
 
 ROOMS = ("exercises", "exercises_of_training")

@@ -48,14 +48,14 @@ def judge(exercise: Exercise, found: Sequence[Outcome], path: str) -> Verdict:
     values, expected = [one.value for one in found], exercise.expected
     single = all(_is_single(x) for x in values)
     right = RIGHT_IN_SINGLE if single else RIGHT
-    if all(_agree(x, e, right) for x, e in zip(values, expected, strict=True)):
+    if all(agree(x, e, right) for x, e in zip(values, expected, strict=True)):
         return Verdict(exercise, True, single)
     kinds = _kinds(exercise, values, max(KIND, right))
     if not kinds:
         for case, one, wanted in zip(exercise.cases, found, expected, strict=True):
             _refuse(exercise, case, one, wanted, path)
     errors = [one.error for one in found if one.error]
-    cell = _first(values, expected, right)
+    cell = first_wrong(values, expected, right)
     return Verdict(exercise, False, single, kinds, cell, errors[0] if errors else "")
 
 
@@ -67,16 +67,19 @@ def _kinds(
         return ()
     for count in range(1, MOST + 1):
         found = {
-            form.names: None
-            for form in exercise.mistaken(count)
-            if all(_agree(x, y, limit) for x, y in zip(values, form.results, strict=True))
+            one.names: None
+            for one in exercise.mistaken(count)
+            if all(
+                agree(x, exercise.result(case, one.taken), limit)
+                for x, case in zip(values, exercise.cases, strict=True)
+            )
         }
         if found:
             return tuple(found)
     return ()
 
 
-def _agree(got: Array | None, wanted: Array | None, limit: float) -> bool:
+def agree(got: Array | None, wanted: Array | None, limit: float) -> bool:
     """Whether two results are the same: both absent, or of one shape with the same numbers."""
     if got is None or wanted is None:
         return got is None and wanted is None
@@ -121,7 +124,9 @@ def _refuse(exercise: Exercise, case: Case, one: Outcome, wanted: Array, path: s
         )
 
 
-def _first(values: Sequence[Array | None], expected: Sequence[Array], limit: float) -> Cell | None:
+def first_wrong(
+    values: Sequence[Array | None], expected: Sequence[Array], limit: float
+) -> Cell | None:
     """The first cell that is wrong, in the first case that has one."""
     for number, (got, wanted) in enumerate(zip(values, expected, strict=True)):
         if got is not None and got.shape == wanted.shape:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ import numpy as np
 
 from ..errors import FileError, LessonError
 from ..shapes import Array
+from ..show.grid import display_width
+from ..show.wrap import wrap
 from .exercise import Exercise, of_names
 
 SECONDS = 20.0  # for all cases; they take some milliseconds
@@ -111,7 +114,7 @@ def outcomes(solution: Solution, seconds: float | None = None) -> dict[str, list
     if "error" in found:
         raise LessonError(f"{_place(solution.path, found)}: {found['error']}")
     return {
-        name: [_outcome(solution.path, one) for one in every]
+        name: [outcome(solution.path, one) for one in every]
         for name, every in found["results"].items()
     }
 
@@ -123,7 +126,7 @@ def _told(value: Any) -> Any:
     return value
 
 
-def _outcome(path: str, found: dict[str, Any]) -> Outcome:
+def outcome(path: str, found: dict[str, Any]) -> Outcome:
     if "error" in found:
         return Outcome(None, f"{_place(path, found)}: {found['error']}")
     return Outcome(np.array(found["array"], found["dtype"]).reshape(found["shape"]))
@@ -140,9 +143,22 @@ def template(exercises: Sequence[Exercise], lesson: str, lang: str) -> str:
         texts = [t for k, t in zip(("zh", "en"), one.statement, strict=True) if lang in (k, "both")]
         body = [line for text in texts for line in (*text.splitlines(), "")][:-1]
         parts += ["", "", one.signature, f'    """{body[0]}']
-        parts += [f"    {line}".rstrip() for line in body[1:]]
+        parts += [new for line in body[1:] for new in _fitted(line)]
         parts += ['    """', "    ..."]
     return "\n".join(parts) + "\n"
+
+
+def _fitted(line: str) -> list[str]:
+    """A line of a statement in lines of 80 columns; they hang below what it says of a name."""
+    hang = re.match(r"\s*(?:\S.*?  +)?", line)
+    rest = " " * (4 + display_width(hang[0] if hang else ""))
+    return [
+        new.rstrip() for new in wrap(line.lstrip(), 80, first=rest[: 4 + _lead(line)], rest=rest)
+    ]
+
+
+def _lead(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _usage(lang: str) -> list[str]:

@@ -125,10 +125,13 @@ def adamw_step(
         (BETA_1, BETA_2),
         ("0.9 与 0.999 对调了", "0.9 and 0.999 exchanged", lambda: (BETA_2, BETA_1)),
     )
-    g = at(
-        gradient,
+    joined = gradient + decay * weights
+    g, share = at(
+        (gradient, 1.0),
         ("衰减加进了梯度（L2），没有分开", "decay added to the gradient (L2), not apart from it",
-         lambda: gradient + decay * weights),
+         lambda: (joined, 0.0)),
+        ("衰减算了两次：加进了梯度，又分开算了", "decay taken twice: in the gradient, and apart from it",
+         lambda: (joined, 1.0)),
     )  # fmt: skip
     m, v = averages(at, g, first, second, (a, b), step)
     m_hat, v_hat = corrected(at, m, v, (a, b), step)
@@ -139,7 +142,7 @@ def adamw_step(
         ("没有加 epsilon", "epsilon left out", lambda: m_hat / np.sqrt(v_hat)),
         ("没有除以 sqrt(v)", "not divided by sqrt(v)", lambda: m_hat),
     )  # fmt: skip
-    decayed = rate * decay * weights
+    decayed = share * rate * decay * weights
     return at(
         weights - decayed - rate * move,
         ("没有衰减", "no decay", lambda: weights - rate * move),

@@ -30,6 +30,7 @@ RUNS = {
     "cost": ["cost"],
     "figures": ["figures", "--figure", "003.loss-mean"],
     "learn": ["learn"],
+    "check": ["check", "{answer}"],
     "picture": ["picture", "side-by-side"],
     "laws": ["laws", "--list"],
     "inspect": ["inspect", "{folder}"],
@@ -60,6 +61,9 @@ def files(tmp_path_factory):
     names["parameters"] = str(folder / "parameters.npz")
     save_parameters(names["parameters"], example.parameters)
     names["folder"] = str(written(folder / "m", "llama"))
+    answer = folder / "answer.py"
+    answer.write_text("def softmax_backward(dweights, weights): return weights * dweights\n")
+    names["answer"] = str(answer)
     config = folder / "config.json"
     config.write_text(
         '{"model": "decoder-only", "width": 4, "decoder_layers": 1, "hidden": 4, "vocabulary": 5}'

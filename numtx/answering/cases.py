@@ -67,6 +67,11 @@ def softmax_slips(scores: Array) -> list[tuple[str, str, Callable[[], Array]]]:
         (*lost, lambda: over(np.exp(scores))),
         (*lost, lambda: over(np.exp(scores - top[..., None]))),
         (*lost, lambda: over(np.exp(scores - top))),
+        (
+            "取最大值时少了 keepdims：第 j 列减去了第 j 行的最大值",
+            "keepdims missing: the largest of row j is taken from column j",
+            lambda: softmax(scores - top),
+        ),
     ]
 
 

@@ -267,15 +267,22 @@ def cross_attention(at: At, x: Array, memory: Array, w_q: Array, w_k: Array, w_v
                  lambda: products / math.sqrt(x.shape[1])))  # fmt: skip
     weights = at(softmax(scores), *softmax_slips(scores))
     context = weights @ values
-    turned = (keys @ queries.T) / math.sqrt(w_k.shape[1])
+
+    def ask(q: Array, k: Array, v: Array) -> Any:
+        return softmax(q @ k.T / math.sqrt(w_k.shape[1])) @ v
+
+    turned = (
+        "查询和键对调了：编码器问解码器",
+        "queries and keys exchanged: the encoder asks the decoder",
+    )
     return at(
         context,
-        ("查询和键对调了：编码器问解码器", "queries and keys exchanged: the encoder asks the decoder",
-         lambda: softmax(turned) @ (x @ w_v)),
+        (*turned, lambda: ask(memory @ w_k, x @ w_q, x @ w_v)),
+        (*turned, lambda: ask(memory @ w_q, x @ w_k, x @ w_v)),
         ("W_K 与 W_V 对调了", "W_K and W_V exchanged",
-         lambda: softmax(x @ w_q @ (memory @ w_v).T / math.sqrt(w_k.shape[1])) @ (memory @ w_k)),
+         lambda: ask(x @ w_q, memory @ w_v, memory @ w_k)),
         ("这是自注意力：没有用到编码器", "self-attention: the encoder is not consulted",
-         lambda: softmax(x @ w_q @ (x @ w_k).T / math.sqrt(w_k.shape[1])) @ (x @ w_v)),
+         lambda: ask(x @ w_q, x @ w_k, x @ w_v)),
         ("只做到权重，没有乘以值", "weights alone, not times the values", lambda: weights),
     )  # fmt: skip
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import wrong_answers_in_training  # noqa: F401
+import wrong_answers_in_words  # noqa: F401
+import wrong_answers_of_a_class  # noqa: F401
+import wrong_answers_of_a_class_on_words  # noqa: F401
 from wrong_answers import ANSWERS, RIGHT, UNKNOWN, Answer
 
 from numtx.answering.child import answer, told

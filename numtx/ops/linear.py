@@ -21,11 +21,19 @@ def linear_forward(x: Array, w: Array, b: Array | None = None) -> tuple[Array, L
     Leading axes are flattened before the product: one large product is faster than a stack
     of small ones, and every row is treated alike.
     """
-    y: Array = x.reshape(-1, x.shape[-1]) @ w
+    y = _product(x, w)
     if b is not None:
         y += b
-    y.resize((*x.shape[:-1], w.shape[1]), refcheck=False)  # a reshape that is not a view
     return y, LinearContext(x, w, b is not None)
+
+
+def _product(x: Array, w: Array) -> Array:
+    """x·w    [..., in]·[in, out] -> [..., out], one product of all rows"""
+    if len(x) == 1 and x.ndim == 3:  # the same product, without two changes of shape
+        return x @ w
+    y: Array = x.reshape(-1, x.shape[-1]) @ w
+    y.resize((*x.shape[:-1], w.shape[1]), refcheck=False)  # a reshape that is not a view
+    return y
 
 
 def linear_backward(dy: Array, context: LinearContext) -> tuple[Array, Array, Array | None]:
@@ -33,8 +41,7 @@ def linear_backward(dy: Array, context: LinearContext) -> tuple[Array, Array, Ar
     x, w, biased = context
     rows = x.reshape(-1, x.shape[-1])
     drows = dy.reshape(-1, dy.shape[-1])
-    dx: Array = drows @ w.T
-    dx.resize(x.shape, refcheck=False)
+    dx = _product(dy, w.T)
     dw = rows.T @ drows
     db = sum_rows(drows) if biased else None
     return dx, dw, db

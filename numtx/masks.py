@@ -20,13 +20,13 @@ from .small_repr import small_repr
 class Mask(NamedTuple):
     """Who may attend to whom, and which keys somebody attends to at all."""
 
-    allowed: Array  # [B, H, T, S], True = may attend
+    allowed: Array  # [B, 1, T, S], the same for every head, or [B, H, T, S]; True = may attend
     live: Array | None  # [B, S], True = some query may attend; None: all keys are live
+    full: bool = False  # every query may attend to every key
 
 
 def allowed(
     valid: Array,
-    heads: int,
     queries: int,
     *,
     causal: bool = False,
@@ -44,13 +44,15 @@ def allowed(
     - where a row holds several documents, belongs to the same one.
 
     valid            [B, S], True at real tokens of the attended side
-    heads            H; the mask is the same for every head
     queries          T; the queries are the last T of the S places (aligned bottom right)
     query_positions  [B, T] and key_positions [B, S], the token counts that a window and chunks
                      measure
     documents        [B, T] and [B, S], the document of each query and of each key
     """
-    batch, keys = valid.shape
+    keys = valid.shape[1]
+    unpadded = window is None and chunk is None and documents is None and valid.all()
+    if unpadded and queries == 1:  # the last of all
+        return Mask(valid[:, None, None, :], None, True)
     seen = valid[:, None, None, :] & _reach(queries, keys, causal)
     if window is not None:
         assert query_positions is not None and key_positions is not None
@@ -62,9 +64,9 @@ def allowed(
         seen = seen & (blocks[0][:, None, :, None] == blocks[1][:, None, None, :])
     if documents is not None:
         seen = seen & (documents[0][:, None, :, None] == documents[1][:, None, None, :])
-    # For one head there is nothing to repeat, and `broadcast_to` takes longer than all the rest.
-    everywhere = seen if heads == 1 else np.broadcast_to(seen, (batch, heads, queries, keys))
-    return Mask(everywhere, live_keys(seen))
+    if unpadded:
+        return Mask(seen, None, not causal)
+    return Mask(seen, live_keys(seen))
 
 
 @lru_cache(maxsize=16)

@@ -184,7 +184,7 @@ def stack_forward(
         output, source, others = memory
         pair = None if others is None or given.documents is None else (given.documents, others)
         length = given.ids.shape[1]
-        cross = AttentionInputs(allowed(source, config.heads, length, documents=pair))
+        cross = AttentionInputs(allowed(source, length, documents=pair))
     blocks = []
     for i, kind in enumerate(config.kinds[side]):
         layer, own = different[kind], inputs[kind]
@@ -226,7 +226,6 @@ def _own_attention(
     these are rotated, and what is added to the scores."""
     mask = allowed(
         valid,
-        config.heads,
         given.ids.shape[1],
         causal=side == "decoder" and config.causal,
         window=config.window,

@@ -32,10 +32,10 @@ def weights(config: Config = BASE) -> dict[str, np.ndarray]:
     return {name.removeprefix(PLACE): p[name] for name in p if name.startswith(PLACE)}
 
 
-def open_mask(heads: int = 4) -> Mask:
+def open_mask() -> Mask:
     valid = np.ones((B, S), bool)
     valid[1, 0] = False
-    return allowed(valid, heads, T, causal=True)
+    return allowed(valid, T, causal=True)
 
 
 def run(config: Config = BASE, tap: Any = NO_TAP, **changes: Any) -> tuple[Any, Any]:
@@ -56,7 +56,7 @@ def by_loops(config: Config, p: Any, x: Any, memory: Any, mask: Any) -> np.ndarr
                 q = (x[b, t] @ p["w_q"] + p["b_q"])[h * 6 : h * 6 + 6]
                 keys = [(m @ p["w_k"] + p["b_k"])[g * 6 : g * 6 + 6] for m in memory[b]]
                 values = [(m @ p["w_v"] + p["b_v"])[g * 5 : g * 5 + 5] for m in memory[b]]
-                seen = [s for s in range(S) if mask[b, h, t, s]]
+                seen = [s for s in range(S) if mask[b, 0, t, s]]
                 powers = {s: math.exp(q @ keys[s] / math.sqrt(6.0)) for s in seen}
                 total = sum(powers.values())
                 heads.append(sum((powers[s] / total * values[s] for s in seen), np.zeros(5)))
@@ -81,7 +81,7 @@ def test_backward(projected, rotated):
     where = np.array([[2, 3, 4], [1, 2, 3]])
     rotary = rotation(where, 4, 100.0, "half", "float64") if rotated else None
     if rotated:  # one rotation serves queries and keys: self-attention only
-        mask = allowed(np.ones((B, T), bool), 4, T, causal=True)
+        mask = allowed(np.ones((B, T), bool), T, causal=True)
     memory = draw(B, T if rotated else S, 8)
     d = draw(B, T, 8, seed=2)
     inputs = AttentionInputs(mask, rotary)
@@ -141,7 +141,7 @@ def test_gradients_to_hidden_keys_and_values_are_exactly_zero():
     attention_backward(draw(B, T, 8), context, Place({}, recorder))
     assert not recorder.gradients["keys"][1, :, 0].any()
     assert not recorder.gradients["values"][1, :, 0].any()
-    assert not recorder.gradients["scores"][~open_mask().allowed].any()
+    assert not recorder.gradients["scores"].swapaxes(0, 1)[:, ~open_mask().allowed[:, 0]].any()
     assert recorder.gradients["keys"][0, :, 0].any()
 
 
@@ -150,7 +150,7 @@ def test_context_lies_between_the_attended_values():
     run(tap=recorder)
     context, values = recorder.values["context"], recorder.values["values"]
     for b, h, t in np.ndindex(B, 4, T):
-        seen = values[b, h // 2][open_mask().allowed[b, h, t]]
+        seen = values[b, h // 2][open_mask().allowed[b, 0, t]]
         assert (seen.min(0) - 1e-12 <= context[b, h, t]).all()
         assert (context[b, h, t] <= seen.max(0) + 1e-12).all()
 

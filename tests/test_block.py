@@ -28,8 +28,8 @@ def config(**changes: Any) -> Config:
 
 
 def run(c: Config, at: Place, x: Any = X, output: Any = OUTPUT) -> Any:
-    mask = allowed(np.ones((2, 3), bool), 2, 3, causal=True)
-    cross = AttentionInputs(allowed(VALID, 2, 3))
+    mask = allowed(np.ones((2, 3), bool), 3, causal=True)
+    cross = AttentionInputs(allowed(VALID, 3))
     return block_forward(c, at, x, Stack("decoder", AttentionInputs(mask), cross, output))
 
 
@@ -98,7 +98,7 @@ def test_a_block_without_a_memory_has_no_cross_attention():
     p = random_parameters(c, 2)
     recorder = Recorder()
     at = Place(p, recorder, prefix="encoder.0.")
-    own = AttentionInputs(allowed(np.ones((2, 3), bool), 1, 3))
+    own = AttentionInputs(allowed(np.ones((2, 3), bool), 3))
     y, context = block_forward(c, at, X, Stack("encoder", own))
     assert not [name for name in recorder.values if name.startswith("cross")]
     dx, dmemory = block_backward(D, context, at)

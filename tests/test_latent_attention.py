@@ -108,7 +108,7 @@ def test_expanded_equals_absorbed(kind, tapped):
     x = np.random.default_rng(3).standard_normal((2, 4, config.width))
     places = np.cumsum(MASK, 1) - 1
     mask = allowed(
-        MASK, config.heads, 4, causal=True, window=config.window,
+        MASK, 4, causal=True, window=config.window,
         query_positions=places, key_positions=places,
     )  # fmt: skip
     rotary = None

@@ -43,7 +43,7 @@ GPT_3 = Config(model="decoder-only", width=12288, decoder_layers=96, heads=96, h
 
 def mask_formula(size: int = 5) -> Any:
     """Mask(i, j) = 0 where i >= j, -inf where i < j, from numtx's own mask."""
-    return to_additive(allowed(np.ones((1, size), bool), 1, size, causal=True).allowed)[0, 0]
+    return to_additive(allowed(np.ones((1, size), bool), size, causal=True).allowed)[0, 0]
 
 
 def attention_of(run: Any, place: str, keys: int | None = None, row: int | None = None) -> Any:

@@ -72,7 +72,7 @@ def attend_forward(
         values = zero_unattended(values, mask.live)
         seen = mask.allowed[:, :1]
         context, made = attend_at_once(
-            queries, keys, values, seen, scale, bias=bias, cap=cap, sinks=sinks
+            queries, keys, values, seen, scale, full=mask.full, bias=bias, cap=cap, sinks=sinks
         )
         return context, AttendContext(
             queries, keys, values, seen, mask.live, scale, bias, cap, sinks, None, *made
@@ -86,7 +86,7 @@ def attend_forward(
     if bias is not None:
         bias = tap("bias", bias)
         scores = tap("biased_scores", scores + bias)
-    seen = tap("mask", mask.allowed)
+    seen = tap("mask", np.broadcast_to(mask.allowed, scores.shape))
     masked_scores = tap("masked_scores", mask_forward(scores, seen))
     if sinks is None:
         softmax = softmax_forward(masked_scores)
@@ -150,20 +150,23 @@ def attend_at_once(
     mask: Array,
     scale: float,
     *,
+    full: bool = False,
     bias: Array | None = None,
     cap: float | None = None,
     sinks: Array | None = None,
 ) -> tuple[Array, tuple[Array | None, Array | None, Array | None]]:
     """context, and if they are few the weights, the slope of the cap and the share of the sinks
 
-    mask [B, 1, T, S], the same for every head
+    mask  [B, 1, T, S], the same for every head
+    full  it is True everywhere
 
     Small scores are worked on in place. Many are worked on by head and by block of queries,
     without the keys before the first and after the last that some query of the block may see.
     """
     batch, heads, length, _ = queries.shape
     if batch * heads * length * keys.shape[2] <= KEPT:
-        made = attention_weights(queries, keys, mask, scale, bias=bias, cap=cap, sinks=sinks)
+        seen = None if full else mask
+        made = attention_weights(queries, keys, seen, scale, bias=bias, cap=cap, sinks=sinks)
         return weigh_forward(made[0], values), made
     context = np.zeros((batch, heads, length, values.shape[3]), queries.dtype)
     group = heads // keys.shape[1]
@@ -194,7 +197,7 @@ def attend_at_once(
 def attention_weights(
     queries: Array,
     keys: Array,
-    mask: Array,
+    mask: Array | None,
     scale: float,
     *,
     bias: Array | None = None,
@@ -202,14 +205,15 @@ def attention_weights(
     sinks: Array | None = None,
 ) -> tuple[Array, Array | None, Array | None]:
     """softmax(cap(queries·keys^T * scale) + bias, masked)    -> [B, H, T, S], in one array; and
-    the slope of the cap and the share of the sinks, where there are some"""
+    the slope of the cap and the share of the sinks, where there are some (mask None: all seen)"""
     weights, slope = products_forward(queries, keys), None
     weights *= scale
     if cap is not None:
         weights, slope = cap_forward(weights, cap)
     if bias is not None:
         weights += bias
-    np.copyto(weights, -np.inf, where=~mask)
+    if mask is not None:
+        np.copyto(weights, -np.inf, where=~mask)
     if sinks is not None:
         return weights, slope, sink_softmax_forward(weights, sinks, weights)[1]
     weights /= exponentials(weights, weights)[0]

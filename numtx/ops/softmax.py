@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 
 from ..shapes import Array, constant_row, row_dots
@@ -23,27 +26,28 @@ def exponentials(
 ) -> tuple[Array, Array | None]:
     """exp(scores - max) into `out` (which may be `scores`); returns the sum of each row.
 
-    A row of -inf throughout gives zeros, and 1 for a sum, by which it can be divided.
+    A row of -inf throughout gives zeros, and 1 for a sum, by which it can be divided: the
+    largest is at least the least finite number, and any other sum at least exp(0).
 
     sinks  numbers that are in the maximum and in the sum of each row, and not in `out`; what
            they add to the sum is returned beside it
     """
-    largest, sunk = np.maximum.reduce(scores, -1, keepdims=True), None
+    least, sunk = _least(scores.dtype), None
+    largest = np.maximum.reduce(scores, -1, keepdims=True, initial=least)
     if sinks is not None:
         np.maximum(largest, sinks, out=largest)
-    blind = None
-    if np.minimum.reduce(largest, None) == -np.inf:
-        blind = largest == -np.inf
-        largest[blind] = 0.0
     np.subtract(scores, largest, out=out)
     np.exp(out, out=out)
     total = row_dots(out, constant_row(out.shape[-1], 1.0, out.dtype))
-    if blind is not None:
-        total[blind] = 1.0
     if sinks is not None:
         sunk = np.exp(sinks - largest)
         total += sunk
-    return total, sunk
+    return np.maximum(total, 1.0, out=total), sunk
+
+
+@cache
+def _least(dtype: np.dtype[Any]) -> Any:
+    return np.finfo(dtype).min
 
 
 def softmax_backward(dweights: Array, weights: Array) -> Array:

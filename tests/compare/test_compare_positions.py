@@ -69,7 +69,7 @@ def test_wrong_chunks(cause, changes):
 
     def seen(config, trace):
         given = {"causal": True, "query_positions": POSITIONS, "key_positions": POSITIONS}
-        return np.array(allowed(MASK, config.heads, 5, **given, **changes).allowed)
+        return np.array(allowed(MASK, 5, **given, **changes).allowed)
 
     causes = causes_of(config_of(name), "decoder.0.self_attention.mask", seen)
     assert any(cause in told for told in causes), causes

@@ -7,7 +7,7 @@ import pytest
 from attention_operators import MISTAKES, InBlocks, Operator
 
 from numtx.laws.law import KINDS
-from numtx.masks import allowed
+from numtx.masks import Mask, allowed
 from numtx.operators.attention import attention
 from numtx.operators.reference import Terms, gradients, truth
 from numtx.ops.attend import attend_backward, attend_forward
@@ -82,12 +82,12 @@ def _own(q, k, v, *, causal, window, mask, bias, scale):
     queries, keys = q.shape[2], k.shape[2]
     places = np.arange(keys)[None].repeat(len(q), 0)
     seen = allowed(
-        np.ones(places.shape, bool), q.shape[1], queries, causal=causal, window=window,
+        np.ones(places.shape, bool), queries, causal=causal, window=window,
         query_positions=places[:, :1] + np.arange(keys - queries, keys), key_positions=places,
     )  # fmt: skip
     if mask is not None:
         both = seen.allowed & mask
-        seen = seen._replace(allowed=both, live=both.any((1, 2)))
+        seen = Mask(both, both.any((1, 2)))
     scale = q.shape[3] ** -0.5 if scale is None else scale
     return attend_forward(q, k, v, seen, scale, NO_TAP, bias=bias)
 

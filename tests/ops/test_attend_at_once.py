@@ -29,7 +29,6 @@ def _mask(kind: str) -> Mask:
     positions = np.broadcast_to(np.arange(S), (B, S))
     return allowed(
         valid,
-        H,
         T,
         causal=kind != "all",
         window=4 if kind == "window" else None,

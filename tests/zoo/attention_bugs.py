@@ -75,8 +75,8 @@ ATTENTION_BUGS = (
     Bug("weights that do not sum to 1", "ops.attend", 'weights = tap("weights", softmax)',
         'weights = tap("weights", softmax * 1.5)', laws="S2 S4"),
     Bug("softmax over the queries", "ops.softmax",
-        "total = row_dots(out, constant_row(out.shape[-1], 1.0, out.dtype))\n    if blind",
-        "total = np.add.reduce(out, -2, keepdims=True) + 1e-300\n    if False and blind",
+        "total = row_dots(out, constant_row(out.shape[-1], 1.0, out.dtype))\n    if sinks",
+        "total = np.add.reduce(out, -2, keepdims=True)\n    if sinks",
         checks="oracle_value finite_differences", laws="K1"),
     Bug("softmax without taking the largest away", "ops.softmax",
         "np.subtract(scores, largest, out=out)", "out[...] = scores", checks="hand_values",
@@ -90,9 +90,11 @@ ATTENTION_BUGS = (
     Bug("log_softmax backward without its sum", "ops.softmax",
         "dlogits: Array = dlog - np.exp(log_probabilities) * total", "dlogits: Array = dlog",
         checks="oracle_gradient finite_differences hand_values", laws="L5"),
-    Bug("a blind row gives NaN", "ops.softmax", "        largest[blind] = 0.0\n", "", laws="K7"),
-    Bug("a blind row attends to everything alike", "ops.softmax", "        total[blind] = 1.0",
-        "        out += blind\n        total[blind] = out.shape[-1]", laws="K7"),
+    Bug("a blind row gives NaN", "ops.softmax", ", initial=least)", ")", laws="K7"),
+    Bug("a blind row attends to everything alike", "ops.softmax",
+        "return np.maximum(total, 1.0, out=total), sunk",
+        "out += total < 0.5\n    total += out.shape[-1] * (total < 0.5)\n    return total, sunk",
+        laws="K7"),
     Bug("heads merged without transposing", "ops.heads",
         "return x.transpose(0, 2, 1, 3).reshape(batch, length, heads * width)",
         "return x.reshape(batch, length, heads * width)", checks="oracle_value hand_values",
@@ -257,9 +259,10 @@ ATTENTION_BUGS = (
         "here, h, stack.memory, stack.cross_attention",
         "here, h, h[:, [0, 1, 2, 0, 1]], stack.cross_attention", checks="oracle_value mask_laws"),
     Bug("two stages in the wrong order", "ops.attend",
-        'tap("mask", mask.allowed)\n'
+        'tap("mask", np.broadcast_to(mask.allowed, scores.shape))\n'
         '    masked_scores = tap("masked_scores", mask_forward(scores, seen))',
-        'mask.allowed\n    masked_scores = tap("masked_scores", mask_forward(scores, seen))\n'
+        'np.broadcast_to(mask.allowed, scores.shape)\n'
+        '    masked_scores = tap("masked_scores", mask_forward(scores, seen))\n'
         '    seen = tap("mask", seen)', checks="catalogue"),
     Bug("keys cached before their rotation", "attention.multi_head", 'new = {"keys": keys,',
         'new = {"keys": split_heads(at.linear(memory, "k")[0], config.kv_heads),',

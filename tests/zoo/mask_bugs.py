@@ -23,7 +23,7 @@ MASK_BUGS = (
         "seen = valid[::-1, None, None, :]", checks="oracle_value mask_laws",
         laws="B1-mask B1-memory"),
     Bug("every row uses the first row's padding", "masks", "seen = valid[:, None, None, :]",
-        "seen = valid[:1, None, None, :].repeat(batch, 0)", laws="B4-mask B4-memory L2"),
+        "seen = valid[:1, None, None, :].repeat(len(valid), 0)", laws="B4-mask B4-memory L2"),
     Bug("padding mask applied to queries instead of keys", "masks",
         "seen = valid[:, None, None, :]",
         "seen = valid[:, None, -queries:, None] if queries <= keys else valid[:, None, None, :]",

@@ -162,7 +162,7 @@ def hand_values() -> bool:
         (activation_forward("gelu", np.array([0.0])), [0.0]),
         (activation_backward("relu", gain, three - 2.0), [[0, 0, 1.0]]),
         (
-            allowed(np.ones((1, 3), bool), 1, 2, causal=True).allowed[0, 0],
+            allowed(np.ones((1, 3), bool), 2, causal=True).allowed[0, 0],
             [[True, True, False], [True, True, True]],
         ),
         (bench().config.scale, 1.0 / math.sqrt(3.0)),

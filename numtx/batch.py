@@ -12,7 +12,7 @@ from .errors import BatchError, CacheError, MaskError
 from .masks import check_mask
 from .ops.lookup import padding_beyond
 from .ops.loss import IGNORED
-from .shapes import Array, describe
+from .shapes import Array, all_true, describe
 from .small_repr import small_repr
 
 
@@ -256,27 +256,23 @@ def _side(
     mask = getattr(batch, mask_name)
     documents = getattr(batch, prefix + "documents")
     if documents is not None:
-        documents = _documents(prefix + "documents", documents, ids)
-    if mask is None and documents is None:
-        valid = np.ones(ids.shape, bool)
-        positions = np.zeros_like(ids)
+        documents = _per_token(prefix + "documents", documents, ids)
+    valid = np.ones(ids.shape, bool)
+    if mask is not None:
+        valid = check_mask(mask_name, mask, ids.shape).copy()
+    if documents is None and (mask is None or all_true(valid)):
+        positions = np.zeros(ids.shape, np.int64)
         positions += np.arange(ids.shape[1])
         if before is not None:
             positions += before[:, None]
     else:
-        mask = np.ones(ids.shape, bool) if mask is None else mask
-        valid = check_mask(mask_name, mask, ids.shape).copy()
         empty = np.flatnonzero(~valid.any(1))
         if empty.size and before is None:
             raise MaskError(f"{mask_name}: row {empty[0]} has no real token; drop the row")
         positions = count_positions(valid, before, documents)
     given = getattr(batch, prefix + "positions")
     if given is not None:
-        positions = _integers(prefix + "positions", given)
-        if positions.shape != ids.shape:
-            raise BatchError(
-                f"{prefix}positions has shape {positions.shape}; it should be {ids.shape}"
-            )
+        positions = _per_token(prefix + "positions", given, ids)
         if positions.min() < 0:
             raise BatchError(f"{prefix}positions has {positions.min()}; positions start at 0")
     check_positions(config, positions)
@@ -286,11 +282,11 @@ def _side(
     return SideInput(ids, valid, positions, segments, documents, vectors)
 
 
-def _documents(name: str, given: Any, ids: Array) -> Array:
-    documents = _integers(name, given)
-    if documents.shape != ids.shape:
-        raise BatchError(f"{name} has shape {documents.shape}; it should be {ids.shape}")
-    return documents
+def _per_token(name: str, given: Any, ids: Array) -> Array:
+    numbers = _integers(name, given)
+    if numbers.shape != ids.shape:
+        raise BatchError(f"{name} has shape {numbers.shape}; it should be {ids.shape}")
+    return numbers
 
 
 def _segments(config: Config, side: str, batch: Batch, prefix: str, ids: Array) -> Array | None:
@@ -302,9 +298,7 @@ def _segments(config: Config, side: str, batch: Batch, prefix: str, ids: Array) 
         return None
     if given is None:
         return np.zeros(ids.shape, np.int64)
-    segments = _integers(name, given)
-    if segments.shape != ids.shape:
-        raise BatchError(f"{name} has shape {segments.shape}; it should be {ids.shape}")
+    segments = _per_token(name, given, ids)
     check_range(name, segments, config.segments)
     return segments
 
@@ -358,7 +352,7 @@ def _integers(name: str, value: Any) -> Array:
         raise BatchError(
             f"{name} has {array.ndim} axes, shape {array.shape}; it has two: rows and tokens"
         )
-    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+    if array.dtype.kind == "u" and array.max() > np.iinfo(np.int64).max:
         raise BatchError(f"{name} has {array.max()}, too large for a token id")
     return array.astype(np.int64)
 
@@ -383,15 +377,16 @@ def next_tokens(ids: Any, mask: Any = None, documents: Any = None) -> Array:
 def check_labels(name: str, labels: Array, size: int) -> None:
     """Raise `BatchError` for a label outside the vocabulary, or where none counts."""
     check_range(name, labels, size, ignored=True)
-    if (labels == IGNORED).all():
+    if all_true(labels == IGNORED):
         raise BatchError(f"{name}: every position is ignored ({IGNORED}); no loss is defined")
 
 
 def check_range(name: str, ids: Array, size: int, ignored: bool = False) -> None:
     """Raise `BatchError` for an id outside 0 ... size - 1."""
+    if np.maximum.reduce(ids.view(np.uint64), None) < size:  # a negative one would be large
+        return
     wrong = (ids < 0) | (ids >= size)
-    if ignored:
-        wrong &= ids != IGNORED
+    wrong &= not ignored or ids != IGNORED
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         also = f", or {IGNORED} to ignore the position" if ignored else ""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import MaskError
-from .shapes import Array, describe
+from .shapes import Array, all_true, describe
 from .small_repr import small_repr
 
 
@@ -50,7 +50,7 @@ def allowed(
     documents        [B, T] and [B, S], the document of each query and of each key
     """
     keys = valid.shape[1]
-    unpadded = window is None and chunk is None and documents is None and valid.all()
+    unpadded = window is None and chunk is None and documents is None and all_true(valid)
     if unpadded and queries == 1:  # the last of all
         return Mask(valid[:, None, None, :], None, True)
     seen = valid[:, None, None, :] & _reach(queries, keys, causal)
@@ -80,7 +80,7 @@ def _reach(queries: int, keys: int, causal: bool) -> Array:
 def live_keys(mask: Array) -> Array | None:
     """[B, H, T, S] -> [B, S], the keys that some query may attend to; None if that is all."""
     live: Array = np.logical_or.reduce(mask, (1, 2))
-    return None if live.all() else live
+    return None if all_true(live) else live
 
 
 def check_mask(name: str, mask: object, shape: tuple[int, ...]) -> Array:

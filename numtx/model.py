@@ -27,7 +27,7 @@ from .ops.positions import query_growth, rotation, sinusoidal
 from .ops.relative import Relative, buckets, relative_bias_forward
 from .parameters import check_parameters, parameter_shapes
 from .place import Place
-from .shapes import Array, describe
+from .shapes import Array, all_true, describe
 from .small_repr import small_repr
 from .tap import NO_TAP, Tap
 
@@ -277,7 +277,7 @@ def input_forward(
     else:
         x = given.vectors
     cleared = None
-    if not given.valid.all():
+    if not all_true(given.valid):
         cleared = padding_beyond(x, given.valid, config.padding_limit(side))
     x = here("embedding", x if cleared is None else np.where(cleared, x.dtype.type(0), x))
     if config.embedding_scale != 1.0:

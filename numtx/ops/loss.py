@@ -16,8 +16,7 @@ def pick_forward(log_probabilities: Array, labels: Array, smoothing: float = 0.0
     share e (Szegedy et al., 2016): loss = -(1 - e) * l[label] - e / V * sum of l.
     """
     counted = labels != IGNORED
-    safe = np.where(counted, labels, 0)
-    picked = np.take_along_axis(log_probabilities, safe[..., None], -1)[..., 0]
+    picked = log_probabilities.reshape(-1).take(_places(labels, log_probabilities.shape[-1]))
     if smoothing:
         share = smoothing / log_probabilities.shape[-1]
         picked = (1.0 - smoothing) * picked + share * np.add.reduce(log_probabilities, -1)
@@ -31,16 +30,18 @@ def pick_backward(
     =>    dl = -dloss * e / V everywhere, -dloss * (1 - e) more at the label; 0 where ignored"""
     counted = labels != IGNORED
     dloss = np.where(counted, dloss, 0.0)
-    dlog = np.zeros_like(log_probabilities)
-    safe = np.where(counted, labels, 0)[..., None]
-    if not smoothing:
-        np.put_along_axis(dlog, safe, -dloss[..., None], -1)
-        return dlog
-    share = smoothing / log_probabilities.shape[-1]
-    dlog -= share * dloss[..., None]
-    at_label = np.take_along_axis(dlog, safe, -1) - (1.0 - smoothing) * dloss[..., None]
-    np.put_along_axis(dlog, safe, at_label, -1)
+    dlog = np.zeros(log_probabilities.shape, log_probabilities.dtype)
+    if smoothing:
+        dlog -= smoothing / log_probabilities.shape[-1] * dloss[..., None]
+    dlog.reshape(-1)[_places(labels, log_probabilities.shape[-1])] -= (1.0 - smoothing) * dloss
     return dlog
+
+
+def _places(labels: Array, words: int) -> Array:
+    """Where each label stands in a flat array [B * T * V]; word 0 where the label is ignored"""
+    rows = np.arange(0, labels.size * words, words).reshape(labels.shape)
+    places: Array = rows + np.maximum(labels, 0)
+    return places
 
 
 def mean_forward(per_token: Array, labels: Array) -> Array:

@@ -14,8 +14,8 @@ from ..shapes import Array
 
 def pack(config: Config, arrays: Mapping[str, Array], out: Array | None = None) -> Array:
     """Parameters or gradients as one vector [N], in the order of `parameter_shapes`."""
-    parts = [arrays[name].reshape(-1) for name in parameter_shapes(config)]
-    packed: Array = np.concatenate(parts, out=out)
+    parts = [arrays[name] for name in parameter_shapes(config)]
+    packed: Array = np.concatenate(parts, axis=None, out=out)  # each of them flat
     return packed
 
 

@@ -50,7 +50,7 @@ MASK_BUGS = (
         "can_attend: Array = mask != 0.0", laws="K8"),
     Bug("inverting a mask does nothing", "masks", "return ~mask", "return mask.copy()", laws="K8"),
     Bug("no key is ever taken for dead, and 0 * NaN is NaN", "masks",
-        "return None if live.all() else live", "return None", laws="T2"),
+        "return None if all_true(live) else live", "return None", laws="T2"),
     Bug("mask aligned upper left", "masks", "_reach(queries, keys, causal)",
         "np.tri(queries, keys, 0 if causal else keys, dtype=bool)", checks="window_machine"),
     Bug("chunks ignored", "masks", "if chunk is not None:", "if False:", checks="chunks_oracle",

@@ -72,7 +72,7 @@ POSITION_BUGS = (
     Bug("sine and cosine swapped in the table", "ops.positions",
         "= np.sin(angles), np.cos(angles)", "= np.cos(angles), np.sin(angles)",
         checks="oracle_value hand_values", laws="S3"),
-    Bug("labels that are all ignored are let through", "batch", "if (labels == IGNORED).all():",
+    Bug("labels that are all ignored are let through", "batch", "if all_true(labels == IGNORED):",
         "if False:", laws="L4"),
     Bug("a cache of other rows is broadcast", "batch",
         "if before is not None and len(before) != len(ids):", "if False:", laws="C10"),

@@ -21,6 +21,11 @@ def linear_forward(x: Array, w: Array, b: Array | None = None) -> tuple[Array, L
     Leading axes are flattened before the product: one large product is faster than a stack
     of small ones, and every row is treated alike.
     """
+    if x.size == len(w):  # one row: as a vector it takes half of the time
+        y: Array = x.reshape(-1).dot(w)
+        if b is not None:
+            y += b
+        return y.reshape(*x.shape[:-1], -1), LinearContext(x, w, b is not None)
     y = _product(x, w)
     if b is not None:
         y += b

@@ -30,6 +30,8 @@ def norm_forward(
     The variance divides by d, not by d - 1. Without centring (`rms`) the mean is taken to
     be 0, and the variance is the mean square. Gain and bias may be None: there is none.
     """
+    if x.size == x.shape[-1]:
+        return _norm_of_one_row(x, gain, bias, epsilon, centred)
     mean, added, root = _constants(x.shape[-1], epsilon, x.dtype)
     if centred:
         x = x - row_dots(x, mean)
@@ -43,6 +45,23 @@ def norm_forward(
     if bias is not None:
         y += bias
     return y, NormContext(normal, inverse, gain, centred, bias is not None)
+
+
+def _norm_of_one_row(
+    x: Array, gain: Array | None, bias: Array | None, epsilon: float, centred: bool
+) -> tuple[Array, NormContext]:
+    """The same for a single row, which takes half of the time as a vector with plain numbers."""
+    width, row = x.shape[-1], x.reshape(-1)
+    if centred:
+        row = row - row.dot(constant_row(width, 1.0 / width, x.dtype))
+    inverse = x.dtype.type(math.sqrt(width / (row.dot(row) + width * epsilon)))
+    normal = y = row * inverse
+    if gain is not None:
+        y = normal * gain
+    if bias is not None:
+        y += bias
+    context = NormContext(normal.reshape(x.shape), inverse, gain, centred, bias is not None)
+    return y.reshape(x.shape), context
 
 
 @lru_cache(maxsize=64)

@@ -34,11 +34,11 @@ def sinusoidal(
 
 @small_repr()
 class Rotation(NamedTuple):
-    """Cosine and sine of every angle, [B, 1, T, r/2], times the attention factor, and which
-    components make a pair."""
+    """Cosine of every angle, [B, 1, T, r/2], and minus and plus its sine, [B, 1, T, 2, r/2], times
+    the attention factor; and which components make a pair."""
 
     cosine: Array
-    sine: Array
+    sines: Array
     layout: str
 
     def pairs(self, x: Array) -> tuple[Array, Array]:
@@ -63,16 +63,28 @@ def rotation(
     cosine, sine, factor = np.cos(angles), np.sin(angles), attention_factor(scaling)
     if lengthened and factor != 1.0:
         cosine, sine = cosine * factor, sine * factor
-    return Rotation(cosine.astype(dtype), sine.astype(dtype), layout)
+    sines = np.stack((-sine, sine), -2)
+    return Rotation(cosine.astype(dtype), sines.astype(dtype), layout)
 
 
 def rotate_forward(x: Array, by: Rotation) -> Array:
     """(a, b) -> (a cos - b sin, a sin + b cos) for each pair; what is not paired passes."""
+    if by.layout == "half" and 2 * by.cosine.shape[-1] == x.shape[-1]:
+        return _rotate_halves(x, by)
     y = x.copy()
     first, second = by.pairs(x)
     new_first, new_second = by.pairs(y)
-    new_first[...] = first * by.cosine - second * by.sine
-    new_second[...] = first * by.sine + second * by.cosine
+    new_first[...] = first * by.cosine + second * by.sines[..., 0, :]
+    new_second[...] = first * by.sines[..., 1, :] + second * by.cosine
+    return y
+
+
+def _rotate_halves(x: Array, by: Rotation) -> Array:
+    """The same, both halves at once, in a third of the operations"""
+    y = np.empty(x.shape, x.dtype)
+    halves, turned = (a.reshape(*x.shape[:-1], 2, -1) for a in (x, y))
+    np.multiply(halves, by.cosine[..., None, :], out=turned)
+    turned += halves[..., ::-1, :] * by.sines
     return y
 
 
@@ -89,4 +101,4 @@ def query_growth(positions: Array, length: int, rate: float, dtype: str) -> Arra
 
 def rotate_backward(dy: Array, by: Rotation) -> Array:
     """y = R x    =>    dx = R^T dy, the rotation back (a R^T where a factor lengthens)"""
-    return rotate_forward(dy, by._replace(sine=-by.sine))
+    return rotate_forward(dy, by._replace(sines=-by.sines))

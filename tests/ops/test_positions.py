@@ -51,13 +51,14 @@ def test_the_table_by_the_formula(places, tolerance, dtype):
 @NEAR_AND_FAR
 def test_every_angle_of_a_rotation_by_the_formula(places, tolerance, dtype):
     rotary = rotation(places, 6, 10000.0, "half", dtype)
-    assert rotary.cosine.dtype == rotary.sine.dtype == dtype
-    assert rotary.cosine.shape == rotary.sine.shape == (2, 1, 3, 3)
+    assert rotary.cosine.dtype == rotary.sines.dtype == dtype
+    assert rotary.cosine.shape == (2, 1, 3, 3) and rotary.sines.shape == (2, 1, 3, 2, 3)
     room = max(tolerance, float(np.finfo(dtype).eps))
     for b, t, i in np.ndindex(2, 3, 3):
         angle = places[b, t] / 10000.0 ** (2 * i / 6.0)
         assert abs(rotary.cosine[b, 0, t, i] - math.cos(angle)) < room
-        assert abs(rotary.sine[b, 0, t, i] - math.sin(angle)) < room
+        assert abs(rotary.sines[b, 0, t, 1, i] - math.sin(angle)) < room
+        assert rotary.sines[b, 0, t, 0, i] == -rotary.sines[b, 0, t, 1, i]
 
 
 def test_rotation_by_hand():
@@ -68,7 +69,8 @@ def test_rotation_by_hand():
         "interleaved": [-2.0, 1.0, 3.0, 4.0, 9.0],
     }.items():
         rotary = rotation(np.array([[0]]), 4, 100.0, layout, "float64")
-        rotary = rotary._replace(cosine=np.array([[[[0.0, 1.0]]]]), sine=np.array([[[[1.0, 0.0]]]]))
+        sines = np.array([[[[[-1.0, 0.0], [1.0, 0.0]]]]])
+        rotary = rotary._replace(cosine=np.array([[[[0.0, 1.0]]]]), sines=sines)
         assert rotate_forward(x, rotary).ravel().tolist() == expected
 
 

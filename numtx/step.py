@@ -15,7 +15,7 @@ from .head import head_forward
 from .model import Memory, memory_forward, stack_forward
 from .parameters import check_parameters
 from .place import Place
-from .shapes import Array
+from .shapes import Array, all_true
 from .small_repr import small_repr
 from .tap import NO_TAP, Tap
 
@@ -97,8 +97,7 @@ def _step(
     memory = _step_memory(config, given, encoded, cache)
     hidden, _ = stack_forward(config, "decoder", at, given, memory, cache, False)
     if not every_position:
-        places = last_places(given.valid)
-        hidden = at("last_output", hidden[np.arange(len(hidden)), places][:, None])
+        hidden = at("last_output", last_real(hidden, given.valid))
     ends, _ = head_forward(config, at, hidden, given.valid, None, False)
     return StepOutputs(ends["logits"], encoded)
 
@@ -120,6 +119,14 @@ def _step_memory(
     if len(valid) != len(given.ids):
         raise BatchError(f"encoded has {len(valid)} rows and decoder_ids {len(given.ids)}")
     return Memory(None if encoded is None else encoded.output, valid)
+
+
+def last_real(hidden: Array, valid: Array) -> Array:
+    """[B, T, d] -> [B, 1, d], at each row's last real token (a row of padding: the last place)"""
+    if hidden.shape[1] == 1 or all_true(valid[:, -1]):
+        return hidden[:, -1:]
+    last: Array = hidden[np.arange(len(hidden)), last_places(valid)][:, None]
+    return last
 
 
 def last_places(valid: Array) -> Array:

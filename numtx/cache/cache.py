@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -138,11 +139,8 @@ class Cache:
         if config is not self.config and config != self.config:
             raise CacheError("cache belongs to a model of another configuration; make a new one")
         names = parameter_shapes(config)
-        own = len(parameters) == len(names) and all(
-            parameters.get(name) is array
-            for name, array in zip(names, self._parameters, strict=True)
-        )
-        if not own:
+        given = map(parameters.get, names)
+        if len(parameters) != len(names) or not all(map(is_, given, self._parameters)):
             raise CacheError(
                 "cache belongs to other parameters: what it holds was computed by them; "
                 "make a new one"
@@ -207,9 +205,9 @@ class Cache:
         if not self._open or self._marked is None:
             raise CacheError("commit outside a call; reserve, mark and append first")
         valid, positions = self._marked
-        lengths = self._gone + np.add.reduce(valid, 1)
         stays = self._storage.commit(valid)
         if stays is not None:
+            lengths = self._gone + np.add.reduce(valid, 1)
             rows = np.arange(self.batch)[:, None]
             valid, positions = valid[rows, stays] & (stays >= 0), positions[rows, stays]
             self._gone = lengths - np.add.reduce(valid, 1)

@@ -34,6 +34,7 @@ class Storage(ABC):
         self.length = 0  # visible columns
         self.capacity = capacity  # the most columns it may hold; None: no limit
         self._reserved = 0
+        self._wanted: dict[str, tuple[int, ...]] = {}  # the shapes of new columns
         self._written: set[int] = set()
         self._released = False
 
@@ -51,6 +52,7 @@ class Storage(ABC):
             )
         self._make_room(needed)
         self._reserved = columns
+        self._wanted = {name: self._shape(name, columns) for name in self.streams}
 
     def append(self, layer: int, streams: Mapping[str, Array]) -> dict[str, Array]:
         """Write the reserved columns of a layer; its streams up to and with them, read-only."""
@@ -60,7 +62,7 @@ class Storage(ABC):
                 f"writes {', '.join(self.streams)} once"
             )
         for name, new in streams.items():
-            shape = self._shape(name, self._reserved)
+            shape = self._wanted[name]
             if new.shape != shape or new.dtype != self.dtype:
                 raise CacheError(
                     f"cache: {name} of layer {layer} are {new.dtype} {new.shape}; room was "
@@ -69,7 +71,7 @@ class Storage(ABC):
         every = self._write(layer, streams)
         self._written.add(layer)
         for array in every.values():
-            array.setflags(write=False)
+            array.setflags(False)  # type: ignore[call-arg]  # `write`, faster than by name
         return every
 
     def read(self, layer: int) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from ..batch import Batch, SideInput, check_step
 from ..cache import Cache
 from ..config import Config
 from ..errors import DecodingError
-from ..shapes import Array, describe
+from ..shapes import Array, all_true, describe
 from ..small_repr import small_repr
 from ..step import Encoded, step
 from ..tap import NO_TAP, Tap
@@ -188,11 +188,12 @@ class _Plan:
         )
 
     def batch(self, ids: Array, valid: Array) -> Batch:
+        mask = None if all_true(valid) else valid
         if self.config.model != "encoder-decoder":
-            return Batch(ids, mask=valid)
+            return Batch(ids, mask=mask)
         if self.source is None:
-            return Batch(None, ids, decoder_mask=valid)
-        return replace(self.source, decoder_ids=ids, decoder_mask=valid, labels=None)
+            return Batch(None, ids, decoder_mask=mask)
+        return replace(self.source, decoder_ids=ids, decoder_mask=mask, labels=None)
 
 
 def _steps(
@@ -211,8 +212,9 @@ def _steps(
         else:
             one = plan.decode(number - 1, tokens, going)
         _check_finite(one, going)
-        # What a row computes after its end is nobody's business, whatever it may be.
-        logits = np.where(going[:, None], one.logits, one.logits.dtype.type(0))
+        logits = one.logits.copy()
+        if not all_true(going):  # what a row computes after its end is nobody's business
+            logits[~going] = 0.0
         if ends and number < min_new_tokens:
             logits = rule_out(logits, ends)
         tokens = np.where(going, choose(logits, rows), pad)
@@ -220,13 +222,17 @@ def _steps(
             if goes_on:
                 row.append(token)
         yield one._replace(tokens=tokens, counts=going)
-        going = going & ~np.isin(tokens, list(ends))
+        if ends:
+            going = going & ~np.isin(tokens, list(ends))
         if not going.any():
             return
 
 
 def _check_finite(one: Step, going: Array) -> None:
-    wrong = going & ~np.isfinite(one.logits).all(1)
+    finite = np.isfinite(one.logits)
+    if all_true(finite):
+        return
+    wrong = going & ~finite.all(1)
     if wrong.any():
         raise DecodingError(
             f"{one.phase}: logits of row {np.flatnonzero(wrong)[0]} are not finite, so no token "

@@ -135,7 +135,7 @@ def row_dots(x: Array, y: Array) -> Array:
 
 def sum_rows(x: Array) -> Array:
     """The sum over the rows of a matrix    [n, d] -> [d]; a product is the fastest sum."""
-    total: Array = constant_row(len(x), 1.0, x.dtype) @ x
+    total: Array = constant_row(len(x), 1.0, x.dtype).dot(x)
     return total
 
 

@@ -85,7 +85,7 @@ def attention_weights(at: At, queries: Array, keys: Array) -> Any:
 
 
 def masked(scores: Array, real: Array) -> Array:
-    mask = allowed(real[None], 1, len(real), causal=True).allowed[0, 0]
+    mask = allowed(real[None], len(real), causal=True).allowed[0, 0]
     return softmax_forward(mask_forward(scores, mask))
 
 

@@ -40,7 +40,7 @@ from .attention import attend
     return np.arange(cached + new) <= cached + np.arange(new)[:, None]
     """,
     reference=lambda cached, new: (
-        allowed(np.ones((1, cached + new), bool), 1, new, causal=True).allowed[0, 0]
+        allowed(np.ones((1, cached + new), bool), new, causal=True).allowed[0, 0]
     ),
     cases=lambda: [Case(x) for x in ((3, 2), (4, 4), (0, 3), (2, 1), (1, 5))],
 )  # fmt: skip

@@ -10,7 +10,7 @@ import terminal
 from small_folders import written
 
 from numtx import load_example, save_parameters
-from numtx.cli import COMMANDS
+from numtx.cli import COMMANDS, main
 from numtx.formats.plain import plain
 from numtx.strict_json import parse
 from numtx.trace.files import save_trace
@@ -30,6 +30,7 @@ RUNS = {
     "cost": ["cost", "--tokens", "3", "--json", "-"],
     "figures": ["figures", "--figure", "003.loss-mean", "--json", "-"],
     "inspect": ["inspect", "{folder}", "--json", "-"],
+    "check": ["check", "{solution}", "--json"],
 }
 WITHOUT = {"learn", "picture", "laws", "export"}
 
@@ -48,7 +49,14 @@ def files(tmp_path_factory):
     save_parameters(names["parameters"], example.parameters)
     config = folder / "config.json"
     config.write_text(json.dumps(example.config.to_dict()))
-    return {**names, "config": str(config), "folder": str(written(folder / "m", "llama"))}
+    solution = folder / "solution.py"
+    assert main(["learn", "3", "--exercise", str(solution)]) == 0
+    text = solution.read_text(encoding="utf-8")
+    solution.write_text(
+        text.replace("    ...\n", "    return queries @ keys.T\n"), encoding="utf-8"
+    )
+    folder = str(written(folder / "m", "llama"))
+    return {**names, "config": str(config), "folder": folder, "solution": str(solution)}
 
 
 def result(capsys, files, *command):

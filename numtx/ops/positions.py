@@ -63,8 +63,9 @@ def rotation(
     cosine, sine, factor = np.cos(angles), np.sin(angles), attention_factor(scaling)
     if lengthened and factor != 1.0:
         cosine, sine = cosine * factor, sine * factor
-    sines = np.stack((-sine, sine), -2)
-    return Rotation(cosine.astype(dtype), sines.astype(dtype), layout)
+    sines = np.empty((*sine.shape[:-1], 2, sine.shape[-1]), dtype)
+    sines[..., 0, :], sines[..., 1, :] = -sine, sine
+    return Rotation(cosine.astype(dtype), sines, layout)
 
 
 def rotate_forward(x: Array, by: Rotation) -> Array:

@@ -59,6 +59,18 @@ def some(
     ]
 
 
+def part(count: int, where: str, values: Iterable[Any]) -> list[Any]:
+    """Values of any kind for `parametrize`, as many of them drawn as `some` does; the others are
+    heavy. A tuple is one value of each parameter."""
+    every = list(values)
+    drawn = random.Random(f"{DRAW} {where}").sample(range(len(every)), min(count, len(every)))
+    sets = [value if isinstance(value, tuple) else (value,) for value in every]
+    return [
+        every[k] if k in drawn else pytest.param(*one, marks=pytest.mark.heavy)
+        for k, one in enumerate(sets)
+    ]
+
+
 def config_of(name: str, **changes: Any) -> Config:
     """A model of the list, or that of the weather; in float64 unless it is said otherwise."""
     return _config_with(name, changes) if changes else _config_as_listed(name)

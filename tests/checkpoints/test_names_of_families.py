@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from samples import some
 from small_folders import CONFIGS, config_of, parameters_of, written
 
 from numtx import Batch, Config, record
@@ -37,7 +38,7 @@ def read(arrays: Mapping[str, Array], config: Config) -> dict[str, Array]:
     return dict(names.arrays(arrays.__getitem__))
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", some(10, f"{__name__} state dicts", CONFIGS))
 def test_a_state_dict_is_read_whole(tmp_path: Path, name: str) -> None:
     """Of every family, without being told which: its parameters, and gradients so named."""
     config, arrays = config_of(name), tensors(tmp_path, name)

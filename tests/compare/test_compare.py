@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from independent_model import run
-from samples import VARIANTS, ragged_batch, random_parameters
+from samples import VARIANTS, part, ragged_batch, random_parameters
 
 from numtx import Batch, Config, NumtxError
 from numtx.compare.compare import compare
@@ -111,7 +111,9 @@ MISTAKES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("model", "mistake", "stage", "cause"), MISTAKES)
+@pytest.mark.parametrize(
+    ("model", "mistake", "stage", "cause"), part(12, f"{__name__} mistakes", MISTAKES)
+)
 def test_a_planted_mistake_is_found_and_named(model, mistake, stage, cause):
     found = against(model, mistake)
     assert found.first is not None and found.first.name == stage
@@ -137,7 +139,9 @@ SPARSE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("model", "mistake", "kept", "stage", "cause"), SPARSE)
+@pytest.mark.parametrize(
+    ("model", "mistake", "kept", "stage", "cause"), part(4, f"{__name__} sparse", SPARSE)
+)
 def test_a_mistake_before_the_first_stage_of_a_sparse_file(model, mistake, kept, stage, cause):
     found = against(model, mistake, kept)
     assert found.first is not None and found.first.name == stage

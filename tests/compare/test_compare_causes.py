@@ -58,7 +58,7 @@ OTHERWISE: dict[str, tuple[Config, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("cause", some(3, __name__, OTHERWISE))
+@pytest.mark.parametrize("cause", some(2, __name__, OTHERWISE))
 def test_a_mistake_of_all_layers_is_named_from_the_logits(cause):
     config, fields = OTHERWISE[cause]
     weights = random_parameters(config, 3)

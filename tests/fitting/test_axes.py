@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from samples import random_parameters
+from samples import random_parameters, some
 
 from numtx import Batch, Config
 from numtx.compare.compare import compare
@@ -79,7 +79,7 @@ CASES = [
 SIZES = {"all differ": (2, 5, 3), "T = H": (2, 3, 3), "T = B": (3, 3, 2), "B = H": (2, 4, 2)}
 
 
-@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("sizes", some(2, f"{__name__} orders", SIZES))
 @pytest.mark.parametrize(("kind", "pattern"), CASES)
 def test_every_order_is_read_and_told(kind, pattern, sizes):
     trace = traced(*SIZES[sizes])
@@ -92,7 +92,7 @@ def test_every_order_is_read_and_told(kind, pattern, sizes):
         assert notes == {f"axes ({words})"}
 
 
-@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("sizes", some(2, f"{__name__} mistakes", SIZES))
 @pytest.mark.parametrize(("kind", "pattern"), [("tokens", TOKENS[1]), ("heads", HEADS[1])])
 def test_a_mistake_in_another_order_is_a_difference(kind, pattern, sizes):
     """All layouts of the file are read, and what is wrong is found where it is."""

@@ -3,12 +3,13 @@ of parameters are there."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 
 import numpy as np
 import pytest
-from samples import MODELS, config_of, ragged_batch, random_parameters, some
+from samples import DRAW, MODELS, config_of, ragged_batch, random_parameters, some
 
 from numtx import Batch, Config
 from numtx.compare.compare import compare
@@ -165,17 +166,22 @@ def first_run(number: int) -> tuple[Trace, list[tuple[str, str, int]]]:
     )
 
 
+SHORT = pytest.mark.parametrize("most", [2, pytest.param(99, marks=pytest.mark.heavy)])
+
+
+@SHORT
 @pytest.mark.parametrize("name", some(1, __name__, NAMES))
-def test_each_form_is_named_and_nothing_else(name):
+def test_each_form_is_named_and_nothing_else(name, most):
     trace, made = first_run(number := NAMES.index(name))
-    for where in made:
+    for where in random.Random(DRAW).sample(made, min(most, len(made))):
         assert_named(trace, where[0], backward_with(trace, planted(number, where)))
 
 
+@SHORT
 @pytest.mark.parametrize("name", some(1, f"{__name__} everywhere", NAMES))
-def test_each_form_is_named_where_it_is_made_in_every_layer(name):
+def test_each_form_is_named_where_it_is_made_in_every_layer(name, most):
     trace, made = first_run(number := NAMES.index(name))
-    for where in made:
+    for where in random.Random(DRAW).sample(made, min(most, len(made))):
         gradients = backward_with(trace, everywhere(number, where))
         assert_named(trace, where[0], gradients, every=True)
 
@@ -194,7 +200,10 @@ TWICE = [  # a known mistake, in all stages of an operation, and the first gradi
 ]
 
 
-@pytest.mark.parametrize("kept", ["values", "stages", "parameters", "loss", "gradients", "input"])
+KEPT = ["values", "stages", "parameters", "loss", "gradients", "input"]
+
+
+@pytest.mark.parametrize("kept", some(2, f"{__name__} kept", KEPT))
 @pytest.mark.parametrize(("operation", "form", "first"), TWICE)
 def test_in_files_of_every_kind(operation, form, first, kept):
     """Gradients beside all values, beside the loss alone or beside nothing; of all stages, of the

@@ -16,7 +16,8 @@ A lesson is a script that reads from top to bottom:
     lesson.check(np.allclose(...), zh="...", en="...")
     lesson.result(rows=7)
 
-Run it with `--lang zh` or `--lang en` (the default).
+Run it with `--lang zh` or `--lang en` (the default). A lesson that reads `lesson.model` takes
+`--model DIR`, a folder as transformers writes it.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Lesson:
     def __init__(
         self, *, zh: str, en: str, before: tuple[str, str], document: str, lang: str | None = None
     ) -> None:
-        self.lang = lang or _lang_of(sys.argv[1:])
+        given = _given(sys.argv[1:])
+        self.lang, self.model = lang or given.lang, given.model
         self.results: dict[str, Any] = {}
         self.claims = 0
         question, known, place = {
@@ -134,8 +136,8 @@ class Lesson:
         return zh if self.lang == "zh" else en
 
 
-def _lang_of(arguments: list[str]) -> str:
+def _given(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A lesson of numtx.")
     parser.add_argument("--lang", choices=("zh", "en"), default="en")
-    lang: str = parser.parse_args(arguments).lang
-    return lang
+    parser.add_argument("--model", metavar="DIR", help="a saved model, for a lesson that reads one")
+    return parser.parse_args(arguments)

@@ -41,6 +41,9 @@ def add(commands: Any) -> None:
         help="write the lesson's exercise, a function with a hole, to a file (default: "
         "exercise_NN.py); `numtx check FILE.py` says whether it is filled in rightly",
     )  # fmt: skip
+    parser.add_argument(
+        "--model", metavar="DIR", help="a saved model's folder, for a lesson that reads one"
+    )
     add_lang(parser, "en")
 
 
@@ -63,7 +66,10 @@ def run(args: argparse.Namespace) -> int:
     chosen = choose(found, args.lesson)
     if args.exercise is not None:
         return _write_exercise(chosen, args.exercise or f"exercise_{chosen.number}.py", args.lang)
-    return max(_run(chosen.path, lang) for lang in languages)
+    if args.model is not None and "lesson.model" not in chosen.path.read_text(encoding="utf-8"):
+        raise UsageError(f"lesson {chosen.number} reads no model; leave out --model")
+    model = [] if args.model is None else ["--model", args.model]
+    return max(_run(chosen.path, lang, model) for lang in languages)
 
 
 def _write_exercise(lesson: LessonFile, path: str, lang: str) -> int:
@@ -83,9 +89,9 @@ def _write_exercise(lesson: LessonFile, path: str, lang: str) -> int:
     return 0
 
 
-def _run(path: Path, lang: str) -> int:
+def _run(path: Path, lang: str, model: list[str]) -> int:
     before = sys.argv
-    sys.argv = [str(path), "--lang", lang]
+    sys.argv = [str(path), "--lang", lang, *model]
     try:
         runpy.run_path(str(path), run_name="__main__")
     except LessonError as error:

@@ -72,6 +72,66 @@ def chunk_mask(at: At, cached: int, new: int) -> Any:
     )  # fmt: skip
 
 
+@exercise(
+    "26",
+    zh="""
+    带窗口的因果掩码。
+
+    length, window  序列长度；窗口的词元数，自己也算一个
+    返回            [length, length] 布尔，True 表示可以看：自己，和前面 window - 1 个
+    """,
+    en="""
+    The causal mask with a window.
+
+    length, window  of the sequence; how many tokens are seen, itself among them
+    returns         [length, length] boolean, True where it may look: at itself,
+                    and at the window - 1 tokens before it
+    """,
+    hints=[
+        ("先做查询位置减键位置的表。", "First the table of query positions less key positions."),
+        ("window 为 1 时只有对角线；很大时是普通的三角。",
+         "With a window of 1 only the diagonal is left; with a large one the plain triangle."),
+    ],
+    answer="""
+    apart = np.arange(length)[:, None] - np.arange(length)
+    return (apart >= 0) & (apart < window)
+    """,
+    reference=lambda length, window: (
+        allowed(
+            np.ones((1, length), bool), 1, length, causal=True, window=window,
+            query_positions=np.arange(length)[None], key_positions=np.arange(length)[None],
+        ).allowed[0, 0]
+    ),
+    cases=lambda: [Case(x) for x in ((9, 3), (5, 2), (4, 1), (6, 8), (3, 3))],
+)  # fmt: skip
+def window_mask(at: At, length: int, window: int) -> Any:
+    apart = np.arange(length)[:, None] - np.arange(length)
+    near = at(
+        apart < window,
+        ("窗口差一格：多看了一个", "window off by one: a token too many is seen", lambda: apart <= window),
+        ("窗口差一格：少看了一个", "window off by one: a token too few is seen",
+         lambda: apart < window - 1),
+        ("没有窗口", "no window", lambda: apart < length),
+        ("反了：窗口之外才看", "the wrong side: only what is outside the window is seen",
+         lambda: apart >= window),
+        ("切成了块，不是窗口", "chunks, not a window",
+         lambda: np.arange(length)[:, None] // window == np.arange(length) // window),
+        ("只看窗口的边上那一个和自己", "only itself and the farthest of the window are seen",
+         lambda: (apart == window - 1) | (apart == 0)),
+    )  # fmt: skip
+    seen = at(
+        near & (apart >= 0),
+        ("没有因果限制：后面的也看", "not causal: later tokens are seen", lambda: near),
+        ("向两边都看", "the window reaches to both sides", lambda: near & (apart > -window)),
+        ("看不到自己", "a token does not see itself", lambda: near & (apart > 0)),
+    )  # fmt: skip
+    return at(
+        seen,
+        ("真假反了：True 表示遮住", "True where it is hidden, not where it may look", lambda: ~seen),
+        ("看后面，不看前面", "later tokens are seen, not earlier ones", lambda: seen.T),
+    )  # fmt: skip
+
+
 def step_of(query: Array, key: Array, value: Array, keys: Array, values: Array, length: int) -> Any:
     keys[length], values[length] = key, value
     weights = attend(query[None], keys[: length + 1])

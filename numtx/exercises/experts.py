@@ -21,7 +21,7 @@ def routed(scores: Array, count: int) -> Array:
 
 
 @exercise(
-    "24",
+    "25",
     zh="""
     路由：每个词元经过哪几个专家，各占多少。
 

@@ -206,3 +206,74 @@ def norm_backward(at: At, dy: Array, x: Array, gain: Array, epsilon: float) -> A
          lambda: whole / (variance + epsilon)),
         ("正负号反了", "the sign reversed", lambda: -whole / root),
     )  # fmt: skip
+
+
+@exercise(
+    "24",
+    zh="""
+    均方根归一化（RMSNorm）。
+
+    x        [T, d]
+    gain     [d]；epsilon 加在均方上
+    返回     [T, d]：每行除以 sqrt(均方 + epsilon)，乘增益；不减均值，没有偏置
+    """,
+    en="""
+    The norm by the root mean square (RMSNorm).
+
+    x        [T, d]
+    gain     [d]; epsilon is added to the mean square
+    returns  [T, d]: each row over the root of its mean square plus epsilon, times
+             gain; no mean is subtracted, and there is no bias
+    """,
+    hints=[
+        ("均方是平方的平均：先平方，再平均。", "The mean square: first square, then average."),
+        ("增益全是 1、epsilon 很小时，每行的平方加起来是 d。",
+         "With gains of 1 and a small epsilon the squares of each row sum to d."),
+    ],
+    answer="""
+    square = (x**2).mean(1, keepdims=True)
+    return x / np.sqrt(square + epsilon) * gain
+    """,
+    reference=lambda x, gain, epsilon: norm_forward(x, gain, None, epsilon, False)[0],
+    cases=lambda: [
+        Case((*draw(24 + seed, (t, d), (d,)), epsilon))
+        for seed, (t, d, epsilon) in enumerate(((5, 6, 0.1), (3, 4, 0.3), (4, 4, 1e-5), (1, 7, 0.5)))
+    ],
+)  # fmt: skip
+def rms_norm(at: At, x: Array, gain: Array, epsilon: float) -> Any:
+    width = x.shape[1]
+    moved = at(
+        x,
+        ("减去了均值：这是 LayerNorm", "the mean is subtracted: this is LayerNorm",
+         lambda: x - row_mean(x)),
+    )  # fmt: skip
+    square = at(
+        row_mean(moved**2),
+        ("没有除以 d：平方和，不是均方", "not divided by d: a sum of squares, not their mean",
+         lambda: (moved**2).sum(1, keepdims=True)),
+        ("除以了 d - 1", "divided by d - 1, not by d",
+         lambda: (moved**2).sum(1, keepdims=True) / (width - 1)),
+        ("按列取了，不是按行", "along columns, not along rows", lambda: (moved**2).mean(0)),
+        ("取了整个矩阵的", "of the whole matrix, not of each row", lambda: (moved**2).mean()),
+        ("用了方差，不是均方", "the variance, not the mean square",
+         lambda: moved.var(1, keepdims=True)),
+        ("先平均，再平方", "averaged before squaring", lambda: row_mean(moved) ** 2),
+        ("用了绝对值的平均，没有平方", "the mean of sizes, squared", lambda: row_mean(np.abs(moved)) ** 2),
+    )  # fmt: skip
+    normal = at(
+        moved / np.sqrt(square + epsilon),
+        ("epsilon 加在了根号外面", "epsilon outside the root",
+         lambda: moved / (np.sqrt(square) + epsilon)),
+        ("没有加 epsilon", "epsilon left out", lambda: moved / np.sqrt(square)),
+        ("没有开方", "root missing", lambda: moved / (square + epsilon)),
+        ("乘了，没有除", "multiplied, not divided", lambda: moved * np.sqrt(square + epsilon)),
+        ("没有归一化", "not normalised", lambda: moved),
+    )  # fmt: skip
+    return at(
+        normal * gain,
+        ("漏了增益", "gain left out", lambda: normal),
+        ("增益当作了与 1 的差：1 + gain", "gain taken as what it is more than 1: 1 + gain",
+         lambda: normal * (1 + gain)),
+        ("加了增益，没有乘", "gain added, not multiplied", lambda: normal + gain),
+        ("除以了增益", "divided by the gain", lambda: normal / gain),
+    )  # fmt: skip

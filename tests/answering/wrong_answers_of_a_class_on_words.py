@@ -280,3 +280,28 @@ def _(scores, count):
 def _(scores, count):
     w = np.where(scores >= np.sort(scores, 1)[:, [-count]], scores, -np.inf)
     return rows_softmax(w / 2)
+
+
+@answer("window_mask", "a token too many")
+def _(length, window):
+    return [[i - window <= j <= i for j in range(length)] for i in range(length)]
+
+
+@answer("window_mask", "not causal", "off by one: a token too many")
+def _(length, window):
+    return np.tri(length, length, length) - np.tri(length, length, -window - 1) > 0
+
+
+@answer("rms_norm", "epsilon outside the root")
+def _(x, gain, epsilon):
+    return [gain * row / (math.sqrt(np.dot(row, row) / len(row)) + epsilon) for row in x]
+
+
+@answer("rms_norm", "the mean is subtracted")
+def _(x, gain, epsilon):
+    return gain * (x - x.mean(1)[:, None]) / np.sqrt(x.var(1) + epsilon)[:, None]
+
+
+@answer("rms_norm", "the variance, not the mean square")
+def _(x, gain, epsilon):
+    return gain * x / np.sqrt(x.var(-1, keepdims=True) + epsilon)

@@ -47,8 +47,7 @@ class Lesson:
     def __init__(
         self, *, zh: str, en: str, before: tuple[str, str], document: str, lang: str | None = None
     ) -> None:
-        given = _given(sys.argv[1:])
-        self.lang, self.model = lang or given.lang, given.model
+        self.lang = lang or _lang_of(sys.argv[1:])
         self.results: dict[str, Any] = {}
         self.claims = 0
         question, known, place = {
@@ -58,6 +57,14 @@ class Lesson:
         print(f"{question}: {self._choose(zh, en)}")
         print(f"{known}: {self._choose(*before)}")
         print(f"{place}: {document}")
+
+    @property
+    def model(self) -> str | None:
+        """The folder of a saved model that the lesson was given, for a lesson that reads one."""
+        parser = argparse.ArgumentParser(add_help=False)
+        parser.add_argument("--model")
+        model: str | None = parser.parse_known_args(sys.argv[1:])[0].model
+        return model
 
     def say(self, *, zh: str, en: str) -> None:
         """A paragraph."""
@@ -136,8 +143,9 @@ class Lesson:
         return zh if self.lang == "zh" else en
 
 
-def _given(arguments: list[str]) -> argparse.Namespace:
+def _lang_of(arguments: list[str]) -> str:
     parser = argparse.ArgumentParser(description="A lesson of numtx.")
     parser.add_argument("--lang", choices=("zh", "en"), default="en")
     parser.add_argument("--model", metavar="DIR", help="a saved model, for a lesson that reads one")
-    return parser.parse_args(arguments)
+    lang: str = parser.parse_args(arguments).lang
+    return lang

@@ -21,9 +21,10 @@ lesson = Lesson(
 
 # %%
 lesson.head(zh="哪个模型", en="Which model")
-home = TemporaryDirectory()
-folder = lesson.model or home.name
-if lesson.model is None:
+folder, home = lesson.model, None
+if folder is None:
+    home = TemporaryDirectory()
+    folder = home.name
     small = Config(
         model="decoder-only", width=12, decoder_layers=2, heads=3, hidden=10, vocabulary=13,
         norm="rms", norm_place="pre", biases=(), positions="rotary", key_width=4,
@@ -148,5 +149,6 @@ lesson.check(
     en=f"{gained}. Layers times key/value heads times (width of keys + of values) is {by_hand}; models"
     " that keep a latent (MLA), or have windows, keep less.",
 )
-home.cleanup()
+if home is not None:
+    home.cleanup()
 lesson.result(parameters=numbers, written=[int(t) for t in written], gained=gained)

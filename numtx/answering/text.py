@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from ..show.json_text import strict
 from ..show.wrap import wrap
 from ..stages.leaf import Text
 from .exercise import Exercise
@@ -113,11 +111,9 @@ def _lines(texts: Sequence[Text], lang: str, width: int, indent: str) -> str:
     )
 
 
-def as_json(verdicts: Sequence[Verdict]) -> str:
+def as_json(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
     """The verdicts with names in both languages; nothing of what would be right."""
-    return json.dumps(
-        [strict(_told(verdict)) for verdict in verdicts], ensure_ascii=False, indent=1
-    )
+    return [_told(verdict) for verdict in verdicts]
 
 
 def _told(verdict: Verdict) -> dict[str, Any]:

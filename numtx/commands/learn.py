@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import ast
 import runpy
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..arguments.options import add_lang
 from ..errors import FileError, LessonError, UsageError
+from .learn_exercise import write_exercise
+from .learn_paths import paths_text
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # In an installed copy, where the wheel puts them, and beside the package in a checkout. The
@@ -56,37 +57,26 @@ def run(args: argparse.Namespace) -> int:
         )
     languages = ("zh", "en") if args.lang == "both" else (args.lang,)
     if args.lesson is None:
-        if args.exercise is not None:
-            raise UsageError("--exercise is of one lesson; say which: numtx learn 3 --exercise")
+        for option in ("exercise", "model"):
+            if getattr(args, option) is not None:
+                raise UsageError(
+                    f"--{option} is of one lesson; say which: numtx learn 3 --{option}"
+                )
         width = max(len(entry.name) for entry in found)
         for entry in found:
             for lang in languages:
                 print(f"{entry.number} {entry.name:<{width}}  {entry.question[lang]}")
+        for lang in languages:
+            for line in paths_text([entry.number for entry in found], lang):
+                print(line)
         return 0
     chosen = choose(found, args.lesson)
     if args.exercise is not None:
-        return _write_exercise(chosen, args.exercise or f"exercise_{chosen.number}.py", args.lang)
+        return write_exercise(chosen.number, args.exercise, args.lang)
     if args.model is not None and "lesson.model" not in chosen.path.read_text(encoding="utf-8"):
         raise UsageError(f"lesson {chosen.number} reads no model; leave out --model")
     model = [] if args.model is None else ["--model", args.model]
     return max(_run(chosen.path, lang, model) for lang in languages)
-
-
-def _write_exercise(lesson: LessonFile, path: str, lang: str) -> int:
-    """A file with the holes of a lesson; none is replaced, for a solution may stand in it."""
-    from ..answering.exercise import of_lesson
-    from ..answering.run import template
-    from ..files import write_text
-    from ..show.headings import below
-
-    if Path(path).is_file():
-        raise FileError(f"{path} exists, and may hold your solution; name another file")
-    write_text(path, template(of_lesson(lesson.number), lesson.number, lang))
-    if Path(path).is_file():  # no pipe, in which more words would be part of the exercise
-        name = shlex.quote(path)
-        print(below(lang, f"已写入 {path}；填好后运行 numtx check {name}",
-                    f"{path} is written; fill it in, then: numtx check {name}"))  # fmt: skip
-    return 0
 
 
 def _run(path: Path, lang: str, model: list[str]) -> int:

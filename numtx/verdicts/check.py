@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..arguments.json_output import add_json
 from ..arguments.options import add_lang, terminal_width, whole
 from ..errors import LessonError
 
@@ -22,14 +23,13 @@ def add(commands: Any) -> None:
         "cell it shows. Exit code 1 where one is wrong; 2 where one cannot be judged: a hole that "
         "is not filled in, an exception, a wrong shape, NaN.",
     )
-    parser.set_defaults(run=run)
     parser.add_argument("file", metavar="FILE.py", help="the file, filled in")
     parser.add_argument(
         "--hint", nargs="?", type=whole(1), const=1, default=0, metavar="N",
         help="the first hint, or the first N; the last is what the wrong cell should have",
     )  # fmt: skip
     parser.add_argument("--answer", action="store_true", help="show the solution")
-    parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    add_json(parser, run)
     add_lang(parser, "en")
 
 
@@ -52,10 +52,8 @@ def run(args: argparse.Namespace) -> int:
                 verdicts.append(verdict)
         except LessonError as error:
             problem = problem or error
-        if not args.json:
-            _say(args, one, verdict)
-    if args.json:
-        print(as_json(verdicts))
+        _say(args, one, verdict)
+    args.result = as_json(verdicts)
     if solution.holes and problem is None:
         names = ", ".join(one.name for one in solution.exercises if one.name in solution.holes)
         problem = LessonError(

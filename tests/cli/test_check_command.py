@@ -55,7 +55,7 @@ def test_a_wrong_one_with_its_cell_and_its_mistake(hole, capsys):
     assert "0.175643" in terminal.run(capsys, "check", path, "--hint", "3")[1]
     chinese = terminal.run(capsys, "check", path, "--lang", "zh")[1]
     assert "错误：没有除以 sqrt(d_k)" in chinese and "the mistake" not in chinese
-    (told,) = json.loads(terminal.run(capsys, "check", path, "--json")[1])
+    (told,) = json.loads(terminal.run(capsys, "check", path, "--json", "-")[1])
     assert not told["right"] and told["mistakes"][0][0]["en"] == "not divided by sqrt(d_k)"
     assert told["cell"]["index"] == [0, 0] and "expected" not in told["cell"]
 

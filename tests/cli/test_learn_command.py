@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from children import python
+from small_folders import written
 
 from numtx.cli import main
 from numtx.commands import learn
+from numtx.commands.learn_paths import EVENINGS, NEEDS, TERM, paths_text
+from numtx.show.grid import display_width
 
 LESSON = """
 from numtx.lessons import Lesson
@@ -83,3 +86,34 @@ def test_the_list_runs_nothing() -> None:
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 1
+
+
+def test_paths_take_every_lesson_after_what_it_needs() -> None:
+    numbers = [path.name[:2] for path in sorted(learn.FOLDERS[1].glob("*.py"))]
+    assert [*NEEDS] == numbers == sorted(" ".join(TERM).split())
+    for path in (EVENINGS, TERM):
+        order = " ".join(path).split()
+        for place, number in enumerate(order):
+            assert set(NEEDS[number].split()) <= set(order[:place]), number
+    assert len(EVENINGS) == 3
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_list_ends_in_the_paths(lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["learn", "--lang", lang]) == 0
+    printed = capsys.readouterr().out
+    for line in paths_text(NEEDS, lang):
+        assert line in printed and display_width(line) <= 80
+    assert "17 (07 10 12);" in printed and "11 12; 13 14" in printed
+
+
+def test_a_lesson_reads_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(written(tmp_path / "m", "gpt2"))
+    assert main(["learn", "real_model", "--model", folder]) == 0
+    assert "No folder was given" not in capsys.readouterr().out
+    assert main(["learn", "3", "--model", folder]) == 2
+    assert "lesson 03 reads no model; leave out --model" in capsys.readouterr().err
+    assert main(["learn", "--model", folder]) == 2
+    assert "--model is of one lesson" in capsys.readouterr().err
+    assert main(["learn", "28", "--model", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

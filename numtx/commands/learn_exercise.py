@@ -1,0 +1,28 @@
+"""`numtx learn N --exercise`: a file with the holes of a lesson."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from ..errors import FileError
+
+
+def write_exercise(number: str, path: str, lang: str) -> int:
+    """Write the file, under a name of its own where `path` is empty. None is replaced, for a
+    solution may stand in it."""
+    from ..answering.exercise import of_lesson
+    from ..answering.run import template
+    from ..files import write_text
+    from ..show.headings import below
+
+    path = path or f"exercise_{number}.py"
+    if Path(path).is_file():
+        raise FileError(f"{path} exists, and may hold your solution; name another file")
+    write_text(path, template(of_lesson(number), number, lang))
+    if Path(path).is_file():  # no pipe, in which more words would be part of the exercise
+        name = shlex.quote(path)
+        zh, en = f"已写入 {path}；填好后运行 numtx check {name}", (
+            f"{path} is written; fill it in, then: numtx check {name}")  # fmt: skip
+        print(below(lang, zh, en))
+    return 0

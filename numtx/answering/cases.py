@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..examples.registry import load_example
-from ..ops.softmax import softmax_forward
+from ..ops.activation import sigmoid
+from ..ops.softmax import log_softmax_forward, softmax_forward
 from ..shapes import Array
 from ..trace.trace import Trace
 
@@ -57,6 +58,11 @@ def softmax_slips(scores: Array) -> list[tuple[str, str, Callable[[], Array]]]:
          lambda: scores / scores.sum(-1, keepdims=True)),
         ("以 2 为底，不是 e", "powers of 2, not of e", lambda: softmax(scores * np.log(2.0))),
         ("指数取了负号", "exponentials of minus the scores", lambda: softmax(-scores)),
+        ("用了 sigmoid，不是 softmax", "sigmoid, not softmax", lambda: sigmoid(scores)),
+        ("给出的是权重的对数", "the logarithms of the weights",
+         lambda: log_softmax_forward(scores)),
+        ("只取了最大的一个：1 与 0", "1 at the largest of the row, 0 elsewhere",
+         lambda: (scores == top[..., None]).astype(float)),
     ]  # fmt: skip
     lost = ("求和时少了 keepdims：第 j 列除以了第 j 行的和",
             "keepdims missing: column j is divided by the sum of row j")  # fmt: skip

@@ -116,6 +116,8 @@ def _refuse(exercise: Exercise, case: Case, one: Outcome, wanted: Array, path: s
         turned = one.value.T.shape == wanted.shape
         mend = "transpose it" if turned else "see the shapes in its statement"
         raise LessonError(f"{which}: it returns {shape}, which should be {right}; {mend}")
+    if one.value.dtype == np.float16:
+        raise LessonError(f"{which}: float16 is too coarse to be judged; use float64")
     nan = np.argwhere(np.isnan(one.value) & ~np.isnan(wanted.astype(np.float64)))
     if nan.size:
         place = ",".join(map(str, nan[0]))

@@ -81,6 +81,10 @@ def attention_weights(at: At, queries: Array, keys: Array) -> Any:
         weights,
         ("softmax 之后才缩放", "scaled after softmax, not before",
          lambda: softmax(products) / math.sqrt(width)),
+        ("遮住了后面的键，这里没有掩码", "a causal mask, where there is none",
+         lambda: softmax(np.where(np.tri(len(queries), len(keys), dtype=bool), scores, -np.inf))),
+        ("缩放了两次，softmax 之前和之后", "scaled twice, before and after softmax",
+         lambda: weights / math.sqrt(width)),
     )  # fmt: skip
 
 
@@ -346,6 +350,8 @@ def grouped_attention(at: At, queries: Array, keys: Array, values: Array) -> Any
         ("隔着取组：第 h 个头用了第 h % G 组", "groups in turn: head h has the group h % G",
          lambda: np.arange(heads) % groups),
         ("组的次序反了", "groups in reverse order", lambda: near[::-1]),
+        ("第 h 个头用了第 h // G 组", "head h has the group h // G, not h // (H / G)",
+         lambda: np.arange(heads) // groups),
         ("所有的头都用了第 0 组", "all heads have the group 0", lambda: 0 * near),
     )  # fmt: skip
     products = queries @ keys[group].swapaxes(1, 2)

@@ -52,6 +52,8 @@ def chunk_mask(at: At, cached: int, new: int) -> Any:
          lambda: cached + np.arange(new) - 1),
         ("位置多了 1：看得到后面一个", "positions off by one: the next token is seen",
          lambda: cached + np.arange(new) + 1),
+        ("位置错移了 new 格，不是 cached 格", "positions moved by new, not by cached",
+         lambda: new + np.arange(new)),
         ("所有新词用了最后的位置：都看得到全部", "all new tokens at the last position: they see all",
          lambda: np.full(new, cached + new)),
     )[:, None]  # fmt: skip

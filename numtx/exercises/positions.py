@@ -14,6 +14,7 @@ from ..ops.angles import frequencies
 from ..ops.positions import rotate_forward, rotation, sinusoidal
 from ..shapes import Array
 
+FIXED = ("用了 10000，不是给出的 base", "10000, not the base that was given")
 FROM_ONE = ("位置从 1 数起，应当从 0", "positions counted from 1, not from 0")
 
 
@@ -74,6 +75,7 @@ def positions(at: At, length: int, width: int, base: float) -> Any:
          lambda: p[:, None] * base**exponent),
         ("各对同速：没有用到 base", "all pairs at one speed: the base is not used",
          lambda: p[:, None] + 0 * exponent),
+        (*FIXED, lambda: p[:, None] / 10000.0**exponent),
         ("base 乘了指数，不是乘方", "base times exponent, not to its power",
          lambda: p[:, None] / np.maximum(base * exponent, 1.0)),
         ("角度当作了度数", "angles taken as degrees", lambda: np.radians(p[:, None] / base**exponent)),
@@ -154,6 +156,8 @@ def distance_bias(at: At, length: int, heads: int) -> Any:
         -slopes[:, None, None] * distance,
         ("少了负号：越远分数越高", "the sign missing: far keys gain",
          lambda: slopes[:, None, None] * distance),
+        ("后面的键是 -inf：掩码不属于这里", "-inf at later keys: the mask has no place here",
+         lambda: np.where(apart < 0, -np.inf, -slopes[:, None, None] * distance)),
         ("轴的次序错了：头在最后", "heads as the last axis",
          lambda: -slopes * distance[:, :, None]),
     )  # fmt: skip
@@ -215,6 +219,7 @@ def rotate(at: At, x: Array, base: float) -> Any:
          lambda: base**exponent),
         ("各对同速：没有用到 base", "all pairs at one speed: the base is not used",
          lambda: np.ones(len(exponent))),
+        (*FIXED, lambda: 10000.0**-exponent),
         ("base 乘了指数，不是乘方", "base times exponent, not to its power",
          lambda: -base * exponent),
     )  # fmt: skip
@@ -296,6 +301,7 @@ def scaled_angles(at: At, length: int, width: int, base: float, factor: float) -
         base**-exponent,
         ("指数少了负号：后面的对转得更快", "exponent without its sign: later pairs turn faster",
          lambda: base**exponent),
+        (*FIXED, lambda: 10000.0**-exponent),
         ("缩放了 base，不是位置", "the base scaled, not the positions",
          lambda: factor * (base * factor) ** -exponent),
         ("base 除以了 factor，不是位置", "the base divided by factor, not the positions",

@@ -211,6 +211,8 @@ def keep_top_p(at: At, logits: Array, p: float) -> Any:
         ("多留了一个", "boundary off by one: a word too many is kept", lambda: late < p),
         ("留下了概率不小于 p 的，没有累加", "kept where the probability is at least p, not added up",
          lambda: q >= p),
+        ("留下了不小于最大概率 p 倍的（min-p）", "kept what is at least p times the largest (min-p)",
+         lambda: q >= p * q.max()),
         ("留下了概率小于 p 的，没有累加", "kept where the probability is below p, not added up",
          lambda: q < p),
         ("留下的与去掉的反了", "what is kept and what is not are exchanged", lambda: total - q >= p),

@@ -70,6 +70,8 @@ def softmax_backward(at: At, dweights: Array, weights: Array) -> Any:
     return at(
         weights * (dweights - dot),
         ("没有乘权重", "not times the weights", lambda: dweights - dot),
+        ("只有整行的一项，漏了自己的一项", "the row's term alone, without the weight's own",
+         lambda: -weights * dot),
         ("内积没有乘权重", "the product not times the weights", lambda: products - dot),
         ("只有对角线：w (1 - w) dw", "the diagonal alone: w (1 - w) dw",
          lambda: products * (1 - weights)),
@@ -249,6 +251,8 @@ def cross_entropy(at: At, logits: Array, labels: Array) -> Any:
         ("求了和，没有平均", "sum, not the mean", lambda: loss.sum()),
         ("除以了所有位置数，也数了不计分的", "divided by all places, those that do not count, too",
          lambda: loss.mean()),
+        ("除以了全部格数，也数了词表", "divided by all cells, those of the vocabulary, too",
+         lambda: loss.sum() / logits.size),
         ("每句先平均，再对句子平均", "the mean of the rows' means",
          lambda: (loss.sum(1) / counted.sum(1)).mean()),
         ("每句求和，再对句子平均", "the sum of each row, averaged over rows",

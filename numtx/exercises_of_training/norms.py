@@ -71,14 +71,19 @@ def add_and_norm(at: At, x: Array, y: Array, gain: Array, bias: Array, epsilon: 
         ("减了，没有加", "subtracted, not added", lambda: x - y),
         ("加了两次 x", "x added twice", lambda: 2 * x + y),
     )  # fmt: skip
+    axis = at(
+        1,
+        ("按列归一化，不是按行", "normalised along columns, not along rows", lambda: 0),
+        ("对整个矩阵归一化，不是按行", "the whole matrix normalised, not each row", lambda: None),
+    )  # fmt: skip
     centred = at(
-        total - row_mean(total),
+        total - total.mean(axis, keepdims=True),
         ("没有减去均值", "mean not subtracted", lambda: total),
         ("均值按列取了，不是按行", "mean along columns, not along rows", lambda: total - total.mean(0)),
         ("均值取了整个矩阵的", "mean of the whole matrix", lambda: total - total.mean()),
     )  # fmt: skip
-    width = total.shape[1]
-    squares = (centred**2).sum(1, keepdims=True)
+    width = total.size if axis is None else total.shape[axis]
+    squares = (centred**2).sum(axis, keepdims=True)
     variance = at(
         squares / width,
         ("方差除以了 d - 1，不是 d", "variance over d - 1, not over d", lambda: squares / (width - 1)),

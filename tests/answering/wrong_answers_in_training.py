@@ -40,7 +40,7 @@ def _(x, y, gain, bias, epsilon):
     return gain * (h - h.mean(1, keepdims=True)) / (h.var(1, keepdims=True) + epsilon)
 
 
-@answer("add_and_norm", "mean along columns", "variance along columns")
+@answer("add_and_norm", "normalised along columns")
 def _(x, y, gain, bias, epsilon):
     h = x + y
     return gain * (h - h.mean(0)) / np.sqrt(h.var(0) + epsilon) + bias

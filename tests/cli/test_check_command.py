@@ -72,6 +72,7 @@ UNJUDGED = {
     "    return 'weights'": "it returns str; numbers are needed",
     "    return [[1.0], [1.0, 2.0]]": "it returns rows of different lengths",
     "    return (queries @ keys.T).sum()": "it returns [], which should be [7,7]",
+    "    return (queries @ keys.T).astype('float16')": "float16 is too coarse to be judged",
     "    return np.full((len(queries), len(keys)), np.nan)": "NaN at [0,0]; look for 0 / 0",
     "    import no_such_package": "ModuleNotFoundError: No module named 'no_such_package'",
     "    raise SystemExit": "line 19: SystemExit",

@@ -100,7 +100,7 @@ def chunk_mask(at: At, cached: int, new: int) -> Any:
     """,
     reference=lambda length, window: (
         allowed(
-            np.ones((1, length), bool), 1, length, causal=True, window=window,
+            np.ones((1, length), bool), length, causal=True, window=window,
             query_positions=np.arange(length)[None], key_positions=np.arange(length)[None],
         ).allowed[0, 0]
     ),

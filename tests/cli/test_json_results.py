@@ -30,7 +30,7 @@ RUNS = {
     "cost": ["cost", "--tokens", "3", "--json", "-"],
     "figures": ["figures", "--figure", "003.loss-mean", "--json", "-"],
     "inspect": ["inspect", "{folder}", "--json", "-"],
-    "check": ["check", "{solution}", "--json"],
+    "check": ["check", "{solution}", "--json", "-"],
 }
 WITHOUT = {"learn", "picture", "laws", "export"}
 

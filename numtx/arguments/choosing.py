@@ -131,7 +131,7 @@ def search(
     from ..decoding.text import beams_text, hypotheses_text
     from ..show.headings import below, pick
 
-    for name in ("no_cache", "chunk", "stage", "npz"):
+    for name in ("no_cache", "chunk", "stage", "npz", "html"):
         if getattr(args, name):
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{option} with --strategy beam; drop it")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 from ..arguments.json_output import add_json
-from ..arguments.options import add_style, style_of, whole
+from ..arguments.options import add_style, check_outputs, style_of, whole
 from ..arguments.source import (
     add_example,
     add_own_model,
+    inputs_of,
     is_own,
     named_example,
     own_model,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..decoding.generate import Generation
     from ..examples.example import Example
     from ..shapes import Array
+    from ..show.stage_grid import Style
     from ..trace.trace import Trace
     from ..vocabulary import Vocabulary
 
@@ -69,6 +71,10 @@ def add(commands: Any) -> None:
         help="with --trace: only stages that match, such as 'decode.*.weights' (repeatable)",
     )  # fmt: skip
     parser.add_argument("--npz", metavar="FILE", help="write the trace to a file")
+    parser.add_argument(
+        "--html", metavar="FILE",
+        help="write it as one page for a browser, step by step, with the cache as it fills",
+    )  # fmt: skip
     add_choosing(parser)
     add_own_model(parser)
     add_style(parser)
@@ -80,17 +86,13 @@ OWN_LENGTH = 20  # new tokens of a model of one's own, unless said
 def run(args: argparse.Namespace) -> int:
     from ..decoding.checks import check_whole
     from ..decoding.text import filters_text
-    from ..files import target
-    from ..show.headings import pick, say
+    from ..show.headings import say
     from ..show.trace_text import trace_text
-    from ..trace.files import save_trace
 
     style = style_of(args)
-    if args.stage and not args.trace:
-        raise UsageError("--stage chooses what --trace prints; add --trace")
-    for path in (args.npz, args.save):
-        if path is not None:
-            target(path)  # what cannot be written is said before the work
+    if args.stage and not (args.trace or args.html):
+        raise UsageError("--stage chooses what --trace and --html show; add --trace")
+    check_outputs((args.npz, args.save, args.html), inputs_of(args))
     strategy, filters = strategy_of(args), filters_of(args)
     own = is_own(args)
     example = with_names(own_model(args)) if own else named_example(args, "cat")
@@ -115,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     how = describe(strategy, filters, args.seed, args.min_new_tokens, style.lang)
     if how:
         print(how)
-    recorded = not own or args.trace or args.npz is not None
+    recorded = not own or args.trace or bool(args.npz or args.html)
     generation, trace = _generate(args, example, parameters, prompt, longest, stop, recorded)
     args.result = {
         **_texts(example, generation),
@@ -129,13 +131,43 @@ def run(args: argparse.Namespace) -> int:
     if args.trace and how:
         words = vocabulary.tokens
         print(f"\n{filters_text(generation, filters, words, style.width, held, style.lang)}")
-    if trace is not None and (args.stage or (args.trace and not how)):
+    if trace is not None and args.trace and (args.stage or not how):
         for block in trace_text(trace, style, trace.graph.select(args.stage)):
             print(f"\n{block}")
-    if trace is not None and args.npz is not None:
-        save_trace(trace, args.npz)
-        print(f"\n{pick(style.lang, '已写入', 'written')}: {args.npz}")
+    if trace is not None:
+        _write_files(args, example, generation, trace, style)
     return 0
+
+
+def _write_files(
+    args: argparse.Namespace,
+    example: Example,
+    generation: Generation,
+    trace: Trace,
+    style: Style,
+) -> None:
+    from ..files import write_text
+    from ..reports.generation import generation_page
+    from ..show.headings import pick
+    from ..stages.leaf import Text
+    from ..trace.files import save_trace
+
+    if args.npz is not None:
+        save_trace(trace, args.npz)
+    if args.html is not None:
+        strategy, filters = strategy_of(args), filters_of(args)
+        zh, en = (
+            describe(strategy, filters, args.seed, args.min_new_tokens, lang) or greedy
+            for lang, greedy in (("zh", "贪心"), ("en", "greedy"))
+        )
+        title = Text(f"{example.name}：生成", f"{example.name}: a generation")
+        stages = trace.graph.select(args.stage)
+        notes = [Text(zh, en)]
+        page = generation_page(generation, trace, title, notes, style, stages)
+        write_text(args.html, page)
+    for path in (args.npz, args.html):
+        if path is not None:
+            print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
 
 
 def _texts(example: Example, found: Generation | BeamSearch) -> dict[str, Any]:

@@ -59,7 +59,7 @@ const unfold = (element) => {
     };
     if (now && seen(now) && now.getBoundingClientRect().top < innerHeight * 0.6) return;
     const part = parts.find(seen);
-    const inside = part ? [...part.querySelectorAll(".stage")] : stages;
+    const inside = stages.filter((stage) => !part || stage === part || part.contains(stage));
     setNow(inside.find(seen) || inside[0]);
   }
 

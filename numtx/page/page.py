@@ -19,6 +19,7 @@ SCRIPTS = (
     _HOME / "arithmetic" / "arithmetic.js",
     _HOME / "page" / "product.js",
     _HOME / "page" / "report.js",
+    _HOME / "html" / "steps.js",
 )
 
 
@@ -51,6 +52,14 @@ class Entry(NamedTuple):
     is_open: bool = True
 
 
+class Lead(NamedTuple):
+    """What stands before the stages: HTML under a title."""
+
+    anchor: str
+    title: Text
+    html: str
+
+
 class Section(NamedTuple):
     """A part of the model with its stages."""
 
@@ -70,8 +79,10 @@ def page(
     data: Mapping[str, Any],
     lang: str,
     picture: str = "",
+    lead: Lead | None = None,
 ) -> str:
-    """The whole page. `data` is what the script reads: see `report.report_data`."""
+    """The whole page. `data` is what the script reads: see `report.report_data`; `picture` is HTML
+    of the data flow."""
     gradients = any(entry.gradients for section in sections for entry in section.entries)
     shown = {"values": Text("数值", "values"), "gradients": Text("梯度", "gradients")}
     links = [
@@ -82,10 +93,17 @@ def page(
         )
         for section in sections
     ]  # fmt: skip
+    first = ""
+    if lead is not None:
+        links.insert(0, Link(lead.anchor, lead.title))
+        first = (
+            f'<details open class="stage lead" id="{lead.anchor}"><summary>'
+            f"<h2>{bilingual(lead.title)}</h2></summary>{lead.html}</details>\n"
+        )
     return document(
         Page(
-            heading.title, _notes(heading) + _LEGEND + "".join(map(_section, sections)), links,
-            picture, _PANEL, [(Text("显示", "Show"), "show", shown)] if gradients else [],
+            heading.title, _notes(heading) + first + _LEGEND + "".join(map(_section, sections)),
+            links, picture, _PANEL, [(Text("显示", "Show"), "show", shown)] if gradients else [],
             data, SCRIPTS,
         ),
         lang,

@@ -26,7 +26,7 @@ from ..stages.graph import Stage
 from ..trace.trace import Trace
 from .beside import ALONE, Beside, Part
 from .flow import flow
-from .page import Entry, Heading, Section, Tables, page
+from .page import Entry, Heading, Lead, Section, Tables, page
 from .report_grid import ReportGrids
 
 EMBEDDED = 16_384  # numbers of an array that is put into the page whole
@@ -38,9 +38,10 @@ def trace_report(
     style: Style | None = None,
     stages: list[str] | None = None,
     beside: Beside | None = None,
+    lead: Lead | None = None,
 ) -> str:
     """The trace as one HTML file for a browser; `stages` as from `Graph.select`, `beside` another
-    run of the same model."""
+    run of the same model, `lead` what stands above the stages."""
     style = replace(style or Style(), painter=PLAIN)
     sections = list(_Report(trace, style, beside).sections(stages))
     if len(zh := layer_rows(trace.config, "zh")) > 1:
@@ -54,7 +55,8 @@ def trace_report(
             notes=(*heading.notes, (Text("各层的不同", "Layers that differ"), [table]))
         )
     picture = flow(sections, trace.graph, shapes_of(trace))
-    return page(heading, sections, report_data(trace, style, beside), style.lang, picture)
+    data = report_data(trace, style, beside)
+    return page(heading, sections, data, style.lang, picture, lead)
 
 
 class _Report:

@@ -42,16 +42,18 @@ def variant(name: str) -> Trace:
     return record(config, random_parameters(config), Batch(**ragged_batch(config)))
 
 
-def generation(use_cache: bool, padding: str, chunk: int | None = None) -> Trace:
-    """Two prompts, one of them padded, and the steps that follow them."""
+def generation_of(padding: str) -> tuple[Any, Any, Batch]:
+    """A model, its parameters and two prompts, one of them padded."""
     config = config_of("encoder-decoder", positions="rotary", window=3)
     fields = ragged_batch(config, padding=padding)
     del fields["labels"]
-    _, trace = record_generation(
-        config, random_parameters(config), Batch(**fields),
-        max_new_tokens=2, use_cache=use_cache, chunk=chunk,
-    )  # fmt: skip
-    return trace
+    return config, random_parameters(config), Batch(**fields)
+
+
+def generation(use_cache: bool, padding: str, chunk: int | None = None) -> Trace:
+    """The steps that follow two prompts."""
+    model = generation_of(padding)
+    return record_generation(*model, max_new_tokens=2, use_cache=use_cache, chunk=chunk)[1]
 
 
 def in_a_row() -> Trace:

@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 from devtools import CHROMIUM, Browser
-from page_traces import PLACE, silent, variant, written
+from page_traces import PLACE, generation_of, silent, variant, written
 
 from numtx.cli import main
+from numtx.decoding import record_generation
+from numtx.reports.generation import generation_page
+from numtx.show.stage_grid import Style
+from numtx.stages.catalogue import Text
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
@@ -254,6 +258,44 @@ def test_two_runs_side_by_side(page: Browser, pair: Path) -> None:
     press(page, "k")
     assert press(page, "d") == f"{PLACE}.scores"  # the first that differs after this
     assert press(page, "d") == f"{PLACE}.masked_scores"
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generation of three steps."""
+    generation, trace = record_generation(*generation_of("left"), max_new_tokens=3)
+    path = tmp_path_factory.mktemp("steps") / "steps.html"
+    title, stages = Text("a", "a"), trace.graph.select(["*.weights"])
+    path.write_text(generation_page(generation, trace, title, [], Style(), stages), "utf-8")
+    return path
+
+
+def test_a_slider_goes_through_the_steps_of_a_generation(page: Browser, steps: Path) -> None:
+    page.open(steps)
+    shown = (
+        "[...document.querySelectorAll('.step:not([hidden])')].map((x) => x.dataset.phase).join()"
+    )
+    told = "document.getElementById('phase').textContent"
+    kinds = """['new', 'read'].map((kind) => [...document.querySelectorAll('.step td.' + kind)]
+        .filter((td) => td.getBoundingClientRect().height).length)"""
+    assert page.run(shown) == "prefill" and page.run(told) == "prefill (1 / 3)"
+    new, read = page.run(kinds)
+    assert new > 0 == read
+    page.run("slider.focus()")
+    press(page, "ArrowRight")
+    assert page.run(shown) == "decode.0" and page.run(told) == "decode.0 (2 / 3)"
+    assert page.run(kinds)[1] == new > page.run(kinds)[0]
+    page.run("document.getElementById('after').click()")
+    page.run("document.getElementById('after').click()")  # there is no more
+    assert page.run(shown) == "decode.1"
+    page.run("document.getElementById('before').click()")
+    assert page.run("slider.value") == "1"
+    page.run("document.activeElement.blur()")
+    press(page, "s")
+    assert page.run(shown) == "decode.0" and press(page) == "steps"
+    press(page, "Escape")
+    page.screen(1300, 800, media="print")
+    assert page.run("[...document.querySelectorAll('.step')].every((x) => x.offsetHeight)")
 
 
 AXE = os.environ.get("NUMTX_AXE", "")

@@ -26,6 +26,7 @@ RUNS = {
     ("init", "--out"): ["init", "--config", "CONFIG"],
     ("train", "--save"): ["train", "cat", "--steps", "101"],
     ("generate", "--npz"): ["generate", "cat", "--parameters", "TRAINED", "--max-new-tokens", "1"],
+    ("generate", "--html"): ["generate", "cat", "--parameters", "TRAINED", "--max-new-tokens", "1"],
     ("figures", "--json"): ["figures", "--document", "0", "--verdict", "contradicted", "--summary"],
     ("picture", "--svg"): ["picture", "cache-memory"],
     ("laws", "--json"): ["laws", "MODULE:model", "--vocabulary", "7", "--law", "K1"],

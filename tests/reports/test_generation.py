@@ -104,7 +104,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out.rstrip().endswith(f"written: {page}")
     text = page.read_text(encoding="utf-8")
     assert text.count('<section class="step"') == 2
-    assert "sampling with seed 0, top-k 2" in text and "随机采样，种子 0" in text
+    assert "sampling with seed 0, top k 2" in text and "随机采样，种子 0" in text
     assert 'id="decode.0.decoder.1.self_attention.weights"' in text
     assert 'id="decode.0.decoder.1.self_attention.context"' not in text
     assert main([*own, "--beams", "2", "--html", str(page)]) == 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
+import io
 import runpy
 import sys
 from pathlib import Path
@@ -45,6 +47,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--model", metavar="DIR", help="a saved model's folder, for a lesson that reads one"
     )
+    parser.add_argument("--html", metavar="FILE", help="write the lesson as a page, in place of it")
     add_lang(parser, "en")
 
 
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         )
     languages = ("zh", "en") if args.lang == "both" else (args.lang,)
     if args.lesson is None:
-        for option in ("exercise", "model"):
+        for option in ("exercise", "html", "model"):
             if getattr(args, option) is not None:
                 raise UsageError(
                     f"--{option} is of one lesson; say which: numtx learn 3 --{option}"
@@ -71,12 +74,35 @@ def run(args: argparse.Namespace) -> int:
                 print(line)
         return 0
     chosen = choose(found, args.lesson)
+    if args.html is not None and args.exercise is not None:
+        raise UsageError("both --exercise and --html; give one")
     if args.exercise is not None:
         return write_exercise(chosen.number, args.exercise, args.lang)
     if args.model is not None and "lesson.model" not in chosen.path.read_text(encoding="utf-8"):
         raise UsageError(f"lesson {chosen.number} reads no model; leave out --model")
     model = [] if args.model is None else ["--model", args.model]
+    if args.html is not None:
+        return _write_page(chosen.path, args.html, args.lang, model)
     return max(_run(chosen.path, lang, model) for lang in languages)
+
+
+def _write_page(path: Path, to: str, lang: str, model: list[str]) -> int:
+    """The lesson, run in both languages, as a page that shows one or both."""
+    from ..files import target, write_text
+    from ..html.plain import printed_page
+    from ..show.headings import pick
+
+    target(to)  # what cannot be written is said before the work
+    told = []
+    for one in ("zh", "en"):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            code = _run(path, one, model)
+        if code:
+            return code
+        told.append(printed.getvalue())
+    write_text(to, printed_page(told[0], told[1], lang))
+    print(f"{pick(lang, '已写入', 'written')}: {to}")
+    return 0
 
 
 def _run(path: Path, lang: str, model: list[str]) -> int:

@@ -108,10 +108,11 @@ def both(text: Text) -> str:
     return bilingual(Text(clean(text.zh), clean(text.en)))
 
 
-def preformatted(lang: str, text: str) -> str:
-    """Lines as they are printed, in one language."""
+def preformatted(text: str, lang: str = "") -> str:
+    """Lines as they are printed; `lang`: shown in that one."""
+    shown = f' lang="{lang}"' if lang else ""
     lines = "\n".join(text_of(line) if line else "" for line in text.split("\n"))
-    return f'<pre class="printed" lang="{lang}" tabindex="0">{lines}</pre>'
+    return f'<pre class="printed"{shown} tabindex="0">{lines}</pre>'
 
 
 def plain_table(title: Text, grid: Grid, lang: str = "") -> str:

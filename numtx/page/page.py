@@ -123,7 +123,7 @@ def _notes(heading: Heading) -> str:
 def _line(line: Text | Tables) -> str:
     if isinstance(line, Text):
         if "\n" in line.zh:
-            return "".join(preformatted(lang, getattr(line, lang)) for lang in ("zh", "en"))
+            return "".join(preformatted(getattr(line, lang), lang) for lang in ("zh", "en"))
         return both(line)
     figures = [plain_table(title, zh) for title, zh, en in line.grids if zh == en]
     for title, zh, en in line.grids:

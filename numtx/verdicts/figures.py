@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import add_style, put_text, style_of
+from ..arguments.options import add_style, check_outputs, put_text, style_of
 from ..arguments.source import read_text
 from ..errors import UsageError
 from ..strict_json import read_json
@@ -42,6 +42,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--json", metavar="FILE", help="write the rows as JSON (-: standard output)"
     )
+    parser.add_argument("--html", metavar="FILE", help="write them as one page for a browser")
     parser.add_argument("--expect", metavar="FILE", help="expected verdicts (JSON: id to verdict)")
     parser.add_argument(
         "--search", action="store_true", help="repeat the searches for parameters (a minute)"
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     from ..documents import ledger, text
     from ..documents.row import changes, check_verdict
     from ..documents.row import run as run_rows
-    from ..files import target
+    from ..files import write_text
+    from ..reports.ledger import figure_page, ledger_page
     from ..show.headings import pick
 
     style = style_of(args)
@@ -62,12 +64,14 @@ def run(args: argparse.Namespace) -> int:
         return _search()
     rows = [ledger.row_of(args.figure)] if args.figure else ledger.rows_of(args.document)
     expected = _expected(args.expect)
-    if args.json not in (None, "-"):
-        target(args.json)  # what cannot be written is said before the work
+    check_outputs((args.json, args.html), (args.expect,))
     results = run_rows(rows)
     shown = [r for r in results if not wanted or r.verdict in wanted]
     if args.json is not None:
         _write_json(shown, args.json, style.lang)
+    if args.html is not None:
+        page = figure_page(results[0], style.lang) if args.figure else None
+        write_text(args.html, page or ledger_page(shown, style.lang))
     if args.json != "-":
         if args.figure:
             print("\n".join(text.at_length(results[0], style)))
@@ -75,8 +79,9 @@ def run(args: argparse.Namespace) -> int:
             print("\n".join(text.ledger_text(shown, style)))
         if not args.figure:
             print(f"\n{text.summary_text(shown, style)}".lstrip("\n" if args.summary else ""))
-        if args.json is not None:
-            print(f"\n{pick(style.lang, '已写入', 'written')}: {args.json}")
+        for path in (args.json, args.html):
+            if path is not None:
+                print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
     if expected is None:
         return 0
     names = {row.id for row in rows}

@@ -28,6 +28,8 @@ RUNS = {
     ("generate", "--npz"): ["generate", "cat", "--parameters", "TRAINED", "--max-new-tokens", "1"],
     ("generate", "--html"): ["generate", "cat", "--parameters", "TRAINED", "--max-new-tokens", "1"],
     ("figures", "--json"): ["figures", "--document", "0", "--verdict", "contradicted", "--summary"],
+    ("figures", "--html"): ["figures", "--document", "0", "--verdict", "contradicted", "--summary"],
+    ("learn", "--html"): ["learn", "1"],
     ("picture", "--svg"): ["picture", "cache-memory"],
     ("laws", "--json"): ["laws", "MODULE:model", "--vocabulary", "7", "--law", "K1"],
     ("laws", "--write"): ["laws", "MODULE:model", "--vocabulary", "7", "--law", "K1"],

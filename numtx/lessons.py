@@ -47,9 +47,7 @@ class Lesson:
     def __init__(
         self, *, zh: str, en: str, before: tuple[str, str], document: str, lang: str | None = None
     ) -> None:
-        self.lang = lang or _lang_of(sys.argv[1:])
-        self.results: dict[str, Any] = {}
-        self.claims = 0
+        self.start(lang or _lang_of(sys.argv[1:]))
         question, known, place = {
             "zh": ("问题", "先要知道", "文档"),
             "en": ("Question", "To know before", "Document"),
@@ -65,6 +63,19 @@ class Lesson:
         parser.add_argument("--model")
         model: str | None = parser.parse_known_args(sys.argv[1:])[0].model
         return model
+
+    @classmethod
+    def in_notebook(cls, lang: str) -> Lesson:
+        """A lesson whose question and prose stand in cells of a notebook."""
+        lesson = cls.__new__(cls)
+        lesson.start(lang)
+        return lesson
+
+    def start(self, lang: str) -> None:
+        """Nothing told yet."""
+        self.lang = lang
+        self.results: dict[str, Any] = {}
+        self.claims = 0
 
     def say(self, *, zh: str, en: str) -> None:
         """A paragraph."""

@@ -1,0 +1,1 @@
+"""For notebooks: results that show themselves, and lessons as notebooks."""

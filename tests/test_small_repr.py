@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,6 +102,7 @@ def recorder(config: Config, parameters: Mapping[str, np.ndarray]) -> object:
     return tap
 
 
+@cache
 def found_by_calling() -> dict[str, Callable[[], object]]:
     """What every public name gives, by name."""
     config, parameters = small_model()
@@ -158,6 +160,47 @@ def found_by_calling() -> dict[str, Callable[[], object]]:
             config, parameters, prompt(), [[1, 2]] * 30
         ),
         **dict.fromkeys(("save_parameters", "write_model"), lambda: None),
+        **found_by_commands(config, parameters),
+    }
+
+
+def found_by_commands(
+    config: Config, parameters: Mapping[str, np.ndarray]
+) -> dict[str, Callable[[], object]]:
+    """The same of what commands do."""
+    trace = numtx.record(config, parameters, Batch([[1, 2, 3]] * 9, labels=[[2, 3, 4]] * 9))
+    model = config, parameters, Batch([[1, 2, 3]], labels=[[2, 3, 4]])
+    wrong = dataclasses.replace(trace, values={**trace.values, "logits": trace["logits"] + 1.0})
+    texts = ("to_text", "to_markdown", "to_html", "to_json", "write_csv", "lesson_notebook",
+             "run_lesson", "save_trace", "save_run")  # fmt: skip
+    return {
+        **dict.fromkeys(texts, lambda: None),  # texts, files, and what a lesson names
+        "RecordedStage": lambda: trace.stage("logits"),
+        "Run": lambda: Run(config, parameters),
+        "Recipe": numtx.Recipe,
+        "all_lessons": numtx.all_lessons,
+        "cache_numbers": lambda: numtx.cache_numbers(config, 3),
+        "changes": lambda: numtx.changes(trace, wrong),
+        "check_backward": lambda: numtx.check_backward(
+            numtx.BackwardPass(np.square, np.multiply, [np.ones((30, 30))])
+        ),
+        "check_laws": lambda: numtx.check_laws(
+            lambda ids: np.eye(5)[np.asarray(ids)], vocabulary_size=5, examples=1
+        ),
+        "check_model": lambda: numtx.check_model(*model, samples=1),
+        "check_stages": lambda: numtx.check_stages(*model, ["logits"], samples=1),
+        "compare_runs": lambda: numtx.compare_runs(trace, wrong),
+        "count_generation": lambda: count_generation(*model[:2], prompt(), max_new_tokens=2),
+        "explain": lambda: numtx.explain(trace, "logits[0,2,1]", depth=3),
+        "figures": lambda: numtx.figures(figure="004.hidden"),
+        "inspect": lambda: None,  # a path, and what the tests of `read_model` give
+        "load_run": lambda: None,  # what `Run` is
+        "parameter_shapes": lambda: numtx.parameter_shapes(config),
+        "picture": lambda: numtx.picture("causal-mask"),
+        "stages_of": lambda: numtx.stages_of(config, model[2]),
+        "token_costs": lambda: numtx.token_costs(config),
+        "train": lambda: train(Run(*model[:2]), model[2], 2),
+        "verify": trace.verify,
     }
 
 

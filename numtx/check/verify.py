@@ -20,6 +20,7 @@ from ..trace.trace import Trace
 BUDGET = 1_000_000  # cells read, up to which every cell is checked
 
 
+@small_repr()
 class Finding(NamedTuple):
     """What the check of one array found. `worst` is the largest error in units of tolerance:
     above 1 the array is wrong; the cell, what the oracle expects there and what was recorded.
@@ -49,10 +50,12 @@ class Finding(NamedTuple):
 @small_repr("ok", "share", "wrong", "findings", "skipped")
 class Verification(NamedTuple):
     """All findings of a check, in order of computation. `skipped` are arrays of which no cell
-    was checked: an input is missing, or one cell alone would take too long."""
+    was checked: an input is missing, or one cell alone would take too long; `missing` are stages
+    that the trace leaves out."""
 
     findings: list[Finding]
     skipped: list[str]
+    missing: list[str]
 
     @property
     def ok(self) -> bool:
@@ -130,6 +133,7 @@ class _Check:
         partly |= dict.fromkeys(name for name in trace.outside if name in trace.graph.consumers)
         self.partly = [name for name in partly if name in trace.gradients]
         self.skipped += [f"grad/{name}" for name in self.partly]
+        self.missing = [stage.name for stage in trace.graph if stage.name not in trace]
 
     def reads_each(self, stage: Stage) -> int:
         """How many cells one cell of a stage reads, itself included."""
@@ -162,7 +166,7 @@ class _Check:
         for name, reached in sums.items():
             if name in self.trace.gradients and name not in self.partly:
                 findings.append(self.gradient(name, None, reached))
-        return Verification(findings, self.skipped)
+        return Verification(findings, self.skipped, self.missing)
 
     def sampled(self, budget: int, draw: np.random.Generator) -> Verification:
         """Some cells of every stage and of every gradient, one at least; of a gradient none where
@@ -194,7 +198,7 @@ class _Check:
             offsets = _sample(self.trace.grad(name), share // max(each, 1), draw, least=1)
             found = gather(self.oracle, name, offsets, self.flow, readers)
             findings.append(self.gradient(name, offsets, found))
-        return Verification(findings, self.skipped)
+        return Verification(findings, self.skipped, self.missing)
 
     def values(
         self, stage: Stage, offsets: Array | None, found: tuple[Array, Array] | None = None

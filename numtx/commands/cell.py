@@ -43,32 +43,16 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..check.explain import explain, explain_gradient, find_cells
     from ..formats.results import arithmetic_of
-    from ..show.cell_text import Names, cell_text
-    from ..show.headings import pick
-    from ..show.trace_text import rounding_rule
+    from ..interface.cells import explain, explained_text
 
     style = style_of(args)
     trace = trace_of(args)
-    names = Names(trace, style.lang)
-    how = explain_gradient if args.gradient else explain
-    addresses = find_cells(trace, args.cell)
-    args.result = []
-    for k, address in enumerate(addresses[: args.limit]):
-        explained = how(trace, address.name, address.cell, args.depth, args.limit)
-        args.result.append(arithmetic_of(explained))
-        for number, block in enumerate(cell_text(explained, names, style)):
-            print(("\n" if k or number else "") + block)
-    if len(addresses) > args.limit:
-        more = len(addresses) - args.limit
-        zh, en = f"还有 {more} 个格；--limit 显示", f"{more} more cells; --limit shows them"
-        print(f"\n{pick(style.lang, zh, en)}")
-    if not style.full:
-        lang, end = pick(style.lang, "zh", "en"), pick(style.lang, "；", ";")
-        digits = rounding_rule(style.precision + 2, trace.config.dtype, lang).partition(end)[0]
-        more = pick(lang, "--full：全部数位与各项", "--full: every digit and term")
-        print(f"\n{digits}{end}{pick(lang, '', ' ')}{more}")
+    found = explain(
+        trace, args.cell, gradient=args.gradient, depth=args.depth, limit=args.limit
+    )  # fmt: skip
+    args.result = [arithmetic_of(one) for one in found.cells]
+    print("\n\n".join(explained_text(found, style)))
     return 0
 
 

@@ -8,11 +8,13 @@ import contextlib
 import io
 import runpy
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..arguments.options import add_lang
 from ..errors import FileError, LessonError, UsageError
+from ..small_repr import small_repr
 from .learn_exercise import write_exercise
 from .learn_paths import paths_text
 
@@ -22,6 +24,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = (PACKAGE / "walkthroughs", PACKAGE.parent / "walkthroughs")
 
 
+@small_repr()
 class LessonFile(NamedTuple):
     """A lesson in the list."""
 
@@ -48,19 +51,17 @@ def add(commands: Any) -> None:
         "--model", metavar="DIR", help="a saved model's folder, for a lesson that reads one"
     )
     parser.add_argument("--html", metavar="FILE", help="write the lesson as a page, in place of it")
+    parser.add_argument(
+        "--notebook", metavar="FILE.ipynb", help="write the lesson as a notebook for Jupyter"
+    )
     add_lang(parser, "en")
 
 
 def run(args: argparse.Namespace) -> int:
-    found = next(filter(None, map(lessons, FOLDERS)), None)
-    if found is None:
-        raise FileError(
-            f"there are no lessons in {FOLDERS[0]} or {FOLDERS[1]}; install numtx again, or run "
-            "it in a checkout of its repository"
-        )
+    found = all_lessons()
     languages = ("zh", "en") if args.lang == "both" else (args.lang,)
     if args.lesson is None:
-        for option in ("exercise", "html", "model"):
+        for option in ("exercise", "html", "notebook", "model"):
             if getattr(args, option) is not None:
                 raise UsageError(
                     f"--{option} is of one lesson; say which: numtx learn 3 --{option}"
@@ -74,12 +75,17 @@ def run(args: argparse.Namespace) -> int:
                 print(line)
         return 0
     chosen = choose(found, args.lesson)
-    if args.html is not None and args.exercise is not None:
-        raise UsageError("both --exercise and --html; give one")
-    if args.exercise is not None:
-        return write_exercise(chosen.number, args.exercise, args.lang)
+    files = [name for name in ("exercise", "html", "notebook") if getattr(args, name) is not None]
+    if len(files) > 1:
+        raise UsageError(f"--{files[0]} and --{files[1]} write a file each; give one")
+    if args.model is not None and files not in ([], ["html"]):
+        raise UsageError(f"--model with --{files[0]}, which reads none; drop it")
     if args.model is not None and "lesson.model" not in chosen.path.read_text(encoding="utf-8"):
         raise UsageError(f"lesson {chosen.number} reads no model; leave out --model")
+    if args.exercise is not None:
+        return write_exercise(chosen.number, args.exercise, args.lang)
+    if args.notebook is not None:
+        return _write_notebook(chosen, args.notebook, args.lang)
     model = [] if args.model is None else ["--model", args.model]
     if args.html is not None:
         return _write_page(chosen.path, args.html, args.lang, model)
@@ -105,17 +111,59 @@ def _write_page(path: Path, to: str, lang: str, model: list[str]) -> int:
     return 0
 
 
-def _run(path: Path, lang: str, model: list[str]) -> int:
-    before = sys.argv
-    sys.argv = [str(path), "--lang", lang, *model]
+def _write_notebook(lesson: LessonFile, to: str, lang: str) -> int:
+    """The lesson as a notebook in a file; it is run on the way."""
+    from ..arguments.options import check_outputs, put_text
+    from ..notebook.lesson import lesson_notebook
+    from ..show.headings import below
+
+    check_outputs((to,))
     try:
-        runpy.run_path(str(path), run_name="__main__")
+        text = lesson_notebook(lesson, lang)
+    except LessonError as error:
+        print(f"numtx: {lesson.path.name}: {error}", file=sys.stderr)
+        return 1
+    put_text(to, text)
+    if to != "-":
+        print(below(lang, f"已写入: {to}", f"written: {to}"))
+    return 0
+
+
+def _run(path: Path, lang: str, model: list[str]) -> int:
+    try:
+        _told(path, lang, model)
     except LessonError as error:
         print(f"numtx: {path.name}: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _told(path: Path, lang: str, options: Sequence[str] = ()) -> dict[str, Any]:
+    """Run a lesson; its names."""
+    before = sys.argv
+    sys.argv = [str(path), "--lang", lang, *options]
+    try:
+        return runpy.run_path(str(path), run_name="__main__")
     finally:
         sys.argv = before
-    return 0
+
+
+def run_lesson(lesson: str, lang: str = "en") -> dict[str, Any]:
+    """Run a lesson, by its number or a part of its name, in 'zh' or 'en': it prints what it shows.
+    Returns its key values. Raises `LessonError` where one of its claims does not hold."""
+    results: dict[str, Any] = _told(choose(all_lessons(), lesson).path, lang)["lesson"].results
+    return results
+
+
+def all_lessons() -> list[LessonFile]:
+    """The lessons of numtx in order. Raises `FileError` where there are none."""
+    found = next(filter(None, map(lessons, FOLDERS)), None)
+    if found is None:
+        raise FileError(
+            f"there are no lessons in {FOLDERS[0]} or {FOLDERS[1]}; install numtx again, or run "
+            "it in a checkout of its repository"
+        )
+    return found
 
 
 def lessons(folder: Path) -> list[LessonFile]:

@@ -49,9 +49,7 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.svg is not None and args.picture not in FILES:
         raise UsageError(f"--svg draws {' and '.join(FILES)}; {args.picture} is for the terminal")
-    if args.picture == "cache-memory" and args.example is not None:
-        raise UsageError(f"cache-memory shows no example ({args.example}); leave it out")
-    text, svg = _memory(args) if args.picture == "cache-memory" else _of_example(args)
+    text, svg = drawn(args)
     if args.svg is None:
         print(text)
         return 0
@@ -62,6 +60,13 @@ def run(args: argparse.Namespace) -> int:
 
     print(f"{pick(args.lang, '已写入', 'written')}: {args.svg}")
     return 0
+
+
+def drawn(args: argparse.Namespace) -> tuple[str, str]:
+    """The picture as text, and as SVG where there is one."""
+    if args.picture == "cache-memory" and args.example is not None:
+        raise UsageError(f"cache-memory shows no example ({args.example}); leave it out")
+    return _memory(args) if args.picture == "cache-memory" else _of_example(args)
 
 
 def _of_example(args: argparse.Namespace) -> tuple[str, str]:

@@ -119,6 +119,7 @@ class _Comparing:
             self.config(),
             [],
             self.weighing.given,
+            (self.first, self.second),
         )
         return self.explained(found)
 

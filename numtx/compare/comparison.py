@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..diagnosis.diagnose import Found
 from ..small_repr import small_repr
+from .sides import Side
 from .weighing import TOLERANCE
 
 
@@ -60,6 +61,7 @@ class Comparison(NamedTuple):
     unknown_first, unknown   arrays of the first and of the second side that are none of these
     config      fields of the configuration that differ: name -> (first, second)
     causes      known mistakes that reproduce the first stage that differs
+    sides       what was held against what
     """
 
     parameters: list[Difference]
@@ -72,6 +74,7 @@ class Comparison(NamedTuple):
     config: dict[str, tuple[object, object]]
     causes: list[Found]
     tolerance: float | None
+    sides: tuple[Side, Side]
 
     @property
     def first(self) -> Difference | None:

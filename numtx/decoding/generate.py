@@ -67,7 +67,7 @@ class Step(NamedTuple):
         return self.computed, self.read + self.computed
 
 
-@small_repr()
+@small_repr("prompt", "new", "steps")
 @dataclass(frozen=True, eq=False)
 class Generation:
     """What was generated.
@@ -75,11 +75,17 @@ class Generation:
     prompt     the tokens of each row before, without padding
     new        the tokens of each row that were generated, with the one that ended it
     steps      what each step did
+    config     of the model
+    cached     whether the steps had a cache
+    vocabulary the tokens by id, where they were given to `record_generation`
     """
 
     prompt: list[list[int]]
     new: list[list[int]]
     steps: list[Step]
+    config: Config
+    cached: bool
+    vocabulary: Sequence[str] | None = None
 
 
 def generate(
@@ -133,7 +139,7 @@ def generate(
     rows = [list(row) for row in prompts]
     steps = list(_steps(plan, rows, (min_new_tokens, max_new_tokens), ends, pad, choose))
     new = [row[len(before) :] for row, before in zip(rows, prompts, strict=True)]
-    return Generation(prompts, new, steps)
+    return Generation(prompts, new, steps, config, use_cache)
 
 
 class _Plan:

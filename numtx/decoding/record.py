@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def record_generation(
         )
     recorder = Recorder(pins)
     generation = generate(config, parameters, prompt, use_cache=use_cache, tap=recorder, **options)
+    generation = replace(generation, vocabulary=vocabulary)
     recorder.end()
     inputs, tokens = _of_source(config, prompt, recorder, source_tokens)
     before = np.zeros(len(generation.prompt), np.int64)

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..stages.catalogue import Text
 
 # Names of what rows put in order, in Chinese; words of the documents stay as they are.
@@ -56,6 +57,7 @@ class Found(NamedTuple):
     en: str
 
 
+@small_repr()
 class Outcome(NamedTuple):
     """A verdict, what was computed as a value and as text, and the reason."""
 

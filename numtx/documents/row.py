@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import ExampleError, nearest
+from ..small_repr import small_repr
 from ..stages.catalogue import Text
 from ..trace.trace import Trace
 from .judges import NOTHING, VERDICTS, Judge, Outcome, join
@@ -14,6 +15,7 @@ from .judges import NOTHING, VERDICTS, Judge, Outcome, join
 Compute = TypeVar("Compute", bound=Callable[..., Any])
 
 
+@small_repr()
 @dataclass(frozen=True)
 class Row:
     """One figure, shape, sequence, table, procedure or claim of a document.
@@ -61,6 +63,7 @@ class Row:
         return replace(self, judge=replace(self.judge, stated=stated))
 
 
+@small_repr()
 class Result(NamedTuple):
     """A row that was run."""
 

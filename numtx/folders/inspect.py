@@ -32,24 +32,31 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..checkpoints.folder import Folder
+
+    folder = Folder(args.folder, args.dtype)
+    args.result = as_json(folder)
+    for line in folder_text(folder, args.lang):
+        print(line)
+    return 0
+
+
+def folder_text(folder: Folder, lang: str) -> Iterator[str]:
+    """Its mechanisms, layers, tensors and sizes in lines."""
     from ..show.grid import table_text
     from ..show.headings import say
     from ..stages.catalogue import Text
 
-    folder = Folder(args.folder, args.dtype)
-    args.result = as_json(folder)
-    print(f"{args.folder}: {folder.layout.name} ({folder.layout.architecture})")
+    yield f"{folder.path}: {folder.layout.name} ({folder.layout.architecture})"
     for note in folder.notes:
-        print(f"  - {note}")
+        yield f"  - {note}"
     for title, rows in (
-        (Text("机制", "mechanisms"), mechanisms(folder.config, args.lang)),
+        (Text("机制", "mechanisms"), mechanisms(folder.config, lang)),
         (Text("各层", "layers"), layers(folder.config)),
-        (Text("张量与参数", "tensors and parameters"), tensors(folder, args.lang)),
-        (Text("大小与每个词元的代价", "sizes, and the cost of a token"), sizes(folder, args.lang)),
+        (Text("张量与参数", "tensors and parameters"), tensors(folder, lang)),
+        (Text("大小与每个词元的代价", "sizes, and the cost of a token"), sizes(folder, lang)),
     ):
-        print(f"\n{say(title, args.lang)}")
-        print(table_text(list(rows), "l" * len(next(iter(rows))), "  "))
-    return 0
+        yield f"\n{say(title, lang)}"
+        yield table_text(list(rows), "l" * len(next(iter(rows))), "  ")
 
 
 def as_json(folder: Folder) -> dict[str, Any]:

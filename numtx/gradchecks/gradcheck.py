@@ -50,13 +50,13 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{name} is for a backward pass of your own; give MODULE:OBJECT")
     samples = (20 if args.samples is None else args.samples) or None
     if args.operation is not None:
-        return _report(_check_operations(args, samples), args)
+        return report(_check_operations(args, samples), args)
     from ..check.gradcheck import check_model, check_stages, with_gradient
 
     example = example_of(args)
     model = example.config, example.parameters, example.batch
     if args.stage is None:
-        return _report(check_model(*model, samples=samples, seed=args.seed), args)
+        return report(check_model(*model, samples=samples, seed=args.seed), args)
     from ..trace.trace import stages_of
 
     matching = stages_of(example.config, example.batch).select(args.stage)
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     stages = [name for name in matching if name in known]
     if not stages:
         raise UsageError(f"--stage {args.stage[0]!r}: no stage that matches has a gradient")
-    return _report(check_stages(*model, stages, samples=samples, seed=args.seed), args)
+    return report(check_stages(*model, stages, samples=samples, seed=args.seed), args)
 
 
 def _check_operations(args: argparse.Namespace, samples: int | None) -> GradientReport:
@@ -89,7 +89,7 @@ def _check_operations(args: argparse.Namespace, samples: int | None) -> Gradient
     )
 
 
-def _report(report: GradientReport, args: argparse.Namespace) -> int:
+def report(report: GradientReport, args: argparse.Namespace) -> int:
     """One line an array, then the verdict."""
     from .as_json import as_json
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ..calls import Done
 from ..errors import SubjectError, nearest
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..subjects.kinds import ATTENTION, CHOOSER
 from ..subjects.logits import COARSE, eps_of, on_one_line
 from ..subjects.subject import LOGITS, NUMTX, SHORT, Memory, Subject
@@ -73,6 +74,7 @@ class LawBroken(AssertionError):  # noqa: N818 (a law is broken; that is its nam
         return "\n".join(lines)
 
 
+@small_repr()
 class Law(NamedTuple):
     """A property that every right model has.
 

@@ -40,6 +40,7 @@ STATUSES_ZH = dict(
 HEADS = ("law", "result", "subjects", "examples", "says")
 
 
+@small_repr()
 class Result(NamedTuple):
     """What became of one law on one subject.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..errors import StageError, nearest
 from ..model import backward, forward
 from ..oracle.oracle import Oracle
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..stages.graph import Graph
 from ..stages.resolve import resolve
 from ..tap import Pin, Recorder
@@ -79,6 +80,11 @@ class Trace:
             )
         return self.gradients[name]
 
+    def stage(self, name: str) -> RecordedStage:
+        """A stage with its value, its gradient and how it is made, to be shown or printed."""
+        self[name]
+        return RecordedStage(self, name)
+
     @property
     def without_gradients(self) -> str:
         """What to say where gradients are asked of a trace that has none."""
@@ -131,6 +137,27 @@ class Trace:
     def oracle(self) -> Oracle:
         """The slow oracle over this trace's arrays."""
         return Oracle(self.graph, self.arrays, float(np.finfo(self.config.dtype).eps))
+
+
+@small_repr("name", "formula", "value", "gradient")
+class RecordedStage(NamedTuple):
+    """A stage of a trace."""
+
+    trace: Trace
+    name: str
+
+    @property
+    def value(self) -> Array:
+        return self.trace[self.name]
+
+    @property
+    def gradient(self) -> Array | None:
+        """That of the loss; None where there is none."""
+        return self.trace.gradients.get(self.name)
+
+    @property
+    def formula(self) -> str:
+        return self.trace.graph[self.name].formula
 
 
 def record(

@@ -12,7 +12,6 @@ from ..arguments.source import add_run, own_run
 
 if TYPE_CHECKING:
     from ..check.verify import Verification
-    from ..trace.trace import Trace
 
 
 def add(commands: Any) -> None:
@@ -48,14 +47,14 @@ def run(args: argparse.Namespace) -> int:
         "wrong": report.wrong,
         "checked": report.findings,
         "skipped": report.skipped,
-        "missing": [name for name in trace.graph.stages if name not in trace],
+        "missing": report.missing,
     }
-    for line in report_text(report, trace, args.lang):
+    for line in report_text(report, args.lang):
         print(line)
     return int(args.code)
 
 
-def report_text(report: Verification, trace: Trace, lang: str) -> Iterator[str]:
+def report_text(report: Verification, lang: str) -> Iterator[str]:
     """What was wrong, what was checked and what was not, and the verdict."""
     from ..show.headings import below, pick
 
@@ -80,7 +79,7 @@ def report_text(report: Verification, trace: Trace, lang: str) -> Iterator[str]:
         en += "--all takes every cell)"
     zh = f"查过：{values} 个阶段，{gradients} 个梯度；{zh}"
     yield below(lang, zh, f"checked: {values} stages, {gradients} gradients; {en}")
-    missing = [name for name in trace.graph.stages if name not in trace]
+    missing = report.missing
     if report.skipped:
         yield f"{pick(lang, '没有查', 'not checked')}: {folded(report.skipped, lang)}"
     if missing:

@@ -1,0 +1,1 @@
+"""What the command line does, as functions: what they give can be printed, written and shown."""

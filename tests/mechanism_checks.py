@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from samples import assert_close, config_of, random_parameters
 
-from numtx import Batch, Cache, Config, backward, forward
+from numtx import Batch, Cache, forward
 from numtx.models import MODELS
 from numtx.step import step
 
@@ -33,18 +32,3 @@ def token_by_token_is_the_whole(name: str) -> None:
             logits = step(config, p, batch, cache, every_position=True).logits
             real = MASK[:, t]
             assert_close(logits[real, 0], whole[real, t], 1e-10)
-
-
-def blocks_are_the_whole(monkeypatch: pytest.MonkeyPatch, config: Config) -> None:
-    """Many scores: worked on by head and by block of queries, and made once more for the
-    gradients."""
-    p = random_parameters(config)
-    batch = Batch(IDS, mask=MASK, labels=LABELS)
-    outputs, context = forward(config, p, batch)
-    expected = backward(context)
-    monkeypatch.setattr("numtx.ops.attend.KEPT", 0)
-    monkeypatch.setattr("numtx.ops.attend.BLOCK", 2)
-    again, context = forward(config, p, batch)
-    assert_close(again.logits[MASK], outputs.logits[MASK], 1e-12)
-    for name, gradient in backward(context).items():
-        assert_close(gradient, expected[name], 1e-12)

@@ -78,17 +78,6 @@ def test_cached_equals_uncached_with_padding_on_the_left(name):
     token_by_token_is_the_whole(name)
 
 
-def test_many_scores_are_biased_too(monkeypatch):
-    """Worked on by head and by block of queries, as beyond so many scores."""
-    config = config_of("decoder, slopes, grouped, window", window=None)
-    p = random_parameters(config)
-    batch = Batch(IDS, mask=MASK, labels=LABELS)
-    expected = forward(config, p, batch)[0].logits
-    monkeypatch.setattr("numtx.ops.attend.KEPT", 0)
-    monkeypatch.setattr("numtx.ops.attend.BLOCK", 2)
-    assert_close(forward(config, p, batch)[0].logits[MASK], expected[MASK], 1e-12)
-
-
 def wrong_bias(kind: str) -> Any:
     positions = np.maximum(np.cumsum(MASK, 1) - 1, 0)
     away = np.abs(positions[:, None, :, None] - positions[:, None, None, :])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mechanism_checks import IDS, LABELS, MASK, blocks_are_the_whole, token_by_token_is_the_whole
+from mechanism_checks import IDS, LABELS, MASK, token_by_token_is_the_whole
 from samples import among, assert_close, config_of, random_parameters
 
 from numtx import Batch, Config, backward, forward
@@ -42,10 +42,6 @@ def test_what_is_no_cap_is_refused(field, cap):
 @pytest.mark.parametrize("name", [name for name in NAMES if MODELS[name].storages])
 def test_cached_equals_uncached_with_padding_on_the_left(name):
     token_by_token_is_the_whole(name)
-
-
-def test_many_scores_are_capped_too(monkeypatch):
-    blocks_are_the_whole(monkeypatch, config_of(SLOPED, window=None))
 
 
 @pytest.mark.parametrize("junk", [np.nan, np.inf, 1e300])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mechanism_checks import blocks_are_the_whole, token_by_token_is_the_whole
+from mechanism_checks import token_by_token_is_the_whole
 from samples import assert_close, config_of, random_parameters
 
 from numtx import Batch, Config
@@ -37,12 +37,6 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if MODELS[name].storages])
 def test_cached_equals_uncached(name: str) -> None:
     token_by_token_is_the_whole(name)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_blocks_of_queries(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    if len(config_of(name).sides) == 1:
-        blocks_are_the_whole(monkeypatch, config_of(name))
 
 
 def test_without_a_residual_there_is_nothing_to_scale() -> None:

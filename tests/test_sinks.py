@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mechanism_checks import IDS, LABELS, MASK, blocks_are_the_whole, token_by_token_is_the_whole
+from mechanism_checks import IDS, LABELS, MASK, token_by_token_is_the_whole
 from samples import among, assert_close, config_of, random_parameters
 
 from numtx import Batch, Config
@@ -65,10 +65,6 @@ def test_nothing_overflows(sink):
 @pytest.mark.parametrize("name", [name for name in NAMES if MODELS[name].storages])
 def test_cached_equals_uncached_with_padding_on_the_left(name):
     token_by_token_is_the_whole(name)
-
-
-def test_many_scores_have_sinks_too(monkeypatch):
-    blocks_are_the_whole(monkeypatch, config_of(WINDOWS))
 
 
 def test_only_self_attention_has_them():

@@ -218,7 +218,7 @@ def expanded_backward(
     if dsinks is not None:
         at.add("sinks", dsinks)
     drotated = None
-    if attended.queries.shape[-1] > width:
+    if attended.inputs.queries.shape[-1] > width:
         dkeys = at.grad("full_keys", dkeys)
         dqueries = at.grad("full_queries", dqueries)
         drotated = dqueries[..., width:], np.add.reduce(dkeys[..., width:], 1)

@@ -121,7 +121,7 @@ def attended_only(by: LinearContext, live: Array) -> LinearContext:
 def attention_backward(doutput: Array, context: AttentionContext, at: Place) -> tuple[Array, Array]:
     """output = concat(softmax(Q·K^T * scale, masked)·V)·W_O    =>    dx, dmemory"""
     query_map, key_map, value_map, out, attended, rotation, norms, growth, relative = context
-    dcontext = output_backward(doutput, out, attended.queries.shape[1], at)
+    dcontext = output_backward(doutput, out, attended.inputs.queries.shape[1], at)
     dqueries, dkeys, dvalues, dsinks, dbias = attend_backward(
         dcontext, attended, at.tap, of_bias=relative is not None
     )

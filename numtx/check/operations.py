@@ -11,15 +11,9 @@ from ..config.output import ACTIVATIONS
 from ..config.positions import ROTARY_LAYOUTS
 from ..errors import UsageError, nearest
 from ..ops.activation import activation_backward, activation_forward
-from ..ops.attend import (
-    mask_backward,
-    mask_forward,
-    products_backward,
-    products_forward,
-    weigh_backward,
-    weigh_forward,
-)
+from ..ops.attend import mask_backward, mask_forward
 from ..ops.cap import cap_backward, cap_forward
+from ..ops.grouped import products_backward, products_forward, weigh_backward, weigh_forward
 from ..ops.linear import linear_backward, linear_forward
 from ..ops.lookup import lookup_backward, lookup_forward
 from ..ops.loss import IGNORED, mean_backward, mean_forward, pick_backward, pick_forward

@@ -11,7 +11,7 @@ from .. import masks, model, tap
 from ..check.verify import verify
 from ..laws.law import Draw, LawBroken, draw_ids, expect, expect_true, law, rounding, seeds
 from ..laws.strategies import attention_masks
-from ..ops import attend
+from ..ops import attend, attend_blocks
 from ..ops.loss import IGNORED
 from ..ops.softmax import log_softmax_forward, softmax_forward
 from ..subjects.own import NumtxSubject
@@ -311,19 +311,20 @@ def in_blocks(subject: NumtxSubject, draw: Draw) -> bool:
     content = draw(st.sampled_from([0.0, 1e200, np.nan, np.inf]))
     dead = ~seen.any((1, 2))
     found = []
-    kept, block = (attend.__dict__[name] for name in ("KEPT", "BLOCK"))
-    for one_tap, limit, inside in (
-        (tap.Recorder(), kept, 0.0), (tap.Recorder(), kept, content),
-        (tap.NO_TAP, kept, content), (tap.NO_TAP, 0, content),
+    sizes = {name: attend_blocks.__dict__[name] for name in ("OF_A_HEAD", "ROWS", "PIECE")}
+    small = {"OF_A_HEAD": 0, "ROWS": 4, "PIECE": 1}
+    for one_tap, limits, inside in (
+        (tap.Recorder(), sizes, 0.0), (tap.Recorder(), sizes, content),
+        (tap.NO_TAP, sizes, content), (tap.NO_TAP, small, content),
     ):  # fmt: skip
         keys_in, values_in = (np.where(dead[:, None, :, None], inside, a) for a in (k, v))
-        attend.__dict__.update(KEPT=limit, BLOCK=2)
+        attend_blocks.__dict__.update(limits)
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # products with the content
                 out, saved = attend.attend_forward(q, keys_in, values_in, mask, 0.4, one_tap)
                 found.append((out, *attend.attend_backward(dcontext, saved, one_tap)[:3]))
         finally:
-            attend.__dict__.update(KEPT=kept, BLOCK=block)
+            attend_blocks.__dict__.update(sizes)
     example = {"mask": seen[:, 0], "content of unattended keys": content}
     ways = ("recorded, with that content", "in one piece", "in blocks")
     for way, results in zip(ways, found[1:], strict=True):

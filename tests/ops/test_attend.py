@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 from samples import assert_close, central_difference
 
-from numtx.ops.attend import (
-    mask_backward,
-    mask_forward,
-    products_backward,
-    products_forward,
-    weigh_backward,
-    weigh_forward,
-    zero_unattended,
-)
+from numtx.ops.attend import mask_backward, mask_forward, zero_unattended
+from numtx.ops.grouped import products_backward, products_forward, weigh_backward, weigh_forward
 
 HEADS = pytest.mark.parametrize(("h", "g"), [(3, 3), (4, 2), (3, 1)])
 

@@ -19,7 +19,7 @@ FINE_BUGS = (
         "np.exp(log_probabilities) *", "(1.0 + 1e-13) * np.exp(log_probabilities) *", laws="L5"),
     Bug("the context of a blind row has no gradient", "ops.attend",
         'dcontext = tap.grad("context", dcontext)',
-        "blind = False if c.softmax is None else ~c.softmax.any(-1, keepdims=True)\n"
+        "blind = ~saved.softmax.any(-1, keepdims=True) if tap.active else False\n"
         '    dcontext = tap.grad("context", np.where(blind, 0.0, dcontext))', laws="K7"),
     Bug("hidden products get a gradient in the trace alone", "ops.attend",
         'dproducts = tap.grad("products", dscores * c.scale)',

@@ -17,9 +17,11 @@ from numtx.errors import CacheError
 from numtx.formulas.angles import turn_of
 from numtx.formulas.positions import bucket_of
 from numtx.masks import allowed
-from numtx.ops import attend
 from numtx.ops.activation import activation_backward, activation_forward
 from numtx.ops.angles import frequencies
+from numtx.ops.attend_at_once import at_once_backward, at_once_forward
+from numtx.ops.attend_blocks import blocks_backward, blocks_forward
+from numtx.ops.attend_inputs import AttendInputs
 from numtx.ops.heads import merge_heads
 from numtx.ops.lookup import lookup_backward
 from numtx.ops.loss import mean_forward, pick_forward
@@ -252,18 +254,22 @@ def sinks_oracle() -> bool:
 
 
 def sinks_alone() -> bool:
-    """A large sink takes all, and blocks of queries give what one piece gives."""
+    """A large sink takes all."""
     weights, share = sink_softmax_forward(np.zeros((1, 2, 3, 4)), np.array([2000.0, 0.0]))
     right = np.allclose(weights[:, 1], 0.2) and (weights[:, 0] == 0.0).all()
-    q, k, v = np.random.default_rng(0).standard_normal((3, 1, 2, 3, 4))
-    seen, sinks, kept = np.ones((1, 1, 3, 3), bool), np.array([0.5, -1.0]), attend.KEPT
-    whole, _ = attend.attend_at_once(q, k, v, seen, 0.4, sinks=sinks)
-    attend.__dict__["KEPT"] = 0
-    try:
-        parts, _ = attend.attend_at_once(q, k, v, seen, 0.4, sinks=sinks)
-    finally:
-        attend.__dict__["KEPT"] = kept
-    return bool(right and (share[:, 0] == 1.0).all() and np.allclose(whole, parts))
+    return bool(right and (share[:, 0] == 1.0).all())
+
+
+def blocks_alone() -> bool:
+    """Two blocks of queries, with a bias, a cap and sinks, give what one piece gives."""
+    generator = np.random.default_rng(0)
+    q, k, v, dcontext = generator.standard_normal((4, 1, 2, 70, 4))
+    bias, sinks = generator.standard_normal((1, 2, 70, 70)), np.array([0.5, -1.0])
+    inputs = AttendInputs(q, k, v, np.tri(70, dtype=bool)[None, None], 0.4, bias, 1.5, sinks)
+    (whole, kept), (parts, saved) = at_once_forward(inputs), blocks_forward(inputs)
+    expected = at_once_backward(dcontext, inputs, kept, True)
+    found = blocks_backward(dcontext, inputs, saved, True)
+    return all(map(np.allclose, (parts, *found), (whole, *expected)))
 
 
 def latents_oracle() -> bool:
@@ -312,7 +318,7 @@ def scaled_angles() -> bool:
 CHECKS = (
     run, oracle_value, oracle_gradient, catalogue, finite_differences, pinned_differences,
     hand_values, mask_laws, tap_off, slopes_oracle, normed_oracle, projections_oracle,
-    turned_oracle, bound_shift, capped_oracle, sinks_oracle, sinks_alone, latents_oracle,
-    layers_oracle, scaled_oracle, scaled_angles, chunks_oracle, relative_oracle,
+    turned_oracle, bound_shift, capped_oracle, sinks_oracle, sinks_alone, blocks_alone,
+    latents_oracle, layers_oracle, scaled_oracle, scaled_angles, chunks_oracle, relative_oracle,
     halves_oracle,
 )  # fmt: skip

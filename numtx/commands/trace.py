@@ -69,8 +69,6 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..documents.acts import acts_text
-    from ..documents.scenes import ACTS
     from ..show.headings import pick
     from ..show.trace_text import trace_text
 
@@ -78,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     check_outputs((args.npz, args.json, args.html, args.markdown), inputs_of(args))
     example = example_of(args)
     if args.act is not None:
-        _check_act(args, len(ACTS.get(example.name, ())))
+        _check_act(args, example)
     if args.gradients and example.batch.labels is None:
         needs = "give --labels"
         if example.config.head is None:
@@ -103,8 +101,12 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         _warn_if_large(trace, stages, style)
         blocks = trace_text(trace, style, stages, args.gradients)
-        if example.name in ACTS and args.stage is None and args.config is None:
-            blocks = acts_text(example, trace, style, args.act, args.gradients)
+        if args.stage is None and args.config is None:
+            from ..documents.acts import acts_text  # the whole ledger is behind it
+            from ..documents.scenes import ACTS
+
+            if example.name in ACTS:
+                blocks = acts_text(example, trace, style, args.act, args.gradients)
         for block in blocks:
             print()
             print(block)
@@ -144,7 +146,10 @@ def _write_files(
         put_text(args.json, trace_json(trace, stages))
 
 
-def _check_act(args: argparse.Namespace, acts: int) -> None:
+def _check_act(args: argparse.Namespace, example: Example) -> None:
+    from ..documents.scenes import ACTS
+
+    acts = len(ACTS.get(example.name, ()))
     if args.config is not None or not acts:
         raise UsageError("--act is for weather, cat, story, memory and letters")
     if args.stage is not None:

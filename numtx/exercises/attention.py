@@ -10,8 +10,8 @@ import numpy as np
 from ..answering.cases import draw, scale_slips, softmax, softmax_slips, traced, words
 from ..answering.exercise import At, Case, exercise
 from ..masks import allowed
-from ..ops.attend import attention_weights as weights_of
-from ..ops.attend import mask_forward, weigh_forward
+from ..ops.attend import mask_forward
+from ..ops.grouped import products_forward, weigh_forward
 from ..ops.heads import merge_heads
 from ..ops.softmax import softmax_forward
 from ..shapes import Array
@@ -20,8 +20,7 @@ from ..shapes import Array
 def attend(queries: Array, keys: Array) -> Any:
     """Weights of [H, T, k] and [G, S, k], or of [T, k] and [S, k], without a mask."""
     q, k = (x[None] if x.ndim == 3 else x[None, None] for x in (queries, keys))
-    everywhere = np.ones((1, 1, q.shape[2], k.shape[2]), bool)
-    found = weights_of(q, k, everywhere, 1.0 / math.sqrt(q.shape[-1]))[0][0]
+    found = softmax_forward(products_forward(q, k) / math.sqrt(q.shape[-1]))[0]
     return found if queries.ndim == 3 else found[0]
 
 

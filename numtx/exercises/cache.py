@@ -10,7 +10,7 @@ import numpy as np
 from ..answering.cases import draw, scale_slips, softmax, softmax_slips
 from ..answering.exercise import At, Case, exercise
 from ..masks import allowed
-from ..ops.attend import weigh_forward
+from ..ops.grouped import weigh_forward
 from ..shapes import Array
 from .attention import attend
 

@@ -32,7 +32,7 @@ def exponentials(
     sinks  numbers that are in the maximum and in the sum of each row, and not in `out`; what
            they add to the sum is returned beside it
     """
-    least, sunk = _least(scores.dtype), None
+    (least, one), sunk = _bounds(scores.dtype), None
     largest = np.maximum.reduce(scores, -1, keepdims=True, initial=least)
     if sinks is not None:
         np.maximum(largest, sinks, out=largest)
@@ -42,12 +42,13 @@ def exponentials(
     if sinks is not None:
         sunk = np.exp(sinks - largest)
         total += sunk
-    return np.maximum(total, 1.0, out=total), sunk
+    return np.maximum(total, one, out=total), sunk
 
 
 @cache
-def _least(dtype: np.dtype[Any]) -> Any:
-    return np.finfo(dtype).min
+def _bounds(dtype: np.dtype[Any]) -> tuple[Any, Array]:
+    """The least finite number, and 1 as an array, which NumPy takes in half of the time"""
+    return np.finfo(dtype).min, np.ones((), dtype)
 
 
 def softmax_backward(dweights: Array, weights: Array) -> Array:

@@ -115,7 +115,7 @@ ATTENTION_BUGS = (
         checks="oracle_gradient finite_differences hand_values", laws="L5"),
     Bug("a blind row gives NaN", "ops.softmax", ", initial=least)", ")", laws="K7"),
     Bug("a blind row attends to everything alike", "ops.softmax",
-        "return np.maximum(total, 1.0, out=total), sunk",
+        "return np.maximum(total, one, out=total), sunk",
         "out += total < 0.5\n    total += out.shape[-1] * (total < 0.5)\n    return total, sunk",
         laws="K7"),
     Bug("heads merged without transposing", "ops.heads",

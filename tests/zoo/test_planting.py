@@ -27,8 +27,9 @@ def norm_is_twice() -> list[bool]:
     import numtx.place
 
     same = numtx.place.norm_forward is numtx.ops.norm.norm_forward
-    root = numtx.place.norm_forward(np.array([[1.0, 3.0]]), np.ones(2), None, 0.0, True)[0]
-    return [same, root.tolist() == [[-2.0, 2.0]]]
+    rows = np.array([[1.0, 3.0], [1.0, 3.0]])
+    root = numtx.place.norm_forward(rows, np.ones(2), None, 0.0, True)[0]
+    return [same, root.tolist() == [[-2.0, 2.0]] * 2]
 
 
 def fail() -> None:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .check.verify import verify as verify
     from .checkpoints.folder import read_model as read_model
     from .checkpoints.folder import write_model as write_model
-    from .commands.learn import all_lessons as all_lessons
-    from .commands.learn import run_lesson as run_lesson
     from .config import Config as Config
     from .costs import cache_numbers as cache_numbers
     from .costs import count_generation as count_generation
@@ -50,6 +48,8 @@ if TYPE_CHECKING:
     from .interface.output import to_markdown as to_markdown
     from .interface.output import to_text as to_text
     from .interface.pictures import picture as picture
+    from .learning.learn import all_lessons as all_lessons
+    from .learning.learn import run_lesson as run_lesson
     from .model import backward as backward
     from .model import forward as forward
     from .notebook.lesson import lesson_notebook as lesson_notebook
@@ -100,8 +100,8 @@ _HOMES = {
     "initialise": "parameters",
     "inspect": "interface.checks",
     "lesson_notebook": "notebook.lesson",
-    "all_lessons": "commands.learn",
-    "run_lesson": "commands.learn",
+    "all_lessons": "learning.learn",
+    "run_lesson": "learning.learn",
     "load_example": "examples.registry",
     "load_parameters": "parameters_file",
     "load_run": "training.checkpoint",

@@ -30,7 +30,7 @@ COMMANDS = {
     "generate": "commands",
     "cost": "commands",
     "figures": "verdicts",
-    "learn": "commands",
+    "learn": "learning",
     "check": "verdicts",
     "picture": "commands",
     "laws": "verdicts",

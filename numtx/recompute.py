@@ -9,10 +9,16 @@ from typing import Any, cast
 import numpy as np
 
 from .arithmetic.contraction import Contraction
+from .feed_forward.routing import (
+    by_expert,
+    choose_forward,
+    expert_forward,
+    keep_groups,
+    route_forward,
+)
 from .ops.activation import activation_forward, sigmoid
 from .ops.cap import cap_forward
 from .ops.clamp import clamp_forward
-from .ops.experts import by_expert, choose_forward, expert_forward, keep_groups, route_forward
 from .ops.heads import merge_heads, split_heads
 from .ops.norm import norm_forward
 from .ops.positions import rotate_forward, rotation

@@ -17,8 +17,8 @@ from numtx.explaining.explanation import evaluate
 from numtx.explaining.writing import arithmetic
 from numtx.feed_forward.dense import DENSE
 from numtx.feed_forward.experts import EXPERTS
+from numtx.feed_forward.routing import choose_forward, group_scores, keep_groups
 from numtx.models import MODELS, parameters_of
-from numtx.ops.experts import choose_forward, group_scores, keep_groups
 from numtx.place import Place
 from numtx.trace.trace import record
 

@@ -79,7 +79,7 @@ FLOORS = [
     {"testing"},
     {"written"},
     {"arguments"},
-    {"commands", "verdicts", "folders", "gradchecks", "interface", "notebook"},
+    {"commands", "verdicts", "folders", "gradchecks", "learning", "interface", "notebook"},
     {"cli", "pytest_plugin", "__main__", "__version__"},
 ]
 # A trace can be asked for its check and for its page in a notebook; both stand above it.

@@ -18,9 +18,9 @@ import numpy as np
 from ..batch import Batch
 from ..config import Config
 from ..errors import NumtxError, StageError, nearest
+from ..feed_forward.routing import group_scores, keep_groups
 from ..head import Outputs
 from ..model import forward
-from ..ops.experts import group_scores, keep_groups
 from ..shapes import Array
 from ..small_repr import small_repr
 from ..stages.graph import Stage

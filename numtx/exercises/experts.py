@@ -8,8 +8,8 @@ import numpy as np
 
 from ..answering.cases import draw, softmax
 from ..answering.exercise import At, Case, exercise
+from ..feed_forward.routing import choose_forward, route_forward
 from ..ops.activation import sigmoid
-from ..ops.experts import choose_forward, route_forward
 from ..shapes import Array
 
 

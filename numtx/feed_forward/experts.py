@@ -14,7 +14,14 @@ import numpy as np
 
 from ..config import Config
 from ..errors import StageError
-from ..ops.experts import (
+from ..ops.linear import LinearContext, linear_backward, linear_forward
+from ..ops.softmax import softmax_backward, softmax_forward
+from ..place import Place, Shapes
+from ..shapes import Array
+from ..small_repr import small_repr
+from .dense import DENSE, dense_cost, dense_parameters
+from .kind import FeedForwardKind
+from .routing import (
     SMALLEST_SUM,
     Groups,
     RouteContext,
@@ -27,13 +34,6 @@ from ..ops.experts import (
     route_forward,
     sigmoid_forward,
 )
-from ..ops.linear import LinearContext, linear_backward, linear_forward
-from ..ops.softmax import softmax_backward, softmax_forward
-from ..place import Place, Shapes
-from ..shapes import Array
-from ..small_repr import small_repr
-from .dense import DENSE, dense_cost, dense_parameters
-from .kind import FeedForwardKind
 
 
 def _parameters(config: Config) -> Shapes:

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..commands.learn import LessonFile, all_lessons, choose
 from ..errors import UsageError
 from ..formats.markdown import escaped
+from ..learning.learn import LessonFile, all_lessons, choose
 from ..lessons import Lesson
 
 LANGUAGES = {"zh": ("zh",), "en": ("en",), "both": ("zh", "en")}

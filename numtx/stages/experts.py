@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..ops.experts import SMALLEST_SUM
+from ..feed_forward.routing import SMALLEST_SUM
 from .dense import FEED_FORWARD_OUTPUT, GATE, HIDDEN, dense
 from .graph import Stage
 from .leaf import Leaf, Text

@@ -10,8 +10,8 @@ from children import python
 from small_folders import written
 
 from numtx.cli import main
-from numtx.commands import learn
-from numtx.commands.learn_paths import EVENINGS, NEEDS, TERM, paths_text
+from numtx.learning import learn
+from numtx.learning.learn_paths import EVENINGS, NEEDS, TERM, paths_text
 from numtx.show.grid import display_width
 
 LESSON = """

@@ -12,7 +12,7 @@ import numtx.feed_forward.dense as dense
 import numtx.feed_forward.experts as experts
 from numtx.compare.compare import compare
 from numtx.compare.sides import Side
-from numtx.ops.experts import route_forward
+from numtx.feed_forward.routing import route_forward
 
 GROUPED = "decoder, latents, experts in groups, shared ones"
 DENSE_FIRST = "decoder, experts after a dense layer, grouped, window"
@@ -43,7 +43,7 @@ MISTAKES: list[tuple[str, Any, str, Any, str, str]] = [
 
 
 def experts_without_bias(x: Any, w: Any, groups: Any) -> Any:
-    from numtx.ops.experts import expert_forward
+    from numtx.feed_forward.routing import expert_forward
 
     return expert_forward(x, w, None, groups)
 

@@ -86,7 +86,7 @@ def test_a_lesson_whose_claim_fails_writes_nothing(
         'lesson = Lesson(zh="a", en="b", before=("c", "d"), document="e")\n'
         'lesson.check(False, zh="f", en="g")\n'
     )
-    monkeypatch.setattr("numtx.commands.learn.FOLDERS", (tmp_path,))
+    monkeypatch.setattr("numtx.learning.learn.FOLDERS", (tmp_path,))
     page = tmp_path / "page.html"
     assert main(["learn", "1", "--html", str(page)]) == 1
     assert "the claim does not hold" in capsys.readouterr().err and not page.exists()

@@ -14,7 +14,7 @@ from samples import some
 
 from numtx import all_lessons, lesson_notebook
 from numtx.cli import main
-from numtx.commands import learn
+from numtx.learning import learn
 from numtx.notebook.lesson import cells_of
 
 LESSONS = {entry.path.stem: entry for entry in all_lessons()}

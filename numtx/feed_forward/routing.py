@@ -10,10 +10,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from ..ops.activation import sigmoid
+from ..ops.softmax import softmax_backward, softmax_forward
 from ..shapes import Array
 from ..small_repr import small_repr
-from .activation import sigmoid
-from .softmax import softmax_backward, softmax_forward
 
 SMALLEST_SUM = 1e-20  # added to what sigmoids are divided by (as in released code)
 

@@ -1,0 +1,1 @@
+"""`numtx learn`: the lessons, their exercises, and paths through them."""

@@ -124,25 +124,29 @@ def _write_files(
     stages: list[str],
     changed: Trace | None,
 ) -> None:
-    """Write the run to what was asked for."""
-    from ..files import write_text
-    from ..formats.markdown import trace_markdown
-    from ..formats.tables import write_csv
-    from ..reports.runs import run_page
-    from ..show.json_text import trace_json
-    from ..trace.files import save_trace
-
+    """Write the run to what was asked for; what a file needs is loaded for it alone."""
     if args.npz is not None:
+        from ..trace.files import save_trace
+
         save_trace(trace, args.npz)
     if args.html is not None:
+        from ..files import write_text
+        from ..reports.runs import run_page
+
         before = None if changed is None else (changed, changes_in_both(changed, trace))
         write_text(args.html, run_page(example, trace, style, stages, before))
     if args.csv is not None:
+        from ..formats.tables import write_csv
+
         write_csv(trace, args.csv, stages, args.gradients, style.lang)
     if args.markdown is not None:
+        from ..formats.markdown import trace_markdown
+
         blocks = trace_markdown(trace, style, stages, args.gradients)
         put_text(args.markdown, "\n\n".join(blocks) + "\n")
     if args.json is not None:
+        from ..show.json_text import trace_json
+
         put_text(args.json, trace_json(trace, stages))
 
 

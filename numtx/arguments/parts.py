@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from .options import indices
+from .saved import is_saved
 from .source import is_own
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def kept_of(args: argparse.Namespace, example: Example) -> list[str] | None:
 def chosen(args: argparse.Namespace, trace: Trace) -> list[str]:
     """The stages that `--stage` and `--layers` choose of those that were kept."""
     names = [name for name in trace.graph.select(args.stage) if name in trace]
-    if args.layers is None or not is_own(args):
+    if args.layers is None or not (is_own(args) or is_saved(args)):
         return names
     depth = trace.config.depth
     layers = {str(i) for i in indices("--layers", args.layers, depth)}

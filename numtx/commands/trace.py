@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_style, check_outputs, put_text, style_of, whole
 from ..arguments.parts import chosen, kept_of, say_size, with_heads
+from ..arguments.saved import is_saved, saved_run
 from ..arguments.source import add_source, example_of, inputs_of, is_own
 from ..errors import UsageError
 from .what_if import add_set, changes_in_both, changes_text, trace_with
@@ -23,7 +24,7 @@ def add(commands: Any) -> None:
         "trace",
         help="print a run stage by stage: values, and gradients with --gradients",
         description="Run an example, a sentence or a model of your own, and print every stage, "
-        "from the token ids to the loss.",
+        "from the token ids to the loss; or print a run that was saved (FILE.npz).",
     )
     parser.set_defaults(run=run)
     add_source(parser)
@@ -73,22 +74,9 @@ def run(args: argparse.Namespace) -> int:
     from ..show.trace_text import trace_text
 
     style = style_of(args)
-    check_outputs((args.npz, args.json, args.html, args.markdown), inputs_of(args))
-    example = example_of(args)
-    if args.act is not None:
-        _check_act(args, example)
-    if args.gradients and example.batch.labels is None:
-        needs = "give --labels"
-        if example.config.head is None:
-            needs = "this model has no head; numtx.record takes a cotangent of encoder.output"
-        raise UsageError(f"--gradients needs a loss: {needs}")
-    # Somebody's own model may be large: its backward pass runs only when asked for.
-    backwards, kept = args.gradients or not is_own(args), kept_of(args, example)
-    say_size(example, kept, backwards)
-    trace = example.trace(gradients=backwards, stages=kept)
-    changed = None
-    if args.set:
-        changed, trace = trace, trace_with(args.set, example, trace)
+    given = [args.example] if is_saved(args) else inputs_of(args)
+    check_outputs((args.npz, args.json, args.html, args.markdown), given)
+    example, trace, changed = _run(args)
     stages, style = chosen(args, trace), with_heads(args, style, example)
     _write_files(args, example, trace, style, stages, changed)
     if "-" in (args.json, args.markdown):
@@ -114,6 +102,27 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
     return 0
+
+
+def _run(args: argparse.Namespace) -> tuple[Example, Trace, Trace | None]:
+    """What is run, or was, the run, and the same without the cells of `--set`."""
+    if is_saved(args):
+        return *saved_run(args), None
+    example = example_of(args)
+    if args.act is not None:
+        _check_act(args, example)
+    if args.gradients and example.batch.labels is None:
+        needs = "give --labels"
+        if example.config.head is None:
+            needs = "this model has no head; numtx.record takes a cotangent of encoder.output"
+        raise UsageError(f"--gradients needs a loss: {needs}")
+    # Somebody's own model may be large: its backward pass runs only when asked for.
+    backwards, kept = args.gradients or not is_own(args), kept_of(args, example)
+    say_size(example, kept, backwards)
+    trace = example.trace(gradients=backwards, stages=kept)
+    if args.set:
+        return example, trace_with(args.set, example, trace), trace
+    return example, trace, None
 
 
 def _write_files(

@@ -37,6 +37,11 @@ def softmax(x: Array, axis: int = -1) -> Array:
     return softmax_forward(x.swapaxes(axis, -1)).swapaxes(axis, -1)
 
 
+def _parts(scores: Array, largest: int, total: int) -> Any:
+    e = np.exp(scores - scores.max(largest, keepdims=True))
+    return e / e.sum(total, keepdims=True)
+
+
 def softmax_slips(scores: Array) -> list[tuple[str, str, Callable[[], Array]]]:
     """The mistakes that are made in a softmax along rows."""
     top = scores.max(-1)
@@ -54,6 +59,16 @@ def softmax_slips(scores: Array) -> list[tuple[str, str, Callable[[], Array]]]:
          lambda: np.exp(scores)),
         ("取了指数，没有除以这一行的和", "exponentials that are not divided by the sum of the row",
          lambda: np.exp(scores - top[..., None])),
+        ("取了指数，没有除以这一行的和", "exponentials that are not divided by the sum of the row",
+         lambda: np.exp(scores - scores.max())),
+        ("除以了这一行的平均，不是和", "divided by the mean of the row, not by its sum",
+         lambda: softmax(scores) * scores.shape[-1]),
+        ("按行减了最大值，却按列求和",
+         "the largest of the row subtracted, but the sum is of columns",
+         lambda: _parts(scores, -1, -2)),
+        ("按列减了最大值，却按行求和",
+         "the largest of the column subtracted, but the sum is of rows",
+         lambda: _parts(scores, -2, -1)),
         ("没有取指数，只除以了这一行的和", "no exponential: divided by the sum of the row alone",
          lambda: scores / scores.sum(-1, keepdims=True)),
         ("以 2 为底，不是 e", "powers of 2, not of e", lambda: softmax(scores * np.log(2.0))),

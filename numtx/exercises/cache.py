@@ -124,6 +124,7 @@ def window_mask(at: At, length: int, window: int) -> Any:
     seen = at(
         near & (apart >= 0),
         ("没有因果限制：后面的也看", "not causal: later tokens are seen", lambda: near),
+        ("看得到后面一个", "the next token is seen", lambda: near & (apart >= -1)),
         ("向两边都看", "the window reaches to both sides", lambda: near & (apart > -window)),
         ("看不到自己", "a token does not see itself", lambda: near & (apart > 0)),
     )  # fmt: skip
@@ -206,7 +207,7 @@ def cached_step(
     )  # fmt: skip
     products = (k[:rows] @ query)[None]
     scores = at(products / math.sqrt(len(query)), *scale_slips(products, len(query), rows))
-    weights = at(softmax(scores), *softmax_slips(scores)[2:8])
+    weights = at(softmax(scores), *softmax_slips(scores)[2:7], *softmax_slips(scores)[9:12])
 
     def off_by_one() -> Array:
         k, v = written(length - 1)

@@ -86,6 +86,8 @@ def route(at: At, scores: Array, count: int) -> Any:
          lambda: scores * few / (scores * few).sum(1, keepdims=True)),
         ("没有归一：分数本身", "not normalised: the scores themselves", lambda: scores * few),
         ("没有归一：指数本身", "not normalised: the exponentials themselves", lambda: exponentials),
+        ("没有归一：指数本身", "not normalised: the exponentials themselves",
+         lambda: np.exp(scores - scores.max(1, keepdims=True)) * few),
         ("权重都一样", "equal weights", lambda: few / few.sum(1, keepdims=True)),
         ("用了 sigmoid，没有归一", "sigmoid, not normalised", lambda: sigmoid(scores) * few),
         ("用了 sigmoid，再归一", "sigmoid, over its sum, not softmax",

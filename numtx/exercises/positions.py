@@ -53,7 +53,7 @@ FROM_ONE = ("位置从 1 数起，应当从 0", "positions counted from 1, not f
     ),
     cases=lambda: [
         Case((7, 4, 100.0), words("weather", "encoder")),
-        *(Case(x) for x in ((5, 8, 10000.0), (3, 6, 7.0), (9, 10, 50.0), (12, 2, 3.0))),
+        *(Case(x) for x in ((5, 8, 10000.0), (3, 6, 7.0), (9, 10, 50.0), (12, 4, 1.2))),
     ],
 )  # fmt: skip
 def positions(at: At, length: int, width: int, base: float) -> Any:
@@ -63,6 +63,7 @@ def positions(at: At, length: int, width: int, base: float) -> Any:
     exponent = at(
         pair,
         ("指数是 i/width，不是 2i/width", "exponent i/width, not 2i/width", lambda: pair / 2),
+        ("指数没有除以 width", "exponent not over width", lambda: pair * width),
         ("指数用了列号：一对里的余弦转得更慢", "exponent of the column: a pair's cosine is slower",
          lambda: column / width),
         ("指数用了两倍的列号", "exponent of twice the column", lambda: 2 * column / width),
@@ -146,6 +147,8 @@ def distance_bias(at: At, length: int, heads: int) -> Any:
         ("头从 0 数起：斜率都多了一倍档", "heads counted from 0", lambda: 2.0 ** (-8 * (h - 1) / heads)),
         ("斜率是 2^(-h)，没有按头数分", "slopes 2^(-h), whatever the number of heads",
          lambda: 2.0**-h),
+        ("斜率的指数少了负号", "the exponent of the slopes without its sign",
+         lambda: 2.0 ** (8 * h / heads)),
         ("斜率少了 8", "slopes without the 8", lambda: 2.0 ** (-h / heads)),
         ("斜率的次序反了", "slopes in reverse order", lambda: 2.0 ** (-8 * h / heads)[::-1]),
         ("以 e 为底，不是 2", "powers of e, not of 2", lambda: np.exp(-8 * h / heads)),
@@ -200,7 +203,7 @@ def distance_bias(at: At, length: int, heads: int) -> Any:
     )[0, 0],
     cases=lambda: [
         Case((*draw(22 + t, (t, r)), base))
-        for t, r, base in ((5, 4, 10000.0), (3, 6, 10.0), (7, 8, 100.0), (4, 2, 3.0))
+        for t, r, base in ((5, 4, 10000.0), (3, 6, 10.0), (7, 8, 100.0), (4, 4, 1.2))
     ],
 )  # fmt: skip
 def rotate(at: At, x: Array, base: float) -> Any:
@@ -210,6 +213,7 @@ def rotate(at: At, x: Array, base: float) -> Any:
     exponent = at(
         pair,
         ("指数是 i/r，不是 2i/r", "exponent i/r, not 2i/r", lambda: pair / 2),
+        ("指数没有除以 r", "exponent not over r", lambda: pair * width),
         ("对从 1 数起", "pairs counted from 1", lambda: pair + 2 / width),
         ("指数除以了 r/2，不是 r", "exponent over r/2, not over r", lambda: 2 * pair),
     )  # fmt: skip
@@ -286,7 +290,7 @@ def rotate(at: At, x: Array, base: float) -> Any:
     ),
     cases=lambda: [
         Case(x)
-        for x in ((6, 8, 10000.0, 4.0), (5, 4, 100.0, 2.0), (9, 6, 10.0, 2.5), (3, 10, 50.0, 8.0))
+        for x in ((6, 8, 10000.0, 4.0), (5, 4, 100.0, 2.0), (9, 6, 10.0, 2.5), (3, 4, 1.2, 8.0))
     ],
 )  # fmt: skip
 def scaled_angles(at: At, length: int, width: int, base: float, factor: float) -> Any:
@@ -296,6 +300,7 @@ def scaled_angles(at: At, length: int, width: int, base: float, factor: float) -
         pair,
         ("指数是 i/width，不是 2i/width", "exponent i/width, not 2i/width", lambda: pair / 2),
         ("指数除以了 width/2，不是 width", "exponent over width/2, not over width", lambda: 2 * pair),
+        ("指数没有除以 width", "exponent not over width", lambda: pair * width),
     )  # fmt: skip
     speed = at(
         base**-exponent,

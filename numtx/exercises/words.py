@@ -133,6 +133,7 @@ def next_probabilities(at: At, hidden: Array, w: Array) -> Any:
         ("取了指数，没有除以和", "exponentials that are not divided by their sum", lambda: np.exp(row)),
         ("取了指数，没有除以和", "exponentials that are not divided by their sum",
          lambda: np.exp(row - row.max())),
+        ("除以了平均，不是和", "divided by the mean, not by the sum", lambda: softmax(row) * len(row)),
         ("softmax 对所有位置一起做了", "softmax over all places together",
          lambda: softmax(logits.ravel()[None]).reshape(logits.shape)[-1]),
         ("softmax 按位置做了，不是按词", "softmax along the places, not along the words",
@@ -180,7 +181,7 @@ def next_probabilities(at: At, hidden: Array, w: Array) -> Any:
     cases=lambda: [
         Case((np.log(np.array(q)), p))
         for q, p in (
-            ((0.1, 0.5, 0.15, 0.25), 0.7), ((0.9, 0.06, 0.04), 0.5), ((0.05, 0.1, 0.4, 0.12, 0.33), 0.85),
+            ((0.1, 0.5, 0.15, 0.25), 0.7), ((0.9, 0.06, 0.04), 0.5), ((0.05, 0.1, 0.4, 0.12, 0.33), 0.8),
             ((0.3, 0.28, 0.17, 0.25), 0.2), ((0.02, 0.2, 0.18, 0.21, 0.19, 0.2001), 0.95), ((0.4, 0.6), 0.65),
         )
     ] + [Case((draw(15, (8,))[0] + 1.0, 0.6))],
@@ -192,6 +193,8 @@ def keep_top_p(at: At, logits: Array, p: float) -> Any:
         ("累加的是 logits，不是概率", "logits added up, not probabilities", lambda: logits),
         ("累加的是没有除以和的指数", "exponentials added up that are not divided by their sum",
          lambda: np.exp(logits)),
+        ("累加的不是概率：第一个就到了 p", "no probabilities are added up: the first alone reaches p",
+         lambda: np.exp(logits - logits.max())),
     )  # fmt: skip
     rank = at(
         order,

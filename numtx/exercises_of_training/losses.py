@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..answering.cases import draw, softmax, traced, words
+from ..answering.cases import draw, softmax, softmax_slips, traced, words
 from ..answering.exercise import At, Case, exercise
 from ..ops.loss import IGNORED, mean_backward, mean_forward, pick_backward, pick_forward
 from ..ops.softmax import log_softmax_backward, log_softmax_forward
@@ -135,8 +135,7 @@ def logits_gradient(at: At, logits: Array, labels: Array) -> Any:
     p = at(
         softmax(logits),
         ("没有 softmax：用了 logits 本身", "softmax left out: the logits themselves", lambda: logits),
-        ("softmax 按列做了，不是按行", "softmax along the columns, not along the rows",
-         lambda: softmax(logits, 0)),
+        *softmax_slips(logits)[:1], *softmax_slips(logits)[3:8],
         ("用了对数概率，不是概率", "log-probabilities, not probabilities",
          lambda: log_softmax_forward(logits)),
     )  # fmt: skip
@@ -219,6 +218,10 @@ def cross_entropy(at: At, logits: Array, labels: Array) -> Any:
         softmax(logits),
         ("softmax 按位置做了，不是按词元", "softmax along the places, not along the vocabulary",
          lambda: softmax(logits, 1)),
+        ("减去的最大值没有补回来", "the largest logit, once subtracted, is not made up for",
+         lambda: softmax(logits) * np.exp(logits.max(-1, keepdims=True))),
+        ("漏了指数之和的对数", "the logarithm of the sum of exponentials left out",
+         lambda: np.exp(logits - logits.max(-1, keepdims=True))),
         ("softmax 做了两次", "softmax taken twice", lambda: softmax(softmax(logits))),
         ("没有 softmax：用了 logits 本身", "softmax left out: the logits themselves",
          lambda: np.exp(logits)),

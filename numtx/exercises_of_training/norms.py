@@ -171,8 +171,13 @@ def norm_backward(at: At, dy: Array, x: Array, gain: Array, epsilon: float) -> A
         ("方差除以了 d - 1，不是 d", "variance over d - 1, not over d",
          lambda: np.sqrt(variance * x.shape[1] / (x.shape[1] - 1) + epsilon)),
         ("没有开方", "root missing", lambda: variance + epsilon),
+        ("方差没有除以 d", "variance not divided by d",
+         lambda: np.sqrt(variance * x.shape[1] + epsilon)),
     )  # fmt: skip
-    normal = centred / root
+    normal = at(
+        centred / root,
+        ("x 没有先减均值", "the mean of x is not subtracted", lambda: x / root),
+    )  # fmt: skip
     d = at(
         dy * gain,
         ("漏了增益", "gain left out", lambda: dy),

@@ -45,6 +45,9 @@ def averages(
     m = at(
         a * first + (1 - a) * g,
         ("m 没有更新", "m is not renewed", lambda: first),
+        ("m 没有加上梯度", "m without the gradient", lambda: a * first),
+        ("m 只有这一步的梯度，没有旧的", "m of this step's gradient alone, without the old",
+         lambda: (1 - a) * g),
         ("没有用动量：只用了这一步的梯度", "no momentum: the gradient of this step alone",
          lambda: (1 - a**step) * g),
         ("系数放反了：(1 - b) 乘了旧的", "coefficients the wrong way round: 1 - b times the old",
@@ -55,6 +58,10 @@ def averages(
     v = at(
         b * second + (1 - b) * g**2,
         ("v 没有更新", "v is not renewed", lambda: second),
+        ("v 只有这一步的平方，没有旧的", "v of this step's square alone, without the old",
+         lambda: (1 - b) * g**2),
+        ("v 加上了整个平方，没有乘 1 - b", "the whole square added to v, not times 1 - b",
+         lambda: b * second + g**2),
         ("v 用了梯度，没有平方", "v with the gradient, not its square",
          lambda: b * second + (1 - b) * g),
         ("v 用了梯度的绝对值，没有平方", "v with the size of the gradient, not its square",
@@ -72,6 +79,10 @@ def corrected(at: At, m: Array, v: Array, kept: tuple[float, float], step: int) 
         ("没有校正 v 的偏差", "v not corrected", lambda: (m / (1 - a**step), v)),
         ("m 和 v 都没有校正", "neither m nor v corrected", lambda: (m, v)),
         (*late, lambda: (m / (1 - a ** (step - 1)), v / (1 - b ** (step - 1)))),
+        ("校正没有取 step 次方", "corrected without the power of step",
+         lambda: (m / (1 - a), v / (1 - b))),
+        ("校正乘了，没有除", "multiplied by the correction, not divided",
+         lambda: (m * (1 - a**step), v * (1 - b**step))),
         ("校正用了 step + 1", "corrected with step + 1",
          lambda: (m / (1 - a ** (step + 1)), v / (1 - b ** (step + 1)))),
     )  # fmt: skip
@@ -145,6 +156,8 @@ def adamw_step(
     decayed = share * rate * decay * weights
     return at(
         weights - decayed - rate * move,
+        ("衰减的正负号反了", "the sign of the decay reversed",
+         lambda: weights + decayed - rate * move),
         ("没有衰减", "no decay", lambda: weights - rate * move),
         ("衰减没有乘学习率", "decay not times the rate", lambda: weights - decay * weights - rate * move),
         ("正负号反了：顺着梯度走", "the sign reversed: along the gradient",

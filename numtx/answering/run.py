@@ -41,9 +41,10 @@ class Solution(NamedTuple):
 def read(path: str) -> Solution:
     """The functions of a file, without running it."""
     file = Path(path)
+    if not file.exists():
+        raise FileError(f"{path} does not exist; `numtx learn 3 --exercise {path}` writes one")
     if not file.is_file():
-        what = "is no file" if file.exists() else "does not exist"
-        raise FileError(f"{path} {what}; `numtx learn 3 --exercise {path}` writes one")
+        raise FileError(f"{path} is no file; give the Python file with your function")
     try:
         tree = ast.parse(file.read_bytes(), str(file.absolute()))
     except (SyntaxError, ValueError) as error:

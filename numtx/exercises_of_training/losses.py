@@ -206,8 +206,8 @@ def of_losses() -> list[Case]:
     top = logits.max(-1, keepdims=True)
     log_p = logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True))
     counted = labels != -100
-    picked = np.take_along_axis(log_p, np.where(counted, labels, 0)[..., None], -1)[..., 0]
-    return -picked[counted].mean()
+    log_p, labels = log_p[counted], labels[counted]
+    return -log_p[np.arange(len(labels)), labels].mean()
     """,
     reference=lambda logits, labels: mean_forward(
         pick_forward(log_softmax_forward(logits), labels), labels),

@@ -13,7 +13,7 @@ import pytest
 from numtx.answering.exercise import Exercise, copied, exercises, of_lesson
 from numtx.answering.judge import KIND, RIGHT_IN_SINGLE, Verdict, agree, first_wrong
 from numtx.answering.run import template
-from numtx.answering.text import hints_text, verdict_text
+from numtx.answering.text import answer_text, hints_text, verdict_text
 from numtx.show.grid import display_width
 
 LESSONS = sorted((Path(__file__).parents[2] / "walkthroughs").glob("*.py"))
@@ -83,6 +83,7 @@ def test_nothing_tells_the_answer_before_it_is_asked_for(name: str) -> None:
     for wanted in one.expected:
         numbers = {f"{x:.6g}" for x in wanted.ravel().tolist() if x not in (0, 1, -100)}
         assert len(numbers & set(re.findall(r"-?\d+\.\d+(?:e-?\d+)?", said))) <= 1
+    said += "\n" + answer_text(one)
     assert all(display_width(line) <= 80 for line in said.splitlines()), said
     assert len(one.hints) >= 2
 

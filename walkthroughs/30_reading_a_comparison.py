@@ -88,8 +88,7 @@ lesson.check(
 lesson.head(zh="比较了多少", en="How much was compared")
 moved = stages["logits"] + 5.0
 part = Side("theirs", {"probabilities": stages["probabilities"]}, None)
-whole = Side("theirs", {"probabilities": stages["probabilities"], "logits": moved}, None)
-few, more = compare(reference, part), compare(reference, whole)
+few, more = compare(reference, part), compare(reference, theirs(logits=moved))
 lesson.say(
     zh="equal 只说比较过的。有个模型的 logits 都多了五，softmax 看不出来：",
     en="equal speaks of what was compared. A model has logits that are all five too large, and softmax"
@@ -101,14 +100,14 @@ lesson.table(
     ],
     [
         ("probabilities", few.verdict, f"{few.compared} / {few.of}"),
-        ("probabilities, logits", more.verdict, f"{more.compared} / {more.of}"),
+        (lesson.word(zh="全部阶段", en="all stages"), more.verdict, f"{more.compared} / {more.of}"),
     ],
 )
 lesson.check(
     few.verdict == "equal" and few.compared == 1 and more.first.name == "logits",
-    zh=f"只给概率是 equal，却只比了 {few.of} 个数组中的 {few.compared} 个；多给一个阶段，错误就露出来。给得越多，结论越有分量。",
-    en=f"With the probabilities alone it is equal, but of {few.compared} array in {few.of}; one more stage,"
-    " and the mistake shows. The more is given, the more a verdict is worth.",
+    zh=f"只给概率是 equal，却只比了 {few.of} 个数组中的 {few.compared} 个；给出全部阶段，错误就露出来。给得越多，结论越有分量。",
+    en=f"With the probabilities alone it is equal, but of {few.compared} array in {few.of}; with all stages"
+    " the mistake shows. The more is given, the more a verdict is worth.",
 )
 
 # %%

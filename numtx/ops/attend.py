@@ -14,8 +14,9 @@ from ..masks import Mask, live_keys
 from ..shapes import Array
 from ..small_repr import small_repr
 from ..tap import Tap
+from . import attend_blocks
 from .attend_at_once import AtOnceContext, at_once_backward, at_once_forward
-from .attend_blocks import BlocksContext, blocks_backward, blocks_forward, many
+from .attend_blocks import BlocksContext, blocks_backward, blocks_forward
 from .attend_inputs import AttendGradients, AttendInputs
 from .cap import cap_backward, cap_forward
 from .grouped import products_backward, products_forward, weigh_backward, weigh_forward
@@ -35,7 +36,9 @@ class StepsContext(NamedTuple):
 class AttendContext(NamedTuple):
     inputs: AttendInputs
     live: Array | None  # [B, S], the keys that some query may attend to; None: all
-    saved: StepsContext | AtOnceContext | BlocksContext
+    at_once: AtOnceContext | None = None  # one of these three
+    blocks: BlocksContext | None = None
+    steps: StepsContext | None = None
 
 
 def attend_forward(
@@ -56,16 +59,18 @@ def attend_forward(
     With a tap that is on, every step is a stage, the last under `name`.
     """
     if not tap.active:
-        values = zero_unattended(values, mask.live)
+        if mask.live is not None:
+            values = zero_unattended(values, mask.live)
         inputs = AttendInputs(
             queries, keys, values, mask.allowed[:, :1], scale, bias, cap, sinks, mask.full
         )
-        saved: AtOnceContext | BlocksContext
-        if many(queries, keys):
-            context, saved = blocks_forward(inputs)
-        else:
-            context, saved = at_once_forward(inputs)
-        return context, AttendContext(inputs, mask.live, saved)
+        batch, heads, length, _ = queries.shape
+        scores = length * keys.shape[2]
+        if scores >= attend_blocks.OF_A_HEAD or batch * heads * scores > attend_blocks.OF_ALL:
+            context, blocks = blocks_forward(inputs)
+            return context, AttendContext(inputs, mask.live, blocks=blocks)
+        context, at_once = at_once_forward(inputs)
+        return context, AttendContext(inputs, mask.live, at_once)
     products = tap("products", products_forward(queries, keys))
     scores = tap("scores", products * scale)
     slope = share = None
@@ -86,7 +91,8 @@ def attend_forward(
     values = zero_unattended(values, live)
     context = tap(name, weigh_forward(weights, values))
     inputs = AttendInputs(queries, keys, values, seen, scale, bias, cap, sinks)
-    return context, AttendContext(inputs, live, StepsContext(softmax, weights, slope, share))
+    steps = StepsContext(softmax, weights, slope, share)
+    return context, AttendContext(inputs, live, steps=steps)
 
 
 def attend_backward(
@@ -94,13 +100,15 @@ def attend_backward(
 ) -> AttendGradients:
     """context = softmax(cap(queries·keys^T * scale) + bias, masked)·values
     =>    dqueries, dkeys, dvalues, dsinks where there are sinks, and dbias if it is asked for"""
-    c, live, saved = context
+    c, live, at_once, blocks, saved = context
     dcontext = tap.grad("context", dcontext)
-    c = c._replace(keys=zero_unattended(c.keys, live))
-    if isinstance(saved, AtOnceContext):
-        return at_once_backward(dcontext, c, saved, of_bias)
-    if isinstance(saved, BlocksContext):
-        return blocks_backward(dcontext, c, saved, of_bias)
+    if live is not None:
+        c = c._replace(keys=zero_unattended(c.keys, live))
+    if at_once is not None:
+        return at_once_backward(dcontext, c, at_once, of_bias)
+    if blocks is not None:
+        return blocks_backward(dcontext, c, blocks, of_bias)
+    assert saved is not None
     dweights, dvalues = weigh_backward(dcontext, saved.weights, c.values)
     dweights = tap.grad("weights", dweights)
     dsinks = None if saved.share is None else sinks_backward(dweights, saved.softmax, saved.share)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 
 from ..shapes import Array, row_dots
-from ..small_repr import small_repr
 from .attend_inputs import AttendGradients, AttendInputs
 from .cap import cap_forward
 from .grouped import products_backward, products_forward, weigh_backward, weigh_forward
 from .sinks import sink_softmax_forward, sinks_backward
 from .softmax import exponentials
 
-
-@small_repr()
-class AtOnceContext(NamedTuple):
-    weights: Array
-    slope: Array | None  # of the cap
-    share: Array | None  # of the sinks
+# The weights, the slope of the cap, and the share of the sinks; a tuple costs no call.
+AtOnceContext: TypeAlias = tuple[Array, Array | None, Array | None]
 
 
 def at_once_forward(inputs: AttendInputs) -> tuple[Array, AtOnceContext]:
@@ -37,7 +32,7 @@ def at_once_forward(inputs: AttendInputs) -> tuple[Array, AtOnceContext]:
         weights /= exponentials(weights, weights)[0]
     else:
         share = sink_softmax_forward(weights, sinks, weights)[1]
-    return weigh_forward(weights, values), AtOnceContext(weights, slope, share)
+    return weigh_forward(weights, values), (weights, slope, share)
 
 
 def at_once_backward(

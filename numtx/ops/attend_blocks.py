@@ -58,13 +58,6 @@ class Block(NamedTuple):
         return scores.reshape(-1, len(self.hidden), scores.shape[2])
 
 
-def many(queries: Array, keys: Array) -> bool:
-    """Whether there are so many scores that blocks are faster."""
-    batch, heads, length, _ = queries.shape
-    scores: int = length * keys.shape[2]
-    return scores >= OF_A_HEAD or batch * heads * scores > OF_ALL
-
-
 def _blocks(queries: Array, keys: Array, mask: Array) -> Iterator[Block]:
     """All blocks with a key to attend to; mask [B, 1, T, S], the same for every head"""
     (batch, heads, length, _), groups = queries.shape, keys.shape[1]

@@ -10,7 +10,6 @@ from numtx import NO_TAP, Batch, Recorder, backward, forward
 from numtx.check.gradcheck import random_cotangent
 from numtx.masks import Mask, allowed
 from numtx.ops.attend import attend_backward, attend_forward
-from numtx.ops.attend_blocks import BlocksContext, many
 from numtx.shapes import Array
 
 B, H, G, T, S, K, C = 2, 6, 3, 13, 17, 4, 5
@@ -47,9 +46,13 @@ def test_a_run_in_blocks_is_the_recorded_run(
 
 def test_blocks_are_for_many_scores() -> None:
     """Many of a head, or of all heads; a single query of a long row is no reason."""
-    few, long, rows = (np.empty((b, 4, t, 2)) for b, t in ((1, 255), (1, 256), (99, 128)))
-    assert [many(x, x) for x in (few, long, rows)] == [False, True, True]
-    assert not many(long[:, :, :1], long)
+    sizes = (1, 255, 255), (1, 256, 256), (99, 128, 128), (1, 1, 256)
+    found = []
+    for batch, queries, keys in sizes:
+        q, k = (np.ones((batch, 4, n, 2), np.float32) for n in (queries, keys))
+        seen = Mask(np.ones((batch, 1, queries, keys), bool), None, True)
+        found.append(attend_forward(q, k, k, seen, 1.0, NO_TAP)[1].blocks is not None)
+    assert found == [False, True, True, False]
 
 
 def _inputs(dtype: str) -> tuple[Array, Array, Array, Array]:
@@ -92,7 +95,7 @@ def test_fast_equals_step_by_step(
     if blocks is not None:
         _in_blocks(monkeypatch, *blocks)
     found, context = attend_forward(queries, keys, values, mask, 0.3, NO_TAP)
-    assert isinstance(context.saved, BlocksContext) == (blocks is not None)
+    assert (context.blocks is not None) == (blocks is not None)
     tolerance = 50 * np.finfo(dtype).eps
     for one, other in zip(
         (found, *attend_backward(dcontext, context, NO_TAP)[:3]),

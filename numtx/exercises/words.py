@@ -10,6 +10,7 @@ import numpy as np
 from ..answering.cases import draw, softmax, traced
 from ..answering.exercise import At, Case, exercise
 from ..decoding.filters import keep_top_p as keep_top_p_of
+from ..decoding.generate import greedy as choose_greedily
 from ..ops.linear import linear_forward
 from ..ops.loss import IGNORED
 from ..ops.softmax import log_softmax_forward, softmax_forward
@@ -142,6 +143,60 @@ def next_probabilities(at: At, hidden: Array, w: Array) -> Any:
          lambda: softmax(logits).mean(0)),
         ("只标出了最大的一个", "1 at the largest, 0 elsewhere",
          lambda: (row == row.max()).astype(float)),
+    )  # fmt: skip
+
+
+@exercise(
+    "09",
+    zh="""
+    循环的一步：贪心地选下一个词。
+
+    logits   [B, T, V]，一批几句，每句每个位置的分数
+    返回     [B]，每句下一个词的编号：最后一个位置上分数最高的；一样高时取编号小的
+    """,
+    en="""
+    A step of the loop: the next word, chosen greedily.
+
+    logits   [B, T, V], of each place of the rows of a batch
+    returns  [B], the id of each row's next word: that with the highest score at
+             the last place, and of equal ones that with the smaller id
+    """,
+    hints=[
+        ("每句一个编号，不是一个分数。", "One id a row, not a score."),
+        ("哪一个轴是位置，哪一个轴是词？", "Which axis is that of places, which that of words?"),
+    ],
+    answer="""
+    return np.argmax(logits[:, -1, :], axis=1)
+    """,
+    reference=lambda logits: choose_greedily(logits[:, -1], [[]] * len(logits)),
+    cases=lambda: [
+        Case((draw(seed, shape)[0],))
+        for seed, shape in enumerate(((2, 3, 7), (3, 5, 5), (1, 4, 9), (6, 6, 6)))
+    ] + [Case((draw(9, (4, 3, 8))[0].round(),))],
+)  # fmt: skip
+def greedy_choice(at: At, logits: Array) -> Any:
+    row = at(
+        logits[:, -1],
+        ("用了第一个位置，不是最后一个", "the first place, not the last", lambda: logits[:, 0]),
+        ("用了倒数第二个位置", "the last place but one", lambda: logits[:, -2]),
+        ("各位置加在了一起", "the sum of all places", lambda: logits.sum(1)),
+        ("各位置取了最大", "the largest of all places", lambda: logits.max(1)),
+        ("轴错了：取了最后一句，不是每句的最后位置", "the wrong axis: the last row, not the last places",
+         lambda: logits[-1]),
+        ("轴错了：取了最后一个词", "the wrong axis: the last word, not the last places",
+         lambda: logits[:, :, -1]),
+    )  # fmt: skip
+    return at(
+        row.argmax(1),
+        ("取了分数最低的", "the word with the lowest score", lambda: row.argmin(1)),
+        ("取了第二名", "the second best", lambda: (-row).argsort(1, kind="stable")[:, 1]),
+        ("一样高时取了编号大的", "of equal ones that with the larger id",
+         lambda: row.shape[1] - 1 - row[:, ::-1].argmax(1)),
+        ("取了绝对值最大的", "the largest in size, whatever the sign", lambda: np.abs(row).argmax(1)),
+        ("给出的是分数，不是编号", "the score, not the id", lambda: row.max(1)),
+        ("给出的是概率，不是编号", "the probability, not the id", lambda: softmax(row).max(1)),
+        ("轴错了：沿句子取了最大", "the wrong axis: the largest along rows", lambda: row.argmax(0)),
+        ("整批只取了一个", "one for the whole batch", lambda: np.full(len(row), row.argmax() % row.shape[1])),
     )  # fmt: skip
 
 

@@ -21,8 +21,8 @@ TERM = (
 HELD = "\u00a0"  # a space that no line breaks at
 
 
-def paths_text(numbers: Collection[str], lang: str) -> list[str]:
-    """The needs and the two paths in lines of 80 columns, where the lessons are those of numtx."""
+def paths_text(numbers: Collection[str], lang: str, width: int = 80) -> list[str]:
+    """The needs and the two paths in lines, where the lessons are those of numtx."""
     if not set(NEEDS) <= set(numbers):
         return []
     from ..show.wrap import wrap
@@ -38,4 +38,4 @@ def paths_text(numbers: Collection[str], lang: str) -> list[str]:
         )
     )  # fmt: skip
     texts = zh if lang == "zh" else en
-    return [line.replace(HELD, " ") for text in texts for line in wrap(text, 80, rest="  ")]
+    return [line.replace(HELD, " ") for text in texts for line in wrap(text, width, rest="  ")]

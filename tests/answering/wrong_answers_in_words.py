@@ -192,3 +192,38 @@ def _(scores, count):
         row[np.argsort(row)[:-count]] = 0
         row /= row.sum()
     return w
+
+
+# --- lesson 9, the choice
+
+
+@answer("greedy_choice", "the first place")
+def _(logits):
+    return [max(range(len(row[0])), key=lambda i: row[0][i]) for row in logits]
+
+
+@answer("greedy_choice", "lowest score")
+def _(logits):
+    return np.argsort(logits[:, -1])[:, 0]
+
+
+@answer("greedy_choice", "the score, not the id")
+def _(logits):
+    return [max(row[-1]) for row in logits]
+
+
+@answer("greedy_choice", "the second best", "the sum of all places")
+def _(logits):
+    return [sorted(range(len(s)), key=lambda i: -s[i])[1] for s in logits.sum(1)]
+
+
+@answer("greedy_choice", RIGHT)
+def _(logits):
+    out = []
+    for row in logits:
+        best = 0
+        for i, score in enumerate(row[-1]):
+            if score > row[-1][best]:
+                best = i
+        out.append(best)
+    return out

@@ -157,8 +157,8 @@ def of_names(names: Sequence[str], path: str) -> list[Exercise]:
     every = exercises()
     found = [every[name] for name in every if name in names]
     if not found:
-        hint = "; ".join(f"{name}: {nearest(name, every)}" for name in names[:1])
-        told = f" ({hint})" if "did you mean" in hint else ""
+        hints = (f" ({name}: {nearest(name, every)})" for name in names)
+        told = next((hint for hint in hints if "did you mean" in hint), "")
         raise LessonError(
             f"{path}: no function of an exercise is defined in it{told}; "
             "`numtx learn 3 --exercise FILE` writes a file that has one"

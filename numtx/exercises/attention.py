@@ -74,7 +74,11 @@ def attention_weights(at: At, queries: Array, keys: Array) -> Any:
          lambda: queries / np.linalg.norm(queries, axis=1, keepdims=True)
          @ (keys / np.linalg.norm(keys, axis=1, keepdims=True)).T),
     )  # fmt: skip
-    scores = at(products / math.sqrt(width), *scale_slips(products, width, len(keys)))
+    scores = at(
+        products / math.sqrt(width), *scale_slips(products, width, len(keys)),
+        ("除以了查询的个数的平方根，不是 d_k 的", "divided by the root of the number of queries, not of d_k",
+         lambda: products / math.sqrt(len(queries))),
+    )  # fmt: skip
     weights = at(softmax(scores), *softmax_slips(scores))
     return at(
         weights,
@@ -188,6 +192,8 @@ def masked_weights(at: At, scores: Array, real: Array) -> Any:
         (*blind, lambda: nothing_seen(np.full_like(scores, np.nan))),
         (*large, lambda: nothing_seen(np.full_like(scores, 1.0 / size))),
         (*large, lambda: nothing_seen(softmax(scores))),
+        ("什么也看不到的一行只看了自己", "a row that sees nothing looks at itself",
+         lambda: nothing_seen(np.eye(size))),
         ("加上了真假值本身（0 与 1），没有遮住什么", "the truth values (0 and 1) are added to scores",
          lambda: softmax(scores + seen)),
     )  # fmt: skip

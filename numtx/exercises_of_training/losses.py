@@ -142,6 +142,8 @@ def logits_gradient(at: At, logits: Array, labels: Array) -> Any:
     answer = np.eye(width)[np.where(counted, labels, 0)] * counted[:, None]
     error = at(
         p - answer,
+        ("编号 0 的标签没有减", "labels of id 0 are not subtracted",
+         lambda: p - answer * (labels > 0)[:, None]),
         ("没有减去答案", "the answer is not subtracted", lambda: p),
         ("正负号反了：答案减概率", "the sign reversed: answer less probabilities", lambda: answer - p),
         ("加了答案，没有减", "the answer added, not subtracted", lambda: p + answer),
@@ -236,6 +238,7 @@ def cross_entropy(at: At, logits: Array, labels: Array) -> Any:
     real = right != IGNORED
     counted = at(
         real,
+        ("编号 0 的标签没有算", "labels of id 0 are not counted", lambda: right > 0),
         ("不计分的位置也算了，当作编号 0", "padding is counted, as token 0",
          lambda: np.ones(labels.shape, bool)),
     )  # fmt: skip

@@ -13,13 +13,13 @@ def write_exercise(number: str, path: str, lang: str) -> int:
     solution may stand in it."""
     from ..answering.exercise import of_lesson
     from ..answering.run import template
-    from ..files import write_text
+    from ..arguments.options import put_text
     from ..show.headings import below
 
     path = path or f"exercise_{number}.py"
     if Path(path).is_file():
         raise FileError(f"{path} exists, and may hold your solution; name another file")
-    write_text(path, template(of_lesson(number), number, lang))
+    put_text(path, template(of_lesson(number), number, lang))
     if Path(path).is_file():  # no pipe, in which more words would be part of the exercise
         name = shlex.quote(path)
         zh, en = f"已写入 {path}；填好后运行 numtx check {name}", (

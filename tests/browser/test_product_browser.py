@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from devtools import CHROMIUM, Browser
 from page_traces import CHEAP, TRACES, silent, variant, written
-from samples import some
 
 from numtx.trace.trace import Trace
 
@@ -52,7 +51,8 @@ PRODUCTS = """(() => {
 })()"""
 
 
-@pytest.mark.parametrize("name", some(1, __name__, CHEAP))
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", CHEAP)
 def test_products_are_what_is_recorded(browser: Browser, name: str, tmp_path: Path) -> None:
     trace: Trace = TRACES[name]() if name in TRACES else variant(name)
     browser.open(written(tmp_path / "page.html", trace, list(trace)[-1:]))

@@ -3,7 +3,6 @@ and print; and that it can be used by everybody."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +10,7 @@ from typing import Any
 
 import pytest
 from devtools import CHROMIUM, Browser
-from page_traces import PLACE, generation_of, silent, variant, written
-
-from numtx.cli import main
-from numtx.decoding import record_generation
-from numtx.reports.generation import generation_page
-from numtx.show.stage_grid import Style
-from numtx.stages.catalogue import Text
+from page_traces import PLACE, silent, variant, written
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
@@ -182,6 +175,7 @@ def test_speaker_mode_shows_one_stage_a_screen(page: Browser) -> None:
     assert page.run("document.querySelector('.stage.now').style.zoom") == ""
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("width", [320, 400])
 def test_a_phone_scrolls_tables_and_never_the_page(
     page: Browser, weather: Path, width: int
@@ -199,6 +193,7 @@ def test_a_phone_scrolls_tables_and_never_the_page(
     assert page.run("document.querySelector('nav').getBoundingClientRect().height") <= 700
 
 
+@pytest.mark.heavy
 def test_dark_is_dark_everywhere(page: Browser) -> None:
     page.screen(1300, 800, "dark")
     bright = page.run("""(() => {
@@ -217,6 +212,7 @@ def test_dark_is_dark_everywhere(page: Browser) -> None:
     )
 
 
+@pytest.mark.heavy
 def test_paper_shows_every_stage_and_no_switch(page: Browser) -> None:
     page.run("document.getElementById('close-all').click()")
     page.screen(800, 1100, "dark", "print")
@@ -230,16 +226,7 @@ def test_paper_shows_every_stage_and_no_switch(page: Browser) -> None:
     assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weather with one score held, beside weather as it is."""
-    path = tmp_path_factory.mktemp("pair") / "pair.html"
-    setting = f"{PLACE}.scores[4,1]=3"
-    command = ["trace", "--quiet", "--stage", f"{PLACE}.*", "--set", setting]
-    assert main([*command, "--html", str(path)]) == 0
-    return path
-
-
+@pytest.mark.heavy
 def test_two_runs_side_by_side(page: Browser, pair: Path) -> None:
     page.open(pair, f"#{PLACE}.weights[4,1]")
     here = page.run("""[...document.querySelectorAll("td.here")].map((td) =>
@@ -260,16 +247,7 @@ def test_two_runs_side_by_side(page: Browser, pair: Path) -> None:
     assert press(page, "d") == f"{PLACE}.masked_scores"
 
 
-@pytest.fixture(scope="module")
-def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generation of three steps."""
-    generation, trace = record_generation(*generation_of("left"), max_new_tokens=3)
-    path = tmp_path_factory.mktemp("steps") / "steps.html"
-    title, stages = Text("a", "a"), trace.graph.select(["*.weights"])
-    path.write_text(generation_page(generation, trace, title, [], Style(), stages), "utf-8")
-    return path
-
-
+@pytest.mark.heavy
 def test_a_slider_goes_through_the_steps_of_a_generation(page: Browser, steps: Path) -> None:
     page.open(steps)
     shown = (
@@ -296,27 +274,3 @@ def test_a_slider_goes_through_the_steps_of_a_generation(page: Browser, steps: P
     press(page, "Escape")
     page.screen(1300, 800, media="print")
     assert page.run("[...document.querySelectorAll('.step')].every((x) => x.offsetHeight)")
-
-
-AXE = os.environ.get("NUMTX_AXE", "")
-
-
-@pytest.mark.skipif(not AXE, reason="NUMTX_AXE names no axe.min.js")
-@pytest.mark.heavy
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("state", ["", "s", "/"])
-def test_axe_finds_nothing_serious(page: Browser, weather: Path, scheme: str, state: str) -> None:
-    page.screen(1300, 800, scheme)
-    page.open(weather, f"#{PLACE}.products[4,1]")
-    press(page, *state)
-    assert serious(page) == []
-
-
-def serious(page: Browser) -> list[str]:
-    """What axe-core finds that keeps people out."""
-    page.run(Path(AXE).read_text(encoding="utf-8") + ";0")
-    found: list[str] = page.run("""axe.run().then(({ violations }) => violations
-      .filter(({ impact }) => ["serious", "critical"].includes(impact))
-      .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((n) => n.html.slice(0, 120) + " " +
-        (n.any[0]?.message || "")).join(" | ")} (${nodes.length})`))""")
-    return found

@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     from .formats.tables import write_csv as write_csv
     from .interface.cells import explain as explain
     from .interface.checks import check_backward as check_backward
+    from .interface.checks import check_exercise as check_exercise
     from .interface.checks import check_laws as check_laws
     from .interface.checks import figures as figures
     from .interface.checks import inspect as inspect
+    from .interface.checks import lesson_exercise as lesson_exercise
     from .interface.comparing import compare_runs as compare_runs
     from .interface.output import to_html as to_html
     from .interface.output import to_json as to_json
@@ -85,6 +87,7 @@ _HOMES = {
     "cache_numbers": "costs",
     "changes": "trace.what_if",
     "check_backward": "interface.checks",
+    "check_exercise": "interface.checks",
     "check_laws": "interface.checks",
     "check_model": "check.gradcheck",
     "check_operation": "check.gradcheck",
@@ -99,6 +102,7 @@ _HOMES = {
     "generate": "decoding.generate",
     "initialise": "parameters",
     "inspect": "interface.checks",
+    "lesson_exercise": "interface.checks",
     "lesson_notebook": "notebook.lesson",
     "all_lessons": "learning.learn",
     "run_lesson": "learning.learn",

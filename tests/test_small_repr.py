@@ -164,6 +164,15 @@ def found_by_calling() -> dict[str, Callable[[], object]]:
     }
 
 
+def wrong_answer() -> object:
+    """The verdict on a wrong answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        (file := Path(folder) / "e.py").write_text(
+            numtx.lesson_exercise("3").replace("    ...", "    return queries @ keys.T")
+        )
+        return numtx.check_exercise(file)
+
+
 def found_by_commands(
     config: Config, parameters: Mapping[str, np.ndarray]
 ) -> dict[str, Callable[[], object]]:
@@ -172,7 +181,7 @@ def found_by_commands(
     model = config, parameters, Batch([[1, 2, 3]], labels=[[2, 3, 4]])
     wrong = dataclasses.replace(trace, values={**trace.values, "logits": trace["logits"] + 1.0})
     texts = ("to_text", "to_markdown", "to_html", "to_json", "write_csv", "lesson_notebook",
-             "run_lesson", "save_trace", "save_run")  # fmt: skip
+             "lesson_exercise", "run_lesson", "save_trace", "save_run")  # fmt: skip
     return {
         **dict.fromkeys(texts, lambda: None),  # texts, files, and what a lesson names
         "RecordedStage": lambda: trace.stage("logits"),
@@ -193,6 +202,7 @@ def found_by_commands(
         "count_generation": lambda: count_generation(*model[:2], prompt(), max_new_tokens=2),
         "explain": lambda: numtx.explain(trace, "logits[0,2,1]", depth=3),
         "figures": lambda: numtx.figures(figure="004.hidden"),
+        "check_exercise": wrong_answer,
         "inspect": lambda: None,  # a path, and what the tests of `read_model` give
         "load_run": lambda: None,  # what `Run` is
         "parameter_shapes": lambda: numtx.parameter_shapes(config),

@@ -25,6 +25,7 @@ import numpy as np
 
 from ..errors import LessonError, nearest
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..stages.leaf import Text
 
 Wrong: TypeAlias = tuple[str, str, Callable[[], Any]]
@@ -45,6 +46,7 @@ class At:
         return wrong[self.taken[place]][2]() if place in self.taken else right
 
 
+@small_repr()
 class Case(NamedTuple):
     """Arguments that an answer is tried on."""
 
@@ -60,6 +62,7 @@ class Mistaken(NamedTuple):
     taken: Mapping[int, int]
 
 
+@small_repr()
 @dataclass(frozen=True)
 class Exercise:
     """A function that a reader writes. Its first case has the lesson's own numbers."""

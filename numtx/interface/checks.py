@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..answering.exercise import of_lesson
+from ..answering.judge import Verdict, judge
+from ..answering.run import outcomes, read, template
 from ..backwards.check import OwnReport, check
 from ..backwards.own import own
 from ..checkpoints.folder import Folder
+from ..commands.learn import all_lessons, choose
 from ..documents.ledger import row_of, rows_of
 from ..documents.row import Result, run
+from ..errors import LessonError
 from ..testing.report import Report
 
 
@@ -53,3 +58,26 @@ def check_laws(model: Any, laws: Sequence[str] | None = None, **options: Any) ->
     from ..testing.trial import check as check_all
 
     return check_all(model, laws, **options)
+
+
+def lesson_exercise(lesson: str, lang: str = "en") -> str:
+    """The exercise of a lesson, by its number or a part of its name: the text of a Python file
+    whose functions are to be filled in, for `check_exercise`.
+
+    Raises `UsageError` for a lesson that is none, `LessonError` for one without an exercise.
+    """
+    number = choose(all_lessons(), lesson).number
+    return template(of_lesson(number), number, lang)
+
+
+def check_exercise(path: str | Path) -> list[Verdict]:
+    """Whether the functions of an exercise, as they stand in a file, are right, and which known
+    mistake makes their numbers where they are not.
+
+    Raises `LessonError` where one is not filled in, raises, or gives what cannot be judged.
+    """
+    solution = read(str(path))
+    if solution.holes:
+        raise LessonError(f"{path}: {', '.join(sorted(solution.holes))}: not filled in")
+    found = outcomes(solution)
+    return [judge(one, found[one.name], str(path)) for one in solution.exercises]

@@ -11,6 +11,8 @@ from dataclasses import fields
 from functools import singledispatch
 from typing import Any
 
+from ..answering.judge import Verdict
+from ..answering.text import verdict_text
 from ..arguments.options import LANGUAGES, VARIABLE
 from ..backwards.check import OwnReport
 from ..check.gradcheck import GradientReport
@@ -180,6 +182,11 @@ def _(thing: Result, style: Style) -> Iterator[str]:
 @_lines.register
 def _(thing: Report, style: Style) -> Iterator[str]:
     yield thing.table(lang=style.lang)
+
+
+@_lines.register
+def _(thing: Verdict, style: Style) -> Iterator[str]:
+    yield verdict_text(thing, style.lang, style.width)
 
 
 @_lines.register

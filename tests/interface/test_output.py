@@ -90,6 +90,22 @@ def test_of_everything_else(tmp_path: Path) -> None:
     assert json.loads(numtx.to_json(TRACE.verify()))["skipped"] == []
 
 
+def test_of_an_exercise(tmp_path: Path) -> None:
+    file = tmp_path / "e.py"
+    written = numtx.lesson_exercise("self_attention")
+    for body, says in (("np.ones((len(queries), len(keys)))", "wrong"), ("[", "e.py")):
+        file.write_text(written.replace("    ...", f"    return {body}"))
+        if says == "wrong":
+            (verdict,) = numtx.check_exercise(file)
+            assert not verdict.right and says in text(verdict)
+            continue
+        with pytest.raises(numtx.NumtxError, match=says):
+            numtx.check_exercise(file)
+    file.write_text(written)
+    with pytest.raises(numtx.NumtxError, match="not filled in"):
+        numtx.check_exercise(file)
+
+
 class Own:
     """A model whose logits are of the last token."""
 

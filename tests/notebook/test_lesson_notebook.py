@@ -81,6 +81,7 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--notebook", "x.ipynb"], "say which"),
         (["9", "--notebook", "x.ipynb"], "no lesson '9'"),
+        (["1", "--notebook", "x.ipynb", "--exercise", "x.py"], "give one"),
         (["1", "--notebook", "none/x.ipynb"], "none"),
     ],
 )

@@ -70,14 +70,14 @@ def cells_of(path: Path, lang: str) -> Iterator[Cell]:
     prose: list[str] = []
     code: list[str] = []
     space: dict[str, Any] = {"__name__": "__main__"}
+    kind = _telling(LANGUAGES[lang], told)
     for statement, text in _statements(path.read_text(encoding="utf-8")):
         is_prose, opens = _is_prose(statement), _opens(statement)
-        if "Lesson" in space:
-            space["Lesson" if opens else "lesson"].telling = is_prose
+        kind.telling = is_prose
         with contextlib.redirect_stdout(io.StringIO()) as out:
             exec(compile(ast.Module([statement], []), str(path), "exec"), space)
         if space.get("Lesson") is Lesson:
-            space["Lesson"] = _telling(LANGUAGES[lang], told)
+            space["Lesson"] = kind
         if is_prose and code and not opens:
             yield Cell("\n".join(code), "")
             code = []
@@ -121,13 +121,16 @@ def _is_prose(statement: ast.stmt) -> bool:
     return ast.unparse(statement.value.func) in ("lesson.say", "lesson.head", "lesson.exercise")
 
 
-def _telling(languages: Sequence[str], told: list[str]) -> type[Lesson]:
-    """A lesson that keeps its prose as Markdown, where it stands alone (`telling`), and prints
-    what it prints else."""
+class _Told(Lesson):
+    """A lesson that keeps its prose where that stands alone (`telling`), and prints it else."""
 
-    class Telling(Lesson):
-        telling = True
+    telling = True
 
+
+def _telling(languages: Sequence[str], told: list[str]) -> type[_Told]:
+    """One that keeps it as Markdown in a list."""
+
+    class Telling(_Told):
         def __init__(
             self, *, zh: str, en: str, before: tuple[str, str], document: str,
             lang: str | None = None,

@@ -21,6 +21,7 @@ LESSONS = {entry.path.stem: entry for entry in all_lessons()}
 LESSON = """
 \"\"\"Told nowhere.\"\"\"
 from numtx.lessons import Lesson
+import json
 lesson = Lesson(zh="为何_？", en="Why_?", before=("无", "nothing"), document="003")
 # %%
 lesson.head(zh="一", en="One")
@@ -50,7 +51,7 @@ def test_prose_becomes_markdown_and_outputs_stand_beneath_their_code(folder: Pat
     assert found == [
         ("# 为何\\_？ / Why\\_?\n\n先要知道：无\n\nTo know before: nothing\n\n"
          "文档：003\n\nDocument: 003", None),
-        ('from numtx.lessons import Lesson\nlesson = Lesson.in_notebook("en")', ""),
+        ('from numtx.lessons import Lesson\nimport json\nlesson = Lesson.in_notebook("en")', ""),
         ("## 一 / One", None),
         ("n = 2", ""),
         ("1\\. 有 2 个 \\<b\\>\n\n1\\. There are 2 \\<b\\>.", None),

@@ -26,7 +26,7 @@ from .head import head_cost
 from .oracle.operations import OPERATIONS
 from .parameters import parameter_shapes
 from .shapes import Array, parse
-from .small_repr import small_repr
+from .small_repr import brief, in_notebook, small_repr
 from .stages.graph import Graph, Stage
 from .stages.resolve import resolve
 from .tap import Tap
@@ -84,6 +84,7 @@ class Product(NamedTuple):
     multiply_adds: int
 
 
+@in_notebook
 @small_repr()
 class StepCost(NamedTuple):
     """One step of a generation, its products, and the numbers in the cache after it."""
@@ -95,6 +96,14 @@ class StepCost(NamedTuple):
     def total(self, *groups: str) -> int:
         """Multiply-adds of some groups; of all without names."""
         return sum(p.multiply_adds for p in self.products if not groups or p.group in groups)
+
+
+@in_notebook
+class StepCosts(list[StepCost]):
+    """The costs of the steps of a generation, in order."""
+
+    def __repr__(self) -> str:
+        return f"StepCosts({brief(list(self))})"
 
 
 def multiply_adds(stage: Stage, shapes: Mapping[str, tuple[int, ...]], graph: Graph) -> int:
@@ -122,7 +131,7 @@ def count_generation(
     *,
     max_new_tokens: int,
     use_cache: bool = True,
-) -> list[StepCost]:
+) -> StepCosts:
     """Generate, and count the products of every step by group, from the shapes of the run.
 
     The encoder's products stand in the first step.
@@ -145,10 +154,10 @@ def count_generation(
         config, parameters, tap, [step.phase for step in steps], cached=use_cache,
         vectors=vectors_of(config, prompt),
     )  # fmt: skip
-    return [
+    return StepCosts(
         StepCost(step, products[step.phase], numbers)
         for step, numbers in zip(steps, cached, strict=True)
-    ]
+    )
 
 
 def count_beam_search(

@@ -39,6 +39,18 @@ def small_repr(*names: str) -> Callable[[type[T]], type[T]]:
     return decorate
 
 
+def in_notebook(cls: type[T]) -> type[T]:
+    """A class decorator: a notebook shows its objects as tables with heat, in place of `repr`."""
+
+    def html(self: object) -> str:
+        from .notebook.shown import html_of  # which stands above all that it shows
+
+        return html_of(self)
+
+    cls._repr_html_ = html  # type: ignore[attr-defined]
+    return cls
+
+
 def brief(value: object, room: int = ROOM) -> str:
     """A value in about `room` columns: arrays as `float64(2,5) [-4.1, 7.5]`, long lists by their
     beginning and length, objects by their class."""

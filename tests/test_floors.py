@@ -82,8 +82,8 @@ FLOORS = [
     {"commands", "verdicts", "folders", "gradchecks", "learning", "interface", "notebook"},
     {"cli", "pytest_plugin", "__main__", "__version__"},
 ]
-# A trace can be asked for its check and for its page in a notebook; both stand above it.
-FACES = {"trace.trace": {"check.verify", "show.trace_html"}}
+# A trace can be asked for its check, and what a notebook shows for its tables: they stand above.
+FACES = {"trace.trace": {"check.verify"}, "small_repr": {"notebook.shown"}}
 KIT = {
     "laws",
     "cache_laws",

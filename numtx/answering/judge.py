@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import LessonError
 from ..shapes import Array
 from ..show.numbers import shape_text
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from ..stages.leaf import Text
 from .exercise import MOST, Case, Exercise
 from .run import Outcome
@@ -31,6 +31,7 @@ class Cell(NamedTuple):
     cells: int
 
 
+@in_notebook
 @small_repr("right", "kinds", "cell", "error")
 class Verdict(NamedTuple):
     exercise: Exercise

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..shapes import Array
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from ..stages.leaf import Text
 from .differences import jacobian
 from .known import known
@@ -47,6 +47,7 @@ class Checked(NamedTuple):
         return self.worst <= 1.0
 
 
+@in_notebook
 @small_repr("checked", "missing")
 class OwnReport(NamedTuple):
     """Every gradient, and the inputs that backward gives none for."""

@@ -28,7 +28,7 @@ from ..config import Config
 from ..errors import CacheError
 from ..parameters import check_parameters, parameter_shapes
 from ..shapes import Array, describe
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from .paged import BlockPool, Paged
 from .ring import Ring
 from .shift import check_counts, check_movable, shifted
@@ -37,6 +37,7 @@ from .storage import Contiguous, Storage
 STORAGES = ("contiguous", "ring", "paged")
 
 
+@in_notebook
 @small_repr("batch", "length", "capacity", "storage", "config")
 class Cache:
     """The cache of one model for one batch.

@@ -22,7 +22,7 @@ from ..feed_forward.routing import group_scores, keep_groups
 from ..head import Outputs
 from ..model import forward
 from ..shapes import Array
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from ..stages.graph import Stage
 from ..tap import Recorder
 from ..trace.trace import Trace, record
@@ -55,6 +55,7 @@ class CheckedGradient(NamedTuple):
         )
 
 
+@in_notebook
 @small_repr("ok", "comparisons", "kinks")
 class GradientReport(NamedTuple):
     """The comparison of every array, and how many numbers were too near to where an operation has

@@ -13,7 +13,7 @@ from ..arithmetic.cells import Single
 from ..errors import TraceError
 from ..oracle.gradients import Sums, cost, gather, pass_on
 from ..shapes import Array, describe
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from ..stages.graph import Stage
 from ..trace.trace import Trace
 
@@ -47,6 +47,7 @@ class Finding(NamedTuple):
         )
 
 
+@in_notebook
 @small_repr("ok", "share", "wrong", "findings", "skipped")
 class Verification(NamedTuple):
     """All findings of a check, in order of computation. `skipped` are arrays of which no cell

@@ -21,7 +21,7 @@ from ..ops.positions import sinusoidal
 from ..parameters import check_parameters, check_size, parameter_shapes
 from ..safetensors import FLOATS, SINGLE, Tensor, read_object, read_tensors, write_tensors
 from ..shapes import Array
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from .words import Words, read_words
 
 CONFIG: Final = "config.json"
@@ -56,6 +56,7 @@ def read_model(folder: str | Path, dtype: str | None = None) -> Model:
     return Folder(folder, dtype).read()
 
 
+@in_notebook
 class Folder:
     """A folder whose every field and tensor is known, and whose numbers are still to be read.
 

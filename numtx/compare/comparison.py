@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from ..diagnosis.diagnose import Found
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from .sides import Side
 from .weighing import TOLERANCE
 
@@ -52,6 +52,7 @@ class Difference(NamedTuple):
         return self.equal or bool(self.worst)
 
 
+@in_notebook
 @small_repr("equal", "first", "causes", "parameters", "values", "gradients", "unknown")
 class Comparison(NamedTuple):
     """All arrays that both sides have, in computing order; gradients backwards.

@@ -23,7 +23,7 @@ from ..cache import Cache
 from ..config import Config
 from ..ops.softmax import log_softmax_forward
 from ..shapes import Array
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from ..step import step
 from ..tap import NO_TAP, Tap
 from .checks import check_number, check_whole
@@ -78,6 +78,7 @@ class BeamStep(NamedTuple):
     candidates: list[list[Candidate]]
 
 
+@in_notebook
 @small_repr()
 @dataclass(frozen=True, eq=False)
 class BeamSearch:

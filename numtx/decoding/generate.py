@@ -17,7 +17,7 @@ from ..cache import Cache
 from ..config import Config
 from ..errors import DecodingError
 from ..shapes import Array, all_true, describe
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from ..step import Encoded, step
 from ..tap import NO_TAP, Tap
 from .checks import check_whole
@@ -67,6 +67,7 @@ class Step(NamedTuple):
         return self.computed, self.read + self.computed
 
 
+@in_notebook
 @small_repr("prompt", "new", "steps")
 @dataclass(frozen=True, eq=False)
 class Generation:

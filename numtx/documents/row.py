@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import ExampleError, nearest
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from ..stages.catalogue import Text
 from ..trace.trace import Trace
 from .judges import NOTHING, VERDICTS, Judge, Outcome, join
@@ -63,6 +63,7 @@ class Row:
         return replace(self, judge=replace(self.judge, stated=stated))
 
 
+@in_notebook
 @small_repr()
 class Result(NamedTuple):
     """A row that was run."""

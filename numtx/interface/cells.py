@@ -13,10 +13,11 @@ from ..show.cell_text import Names, cell_text
 from ..show.headings import pick
 from ..show.stage_grid import Style
 from ..show.trace_text import rounding_rule
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from ..trace.trace import Trace
 
 
+@in_notebook
 @small_repr("cells", "value", "more")
 class Explained(NamedTuple):
     """The cells that an address names, with their arithmetic, and how many more it names."""

@@ -12,10 +12,10 @@ from ..answering.run import outcomes, read, template
 from ..backwards.check import OwnReport, check
 from ..backwards.own import own
 from ..checkpoints.folder import Folder
-from ..commands.learn import all_lessons, choose
 from ..documents.ledger import row_of, rows_of
 from ..documents.row import Result, run
 from ..errors import LessonError
+from ..learning.learn import all_lessons, choose
 from ..testing.report import Report
 
 

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from ..commands.picture import PICTURES, add, drawn
 from ..errors import UsageError, nearest
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from .output import language
 
 
+@in_notebook
 @small_repr()
 class Picture(NamedTuple):
     """A picture: lines for a terminal, and the text of an SVG file; empty where there is none."""

@@ -88,7 +88,9 @@ def cells_of(path: Path, lang: str) -> Iterator[Cell]:
         if prose:
             yield Cell("\n\n".join(prose))
             prose = []
-        code.append(f'lesson = Lesson.in_notebook("{space["lesson"].lang}")' if opens else text)
+        if opens:
+            text = f'lesson = Lesson.in_notebook("{space["lesson"].lang}")'
+        code.append(text + ";" * _would_show(statement))
         if out.getvalue():
             yield Cell("\n".join(code), out.getvalue().lstrip("\n"))
             code = []
@@ -125,6 +127,13 @@ class _Told(Lesson):
     """A lesson that keeps its prose where that stands alone (`telling`), and prints it else."""
 
     telling = True
+
+
+def _would_show(statement: ast.stmt) -> bool:
+    """Whether a notebook could show the value of what a script runs for its effect alone."""
+    if not isinstance(statement, ast.Expr):
+        return False
+    return not ast.unparse(statement).startswith(("lesson.", "print("))
 
 
 def _telling(languages: Sequence[str], told: list[str]) -> type[_Told]:

@@ -12,11 +12,15 @@ from ..show.grid import Grid
 from ..stages.catalogue import Text
 
 _HOME = Path(__file__).parent.parent
-SCRIPTS = (
+CALCULATOR = (  # of the cells of tables, for a notebook too
     _HOME / "oracle" / "walks.js",
     _HOME / "arithmetic" / "number.js",
     _HOME / "oracle" / "operations.js",
     _HOME / "arithmetic" / "arithmetic.js",
+    _HOME / "page" / "cells.js",
+)
+SCRIPTS = (
+    *CALCULATOR,
     _HOME / "page" / "product.js",
     _HOME / "page" / "report.js",
     _HOME / "html" / "steps.js",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..config import Config
 from ..errors import StageError, nearest
 from ..shapes import parse, shape_of
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from .leaf import Leaf
 
 
@@ -48,6 +48,7 @@ class Stage(NamedTuple):
 BLOCK = re.compile(r"(encoder|decoder)\.(\d+)\.")
 
 
+@in_notebook
 @small_repr("stages", "config")
 class Graph:
     """The stages of a model in order of computation, and the sizes of its axis letters."""

@@ -10,7 +10,7 @@ from ..calls import CallFailed
 from ..laws.exactness import row_independence
 from ..laws.law import Law, LawBroken
 from ..show.grid import display_width
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from ..subjects.declared import EDITS
 from ..subjects.subject import CAPABILITIES, DOCUMENTS, MASK, MEMORY, NUMTX, STEP, STEP_MASK
 
@@ -62,6 +62,7 @@ class Result(NamedTuple):
     example: LawBroken | CallFailed | None = None
 
 
+@in_notebook
 @small_repr("ok", "broken", "results")
 class Report(NamedTuple):
     """The results of all laws, on one subject or on several.

@@ -15,7 +15,7 @@ from ..errors import StageError, nearest
 from ..model import backward, forward
 from ..oracle.oracle import Oracle
 from ..shapes import Array
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from ..stages.graph import Graph
 from ..stages.resolve import resolve
 from ..tap import Pin, Recorder
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..check.verify import Verification
 
 
+@in_notebook
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """One recorded run.
@@ -123,11 +124,6 @@ class Trace:
             f"{len(self.values)} stages, {len(self.gradients)} gradients>"
         )
 
-    def _repr_html_(self) -> str:
-        from ..show.trace_html import trace_html  # a notebook asks; nothing else needs it
-
-        return trace_html(self)
-
     def verify(self, budget: int | None = 1_000_000, seed: int = 0) -> Verification:
         """The check of every stage and gradient by the oracle, see `verify.verify`."""
         from ..check.verify import verify  # the check reads traces
@@ -139,6 +135,7 @@ class Trace:
         return Oracle(self.graph, self.arrays, float(np.finfo(self.config.dtype).eps))
 
 
+@in_notebook
 @small_repr("name", "formula", "value", "gradient")
 class RecordedStage(NamedTuple):
     """A stage of a trace."""

@@ -14,7 +14,7 @@ from ..errors import TrainingError
 from ..model import backward, forward
 from ..parameters import check_parameters
 from ..shapes import Array
-from ..small_repr import small_repr
+from ..small_repr import in_notebook, small_repr
 from .flat import pack, unpack
 from .optimisers import adamw, clip, norm, sgd
 from .recipe import Recipe
@@ -30,6 +30,7 @@ class Progress(NamedTuple):
     rate: float
 
 
+@in_notebook
 @small_repr("config", "recipe", "step", "losses", "weights")
 class Run:
     """A training run between two steps.

@@ -18,7 +18,6 @@ from numtx.page.report import trace_report
 from numtx.show.grid import Grid, display_width, grid_text
 from numtx.show.numbers import fixed
 from numtx.show.stage_grid import Marks, Panel, StageGrids, Style
-from numtx.show.trace_html import trace_html
 from numtx.show.trace_text import trace_text
 from numtx.show.walk import walk
 from numtx.stages.catalogue import Text
@@ -124,7 +123,9 @@ def test_a_large_array_is_shown_by_its_corners_in_every_form() -> None:
     assert not StageGrids({}, None, style).fits(np.zeros((33, 2)))
     assert StageGrids({}, None, style).fits(np.zeros((40, 32, 32)))
     text = "\n".join(trace_text(TRACE, style, [f"{PLACE}.weights"]))
-    assert f"float64[1,2,{LENGTH},{LENGTH}]" in text and trace_html(TRACE).count("...") > 20
+    html = TRACE.stage(f"{PLACE}.weights")._repr_html_()
+    assert all(f"float64[1,2,{LENGTH},{LENGTH}]" in shown for shown in (text, html))
+    assert html.count("...") > 20
 
 
 @pytest.mark.parametrize("zero", [0.0, 1e-9, -0.0])

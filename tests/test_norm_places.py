@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mechanism_checks import blocks_are_the_whole, token_by_token_is_the_whole
+from mechanism_checks import token_by_token_is_the_whole
 from samples import assert_close, config_of, one, random_parameters
 
 from numtx import Batch, Config, forward
@@ -58,11 +58,6 @@ def test_by_hand(place: str, added: list[float]) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if MODELS[name].storages])
 def test_cached_equals_uncached(name: str) -> None:
     token_by_token_is_the_whole(name)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_blocks_of_queries(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    blocks_are_the_whole(monkeypatch, config_of(name))
 
 
 def rms(x: Any, gain: Any) -> Any:

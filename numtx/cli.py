@@ -10,11 +10,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .arguments.completion import SHELLS, completion
 from .arguments.options import check_lang
 from .errors import NumtxError
+from .screen.pager import paged
+from .screen.progress import Progress
+from .show.wrap import columns, fold
 
 # In the order in which --help lists them, and the room of each. Each module has `add` and `run`,
 # and loads NumPy only in `run`.
@@ -40,7 +43,10 @@ COMMANDS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, and whose help fits the terminal."""
+
+    def format_help(self) -> str:
+        return fold(super().format_help(), columns())
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -59,9 +65,13 @@ def parser() -> argparse.ArgumentParser:
         "--completion", choices=SHELLS,
         help='the script of a shell\'s completion, as in eval "$(numtx --completion bash)"',
     )  # fmt: skip
+    plain: dict[str, Any] = {"action": "store_true", "help": "show what is long without a pager"}
+    top.add_argument("--no-pager", **plain)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     for name, room in COMMANDS.items():
         importlib.import_module(f".{room}.{name}", __package__).add(commands)
+    for one in commands.choices.values():
+        one.add_argument("--no-pager", default=argparse.SUPPRESS, **plain)
     return top
 
 
@@ -86,9 +96,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             top.print_help(sys.stderr)
             return 2
         check_lang(args)
-        code: int = args.run(args)
+        through = isinstance(getattr(args, "step", None), str)  # it asks by itself
+        waits = through or "-" in vars(args).values()  # for somebody who types
+        with Progress(f"numtx {args.command}", not waits, getattr(args, "lang", "en")) as progress:
+            args.progress = progress
+            with paged(not (args.no_pager or through), progress.stop):
+                args.code = args.run(args)
         sys.stdout.flush()
-        return code
+        return int(getattr(args, "code", 0))
     except NumtxError as error:
         print(f"numtx: {error}", file=sys.stderr)
         return 2

@@ -13,7 +13,7 @@ GROUPED = 8
 
 
 def _table(heads: list[str], rows: list[list[object]], left: int = 1) -> str:
-    from .show.grid import table_text
+    from .show.table import table_text
 
     cells = [[f"{x:,}" if isinstance(x, int) else str(x) for x in row] for row in rows]
     return table_text([heads, *cells], "l" * left + "r" * (len(heads) - left))
@@ -111,14 +111,14 @@ def groups_text(without: StepCost, cached: StepCost, lang: str) -> str:
     )
     notes = below(
         lang,
-        "Q·K^T 写作 [查询]·[键]，键还要转置。文档 001 与 004 的 O() 略去系数 3 与 2，也略去 W_O、\n"
-        f"前馈与 logits：这里占 {cached.total():,} 中的 {left:,}。文档 004 的每步 O(n) 指\n"
+        "Q·K^T 写作 [查询]·[键]，键还要转置。文档 001 与 004 的 O() 略去系数 3 与 2，也略去 W_O、"
+        f"前馈与 logits：这里占 {cached.total():,} 中的 {left:,}。文档 004 的每步 O(n) 指 "
         "Q·K^T 与 权重·V；一步的投影不论 n 多大都要 d^2。",
         "Q·K^T is written [queries]·[keys], the keys still to be transposed. The O() of "
-        "documents\n"
-        "001 and 004 leave out the factors 3 and 2, and W_O, feed-forward and logits:\n"
+        "documents "
+        "001 and 004 leave out the factors 3 and 2, and W_O, feed-forward and logits: "
         f"{left:,} of {cached.total():,} here. O(n) a step in document 004 is Q·K^T and "
-        "weights·V;\n"
+        "weights·V; "
         "the projections of a step cost d^2 whatever n is.",
     )
     return "\n".join([title, _table(heads, rows), notes])
@@ -143,13 +143,13 @@ def memory_text(config: Config, cached: list[StepCost], lang: str) -> str:
     zh = (
         f"缓存里的数\n这次运行：{layers} 层 x {tokens} 个词元 x 2 个矩阵 x {d} = {own:,}（公式），"
         f"数出 {counted:,}\n文档 003：6 x 100 x 2 x 4 = {own_100:,}；漏了交叉注意力里 7 个源词元的"
-        f"键与值，\n6 x 7 x 2 x 4 = {cross:,}\nGPT-3，宽 12288，96 层：每个词元 {gpt3:,} 个数；"
+        f"键与值，6 x 7 x 2 x 4 = {cross:,}\nGPT-3，宽 12288，96 层：每个词元 {gpt3:,} 个数；"
         f"2048 个词元、16 位，{size:.2f} GB"
     )
     en = (
         f"numbers in the cache\nthis run: {layers} layers x {tokens} tokens x 2 matrices x {d} = "
         f"{own:,} by the formula, {counted:,} counted\ndocument 003: 6 x 100 x 2 x 4 = "
-        f"{own_100:,}; it omits cross-attention's keys and values of the\n7 source tokens, "
+        f"{own_100:,}; it omits cross-attention's keys and values of the 7 source tokens, "
         f"6 x 7 x 2 x 4 = {cross:,}\nGPT-3, width 12288, 96 layers: {gpt3:,} numbers a token; "
         f"{size:.2f} GB for 2048 tokens in 16 bits"
     )

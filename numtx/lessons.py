@@ -34,11 +34,10 @@ from .show.cell_text import Names, cell_text
 from .show.grid import Grid, grid_text
 from .show.numbers import cell
 from .show.stage_grid import Style
+from .show.table import table_text
 from .show.trace_text import trace_text
-from .show.wrap import wrap
+from .show.wrap import columns, tell, wrap
 from .trace.trace import Trace
-
-WIDTH = 88
 
 
 class Lesson:
@@ -52,9 +51,9 @@ class Lesson:
             "zh": ("问题", "先要知道", "文档"),
             "en": ("Question", "To know before", "Document"),
         }[self.lang]
-        print(f"{question}: {self._choose(zh, en)}")
-        print(f"{known}: {self._choose(*before)}")
-        print(f"{place}: {document}")
+        tell(f"{question}: {self._choose(zh, en)}")
+        tell(f"{known}: {self._choose(*before)}")
+        tell(f"{place}: {document}")
 
     @property
     def model(self) -> str | None:
@@ -76,10 +75,15 @@ class Lesson:
         self.lang = lang
         self.results: dict[str, Any] = {}
         self.claims = 0
+        self.width = columns()
 
     def say(self, *, zh: str, en: str) -> None:
         """A paragraph."""
         self._paragraph(self._choose(zh, en))
+
+    def lines(self, text: str) -> None:
+        """Lines as they are; what is too long goes on below."""
+        tell(text, width=self.width)
 
     def word(self, *, zh: str, en: str) -> str:
         """A word or a label in the language of the lesson, for tables."""
@@ -87,7 +91,7 @@ class Lesson:
 
     def head(self, *, zh: str, en: str) -> None:
         """A heading."""
-        print(f"\n== {self._choose(zh, en)} ==")
+        tell(f"\n== {self._choose(zh, en)} ==")
 
     def show(
         self,
@@ -101,7 +105,7 @@ class Lesson:
 
         row  of the batch, where only one is to be seen
         """
-        style = Style(precision=precision, lang=self.lang, width=WIDTH, row=row)
+        style = Style(precision=precision, lang=self.lang, width=self.width, row=row)
         for block in trace_text(trace, style, trace.graph.select(list(stages)), gradients):
             print("\n" + block)
 
@@ -111,25 +115,25 @@ class Lesson:
         how = explain_gradient if gradient else explain
         for address in find_cells(trace, cell):
             explained = how(trace, address.name, address.cell, depth)
-            for block in cell_text(explained, names, Style(lang=self.lang, width=WIDTH)):
+            for block in cell_text(explained, names, Style(lang=self.lang, width=self.width)):
                 print("\n" + block)
 
     def grid(
         self,
         array: Array,
         rows: Sequence[str],
-        columns: Sequence[str],
+        names: Sequence[str],
         *,
         decimals: int = 2,
     ) -> None:
         """A matrix that is no stage, with its labels."""
         cells = [[cell(x, decimals) for x in row] for row in array.tolist()]
-        print("\n" + grid_text(Grid(list(rows), list(columns), cells), WIDTH))
+        print("\n" + grid_text(Grid(list(rows), list(names), cells), self.width))
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Rows of words and numbers; the first column is the label."""
-        cells = [[str(x) for x in row[1:]] for row in rows]
-        print("\n" + grid_text(Grid([str(row[0]) for row in rows], list(head[1:]), cells), WIDTH))
+        lines = [list(head), *([str(x) for x in row] for row in rows)]
+        print("\n" + table_text(lines, "l" + "r" * (len(head) - 1), width=self.width))
 
     def check(self, holds: bool | Any, *, zh: str, en: str) -> None:
         """A claim, proved by the run; a claim that does not hold stops the lesson."""
@@ -148,7 +152,7 @@ class Lesson:
         self.results.update(values)
 
     def _paragraph(self, text: str) -> None:
-        print("\n" + "\n".join(wrap(" ".join(text.split()), WIDTH)))
+        print("\n" + "\n".join(wrap(" ".join(text.split()), self.width)))
 
     def _choose(self, zh: str, en: str) -> str:
         return zh if self.lang == "zh" else en

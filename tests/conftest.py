@@ -22,6 +22,9 @@ settings.register_profile(
 settings.load_profile(os.environ.get("NUMTX_PROFILE", "default"))
 
 
+os.environ.pop("COLUMNS", None)  # what is printed is 80 columns wide, whoever runs the tests
+
+
 @pytest.fixture
 def full_device(tmp_path: Path) -> Path:
     """A node of the test's own with the numbers of the device on which no space is left."""

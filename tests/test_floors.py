@@ -52,7 +52,17 @@ FLOORS = [
     {"oracle", "explaining", "recompute"},
     {"trace"},
     {"show", "check", "mistakes", "mistakes_of_positions", "slips", "fitting"},
-    {"html", "diagnosis", "page", "formats", "pictures", "training", "decoding", "costs"},
+    {
+        "html",
+        "diagnosis",
+        "page",
+        "formats",
+        "pictures",
+        "screen",
+        "training",
+        "decoding",
+        "costs",
+    },
     {
         "examples",
         "models",

@@ -4,7 +4,7 @@ import numpy as np
 
 from numtx import Batch, NumtxError, load_example
 from numtx.lessons import Lesson
-from numtx.show.curve import curve_text
+from numtx.pictures.curve import curve_text
 from numtx.training.flow import updates
 from numtx.training.greedy import answers
 from numtx.training.loop import train
@@ -107,7 +107,7 @@ lesson.table(
      for r in (run, adam)],
 )  # fmt: skip
 lesson.say(zh="adamw 每一步的损失：", en="The loss of adamw at every step:")
-print("\n" + curve_text(adam.losses, 80))
+lesson.lines("\n" + curve_text(adam.losses, lesson.width))
 lesson.check(
     adam.losses[-1] < 0.2 < run.losses[-1] < run.losses[0],
     zh=f"同样 {steps} 步，adamw 把损失压到 {adam.losses[-1]:.3f}，sgd 以文档的学习率还在 {run.losses[-1]:.3f}。",

@@ -112,7 +112,7 @@ for name, found in (
     (lesson.word(zh="最高", en="greedy"), greedy),
     (lesson.word(zh="第二", en="second best"), other),
 ):
-    print(f"  {name}: {' '.join(example.vocabulary.decode(found.new[0]))}")
+    lesson.lines(f"  {name}: {' '.join(example.vocabulary.decode(found.new[0]))}")
 lesson.check(
     len(losses) == 1 and greedy.new != other.new,
     zh="损失算几遍都一样；选词规则一换，写出的就不同。",

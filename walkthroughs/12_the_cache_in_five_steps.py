@@ -105,7 +105,7 @@ lesson.say(
     zh="五个动作合成一张图，取整句写到最后一个词的那一步：",
     en="The five parts in a picture, at the step that takes in the last word of the sentence:",
 )
-print("\n" + cached_step_text(step_picture(example), lesson.lang))
+lesson.lines("\n" + cached_step_text(step_picture(example), lesson.lang, lesson.width))
 
 # %% The other order
 lesson.head(zh="换一个顺序", en="The other order")

@@ -148,7 +148,7 @@ lesson.table(
 )
 curves = [MemoryCurve(name, "", 2 * cache_numbers(c, 1)[0]) for name, c in large.items()]
 title = lesson.word(zh="一个序列的缓存", en="the cache of one sequence")
-print("\n" + memory_text(curves, lengths[-1], title, 88, lang=lesson.lang))
+lesson.lines("\n" + memory_text(curves, lengths[-1], title, lesson.width, lang=lesson.lang))
 lesson.check(
     all(np.array_equal(v[1:], 2 * np.array(v[:-1])) for v in gib.values()),
     zh="四条都是直线：词数加倍，显存加倍。换一种注意力改变斜率，改不了直线。",

@@ -84,7 +84,7 @@ def says(result):
 
 
 for name in named(right, "passed"):
-    print(f"  {name:<3} {says(right[name])}")
+    lesson.lines(f"  {name:<3} {says(right[name])}")
 passed, skipped = named(right, "passed"), named(right, "skipped")
 lesson.say(
     zh=f"共 {len(right)} 条：通过 {len(passed)} 条，跳过 {len(skipped)} 条，"
@@ -120,7 +120,7 @@ lesson.say(
     "what is wrong:",
 )
 why = found["peek"]["K1"]
-print(f"\n{why_in_chinese(why) if lesson.lang == 'zh' else why.why}")
+lesson.lines(f"\n{why_in_chinese(why) if lesson.lang == 'zh' else why.why}")
 lesson.check(
     "K1" in broken["peek"],
     zh="偷看未来：因果律被打破，并给出一个能重现的例子。",

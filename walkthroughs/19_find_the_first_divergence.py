@@ -82,7 +82,7 @@ def report(found):
         ],
     )
     for cause in found.causes:
-        print(f"\n-> {cause_zh(str(cause)) if lesson.lang == 'zh' else cause}")
+        lesson.lines(f"\n-> {cause_zh(str(cause)) if lesson.lang == 'zh' else cause}")
 
 
 # %% A first comparison

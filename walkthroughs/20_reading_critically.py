@@ -148,7 +148,7 @@ lesson.check(
     en=f"with {changed.judge.stated} for the mean loss the verdict changes: it is computed indeed.",
 )
 everything = run(rows_of())
-print("\n" + summary_text(everything, Style(lang=lesson.lang, width=80)))
+lesson.lines("\n" + summary_text(everything, Style(lang=lesson.lang, width=lesson.width)))
 wrong = sum(r.verdict in ("contradicted", "impossible") for r in everything)
 lesson.check(
     0 < wrong < len(everything) and not any(r.verdict == "open" for r in everything),

@@ -153,9 +153,9 @@ def search(
     for row, before in enumerate(found.prompt):
         text = f"{asked}: {example.vocabulary.text(before)}"
         if args.trace and found.steps:
-            blocks.append(f"{text}\n\n{beams_text(found, tokens, row, lang)}")
+            blocks.append(f"{text}\n\n{beams_text(found, tokens, row, lang, args.width)}")
         else:
-            blocks.append(f"{text}\n{hypotheses_text(found, tokens, row, lang)}")
+            blocks.append(f"{text}\n{hypotheses_text(found, tokens, row, lang, args.width)}")
     best = [f"{answer}: {example.vocabulary.text(row)}" for row in found.new]
     cost = _cost(example, parameters, prompt, options, found, lang)
     return found, "\n\n".join([*blocks, "\n".join(best), *([cost] if cost else [])])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -94,7 +93,10 @@ def add_style(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument("--full", action="store_true", help="print large arrays whole")
     group.add_argument("--row", type=whole(0), metavar="N", help="one row of a batch only")
     group.add_argument(
-        "--color", choices=("auto", "always", "never"), default="auto", help="colour"
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colour, and where there are 256 a ground that says how large a number is",
     )
     return group
 
@@ -103,16 +105,17 @@ def style_of(args: argparse.Namespace) -> Style:
     """The options of `add_style` as a style."""
     from ..show.paint import Painter
     from ..show.stage_grid import Style
+    from ..show.wrap import columns
 
     if args.precision > 17:
         raise UsageError(f"--precision {args.precision}: a float64 has 17 digits at most")
     return Style(
         precision=args.precision,
         lang=args.lang,
-        width=args.width or terminal_width(),
+        width=args.width or columns(),
         full=args.full,
         row=args.row,
-        painter=Painter(use_color(args.color)),
+        painter=Painter(use_color(args.color), use_color(args.color) and has_256_colors()),
         last=getattr(args, "last", None),
         top=getattr(args, "top", None),
     )
@@ -133,9 +136,9 @@ def indices(option: str, text: str, count: int) -> list[int]:
     return sorted(set(found))
 
 
-def terminal_width() -> int:
-    """Columns of the terminal; 80 when piped."""
-    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+def has_256_colors() -> bool:
+    """Whether the terminal says that it has them."""
+    return "256color" in os.environ.get("TERM", "") or bool(os.environ.get("COLORTERM"))
 
 
 def use_color(choice: str) -> bool:

@@ -58,8 +58,13 @@ def named_example(args: argparse.Namespace, default: str, **options: Any) -> Exa
     )
 
 
-def add_source(parser: argparse.ArgumentParser) -> None:
-    """The options that choose what to run."""
+def _step(text: str) -> int | str:
+    """A number of --step; another word is what stands behind it, such as an example."""
+    return whole(1)(text) if text.isdecimal() else text
+
+
+def add_source(parser: argparse.ArgumentParser, stepping: bool = False) -> None:
+    """The options that choose what to run; stepping: --step alone shows it stage by stage."""
     add_example(parser, "weather")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
     parser.add_argument(
@@ -79,7 +84,13 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         "printed, such as 0,3-5 or -1",
     )  # fmt: skip
     group.add_argument("--words", type=whole(1), metavar="N", help="translation: vocabulary size")
-    group.add_argument("--step", type=whole(1), metavar="N", help="memory: 1, 2 or 3")
+    if stepping:
+        group.add_argument(
+            "--step", nargs="?", const="", type=_step, metavar="N",
+            help="stage by stage: Enter, b, a stage's name or number, q; memory, with N: 1, 2 or 3",
+        )  # fmt: skip
+    else:
+        group.add_argument("--step", type=whole(1), metavar="N", help="memory: 1, 2 or 3")
     group.add_argument("--side", choices=("right", "left"), help="padding")
     add_own_model(parser)
 

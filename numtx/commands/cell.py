@@ -9,6 +9,7 @@ from ..arguments.json_output import add_json
 from ..arguments.options import add_style, style_of, whole
 from ..arguments.source import add_source, example_of
 from ..errors import UsageError
+from ..show.wrap import tell
 
 if TYPE_CHECKING:
     from ..trace.trace import Trace
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         trace, args.cell, gradient=args.gradient, depth=args.depth, limit=args.limit
     )  # fmt: skip
     args.result = [arithmetic_of(one) for one in found.cells]
-    print("\n\n".join(explained_text(found, style)))
+    tell("\n\n".join(explained_text(found, style)), width=style.width)
     return 0
 
 

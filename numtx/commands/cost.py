@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.json_output import add_json
 from ..arguments.options import add_lang, whole
+from ..show.wrap import tell
 
 if TYPE_CHECKING:
     from ..costs import StepCost
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
         cached, without, text = of_folder(args.folder, args.prompt, args.lang)
         args.result = {"cached": costs_of(cached), "without_cache": costs_of(without)}
-        print(text)
+        tell(text)
         return 0
     config = Config(
         model="decoder-only", width=args.width, decoder_layers=args.layers, hidden=args.hidden,
@@ -75,14 +76,14 @@ def run(args: argparse.Namespace) -> int:
         "the shapes of a run; softmax, norms and the like are left out",
     )
     lang = args.lang
-    print(below(lang, *words))
+    tell(below(lang, *words))
     phases = count(args.prompt, 3, True)
-    print(f"\n{phases_text(phases, lang)}")
+    tell(f"\n{phases_text(phases, lang)}")
     without, cached = count(1, args.tokens, False), count(1, args.tokens, True)
     args.result = {
         "phases": costs_of(phases), "cached": costs_of(cached), "without_cache": costs_of(without),
     }  # fmt: skip
-    print(f"\n{growth_text(config, without, cached, lang)}")
-    print(f"\n{groups_text(without[-1], cached[-1], lang)}")
-    print(f"\n{memory_text(config, cached, lang)}")
+    tell(f"\n{growth_text(config, without, cached, lang)}")
+    tell(f"\n{groups_text(without[-1], cached[-1], lang)}")
+    tell(f"\n{memory_text(config, cached, lang)}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
@@ -18,6 +19,7 @@ from ..arguments.source import (
     with_names,
 )
 from ..errors import UsageError
+from ..show.wrap import tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,16 +109,16 @@ def run(args: argparse.Namespace) -> int:
     check_whole("min_new_tokens", args.min_new_tokens, 0, longest)
     if args.parameters is None and not example.is_trained:
         _rehearse(args, example, prompt, longest, stop)
-    print(f"numtx generate {example.name}: {say(example.title, style.lang)}")
+    tell(f"numtx generate {example.name}: {say(example.title, style.lang)}", width=args.width)
     parameters = example.parameters if own else _parameters(args, example)
     if strategy == "beam":
         found, text = search(args, example, parameters, prompt, longest, stop)
         args.result = {**_texts(example, found), "hypotheses": found.hypotheses}
-        print(f"\n{text}")
+        tell(f"\n{text}", width=args.width)
         return 0
     how = describe(strategy, filters, args.seed, args.min_new_tokens, style.lang)
     if how:
-        print(how)
+        tell(how, width=args.width)
     recorded = not own or args.trace or bool(args.npz or args.html)
     generation, trace = _generate(args, example, parameters, prompt, longest, stop, recorded)
     args.result = {
@@ -126,14 +128,15 @@ def run(args: argparse.Namespace) -> int:
             for s in generation.steps
         ],
     }
-    print(f"\n{_text(example, generation, args)}")
+    tell(f"\n{_text(example, generation, args)}", width=args.width)
     held = args.min_new_tokens, stop
     if args.trace and how:
         words = vocabulary.tokens
-        print(f"\n{filters_text(generation, filters, words, style.width, held, style.lang)}")
+        text = filters_text(generation, filters, words, style.width, held, style.lang)
+        tell(f"\n{text}", width=style.width)
     if trace is not None and args.trace and (args.stage or not how):
         for block in trace_text(trace, style, trace.graph.select(args.stage)):
-            print(f"\n{block}")
+            tell(f"\n{block}", width=style.width)
     if trace is not None:
         _write_files(args, example, generation, trace, style)
     return 0
@@ -167,7 +170,7 @@ def _write_files(
         write_text(args.html, page)
     for path in (args.npz, args.html):
         if path is not None:
-            print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
+            tell(f"\n{pick(style.lang, '已写入', 'written')}: {path}", width=style.width)
 
 
 def _texts(example: Example, found: Generation | BeamSearch) -> dict[str, Any]:
@@ -183,7 +186,7 @@ def _text(example: Example, generation: Generation, args: argparse.Namespace) ->
 
     assert example.vocabulary is not None
     return generation_text(
-        example.config, generation, example.vocabulary, not args.no_cache, args.lang
+        example.config, generation, example.vocabulary, not args.no_cache, args.lang, args.width
     )
 
 
@@ -290,7 +293,7 @@ def _parameters(args: argparse.Namespace, example: Example) -> Any:
         from ..checkpoints.weights import read_weights
 
         zh, en = f"参数取自 {args.parameters}", f"parameters are those of {args.parameters}"
-        print(below(args.lang, zh, en))
+        tell(below(args.lang, zh, en), width=args.width)
         return read_weights(args.parameters, example.config)
     if example.is_trained:
         return example.parameters
@@ -304,14 +307,15 @@ def _parameters(args: argparse.Namespace, example: Example) -> Any:
     if args.save is None:
         zh += "（--save FILE 保存训练结果，--parameters FILE 取用）"
         en += " (--save FILE keeps what comes of it, --parameters FILE takes it)"
-    print(below(args.lang, zh, en), flush=True)
+    tell(below(args.lang, zh, en), width=args.width)
+    sys.stdout.flush()
     training = Run(example.config, example.parameters)
-    train(training, example.batch, steps)
+    train(training, example.batch, steps, on_step=args.progress.steps(steps))
     losses = f"{training.losses[0]:.4f} -> {training.losses[-1]:.4f}"
-    print(below(args.lang, f"训练完毕：损失 {losses}", f"trained: loss {losses}"))
+    tell(below(args.lang, f"训练完毕：损失 {losses}", f"trained: loss {losses}"), width=args.width)
     if args.save is not None:
         from ..parameters_file import save_parameters
 
         save_parameters(args.save, training.parameters)
-        print(below(args.lang, f"已写入: {args.save}", f"written: {args.save}"))
+        tell(below(args.lang, f"已写入: {args.save}", f"written: {args.save}"), width=args.width)
     return training.parameters

@@ -9,6 +9,7 @@ from ..arguments.json_output import add_json
 from ..arguments.options import add_lang, check_outputs, whole
 from ..arguments.source import read_config
 from ..errors import UsageError
+from ..show.wrap import tell
 
 
 def add(commands: Any) -> None:
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             n: {"default": f.default, "about": f.words} for n, f in fields_of(Config).items()
         }
         own = "" if args.config is None else layer_text(read_config(args.config), args.lang)
-        print(f"{own}{Config.__doc__}\n\nDefaults, and what is taken:\n{values_of(Config)}")
+        tell(f"{own}{Config.__doc__}\n\nDefaults, and what is taken:\n{values_of(Config)}")
         return 0
     if args.config is None:
         raise UsageError("--config is missing: a file of JSON (--fields lists its fields)")
@@ -53,14 +54,14 @@ def run(args: argparse.Namespace) -> int:
         "seed": args.seed, "file": args.out,
     }  # fmt: skip
     if args.list:
-        for name, shape in named_shapes(config):
-            print(f"{name:48}{shape_text(shape)}")
-        print(f"{count_parameters(config):,} {pick(args.lang, '个数', 'numbers')}")
+        for name, shape in named_shapes(config):  # one after the other: they may be very many
+            tell(f"{name:44} {shape_text(shape)}")
+        tell(f"{count_parameters(config):,} {pick(args.lang, '个数', 'numbers')}")
     if args.out is not None:
         save_parameters(args.out, initialise(config, args.seed))
         numbers = f"{count_parameters(config):,}"
         zh = f"已写入: {args.out}   {numbers} 个数，种子 {args.seed}"
-        print(pick(args.lang, zh, f"written: {args.out}   {numbers} numbers, seed {args.seed}"))
+        tell(pick(args.lang, zh, f"written: {args.out}   {numbers} numbers, seed {args.seed}"))
     elif not args.list:
         raise UsageError("--out is missing: the file to write (or --list)")
     return 0

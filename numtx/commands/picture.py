@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..arguments.options import add_lang, terminal_width, whole
+from ..arguments.options import add_lang, whole
 from ..errors import UsageError
+from ..show.wrap import tell
 
 PICTURES = {
     "causal-mask": "the causal mask and its effect on the weights",
@@ -27,7 +28,9 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_lang(parser)
-    parser.add_argument("picture", choices=tuple(PICTURES))
+    parser.add_argument(
+        "picture", choices=tuple(PICTURES), metavar="PICTURE", help=", ".join(PICTURES)
+    )
     parser.add_argument("example", nargs="?", help="an example with a decoder alone (default: cat)")
     parser.add_argument("--svg", metavar="FILE", help=f"write a file: {', '.join(FILES)}")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
@@ -51,14 +54,13 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--svg draws {' and '.join(FILES)}; {args.picture} is for the terminal")
     text, svg = drawn(args)
     if args.svg is None:
-        print(text)
+        tell(text, width=args.width)
         return 0
     from ..files import write_text
-
-    write_text(args.svg, svg)
     from ..show.headings import pick
 
-    print(f"{pick(args.lang, '已写入', 'written')}: {args.svg}")
+    write_text(args.svg, svg)
+    tell(f"{pick(args.lang, '已写入', 'written')}: {args.svg}")
     return 0
 
 
@@ -75,15 +77,16 @@ def _of_example(args: argparse.Namespace) -> tuple[str, str]:
     from ..examples.registry import load_example
     from ..pictures.svg import causal_mask_svg
     from ..pictures.terminal import cached_step_text, causal_mask_text, side_by_side_text
+    from ..show.wrap import columns
 
     example = load_example(args.example or "cat", seed=args.seed)
+    width = args.width or columns()
     if args.picture == "causal-mask":
         mask = pictures.mask_picture(example)
-        width = args.width or terminal_width()
         return causal_mask_text(mask, width, lang=args.lang), causal_mask_svg(mask)
     if args.picture == "cached-step":
-        return cached_step_text(pictures.step_picture(example), args.lang), ""
-    return side_by_side_text(pictures.frames(example), args.lang), ""
+        return cached_step_text(pictures.step_picture(example), args.lang, width), ""
+    return side_by_side_text(pictures.frames(example), args.lang, width), ""
 
 
 def _memory(args: argparse.Namespace) -> tuple[str, str]:
@@ -91,6 +94,7 @@ def _memory(args: argparse.Namespace) -> tuple[str, str]:
     from ..pictures.svg import memory_svg
     from ..pictures.terminal import memory_text
     from ..show.headings import below
+    from ..show.wrap import columns
 
     if args.heads % args.groups:
         raise UsageError(
@@ -111,6 +115,6 @@ def _memory(args: argparse.Namespace) -> tuple[str, str]:
         f"GQA with {args.groups} key/value heads, MLA with r = {args.rank}, d_r = {args.rotary}; "
         f"{args.bytes} bytes a number"
     )
-    width, title = args.width or terminal_width(), below(args.lang, zh, en)
+    width, title = args.width or columns(), below(args.lang, zh, en)
     text = memory_text(curves, args.tokens, title, width, lang=args.lang)
     return text, memory_svg(curves, args.tokens, en)

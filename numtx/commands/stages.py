@@ -27,10 +27,10 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..batch import check_batch
     from ..show.chinese import chinese
-    from ..show.grid import table_text
     from ..show.headings import say
     from ..show.layers import layer_text
     from ..show.numbers import shape_text
+    from ..show.table import table_text
     from ..trace.trace import stages_of
 
     style = style_of(args)
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     graph = stages_of(example.config, example.batch)
     inputs = check_batch(example.config, example.batch)
     lengths, count = inputs.lengths, len(next(iter(inputs.sides.values())).ids)
-    print(layer_text(example.config, style.lang), end="")
+    print(layer_text(example.config, style.lang, style.width), end="")
     heads = ["", "stage", "shape", "formula", "title"]
     rows = [["", "阶段", "形状", "公式", "名称"] if style.lang == "zh" else heads]
     numbers = {name: i + 1 for i, name in enumerate(graph.stages)}
@@ -53,5 +53,5 @@ def run(args: argparse.Namespace) -> int:
             "inputs": stage.inputs,
         })  # fmt: skip
         rows.append([str(numbers[name]), name, shape, chinese(stage.formula, style.lang), title])
-    print(table_text(rows, "rllll"))
+    print(table_text(rows, "rllll", width=style.width))
     return 0

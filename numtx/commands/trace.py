@@ -11,6 +11,7 @@ from ..arguments.parts import chosen, kept_of, say_size, with_heads
 from ..arguments.saved import is_saved, saved_run
 from ..arguments.source import add_source, example_of, inputs_of, is_own
 from ..errors import UsageError
+from ..show.wrap import tell
 from .what_if import add_set, changes_in_both, changes_text, trace_with
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def add(commands: Any) -> None:
         "from the token ids to the loss; or print a run that was saved (FILE.npz).",
     )
     parser.set_defaults(run=run)
-    add_source(parser)
+    add_source(parser, stepping=True)
     parser.add_argument(
         "--stage", action="append", metavar="GLOB",
         help="only stages that match, such as 'decoder.0.self_attention.*' (repeatable)",
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from ..show.trace_text import trace_text
 
     style = style_of(args)
+    stepping = _stepping(args)
     given = [args.example] if is_saved(args) else inputs_of(args)
     check_outputs((args.npz, args.json, args.html, args.markdown), given)
     example, trace, changed = _run(args)
@@ -81,26 +83,29 @@ def run(args: argparse.Namespace) -> int:
     _write_files(args, example, trace, style, stages, changed)
     if "-" in (args.json, args.markdown):
         return 0
-    print(header(example, trace, style))
+    screen = not args.quiet and args.act is args.stage is None and not args.record
+    if not stepping:
+        print(header(example, trace, style, opening_of(example, trace, style) if screen else ""))
     if changed is not None:
-        print()
-        for line in changes_text(changed, trace, style.lang):
-            print(line)
-    if not args.quiet:
+        tell("")
+        for line in changes_text(changed, trace, style.lang, style.width):
+            tell(line, width=style.width)
+    if stepping:
+        step_by_step(example, trace, style, stages, args)
+    elif not args.quiet:
         _warn_if_large(trace, stages, style)
-        blocks = trace_text(trace, style, stages, args.gradients)
+        blocks = trace_text(trace, style, stages, args.gradients, changed)
         if args.stage is None and args.config is None:
             from ..documents.acts import acts_text  # the whole ledger is behind it
             from ..documents.scenes import ACTS
 
             if example.name in ACTS:
-                blocks = acts_text(example, trace, style, args.act, args.gradients)
+                blocks = acts_text(example, trace, style, args.act, args.gradients, changed)
         for block in blocks:
-            print()
-            print(block)
+            tell(f"\n{block}", width=style.width)
     for path in (args.npz, args.json, args.html, args.markdown, args.csv):
         if path is not None:
-            print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
+            tell(f"\n{pick(style.lang, '已写入', 'written')}: {path}", width=style.width)
     return 0
 
 
@@ -154,9 +159,39 @@ def _write_files(
         blocks = trace_markdown(trace, style, stages, args.gradients)
         put_text(args.markdown, "\n\n".join(blocks) + "\n")
     if args.json is not None:
-        from ..show.json_text import trace_json
+        from ..formats.trace_json import trace_json
 
         put_text(args.json, trace_json(trace, stages))
+
+
+def _stepping(args: argparse.Namespace) -> bool:
+    """Whether to go stage by stage: where --step has no number."""
+    word, args.step = args.step, None
+    if not isinstance(word, str):
+        args.step = word
+        return False
+    if word and args.example is not None:
+        raise UsageError(f"--step {word}: a number is for memory; without one it stands alone")
+    args.example = word or args.example
+    for name in ("act", "quiet", "json"):
+        if getattr(args, name) not in (None, False):
+            raise UsageError(f"--{name} does not go with --step; drop one")
+    return True
+
+
+def step_by_step(
+    example: Example, trace: Trace, style: Style, stages: list[str], args: argparse.Namespace
+) -> None:
+    """Stage after stage, in the order of the document's acts where the example has them."""
+    from ..documents.acts import headings_of
+    from ..screen.stepping import step_through, stops_of
+    from ..show.headings import pick
+
+    headings = headings_of(example.name, trace, style.lang)
+    order = [name for name in headings if name in stages]
+    title = f"{example.name}: {pick(style.lang, *example.title)}"
+    stops = stops_of(trace, order + [name for name in stages if name not in headings], headings)
+    step_through(title, trace, stops, style, args.gradients)
 
 
 def _check_act(args: argparse.Namespace, example: Example) -> None:
@@ -171,18 +206,35 @@ def _check_act(args: argparse.Namespace, example: Example) -> None:
         raise UsageError(f"--act {args.act}: the example has {acts} acts")
 
 
-def header(example: Example, trace: Trace, style: Style) -> str:
-    """What is run, what the document gives, and what was chosen."""
+def opening_of(example: Example, trace: Trace, style: Style) -> str:
+    """The first screen, with the acts of the document where it has them."""
+    from ..documents.acts import stages_of
+    from ..documents.scenes import ACTS
+    from ..screen.opening import opening_text
+
+    acts = ((act.title, act.scenes) for act in ACTS.get(example.name, ()))
+    return opening_text(trace, style, (
+        (title, [name for scene in scenes for name in stages_of(trace, scene)])
+        for title, scenes in acts
+    ))  # fmt: skip
+
+
+def header(example: Example, trace: Trace, style: Style, opening: str = "") -> str:
+    """What is run, how the data flows, what the document gives, and what was chosen."""
     from ..show.headings import pick, say
     from ..show.trace_text import rounding_rule
-    from ..show.wrap import wrap
+    from ..show.wrap import flow, fold, wrap
     from ..stages.catalogue import Text
 
     lang = style.lang
     place = example.source
     if place.isdigit():
         place = f"{pick(lang, '文档', 'document')} {place}"
-    lines = [style.painter.bold(f"{example.name}: {say(example.title, lang)}   ({place})")]
+    title, *more = say(example.title, lang).split("\n")
+    head = flow([f"{example.name}: {title}", f"({place})"], style.width)
+    rest = (fold(f"    {second}", style.width) for second in more)
+    lines = [style.painter.bold("\n".join([head, *rest]))]
+    lines += [opening, ""] if opening else []
     for heading, texts in (
         (Text("文中给出:", "given by the document:"), example.given),
         (Text("自行设定:", "chosen here:"), example.chosen),
@@ -194,7 +246,7 @@ def header(example: Example, trace: Trace, style: Style) -> str:
     lines += wrap(rounding_rule(style.precision, trace.config.dtype, lang), style.width)
     if trace.pins:
         held = Text("* = 固定为该值，不计算", "* = held at this value, not computed")
-        lines.append(say(held, lang))
+        lines.append(fold(say(held, lang), style.width))
     return "\n".join(lines)
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.json_output import add_json
-from ..arguments.options import add_lang, terminal_width, whole
+from ..arguments.options import add_lang, whole
 from ..arguments.source import add_example, named_example
 from ..errors import UsageError
+from ..show.wrap import tell
 
 if TYPE_CHECKING:
     from ..examples.example import Example
     from ..training.recipe import Recipe
-    from ..training.run import Progress, Run
+    from ..training.run import Run
 
 DEMONSTRATIONS = ("exposure", "peeking", "depth", "flow")
 
@@ -64,8 +64,9 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from ..files import target
-    from ..show.curve import curve_text
+    from ..pictures.curve import curve_text
     from ..show.headings import pick, say
+    from ..show.wrap import columns
     from ..stages.resolve import resolve
     from ..training.greedy import answers
     from ..training.loop import train
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from ..training.text import answers_text
 
     example = named_example(args, "weather")
-    width = args.width or terminal_width()
+    width = args.width or columns()
     if args.save is not None:
         target(args.save)  # what cannot be written is said before the work
     if args.demo:
@@ -82,22 +83,20 @@ def run(args: argparse.Namespace) -> int:
                 raise UsageError(f"--{name} with --demo, which keeps no run; drop it")
         return _demonstrate(args, example, width)
     training = _resumed(args, example) if args.resume is not None else _fresh(args, example)
-    print(f"numtx train {example.name}: {say(example.title, args.lang)}")
-    print(_describe(training, args.lang))
+    tell(f"numtx train {example.name}: {say(example.title, args.lang)}", width=width)
+    tell(_describe(training, args.lang), width=width)
     steps = args.steps or max(default_steps(training.config), training.step)
     if steps < training.step:
         raise UsageError(f"--steps {steps}: the run has already taken {training.step}")
-    show = _progress(steps) if sys.stderr.isatty() else None
-    train(training, example.batch, steps, on_step=show, save=args.save)
-    if show is not None:
-        print(file=sys.stderr)
+    sys.stdout.flush()
+    train(training, example.batch, steps, on_step=args.progress.steps(steps), save=args.save)
     title = pick(args.lang, "损失随步数的变化", "loss against steps")
-    print(f"\n{title}\n{curve_text(training.losses, width)}\n")
+    tell(f"\n{title}\n{curve_text(training.losses, width)}\n", width=width)
     if training.losses:
         losses = f"{training.losses[0]:.6f} -> {training.losses[-1]:.6f}"
         at = pick(args.lang, f"（第 {training.step} 步）", f" at step {training.step}")
         name = pick(args.lang, *resolve(training.config)["loss"].leaf.title).lower()
-        print(f"{name} {losses}{at}")
+        tell(f"{name} {losses}{at}", width=width)
     with np.errstate(over="ignore", invalid="ignore"):  # the loss above has said it already
         vocabulary = example.vocabulary
         assert vocabulary is not None  # every example names its tokens
@@ -107,14 +106,14 @@ def run(args: argparse.Namespace) -> int:
         "example": example.name, "steps": training.step, "losses": training.losses,
         "recipe": training.recipe, "answers": found,
     }  # fmt: skip
-    print(f"\n{answers_text(found, vocabulary, width, args.lang)}")
+    tell(f"\n{answers_text(found, vocabulary, width, args.lang)}", width=width)
     if any(answer.given != answer.wanted for answer in found):
         differs = "贪心输出与目标不同", "greedy output differs from the target"
-        print(pick(args.lang, *differs))
+        tell(pick(args.lang, *differs), width=width)
     else:
-        print(pick(args.lang, "贪心输出 = 目标", "greedy output = target"))
+        tell(pick(args.lang, "贪心输出 = 目标", "greedy output = target"), width=width)
     if args.save is not None:
-        print(f"{pick(args.lang, '已写入', 'written')}: {args.save}")
+        tell(f"{pick(args.lang, '已写入', 'written')}: {args.save}", width=width)
     return 0
 
 
@@ -182,45 +181,36 @@ def _describe(training: Run, lang: str) -> str:
     return pick(lang, "，", ", ").join(parts)
 
 
-def _progress(steps: int) -> Callable[[Progress], None]:
-    """Writes the state of the run over itself, a hundred times in all."""
-    every = max(1, steps // 100)
-
-    def show(progress: Progress) -> None:
-        if progress.step % every == 0 or progress.step == steps:
-            text = f"\rstep {progress.step}/{steps}  loss {progress.loss:.6f}"
-            print(f"{text:<50}", end="", file=sys.stderr, flush=True)
-
-    return show
-
-
 def _demonstrate(args: argparse.Namespace, example: Example, width: int) -> int:
     from ..training import demonstrations, peeking, text
 
     config, parameters, batch = example.config, example.parameters, example.batch
     recipe = _recipe(args)
     if args.demo == "flow":
-        print(_flow(args, example, width))
+        tell(_flow(args, example, width), width=width)
     elif args.demo == "exposure":
-        print(text.exposure_text(
+        tell(text.exposure_text(
             demonstrations.exposure_bias(config, parameters, batch, recipe=recipe),
             args.lang, width,
-        ))  # fmt: skip
+        ), width=width)  # fmt: skip
     elif args.demo == "depth":
-        print(text.depth_text(
+        tell(text.depth_text(
             demonstrations.gradient_depth(config, batch, steps=args.steps or 100, recipe=recipe),
             args.steps or 100, args.lang, width,
-        ))  # fmt: skip
+        ), width=width)  # fmt: skip
     else:
         from ..show.headings import pick, say
 
         steps = args.steps or 600
         task = peeking.own_task(config, parameters, batch)
-        print(say(text.PEEKING, args.lang))
+        tell(say(text.PEEKING, args.lang), width=width)
         zh, en = "一句话，背得下来", "one sentence, which can be learnt by heart"
         title = f"\n{example.name}: {pick(args.lang, zh, en)}"
         table = peeking.peeking(task, steps, recipe)
-        print(text.peeking_text(table, title, example.vocabulary, width=width, lang=args.lang))
+        tell(
+            text.peeking_text(table, title, example.vocabulary, width=width, lang=args.lang),
+            width=width,
+        )
         task = peeking.counting_task(recipe.seed)
         zh, en = (
             "带意外的数数，背不下来",
@@ -228,7 +218,7 @@ def _demonstrate(args: argparse.Namespace, example: Example, width: int) -> int:
         )
         table = peeking.peeking(task, steps, recipe)
         title = f"\n{pick(args.lang, zh, en)}"
-        print(text.peeking_text(table, title, None, task.best, width, args.lang))
+        tell(text.peeking_text(table, title, None, task.best, width, args.lang), width=width)
     return 0
 
 

@@ -32,11 +32,11 @@ def trace_with(settings: list[str], example: Example, before: Trace) -> Trace:
         return example.trace(gradients=bool(before.gradients), pins=pins)
 
 
-def changes_text(before: Trace, after: Trace, lang: str) -> Iterator[str]:
+def changes_text(before: Trace, after: Trace, lang: str, width: int) -> Iterator[str]:
     """A table of what changed: values and gradients, stage by stage."""
-    from ..show.grid import table_text
     from ..show.headings import pick
     from ..show.numbers import amount
+    from ..show.table import table_text
     from ..trace.what_if import changes
 
     found = changes(before, after)
@@ -62,7 +62,7 @@ def changes_text(before: Trace, after: Trace, lang: str) -> Iterator[str]:
             ]  # fmt: skip
         rows.append(row)
     yield pick(lang, "变化（* = 固定）：", "what changed (* = held):")
-    yield table_text(rows, "l" + "r" * (len(head) - 1), "  ")
+    yield table_text(rows, "l" + "r" * (len(head) - 1), "  ", width)
     if "loss" in before and "loss" in after:
         was, now = f"{before['loss'].item():.6g}", f"{after['loss'].item():.6g}"
         yield pick(lang, f"损失：原来 {was}，现在 {now}", f"loss: {was} before, {now} now")
@@ -70,6 +70,7 @@ def changes_text(before: Trace, after: Trace, lang: str) -> Iterator[str]:
 
 def changes_in_both(before: Trace, after: Trace) -> Text:
     """The same in Chinese and in English."""
+    from ..show.wrap import WIDTH
     from ..stages.leaf import Text
 
-    return Text(*("\n".join(changes_text(before, after, lang)) for lang in ("zh", "en")))
+    return Text(*("\n".join(changes_text(before, after, lang, WIDTH)) for lang in ("zh", "en")))

@@ -33,10 +33,16 @@ NEAR = 1e-3  # at most: a known mistake makes numbers more exactly than that
 LATER = 4  # gradients after the first that differs, which a mistake is held to too
 
 
-def compare(first: Side, second: Side, tolerance: float | None = None) -> Comparison:
+def compare(
+    first: Side,
+    second: Side,
+    tolerance: float | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Comparison:
     """Hold the second run against the first.
 
     tolerance  relative, for every array; None: by the precision of the numbers (`Weighing`)
+    progress   called with the share of the known mistakes that were tried
 
     Raises `TraceError` where the two have no array in common, and where the second is a trace
     and the first is not: the trace is what the other is held against.
@@ -45,7 +51,7 @@ def compare(first: Side, second: Side, tolerance: float | None = None) -> Compar
         raise TraceError(
             f"{first.name} is no trace of numtx, and {second.name} is: give the trace first"
         )
-    return _Comparing(first, second, tolerance).result()
+    return _Comparing(first, second, tolerance, progress).result()
 
 
 def pair_of(first: Side, second: Side, name: str) -> tuple[Array, Array]:
@@ -67,8 +73,14 @@ def with_hint(name: str, missing: Sequence[str]) -> str:
 
 
 class _Comparing:
-    def __init__(self, first: Side, second: Side, tolerance: float | None) -> None:
-        self.first, self.second = first, second
+    def __init__(
+        self,
+        first: Side,
+        second: Side,
+        tolerance: float | None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.first, self.second, self.progress = first, second, progress
         self.trace = first.trace or second.trace
         self.graph: Graph | None = self.trace.graph if self.trace else None
         names = list(self.graph.stages) if self.graph else list(first.arrays)
@@ -205,7 +217,7 @@ class _Comparing:
         assert self.graph is not None
         own = layered(self.own(), {name: self.second.arrays[name]})
         case = Case(self.graph, self.graph[name], own, self.first.arrays, tolerance)
-        return diagnose(case)
+        return diagnose(case, self.progress)
 
     def misnamed(self, name: str, tolerance: float) -> list[Found]:
         """Another stage of the trace that has the numbers which the file has under this name."""

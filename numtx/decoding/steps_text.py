@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..config import Config
-from ..show.grid import clean, table_text
+from ..show.grid import clean
 from ..show.headings import below, pick
+from ..show.table import table_text
 from ..vocabulary import Vocabulary
 from .filters import probabilities_of
 from .generate import Generation, Step
@@ -21,25 +22,30 @@ HEADS = {
 
 
 def steps_text(
-    config: Config, generation: Generation, vocabulary: Vocabulary, cached: bool, lang: str
+    config: Config,
+    generation: Generation,
+    vocabulary: Vocabulary,
+    cached: bool,
+    lang: str,
+    width: int | None = None,
 ) -> str:
     """A line for each step, what the columns mean, and the most probable words of each step."""
     lines: list[Sequence[str]] = [HEADS["zh" if lang == "zh" else "en"]]
     for step in generation.steps:
         total, new = step.read + step.computed, step.computed
-        width = config.kv_heads * config.d_k
+        keyed = config.kv_heads * config.d_k
         weights = f"{step.attention[0]}x{step.attention[1]}"
-        keys = f"{step.read}x{width} + {new}x{width} -> {total}x{width}" if cached else "-"
+        keys = f"{step.read}x{keyed} + {new}x{keyed} -> {total}x{keyed}" if cached else "-"
         again = str(step.recomputed)
         lines.append(
             [step.phase, str(new), str(step.read), keys, weights, again, *_chosen(step, vocabulary)]
         )
-    blocks = [table_text(lines, "lrrlrrlr"), below(
+    blocks = [table_text(lines, "lrrlrrlr", width=width), below(
         lang,
-        "新算：这一步算出查询、键与值的词元数；读取：键与值取自缓存的词元数；\n"
+        "新算：这一步算出查询、键与值的词元数；读取：键与值取自缓存的词元数；"
         "重算：以前的步已经算过、这一步又算的词元数",
         "computed: tokens whose queries, keys and values this step computed; read: tokens whose "
-        "keys\nand values came from the cache; again: tokens computed that an earlier step had "
+        "keys and values came from the cache; again: tokens computed that an earlier step had "
         "computed too",
     )]  # fmt: skip
     twice = sum(step.recomputed for step in generation.steps)
@@ -53,12 +59,17 @@ def steps_text(
             f"{layers} layers: {rows} rows",
         ))  # fmt: skip
     if len(generation.prompt) == 1:
-        blocks.append(_likely(generation, vocabulary, lang))
+        blocks.append(_likely(generation, vocabulary, lang, width))
     return "\n\n".join(blocks)
 
 
 def generation_text(
-    config: Config, generation: Generation, vocabulary: Vocabulary, cached: bool, lang: str
+    config: Config,
+    generation: Generation,
+    vocabulary: Vocabulary,
+    cached: bool,
+    lang: str,
+    width: int | None = None,
 ) -> str:
     """The steps, and the text of each row."""
     names = pick(lang, "提示", "prompt"), pick(lang, "输出", "output")
@@ -67,7 +78,7 @@ def generation_text(
         texts.append(f"{names[0]}: {vocabulary.text(before).lstrip()}")
         texts.append(f"{names[1]}: {vocabulary.text(after)}")
     return "\n\n".join([
-        steps_text(config, generation, vocabulary, cached, lang), "\n".join(texts)
+        steps_text(config, generation, vocabulary, cached, lang, width), "\n".join(texts)
     ])  # fmt: skip
 
 
@@ -83,7 +94,7 @@ def _chosen(step: Step, vocabulary: Vocabulary) -> tuple[str, str]:
     return " | ".join(token for token, _ in shown), " | ".join(p for _, p in shown)
 
 
-def _likely(generation: Generation, vocabulary: Vocabulary, lang: str) -> str:
+def _likely(generation: Generation, vocabulary: Vocabulary, lang: str, width: int | None) -> str:
     """The most probable words of every step, as documents list them."""
     rows = [[pick(lang, "最可能的词", "most probable"), *[""] * LISTED]]
     for step in generation.steps:
@@ -92,4 +103,4 @@ def _likely(generation: Generation, vocabulary: Vocabulary, lang: str) -> str:
             best = np.argsort(-odds, kind="stable")[:LISTED].tolist()
             words = [f"{clean(vocabulary.token(i))} {odds[i]:.2f}" for i in best]
             rows.append([step.phase, *words, *[""] * (LISTED - len(words))])
-    return table_text(rows, "l" * (LISTED + 1))
+    return table_text(rows, "l" * (LISTED + 1), width=width)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..show.grid import Grid, clean, grid_text, table_text
+from ..show.grid import Grid, clean, grid_text
 from ..show.headings import pick
 from ..show.numbers import MASKED, fixed
+from ..show.table import table_text
 from .beam import BeamSearch, BeamStep
 from .filters import Filtered, Filters, rule_out
 from .generate import Generation, Step
@@ -92,20 +93,26 @@ def _filters_grid(
 
 
 def beams_text(
-    search: BeamSearch, vocabulary: Sequence[str], row: int = 0, lang: str = "en"
+    search: BeamSearch,
+    vocabulary: Sequence[str],
+    row: int = 0,
+    lang: str = "en",
+    width: int | None = None,
 ) -> str:
     """The beam tree of one prompt as tables: a step's candidates with the beam they come from,
     and what became of them; then the hypotheses."""
     blocks = [
-        f"{step.phase}\n{_candidates(step, row, vocabulary, lang)}"
+        f"{step.phase}\n{_candidates(step, row, vocabulary, lang, width)}"
         for step in search.steps
         if step.candidates[row]
     ]
-    found = hypotheses_text(search, vocabulary, row, lang)
+    found = hypotheses_text(search, vocabulary, row, lang, width)
     return "\n\n".join([*blocks, f"{pick(lang, '找到的', 'found')}\n{found}"])
 
 
-def _candidates(step: BeamStep, row: int, vocabulary: Sequence[str], lang: str) -> str:
+def _candidates(
+    step: BeamStep, row: int, vocabulary: Sequence[str], lang: str, width: int | None
+) -> str:
     lines, beam = [], 0
     for one in step.candidates[row]:
         fate = FATES[one.fate] if lang == "zh" else one.fate
@@ -123,11 +130,15 @@ def _candidates(step: BeamStep, row: int, vocabulary: Sequence[str], lang: str) 
     heads = ["来自", "文本", "log P", "P", "去向"]
     if lang != "zh":
         heads = ["from", "text", "log P", "P", "fate"]
-    return table_text([heads, *lines], "llrrl")
+    return table_text([heads, *lines], "llrrl", width=width)
 
 
 def hypotheses_text(
-    search: BeamSearch, vocabulary: Sequence[str], row: int = 0, lang: str = "en"
+    search: BeamSearch,
+    vocabulary: Sequence[str],
+    row: int = 0,
+    lang: str = "en",
+    width: int | None = None,
 ) -> str:
     """What was found for one prompt, the best score first."""
     lines = [
@@ -141,7 +152,7 @@ def hypotheses_text(
     heads = ["", "文本", "长度", "log P", "得分", ""]
     if lang != "zh":
         heads = ["", "text", "length", "log P", "score", ""]
-    return table_text([heads, *lines], "rlrrrl")
+    return table_text([heads, *lines], "rlrrrl", width=width)
 
 
 def _words(tokens: Sequence[int], vocabulary: Sequence[str]) -> str:

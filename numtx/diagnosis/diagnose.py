@@ -142,26 +142,32 @@ class Case:
         return values[self.stage.name]
 
 
-def diagnose(case: Case) -> list[Found]:
+def diagnose(case: Case, progress: Callable[[float], None] | None = None) -> list[Found]:
     """Every known mistake that, made in the stage or in stages before it that the file leaves
-    out, reproduces the file's numbers. Empty where none does."""
+    out, reproduces the file's numbers. Empty where none does. progress: called with the
+    share of them that was tried."""
     with np.errstate(all="ignore"):
         right = case.followed({})
         error = error_of(right, case.got)
         if error <= case.tolerance:
             return [Found(ELSEWHERE.en, (), ELSEWHERE.zh)]
         limit = min(10.0 * case.tolerance, 0.05 * error)
-        found = _closest(_explaining(case, limit), case.tolerance)
+        found = _closest(_explaining(case, limit, progress), case.tolerance)
         if found:
             return _of_siblings(case, found) if len(found) > 1 else found
         return list(general(right, case.got, case.stage.name, case.tolerance))
 
 
-def _explaining(case: Case, limit: float) -> Iterator[tuple[float, Found]]:
+def _explaining(
+    case: Case, limit: float, progress: Callable[[float], None] | None
+) -> Iterator[tuple[float, Found]]:
     """The mistakes that reproduce the numbers, and how near they come. Where one does, others are
     sought in the stages beside it alone."""
     near: set[str] = set()
-    for targets in itertools.chain.from_iterable(tiers(case.stage, case.before)):
+    places = list(itertools.chain.from_iterable(tiers(case.stage, case.before)))
+    for number, targets in enumerate(places):
+        if progress is not None:
+            progress(max(number / len(places), case.cells / MOST_WORK))
         if near and near.isdisjoint(stage.name for stage in targets):
             continue
         for cause in CAUSES:

@@ -11,11 +11,12 @@ import numpy as np
 
 from ..examples.example import Example
 from ..page.page import Tables
-from ..show.grid import display_width, grid_text, table_text
+from ..show.grid import display_width, grid_text
 from ..show.headings import below, leaf_name, pick, say
 from ..show.stage_grid import Style
+from ..show.table import table_text
 from ..show.trace_text import trace_text
-from ..show.wrap import wrap
+from ..show.wrap import ruled, wrap
 from ..stages.catalogue import Text
 from ..trace.trace import Trace
 from ..training.flow import gradient_flow, shown_matrices, updates
@@ -29,9 +30,14 @@ from .text import COMPUTED, STATED, grids_of, pair_text, verdict_name
 
 
 def acts_text(
-    example: Example, trace: Trace, style: Style, act: int | None = None, gradients: bool = False
+    example: Example,
+    trace: Trace,
+    style: Style,
+    act: int | None = None,
+    gradients: bool = False,
+    before: Trace | None = None,
 ) -> Iterator[str]:
-    """The blocks of a trace in acts and scenes, or those of one act."""
+    """The blocks of a trace in acts and scenes, or those of one act; before: as for a trace."""
     lang = style.lang
     if act is None or act == 1:
         why = WHY[example.name]
@@ -39,18 +45,18 @@ def acts_text(
     for number, one in enumerate(ACTS[example.name], 1):
         if act is not None and act != number:
             continue
-        line = f"#### {say(one.title, lang)} "
-        yield style.painter.bold(line + "#" * max(2, style.width - display_width(line)))
+        yield style.painter.bold(ruled("#", f"#### {say(one.title, lang)}", style.width))
         for scene_number, scene in enumerate(one.scenes, 1):
             name = pick(lang, f"场景 {scene_number}", f"scene {scene_number}")
-            yield style.painter.bold(f"---- {name}: {say(scene.title, lang)}")
+            head = wrap(f"---- {name}: {say(scene.title, lang)}", style.width, rest=" " * 5)
+            yield style.painter.bold("\n".join(head))
             if scene.stages == TOKENS:
                 yield _sequences(trace, lang)
             elif BACKWARD in scene.sections and trace.gradients:
                 yield from _backward(trace, style)
             stages = stages_of(trace, scene)
             if stages:
-                yield from trace_text(trace, style, stages, gradients)
+                yield from trace_text(trace, style, stages, gradients, before)
             yield from filter(None, (_alike(trace, stages, style), _stated(scene, style)))
             for title, grid in scene.run(lang) if scene.run else ():
                 yield f"{_wrapped(title, style.width)}\n{grid_text(grid, style.width)}"
@@ -63,6 +69,18 @@ def _wrapped(text: str, width: int) -> str:
 def stages_of(trace: Trace, scene: Scene) -> list[str]:
     """The stages of a scene, in computing order."""
     return [n for n in trace.graph.stages if any(fnmatchcase(n, g) for g in scene.stages)]
+
+
+def headings_of(name: str, trace: Trace, lang: str) -> dict[str, str]:
+    """The act and scene of each stage, in the document's order; empty without acts."""
+    found: dict[str, str] = {}
+    for act in ACTS.get(name, ()):
+        for scene in act.scenes:
+            heading = below(lang, *(
+                f"{a}: {b}" for a, b in zip(act.title, scene.title, strict=True)
+            ))  # fmt: skip
+            found |= dict.fromkeys(stages_of(trace, scene), heading)
+    return found
 
 
 def rows_of_scene(scene: Scene) -> list[Row]:

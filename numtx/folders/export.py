@@ -9,6 +9,7 @@ from typing import Any
 from ..arguments.options import add_lang, check_outputs
 from ..arguments.source import read_config
 from ..errors import UsageError
+from ..show.wrap import tell
 
 FILES = ("config.json", "model.safetensors")
 
@@ -76,5 +77,5 @@ def run(args: argparse.Namespace) -> int:
         parameters = source.read().parameters
     write_model(out, config, parameters, layout, stored=args.store, source=source)
     written = pick(args.lang, "已写入", "written")
-    print(f"{written}: {out}/config.json, {out}/model.safetensors ({layout})")
+    tell(f"{written}: {out}/config.json, {out}/model.safetensors ({layout})")
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.json_output import add_json
 from ..arguments.options import add_lang
+from ..show.wrap import tell
 
 if TYPE_CHECKING:
     from ..checkpoints.folder import Folder
@@ -36,14 +37,14 @@ def run(args: argparse.Namespace) -> int:
     folder = Folder(args.folder, args.dtype)
     args.result = as_json(folder)
     for line in folder_text(folder, args.lang):
-        print(line)
+        tell(line)
     return 0
 
 
 def folder_text(folder: Folder, lang: str) -> Iterator[str]:
     """Its mechanisms, layers, tensors and sizes in lines."""
-    from ..show.grid import table_text
     from ..show.headings import say
+    from ..show.table import table_text
     from ..stages.catalogue import Text
 
     yield f"{folder.path}: {folder.layout.name} ({folder.layout.architecture})"

@@ -9,8 +9,8 @@ import numpy as np
 from ..batch import Batch
 from ..config import Config
 from ..shapes import Array
-from ..show.grid import table_text
 from ..show.headings import below, pick
+from ..show.table import table_text
 from ..trace.trace import record
 
 

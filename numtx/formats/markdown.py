@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..shapes import Array
 from ..show.chinese import chinese
 from ..show.grid import Grid
-from ..show.headings import leaf_name, pick, say, section_title
+from ..show.headings import leaf_name, on_one_line, pick, section_title
 from ..show.numbers import cell, summary
 from ..show.paint import PLAIN
 from ..show.stage_grid import Marks, StageGrids, Style
@@ -37,7 +37,7 @@ def trace_markdown(
     for shown in walk(trace, style, stages):
         if shown.section != section:
             section = shown.section
-            title = say(section_title(section, trace.config), style.lang)
+            title = on_one_line(section_title(section, trace.config), style.lang)
             yield f"## {escaped(title)}" + (f" `{section}`" if section else "")
         yield from _stage(shown, grids)
         if gradients and shown.gradient is not None:
@@ -54,13 +54,13 @@ def escaped(text: str) -> str:
 
 def _stage(shown: Shown, grids: StageGrids) -> Iterator[str]:
     stage, style = shown.stage, grids.style
-    title = escaped(say(stage.leaf.title, style.lang))
+    title = escaped(on_one_line(stage.leaf.title, style.lang))
     yield f"### {shown.number}. `{leaf_name(stage.name)}` {title}"
     how = [chinese(text, style.lang) for text in (stage.formula, shown.shape) if text]
     if how:
         yield "  \n".join(f"`{text}`" for text in how)
     yield from _array(stage, shown.value, style.precision, shown.marks, grids)
-    yield f"*{escaped(say(stage.leaf.why, style.lang))}*"
+    yield f"*{escaped(on_one_line(stage.leaf.why, style.lang))}*"
 
 
 def _array(

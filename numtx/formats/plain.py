@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..show.json_text import strict
+from .trace_json import strict
 
 
 def json_text(value: Any) -> str:

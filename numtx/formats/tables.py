@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import TraceError
 from ..files import write_text
 from ..shapes import AXES, Array
-from ..show.headings import say
+from ..show.headings import on_one_line
 from ..show.stage_grid import StageGrids, Style
 from ..show.walk import walk
 from ..stages.graph import Stage
@@ -48,7 +48,7 @@ def write_csv(
     listed: list[list[Any]] = [["number", "stage", "shape", "formula", "title", "file"]]
     for shown in walk(trace, style, stages):
         stage, name = shown.stage, shown.stage.name
-        title, arrays = say(stage.leaf.title, lang), {name: shown.value}
+        title, arrays = on_one_line(stage.leaf.title, lang), {name: shown.value}
         if gradients and shown.gradient is not None:
             arrays[f"grad/{name}"] = shown.gradient[0]
         for what, array in arrays.items():

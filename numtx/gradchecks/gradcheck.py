@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..arguments.options import add_lang, whole
 from ..arguments.source import add_source, example_of
 from ..errors import UsageError
+from ..show.wrap import tell
 from .own import add_options, is_own
 from .own import run as run_own
 
@@ -97,24 +98,24 @@ def report(report: GradientReport, args: argparse.Namespace) -> int:
     if args.json:
         print(as_json(report))
         return 0 if report.ok else 1
-    from ..show.grid import table_text
     from ..show.headings import below, pick
+    from ..show.table import table_text
 
     zh, en = (
         "误差：最大的差，以容差为单位",
         "error: the largest difference, in units of the tolerance",
     )
-    print(below(lang, zh, en) + "\n")
+    tell(below(lang, zh, en) + "\n")
     wrong = pick(lang, "错", "WRONG")
     rows = [["array", "cells", "error", ""] if lang != "zh" else ["数组", "格", "误差", ""]]
     rows += [
         [one.name, str(one.cells), f"{one.worst:.2g}", "" if one.ok else wrong]
         for one in report.comparisons
     ]
-    print(table_text(rows, "lrrl"))
-    print()
+    tell(table_text(rows, "lrrl"))
+    tell("")
     if report.kinks:
-        print(below(
+        tell(below(
             lang,
             f"有 {report.kinks} 个数离没有斜率之处（如 relu 的 0）太近，差商可能不准；换 --seed",
             f"{report.kinks} numbers lie so near to where there is no slope (a relu at 0) that "
@@ -122,10 +123,10 @@ def report(report: GradientReport, args: argparse.Namespace) -> int:
         ))  # fmt: skip
     if report.ok:
         number = len(report.comparisons)
-        print(pick(lang, f"正确：{number} 个数组", f"ok: {number} arrays"))
+        tell(pick(lang, f"正确：{number} 个数组", f"ok: {number} arrays"))
         return 0
     worst = report.worst
-    print(f"wrong: {worst}" if lang != "zh" else (
+    tell(f"wrong: {worst}" if lang != "zh" else (
         f"错：{worst.name} 的梯度，差商给出 {worst.numeric:.10g}，反向传播给出 "
         f"{worst.analytic:.10g}（容差的 {worst.worst:.3g} 倍）"
     ))  # fmt: skip

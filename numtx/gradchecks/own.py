@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..show.wrap import tell
 
 if TYPE_CHECKING:
     from ..backwards.check import Checked, OwnReport
@@ -91,28 +92,28 @@ def _inputs(args: argparse.Namespace) -> Any:
 
 def report(found: OwnReport, lang: str) -> int:
     """One line a gradient, the wrong cells of each that is wrong and what it is, the verdict."""
-    from ..show.grid import table_text
     from ..show.headings import below, pick
+    from ..show.table import table_text
 
     zh, en = (
         "误差：最大的差，以容差为单位",
         "error: the largest difference, in units of the tolerance",
     )
-    print(below(lang, zh, en) + "\n")
+    tell(below(lang, zh, en) + "\n")
     wrong = pick(lang, "错", "WRONG")
     rows = [[*pick(lang, "输入 格 误差 错格", "input cells error wrong").split(), ""]]
     rows += [
         [one.name, str(one.cells), f"{one.worst:.2g}", str(one.differing), "" if one.ok else wrong]
         for one in found.checked
     ]
-    print(table_text(rows, "lrrrl"))
+    tell(table_text(rows, "lrrrl"))
     for one in found.checked:
         if not one.ok:
             _wrong(one, lang)
-    print()
+    tell("")
     for one in found.checked:
         if one.kinks:
-            print(below(
+            tell(below(
                 lang,
                 f"{one.name}：{one.kinks} 格在没有斜率之处（如 relu 的 0、并列的最大值）："
                 "两侧斜率之间的都算对",
@@ -121,31 +122,31 @@ def report(found: OwnReport, lang: str) -> int:
             ))  # fmt: skip
     for name in found.missing:
         zh, en = "没有给出梯度，未比较", "no gradient is given; not compared"
-        print(below(lang, f"{name}：{zh}", f"{name}: {en}"))
+        tell(below(lang, f"{name}：{zh}", f"{name}: {en}"))
     bad = [one.name for one in found.checked if not one.ok]
     if not bad:
         number = len(found.checked)
-        print(pick(lang, f"正确：{number} 个梯度", f"ok: {number} gradients"))
+        tell(pick(lang, f"正确：{number} 个梯度", f"ok: {number} gradients"))
         return 0
-    print(pick(lang, f"错：{'、'.join(bad)} 的梯度", f"wrong: the gradient of {', '.join(bad)}"))
+    tell(pick(lang, f"错：{'、'.join(bad)} 的梯度", f"wrong: the gradient of {', '.join(bad)}"))
     return 1
 
 
 def _wrong(one: Checked, lang: str) -> None:
-    from ..show.grid import table_text
     from ..show.headings import below, pick
+    from ..show.table import table_text
 
-    print("\n" + one.name)
+    tell("\n" + one.name)
     rows = [pick(lang, "格 差商 反向传播", "cell differences backward").split()]
     rows += [
         [f"[{','.join(map(str, cell.cell))}]", f"{cell.numeric:.10g}", f"{cell.analytic:.10g}"]
         for cell in one.wrong
     ]
-    print(table_text(rows, "lrr"))
+    tell(table_text(rows, "lrr"))
     for kind in one.kinds:
-        print(below(lang, f"原因：{kind.zh}", f"cause: {kind.en}"))
+        tell(below(lang, f"原因：{kind.zh}", f"cause: {kind.en}"))
     if not one.kinds:
-        print(below(
+        tell(below(
             lang, "原因：试过的已知错误都得不出这些数",
             "cause: none of the known mistakes that were tried reproduces these numbers",
         ))  # fmt: skip

@@ -33,17 +33,18 @@ from ..folders.inspect import folder_text
 from ..formats.markdown import trace_markdown
 from ..formats.plain import json_text
 from ..formats.results import arithmetic_of, costs_of
+from ..formats.trace_json import trace_json
 from ..gradchecks.gradcheck import report as print_gradients
 from ..gradchecks.own import report as print_own
 from ..page.page import Heading
 from ..page.report import trace_report
+from ..pictures.curve import curve_text
 from ..show.chinese import chinese
-from ..show.curve import curve_text
-from ..show.grid import table_text
 from ..show.headings import pick, say
-from ..show.json_text import trace_json
 from ..show.stage_grid import Style
+from ..show.table import table_text
 from ..show.trace_text import trace_text
+from ..show.wrap import fold
 from ..stages.catalogue import Text
 from ..stages.graph import Graph
 from ..testing.report import Report
@@ -89,14 +90,15 @@ def to_text(thing: Any, *stages: str, gradients: bool = False, **options: Any) -
     """
     style = style_of(options)
     if isinstance(thing, Trace):
-        return "\n\n".join(trace_text(thing, style, thing.graph.select(list(stages)), gradients))
+        chosen = thing.graph.select(list(stages))
+        return fold("\n\n".join(trace_text(thing, style, chosen, gradients)), style.width)
     if stages or gradients:
         raise UsageError("stages and gradients are chosen of a trace; leave them out")
     if isinstance(thing, list) and thing and isinstance(thing[0], StepCost):
-        return phases_text(thing, style.lang)
+        return fold(phases_text(thing, style.lang), style.width)
     if isinstance(thing, list) and thing and isinstance(thing[0], Result):
-        return "\n".join(ledger_text(thing, style))
-    return "\n".join(_lines(thing, style))
+        return fold("\n".join(ledger_text(thing, style)), style.width)
+    return fold("\n".join(_lines(thing, style)), style.width)
 
 
 @singledispatch
@@ -122,7 +124,7 @@ def _(thing: Graph, style: Style) -> Iterator[str]:
         title = say(stage.leaf.title, style.lang)
         formula = chinese(stage.formula, style.lang)
         rows.append([str(number), stage.name, f"[{','.join(stage.axes)}]", formula, title])
-    yield table_text(rows, "rllll")
+    yield table_text(rows, "rllll", width=style.width)
 
 
 @_lines.register
@@ -149,7 +151,7 @@ def _(thing: OwnReport, style: Style) -> Iterator[str]:
 @_lines.register
 def _(thing: Generation, style: Style) -> Iterator[str]:
     words = words_of(thing.vocabulary, thing.config.vocabulary)
-    yield generation_text(thing.config, thing, words, thing.cached, style.lang)
+    yield generation_text(thing.config, thing, words, thing.cached, style.lang, style.width)
 
 
 @_lines.register
@@ -157,7 +159,8 @@ def _(thing: BeamSearch, style: Style) -> Iterator[str]:
     tokens = [i for row in thing.hypotheses for one in row for i in one.tokens]
     words = words_of(None, max(tokens, default=0) + 1).tokens
     yield "\n\n".join(
-        hypotheses_text(thing, words, row, style.lang) for row in range(len(thing.prompt))
+        hypotheses_text(thing, words, row, style.lang, style.width)
+        for row in range(len(thing.prompt))
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from ..arguments.options import add_lang
 from ..errors import FileError, LessonError, UsageError
+from ..show.table import table_text
+from ..show.wrap import tell
 from ..small_repr import small_repr
 from .learn_exercise import write_exercise
 from .learn_paths import paths_text
@@ -66,13 +68,13 @@ def run(args: argparse.Namespace) -> int:
                 raise UsageError(
                     f"--{option} is of one lesson; say which: numtx learn 3 --{option}"
                 )
-        width = max(len(entry.name) for entry in found)
-        for entry in found:
-            for lang in languages:
-                print(f"{entry.number} {entry.name:<{width}}  {entry.question[lang]}")
+        rows = [
+            [e.number, e.name, "\n".join(e.question[lang] for lang in languages)] for e in found
+        ]
+        print(table_text(rows, "lll"))
         for lang in languages:
             for line in paths_text([entry.number for entry in found], lang):
-                print(line)
+                tell(line)
         return 0
     chosen = choose(found, args.lesson)
     files = [name for name in ("exercise", "html", "notebook") if getattr(args, name) is not None]
@@ -107,7 +109,7 @@ def _write_page(path: Path, to: str, lang: str, model: list[str]) -> int:
             return code
         told.append(printed.getvalue())
     write_text(to, printed_page(told[0], told[1], lang))
-    print(f"{pick(lang, '已写入', 'written')}: {to}")
+    tell(f"{pick(lang, '已写入', 'written')}: {to}")
     return 0
 
 
@@ -125,7 +127,7 @@ def _write_notebook(lesson: LessonFile, to: str, lang: str) -> int:
         return 1
     put_text(to, text)
     if to != "-":
-        print(below(lang, f"已写入: {to}", f"written: {to}"))
+        tell(below(lang, f"已写入: {to}", f"written: {to}"))
     return 0
 
 

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from ..errors import FileError
+from ..show.wrap import tell
 
 
 def write_exercise(number: str, path: str, lang: str) -> int:
@@ -24,5 +25,5 @@ def write_exercise(number: str, path: str, lang: str) -> int:
         name = shlex.quote(path)
         zh, en = f"已写入 {path}；填好后运行 numtx check {name}", (
             f"{path} is written; fill it in, then: numtx check {name}")  # fmt: skip
-        print(below(lang, zh, en))
+        tell(below(lang, zh, en))
     return 0

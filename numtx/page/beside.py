@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..formats.trace_json import strict
 from ..html.frame import bilingual
 from ..shapes import Array
-from ..show.json_text import strict
 from ..stages.catalogue import Text
 
 

@@ -8,6 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
+from ..formats.trace_json import strict
 from ..formulas.angles import lengthening, score_lengthening, turn_of
 from ..html.frame import bilingual
 from ..oracle.operations import OPERATIONS
@@ -15,7 +16,6 @@ from ..shapes import Array
 from ..show.chinese import chinese
 from ..show.grid import Grid, clean
 from ..show.headings import leaf_name, section_title
-from ..show.json_text import strict
 from ..show.layers import layer_rows
 from ..show.numbers import shape_text
 from ..show.paint import PLAIN

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..shapes import Array
-from ..show.curve import plot
-from ..show.grid import Grid, clean, display_width, grid_text, table_text
-from ..show.headings import below, pick, say
+from ..show.grid import Grid, clean, display_width, grid_text
+from ..show.headings import below, pick
 from ..show.numbers import MASKED, fixed, shape_text
+from ..show.table import table_text
+from ..show.wrap import WIDTH, beside, flow
 from ..stages.catalogue import Text
+from .curve import plot
 
 GIB = 2**30
 
@@ -87,16 +89,19 @@ def causal_mask_text(
         for x in lost.sum(1).tolist()
     ]
 
-    def both(en: str, zh: str) -> str:
-        return say(Text(zh, en), lang)
+    def head(formula: str, zh: str, en: str, last: str = "") -> str:
+        first, *second = below(lang, zh, en).split("\n")
+        return "\n".join([flow([formula, first, last], width), *(f"    {one}" for one in second)])
 
     return "\n\n".join([
-        f"softmax(Q·K^T / sqrt(d_k))   {both('without a mask', '未遮住时')}   ({picture.place})\n"
-        + grid(numbers(picture.free)),
-        f"M   0: {both('may attend', '可见')}   -inf: {both('a later token', '未来，屏蔽')}\n"
-        + grid(mask),
-        f"softmax(Q·K^T / sqrt(d_k) + M)   {both('with the mask', '遮住后')}   {MASKED} = "
-        f"{both('masked, exactly 0', '被遮住，恰为 0')}\n" + grid(numbers(picture.weights), shares),
+        head("softmax(Q·K^T / sqrt(d_k))", "未遮住时", "without a mask", f"({picture.place})")
+        + "\n" + grid(numbers(picture.free)),
+        head("M", "0: 可见   -inf: 未来，屏蔽", "0: may attend   -inf: a later token")
+        + "\n" + grid(mask),
+        head(
+            "softmax(Q·K^T / sqrt(d_k) + M)", f"遮住后   {MASKED} = 被遮住，恰为 0",
+            f"with the mask   {MASKED} = masked, exactly 0",
+        ) + "\n" + grid(numbers(picture.weights), shares),
     ])  # fmt: skip
 
 
@@ -147,23 +152,25 @@ STEPS = (
 )
 
 
-def cached_step_text(picture: StepPicture, lang: str = "both") -> str:
+def cached_step_text(picture: StepPicture, lang: str = "both", width: int = WIDTH) -> str:
     """Document 000's diagram with the shapes of a run."""
     before = len(picture.tokens) - 1
     words = " ".join(clean(token) for token in picture.tokens[:-1])
     new = clean(picture.tokens[-1])
     step = pick(lang, "第 t 步，t", "step t")
-    steps = [
-        (f"{k}  {en:<38}  {zh}" if lang == "both" else f"{k}  {pick(lang, zh, en)}")
-        for k, (zh, en) in enumerate(STEPS, 1)
-    ]
+    steps = table_text(
+        [[str(k), below(lang, zh, en)] for k, (zh, en) in enumerate(STEPS, 1)], "ll", width=width
+    )
+    drawn = _data_flow(picture)
+    if max(map(len, drawn.split("\n"))) > width:
+        drawn = _narrow_flow(picture)
     return "\n".join([
         f"{step} = {before + 1}: {words} [{new}]   ({picture.place})",
         below(
             lang, f"x_t 是 {new}；缓存里有 {words} 的 K 与 V",
             f"x_t is {new}; the cache holds K and V of {words}",
         ),
-        "", _data_flow(picture), "", *steps,
+        "", drawn, "", steps,
     ])  # fmt: skip
 
 
@@ -205,7 +212,23 @@ def _data_flow(picture: StepPicture) -> str:
     return "\n".join("".join(line).rstrip() for line in canvas).rstrip()
 
 
-def side_by_side_text(frames: Sequence[Frame], lang: str = "both") -> str:
+def _narrow_flow(picture: StepPicture) -> str:
+    """The same, line by line."""
+    s = {name: shape_text(shape) for name, shape in picture.shapes.items()}
+    previous = shape_text((len(picture.tokens) - 1, *picture.shapes["all_keys"][1:]))
+    return "\n".join([
+        f"x_t {s['x']} -> Linear -+-> q_t {s['q']}",
+        f"{'':{len(s['x'])}}                +-> k_t {s['k']} -> KV cache",
+        f"{'':{len(s['x'])}}                +-> v_t {s['v']} -> KV cache",
+        f"KV cache -> K_prev, V_prev {previous}",
+        f"concat: [K_prev; k_t] -> K {s['all_keys']}",
+        f"        [V_prev; v_t] -> V {s['all_keys']}",
+        f"q_t, K, V -> attention -> {s['output']}",
+        f"             weights {s['weights']}",
+    ])  # fmt: skip
+
+
+def side_by_side_text(frames: Sequence[Frame], lang: str = "both", width: int = WIDTH) -> str:
     """Document 001's animation, a block for each step: which keys, values and scores are computed
     without a cache (left) and with one (right)."""
     signs = [
@@ -213,14 +236,17 @@ def side_by_side_text(frames: Sequence[Frame], lang: str = "both") -> str:
         ("o", Text("取自缓存", "read from the cache")), (MASKED, Text("屏蔽", "masked")),
         (pick(lang, "（空白）", "(blank)"), Text("不需要", "not needed")),
     ]  # fmt: skip
-    told = [f"{sign} {say(text, lang)}" for sign, text in signs]
-    blocks = ["    ".join(told[:3]) + "\n" + "    ".join(told[3:])]
+    told = [
+        flow([f"{sign} {t.zh}" for sign, t in signs], width, ""),
+        flow([f"{sign} {t.en}" for sign, t in signs], width, ""),
+    ]
+    blocks = [below(lang, *told)]
     for number, frame in enumerate(frames, 1):
-        blocks.append(_frame_text(number, frame, lang))
+        blocks.append(_frame_text(number, frame, lang, width))
     return "\n\n".join(blocks)
 
 
-def _frame_text(number: int, frame: Frame, lang: str) -> str:
+def _frame_text(number: int, frame: Frame, lang: str, width: int) -> str:
     tokens = [clean(token) for token in frame.tokens]
     length = len(tokens)
     wide = max(map(display_width, tokens))
@@ -237,18 +263,15 @@ def _frame_text(number: int, frame: Frame, lang: str) -> str:
             cells = [token, state, state, "", *scores]
             lines.append("".join(_padded(cell, wide + 1) for cell in cells).rstrip())
         sides.append(lines)
-    left = max(40, *(display_width(line) + 4 for line in sides[0]))
-    without, having = Text("无缓存", "without a cache"), Text("有缓存", "with a cache")
-    head = _padded(say(without, lang), left) + say(having, lang)
-    body = [_padded(a, left) + b for a, b in zip(*sides, strict=True)]
-    cost, cached = (
-        pick(lang, f"{n:,} 次乘加", f"{n:,} multiply-adds") for n in frame.multiply_adds
-    )
+    for lines, words, n in zip(sides, WAYS, frame.multiply_adds, strict=True):
+        lines[:0] = below(lang, *words).split("\n")
+        lines.append(pick(lang, f"{n:,} 次乘加", f"{n:,} multiply-adds"))
     step = pick(lang, f"第 {number} 步", f"step {number}")
-    return "\n".join([
-        f"{step}: {' '.join(tokens)} -> {clean(frame.following)}", head,
-        *(line.rstrip() for line in body), _padded(cost, left) + cached,
-    ])  # fmt: skip
+    head = f"{step}: {' '.join(tokens)} -> {clean(frame.following)}"
+    return "\n".join([head, *beside(sides[0], sides[1], width)])
+
+
+WAYS = ("无缓存", "without a cache"), ("有缓存", "with a cache")
 
 
 def _padded(text: str, width: int) -> str:

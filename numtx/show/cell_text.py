@@ -10,12 +10,13 @@ from ..explaining.explanation import NO_BREAK, Explanation, evaluate, exact, sho
 from ..shapes import AXES, PANELS, Axis
 from ..trace.trace import Trace
 from .chinese import chinese
-from .grid import clean
+from .grid import clean, display_width
 from .headings import leaf_name, pick, say
 from .numbers import fixed
 from .stage_grid import Style
-from .wrap import wrap
+from .wrap import flow, fold, wrap
 
+ROOM = 24  # columns that an equation needs
 MOST = 12  # terms of a sum that are written out without --full
 TOKENS = {"t": ("查询 ", "query "), "s": ("键 ", "key ")}
 
@@ -70,10 +71,11 @@ def cell_text(explanation: Explanation, names: Names, style: Style) -> Iterator[
 def _blocks(
     explanation: Explanation, names: Names, style: Style, top: bool = False
 ) -> Iterator[str]:
-    lines = [style.painter.bold(_head(explanation, names))]
+    lines = [style.painter.bold(flow(_head(explanation, names), style.width))]
     if top and explanation.name in names.graph:
-        title = say(names.graph[explanation.name].leaf.title, style.lang)
-        lines.append(f"  {title}   {chinese(explanation.formula, style.lang)}")
+        title, *more = say(names.graph[explanation.name].leaf.title, style.lang).split("\n")
+        parts = [f"  {title}", chinese(explanation.formula, style.lang)]
+        lines += [flow(parts, style.width), *(f"  {second}" for second in more)]
     chain = _chain(explanation)
     lefts = [step.left for part in chain for step in part.steps]
     lefts += [_own(part, names) for part in chain]
@@ -82,7 +84,8 @@ def _blocks(
         lines += _steps(part, names, style, left)
     if explanation.pinned:
         en = "held at this value by a pin; the arithmetic above is what it replaces"
-        lines.append(f"  {pick(style.lang, '固定为该值；上面的算式是它所替代的', en)}")
+        told = pick(style.lang, "固定为该值；上面的算式是它所替代的", en)
+        lines.append(fold(f"  {told}", style.width))
     if explanation.kind == "value":
         lines += _rounding(chain, style)
     yield "\n".join(lines)
@@ -92,13 +95,12 @@ def _blocks(
                 yield from _blocks(source, names, style)
 
 
-def _head(explanation: Explanation, names: Names) -> str:
+def _head(explanation: Explanation, names: Names) -> list[str]:
     where = names.address(explanation.name, explanation.cell)
     if explanation.kind == "gradient":
         where = f"d loss / d {where}"
-    parts = [where, names.label(explanation.name, explanation.cell)]
-    value = exact(explanation.value)
-    return "   ".join(part for part in parts if part) + f"   = {value}"
+    label = names.label(explanation.name, explanation.cell)
+    return [where, label, f"= {exact(explanation.value)}"]
 
 
 def _chain(explanation: Explanation) -> list[Explanation]:
@@ -120,20 +122,22 @@ def _steps(part: Explanation, names: Names, style: Style, left: int) -> Iterator
     own = _own(part, names)
     for step in part.steps:
         head = f"  {(step.left or own):<{left}}"
+        if len(head) + ROOM > style.width:  # what stands left has a line of its own
+            yield fold(head.rstrip(), style.width)
+            head = "  "
         sides = [chinese(step.symbols, style.lang)] if step.symbols else []
         forms = [written(form, lambda x: _number(x, style), most) for form in step.forms]
         for text in [*forms, _number(step.value, style)]:
             if text != (sides[-1] if sides else None):
                 sides.append(text)
-        if sum(map(len, sides)) + 3 * len(sides) + len(head) <= style.width:
+        if sum(map(display_width, sides)) + 3 * len(sides) + len(head) <= style.width:
             sides = [" = ".join(sides)]
         for k, side in enumerate(sides):
             indent = (head if k == 0 else " " * len(head)) + " = "
-            wide, rest = max(style.width, len(indent) + 20), " " * (len(indent) + 2)
-            lines = wrap(side, wide, first=indent, rest=rest)
+            lines = wrap(side, style.width, first=indent, rest=" " * (len(indent) + 2))
             yield from (line.replace(NO_BREAK, " ") for line in lines)
     for note in part.notes:
-        yield f"  {own}: {chinese(note, style.lang)}"
+        yield fold(f"  {own}: {chinese(note, style.lang)}", style.width)
 
 
 def _number(x: Single, style: Style) -> str:
@@ -174,5 +178,5 @@ def _rounding(chain: Sequence[Explanation], style: Style) -> Iterator[str]:
                     f"(from the {style.precision}-decimal tables one gets {shown}; the table "
                     f"rounds the exact {whole} to {table})",
                 ),
-                max(style.width, 40), first="  ", rest="   ",
+                style.width, first="  ", rest="   ",
             )  # fmt: skip

@@ -59,6 +59,8 @@ def _panels(grid: Grid, width: int) -> list[range]:
             start, used = j, label
         used += wide
     panels.append(range(start, len(widths)))
+    if notes and used + notes > width:  # beside no column
+        panels.append(range(len(widths), len(widths)))
     return panels
 
 
@@ -69,18 +71,12 @@ def _table(grid: Grid, columns: range, last: bool) -> str:
         [label, *(cells[j] for j in columns), *([grid.notes[i]] if noted else [])]
         for i, (label, cells) in enumerate(zip(grid.rows, grid.cells, strict=True))
     ]
-    lines = _aligned(table, "l" + "r" * len(columns) + "l" * noted)
+    lines = aligned(table, "l" + "r" * len(columns) + "l" * noted)
     wide = max(display_width(line) for line in lines)
     return "\n".join(line + " " * (wide - display_width(line)) for line in lines)
 
 
-def table_text(rows: Sequence[Sequence[str]], align: str, indent: str = "") -> str:
-    """A table of words: rows of cells, the heads first, as wide as they come; each column is
-    aligned left (l) or right (r)."""
-    return "\n".join(indent + line.rstrip() for line in _aligned(rows, align))
-
-
-def _aligned(rows: Sequence[Sequence[str]], align: str) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], align: str) -> list[str]:
     from tabulate import tabulate  # loaded late, as it takes a while
 
     # The heads are the first row of the body: as headers, tabulate would widen the columns.

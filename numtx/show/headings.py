@@ -33,10 +33,13 @@ HEAD = Text("输出层与损失", "Output and loss")
 
 
 def say(text: Text, lang: str) -> str:
-    """A text in the chosen language, or in both."""
-    if lang == "both" and text.zh != text.en:
-        return f"{text.zh}  {text.en}"
-    return text.zh if lang == "zh" else text.en
+    """A text in the chosen language, or in both, a line each."""
+    return text.zh if text.zh == text.en else below(lang, *text)
+
+
+def on_one_line(text: Text, lang: str) -> str:
+    """The same where a line is all there is: both languages beside one another."""
+    return say(text, lang).replace("\n", "  ")
 
 
 def pick(lang: str, zh: str, en: str) -> str:

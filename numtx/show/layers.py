@@ -8,8 +8,8 @@ from typing import Any
 from ..config import Config
 from ..fields.field import Part, fields_of
 from ..stages.leaf import Text
-from .grid import table_text
-from .headings import say
+from .headings import pick
+from .table import table_text
 
 MOST = 4  # ranges of layers that are written out
 SIDES = {"encoder": Text("编码器", "encoder"), "decoder": Text("解码器", "decoder")}
@@ -21,20 +21,20 @@ def layer_rows(config: Config, lang: str = "en") -> list[list[str]]:
     names = [name for name in fields_of(Config) if len(config.values_of(name)) > 1]
     if not names:
         return []
-    rows = [[say(Text("层", "layers"), lang), *names]]
+    rows = [[pick(lang, "层", "layers"), *names]]
     for side in config.sides:
         different, _ = config.stacks[side]
         for kind, layer in enumerate(different):
             where = ", ".join(_ranges([i for i, k in enumerate(config.kinds[side]) if k == kind]))
             cells = [_text(getattr(layer, name), lang) for name in names]
-            rows.append([f"{say(SIDES[side], lang)} {where}", *cells])
+            rows.append([f"{pick(lang, *SIDES[side])} {where}", *cells])
     return rows
 
 
-def layer_text(config: Config, lang: str = "en") -> str:
+def layer_text(config: Config, lang: str = "en", width: int | None = None) -> str:
     """The table as text, and an empty line; empty where all layers are alike."""
     rows = layer_rows(config, lang)
-    return table_text(rows, "l" * len(rows[0])) + "\n\n" if rows else ""
+    return table_text(rows, "l" * len(rows[0]), width=width) + "\n\n" if rows else ""
 
 
 def _ranges(layers: list[int]) -> Iterator[str]:
@@ -51,9 +51,9 @@ def _ranges(layers: list[int]) -> Iterator[str]:
 
 def _text(value: Any, lang: str) -> str:
     if value is None or value is False or value == ():
-        return say(Text("无", "none"), lang)
+        return pick(lang, "无", "none")
     if value is True:
-        return say(Text("全部", "all"), lang)
+        return pick(lang, "全部", "all")
     if isinstance(value, Part):
         return value.kind
     if isinstance(value, tuple):

@@ -37,12 +37,27 @@ class Style:
 
 
 class Marks(NamedTuple):
-    """What is to be marked in a stage: cells that are not allowed, cells that are pinned, and
-    how an exact zero is written (empty: as any number)."""
+    """What is to be marked in a stage: cells that are not allowed, cells that are pinned, how an
+    exact zero is written (empty: as any number), and cells that are not what they were."""
 
     mask: Array | None = None
     pinned: Array | None = None
     zero: str = ""
+    changed: Array | None = None
+
+    def at(self, place: tuple[int, ...]) -> Marks:
+        """Those of one matrix."""
+        mask, pinned, changed = (
+            None if array is None else array[place]
+            for array in (self.mask, self.pinned, self.changed)
+        )
+        return Marks(mask, pinned, self.zero, changed)
+
+    def sign(self, cell: int | tuple[int, int]) -> str:
+        """What stands behind a number: `*` pinned, `!` changed."""
+        if self.pinned is not None and self.pinned[cell]:
+            return "*"
+        return "" if self.changed is None else " !"[int(self.changed[cell])]
 
 
 NO_MARKS = Marks()
@@ -134,13 +149,8 @@ class StageGrids:
         for place in np.ndindex(array.shape[: 1 if line else -2]):
             if self.style.row not in (None, place[0]) or not self.wanted(stage, array, place):
                 continue
-            here = Marks(
-                None if marks.mask is None else marks.mask[place],
-                None if marks.pinned is None else marks.pinned[place],
-                marks.zero,
-            )
             make = self.line if line else self.matrix
-            panel = make(stage, place[0], array[place], decimals, here)
+            panel = make(stage, place[0], array[place], decimals, marks.at(place))
             parts = [
                 tuple(words.format(i) for words in AXES[axis].panel or ())
                 for axis, size, i in zip(stage.axes, array.shape, place, strict=False)
@@ -170,8 +180,7 @@ class StageGrids:
 
         def text(i: int, j: int) -> str:
             hidden = mask is not None and not mask[0, j]
-            shown = MASKED if hidden else cell(array[j].item(), decimals)
-            return shown + "*" if marks.pinned is not None and marks.pinned[j] else shown
+            return (MASKED if hidden else cell(array[j].item(), decimals)) + marks.sign(j)
 
         foot: Sequence[str] = ()
         if leaf == "labels" and self.vocabulary is not None:
@@ -199,10 +208,10 @@ class StageGrids:
         """A matrix; rows of weights and of probabilities show their sum and largest entry."""
         rows = self.axis_labels(stage, stage.axes[-2], row, matrix.shape[0])
         columns = self.axis_labels(stage, stage.axes[-1], row, matrix.shape[1])
-        lang = self.style.lang
+        lang, largest = self.style.lang, self.largest(matrix)
 
         def text(i: int, j: int) -> str:
-            return self.cell(stage, matrix, i, j, decimals, marks)
+            return self.cell(stage, matrix, i, j, decimals, marks, largest)
 
         def note(i: int) -> str:
             total = float(np.add.reduce(matrix[i]))
@@ -218,7 +227,22 @@ class StageGrids:
         notes = note if stage.leaf.name in ("weights", "probabilities") else None
         return Panel((), _NO_TITLE, matrix, rows, columns, text, notes, mask)
 
-    def cell(self, stage: Stage, matrix: Array, i: int, j: int, decimals: int, marks: Marks) -> str:
+    def largest(self, matrix: Array) -> float:
+        """What heat is measured by: the largest finite number; 0 where there is to be none."""
+        if not self.style.painter.hot or matrix.dtype.kind != "f":
+            return 0.0
+        return float(np.abs(matrix[np.isfinite(matrix)]).max(initial=0.0))
+
+    def cell(
+        self,
+        stage: Stage,
+        matrix: Array,
+        i: int,
+        j: int,
+        decimals: int,
+        marks: Marks,
+        largest: float = 0.0,
+    ) -> str:
         """One cell; a masked one is `.` (in masked_scores the -inf that it is)."""
         number = matrix[i, j].item()
         hidden = marks.mask is not None and not marks.mask[i, j]
@@ -230,6 +254,6 @@ class StageGrids:
             text = cell(number, decimals)
         if hidden or number is False:
             text = self.style.painter.dim(text)
-        if marks.pinned is not None and marks.pinned[i, j]:
-            text += "*"
-        return text
+        elif largest:
+            text = self.style.painter.heat(text, number / largest)
+        return text + marks.sign((i, j))

@@ -19,37 +19,54 @@ from .headings import leaf_name, pick, say, section_title
 from .numbers import MASKED, cell, summary
 from .stage_grid import Marks, StageGrids, Style
 from .walk import GRADIENT_MARKS, Shown, walk
+from .wrap import beside, flow, fold, ruled, wrap
 
-WHY = {"zh": "为什么:", "en": "why:", "both": "why 为什么:"}
+WHY = {"zh": "为什么:", "en": "why:"}
 
 
 def trace_text(
-    trace: Trace, style: Style, stages: list[str] | None = None, gradients: bool = False
+    trace: Trace,
+    style: Style,
+    stages: list[str] | None = None,
+    gradients: bool = False,
+    before: Trace | None = None,
 ) -> Iterator[str]:
-    """The blocks of a printed trace; `stages` as from `Graph.select`."""
+    """The blocks of a printed trace; `stages` as from `Graph.select`. What is not as it was in the
+    run `before` stands beside what it was."""
     grids = StageGrids(trace.tokens, trace.vocabulary, style)
     section = None
     for shown in walk(trace, style, stages):
         if shown.section != section:
             section = shown.section
             yield _rule(trace, section, style)
-        yield _stage(shown, grids, _total(trace, shown.stage, style.lang))
+        name = shown.stage.name
+        was = None if before is None else before.values.get(name)
+        yield _stage(shown, grids, _total(trace, shown.stage, style.lang), was)
         if gradients and shown.gradient is not None:
-            yield _gradient(shown.stage, *shown.gradient, grids)
+            was = None if before is None else before.gradients.get(name)
+            yield _gradient(shown.stage, *shown.gradient, grids, was)
 
 
-def _stage(shown: Shown, grids: StageGrids, total: str) -> str:
+def _stage(shown: Shown, grids: StageGrids, total: str, was: Array | None) -> str:
     stage, style = shown.stage, grids.style
-    head = f"[{shown.number}] {leaf_name(stage.name)}"
-    title = say(stage.leaf.title, style.lang)
+    title, more = say(stage.leaf.title, style.lang).split("\n"), [total] if total else []
     how = (chinese(text, style.lang) for text in (stage.formula, shown.shape))
-    parts = [part for part in (head, title, *how) if part]
-    more = f"\n  {total}" if total else ""
+    number = f"[{shown.number}] "
+    rest = " " * len(number)
+    head = flow([number + leaf_name(stage.name), title[0], *how], style.width, rest)
+    head += "".join(f"\n{rest}{second}" for second in title[1:])
     return "\n".join([
-        style.painter.bold("   ".join(parts)),
-        _array(stage, shown.value, style.precision, shown.marks, grids) + more,
-        f"{WHY[style.lang]} {say(stage.leaf.why, style.lang)}",
+        style.painter.bold(head),
+        _against(stage, (was, shown.value), style.precision, shown.marks, grids),
+        *(fold("  " + line, style.width) for text in more for line in text.split("\n")),
+        *why_lines(stage.leaf.why, style),
     ])  # fmt: skip
+
+
+def why_lines(why: Text, style: Style) -> Iterator[str]:
+    """The reason of a stage, in each language."""
+    for lang in ("zh", "en") if style.lang == "both" else (style.lang,):
+        yield from wrap(f"{WHY[lang]} {say(why, lang)}", style.width)
 
 
 def _total(trace: Trace, stage: Stage, lang: str) -> str:
@@ -62,22 +79,43 @@ def _total(trace: Trace, stage: Stage, lang: str) -> str:
     return say(Text(zh, en), lang)
 
 
-def _gradient(stage: Stage, gradient: Array, decimals: int, grids: StageGrids) -> str:
+def _gradient(
+    stage: Stage, gradient: Array, decimals: int, grids: StageGrids, was: Array | None
+) -> str:
     lang = grids.style.lang
-    head = f"{pick(lang, '梯度', 'gradient')}  d loss / d {stage.name}"
+    parts = [f"{pick(lang, '梯度', 'gradient')}  d loss / d {stage.name}"]
     if decimals > grids.style.precision:
-        more = pick(lang, f"显示到小数点后 {decimals} 位", f"shown to {decimals} decimals")
-        head += f"   {more}"
-    array = _array(stage, gradient, decimals, GRADIENT_MARKS, grids)
-    return f"{grids.style.painter.bold(head)}\n{array}"
+        parts.append(pick(lang, f"显示到小数点后 {decimals} 位", f"shown to {decimals} decimals"))
+    array = _against(stage, (was, gradient), decimals, GRADIENT_MARKS, grids)
+    return f"{grids.style.painter.bold(flow(parts, grids.style.width))}\n{array}"
+
+
+def _against(
+    stage: Stage, pair: tuple[Array | None, Array], decimals: int, marks: Marks, grids: StageGrids
+) -> str:
+    """An array; with what it was before on the left, or above it, where that is not the same."""
+    was, now = pair
+    if was is None or was.shape != now.shape or np.array_equal(was, now, equal_nan=True):
+        return _array(stage, now, decimals, marks, grids)
+    changed = (was != now) & ~((was != was) & (now != now))
+    lang, width = grids.style.lang, grids.style.width
+    sides = []
+    for title, array, own in (
+        (pick(lang, "原来", "before"), was, Marks(marks.mask, None, marks.zero)),
+        (pick(lang, "现在（! = 变了）", "now (! = changed)"), now, marks._replace(changed=changed)),
+    ):
+        sides.append([title, *_array(stage, array, decimals, own, grids).split("\n")])
+    return "\n".join(beside(sides[0], sides[1], width, least=0))
 
 
 def _array(stage: Stage, array: Array, decimals: int, marks: Marks, grids: StageGrids) -> str:
     if array.ndim == 0:
-        return f"  {stage.name} = {cell(array.item(), max(decimals, 4))}"
+        return fold(f"  {stage.name} = {cell(array.item(), max(decimals, 4))}", grids.style.width)
     if grids.style.top is not None and stage.axes[-1] == "v":
         return "\n".join(top_lines(stage, array, decimals, grids))
-    blocks = [] if grids.fits(array) or array.ndim < 3 else [summary(array)]
+    blocks = []
+    if not grids.fits(array) and array.ndim > 2:
+        blocks = [fold(summary(array), grids.style.width)]
     for panel in grids.panels(stage, array, decimals, marks):
         title, grid = panel.grid(grids.style.full, grids.style.lang)
         text = grid_text(grid, grids.style.width)
@@ -104,13 +142,15 @@ def top_lines(stage: Stage, array: Array, decimals: int, grids: StageGrids) -> I
                 for j in best
             ]
             label = panel.rows[i]
-            yield f"  {label}{' ' * (width - display_width(label))}   {'   '.join(words)}"
+            label += " " * (width - display_width(label))
+            yield flow([f"  {label}", *words], grids.style.width, " " * (width + 5))
 
 
 def _rule(trace: Trace, section: str, style: Style) -> str:
     title = say(section_title(section, trace.config), style.lang)
-    line = f"== {section}   {title} " if section else f"== {title} "
-    line += "=" * max(2, style.width - display_width(line))
+    first, _, second = title.partition("\n")
+    line = ruled("=", flow([f"== {section}".rstrip(), first], style.width - 3, "   "), style.width)
+    line += f"\n   {second}" if second else ""
     extra = ""
     if section.endswith("attention"):
         config = trace.config
@@ -125,7 +165,8 @@ def _rule(trace: Trace, section: str, style: Style) -> str:
         heads = pick(style.lang, zh, en)
         if trace.graph[f"{section}.scores"].attributes["apart"]:
             width, name = trace.graph.sizes["e"], "d_k + d_r"
-        extra = f"\n{heads}, {name} = {width}, sqrt({name}) = {np.sqrt(width):.6g}"
+        told = f"{heads}, {name} = {width}, sqrt({name}) = {np.sqrt(width):.6g}"
+        extra = "\n" + fold(told, style.width)
     return style.painter.bold(line) + extra
 
 

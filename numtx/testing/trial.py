@@ -50,7 +50,7 @@ __all__ = [
 # The families as they are shown: mask, softmax, variants, positions, cache, batching, ...
 _ORDER = "KSVPCBRLGTDWA"
 TWICE = "R1"  # the law that is asked first
-Progress = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
 
 
 def law_names(kind: str = LOGITS) -> list[str]:
@@ -78,7 +78,7 @@ def check(
     model     a subject, or what `subject` makes one of; `options` go there
     laws      their names; None: all of them
     examples  so many drawn examples of each
-    progress  called with each law's name before it is tried
+    progress  called before each law is tried, with its name, how many were tried, and of how many
     record    keep the calls of what is broken or in error, from which tests can be written
 
     Raises `SubjectError` for a law that does not exist and an object that is no subject.
@@ -91,9 +91,9 @@ def check(
     if stopped is not None:
         return Report([stopped], notes_of(own))
     results = []
-    for law in chosen:
+    for number, law in enumerate(chosen):
         if progress is not None:
-            progress(law.name)
+            progress(law.name, number, len(chosen))
         results.append(trial.ask(law))
     return Report(results, notes_of(trial.own))
 

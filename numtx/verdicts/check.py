@@ -6,8 +6,9 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.json_output import add_json
-from ..arguments.options import add_lang, terminal_width, whole
+from ..arguments.options import add_lang, whole
 from ..errors import LessonError
+from ..show.wrap import columns, tell
 
 if TYPE_CHECKING:
     from ..answering.exercise import Exercise
@@ -68,12 +69,12 @@ def _say(args: argparse.Namespace, one: Exercise, verdict: Verdict | None) -> No
     """The verdict, and of what is not right the hints that were asked for."""
     from ..answering.text import answer_text, hints_text, verdict_text
 
-    width = terminal_width()
+    width = columns()
     if verdict is not None:
-        print(verdict_text(verdict, args.lang, width))
+        tell(verdict_text(verdict, args.lang, width))
     if args.hint and not (verdict and verdict.right):
         if verdict is None:
-            print(f"{one.name}:")
-        print(hints_text(one, args.hint, verdict and verdict.cell, args.lang, width))
+            tell(f"{one.name}:")
+        tell(hints_text(one, args.hint, verdict and verdict.cell, args.lang, width))
     if args.answer:
         print(answer_text(one))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..arguments.options import add_lang, check_outputs, whole
 from ..arguments.source import add_run, inputs_of, is_own, own_run, read_text
 from ..errors import UsageError
+from ..show.wrap import tell
 from ..strict_json import read_json
 from .against import both_sides
 
@@ -88,7 +89,10 @@ def run(args: argparse.Namespace) -> int:
 
     check_outputs((args.html,), (args.first, args.second, args.map, *inputs_of(args)))
     first, second = _sides(args)
-    found = compare(first, second, args.tolerance)
+    searching = pick(args.lang, "找原因", "looking for the cause")
+    found = compare(
+        first, second, args.tolerance, lambda share: args.progress.at(searching, share)
+    )  # fmt: skip
     args.code = 0 if found.equal else 1
     if args.cosine is not None:
         check_cosine(args.cosine, found)
@@ -101,14 +105,14 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(object_, ensure_ascii=False, indent=1))
         return int(args.code)
     for line in report(found, first, second, args.full, args.cells, args.lang):
-        print(line)
+        tell(line)
     if args.html is not None:
-        print(f"{pick(args.lang, '已写入', 'written')}: {args.html}")
+        tell(f"{pick(args.lang, '已写入', 'written')}: {args.html}")
     if args.cosine is not None:
         for line in cosine_lines(
             args.cosine, pair_of(first, second, args.cosine), first, args.lang
         ):
-            print(line)
+            tell(line)
     return int(args.code)
 
 

@@ -25,9 +25,9 @@ def check_cosine(name: str, found: Comparison) -> None:
 def cosine_lines(name: str, pair: tuple[Array, Array], first: Side, lang: str) -> Iterator[str]:
     """A table: a token a line, the cosine and the two lengths; heads below one another."""
     from ..show.cell_text import Names
-    from ..show.grid import table_text
     from ..show.headings import pick
     from ..show.numbers import number
+    from ..show.table import table_text
 
     names = None if first.trace is None else Names(first.trace, lang)
     bare = name.removeprefix("grad/")

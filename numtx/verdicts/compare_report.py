@@ -22,9 +22,9 @@ def report(
 ) -> Iterator[str]:
     """The comparison in lines."""
     from ..compare.compare import with_hint
-    from ..show.grid import table_text
     from ..show.headings import below, pick
     from ..show.numbers import amount
+    from ..show.table import table_text
 
     of = pick(lang, " / ", " of ")
     yield from (pick(lang, *note) for note in second.notes)
@@ -69,9 +69,9 @@ def _first(
 ) -> Iterator[str]:
     """The first stage that differs, its cells, and its cause."""
     from ..show.cell_text import Names
-    from ..show.grid import table_text
     from ..show.headings import below, pick
     from ..show.numbers import amount, number
+    from ..show.table import table_text
 
     before = sum(d.equal for d in found.values)
     head = pick(lang, "第一处不同", "first difference")
@@ -216,9 +216,9 @@ def _look_at(worst: Difference, first: Side, lang: str) -> Iterator[str]:
 
 def _table(found: Comparison, full: bool, lang: str) -> Iterator[str]:
     """Every stage from the input to the loss, and its gradients: the error beside its bound."""
-    from ..show.grid import table_text
     from ..show.headings import pick
     from ..show.numbers import amount
+    from ..show.table import table_text
 
     of = pick(lang, " / ", " of ")
     everything = [*found.values, *found.gradients]

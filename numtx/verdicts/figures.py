@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..arguments.options import add_style, check_outputs, put_text, style_of
 from ..arguments.source import read_text
 from ..errors import UsageError
+from ..show.wrap import tell
 from ..strict_json import read_json
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     rows = [ledger.row_of(args.figure)] if args.figure else ledger.rows_of(args.document)
     expected = _expected(args.expect)
     check_outputs((args.json, args.html), (args.expect,))
-    results = run_rows(rows)
+    results = run_rows(args.progress.over(rows, lambda row: row.id))
     shown = [r for r in results if not wanted or r.verdict in wanted]
     if args.json is not None:
         _write_json(shown, args.json, style.lang)
@@ -74,14 +75,14 @@ def run(args: argparse.Namespace) -> int:
         write_text(args.html, page or ledger_page(shown, style.lang))
     if args.json != "-":
         if args.figure:
-            print("\n".join(text.at_length(results[0], style)))
+            tell("\n".join(text.at_length(results[0], style)), width=style.width)
         elif not args.summary:
-            print("\n".join(text.ledger_text(shown, style)))
+            tell("\n".join(text.ledger_text(shown, style)), width=style.width)
         if not args.figure:
             print(f"\n{text.summary_text(shown, style)}".lstrip("\n" if args.summary else ""))
         for path in (args.json, args.html):
             if path is not None:
-                print(f"\n{pick(style.lang, '已写入', 'written')}: {path}")
+                tell(f"\n{pick(style.lang, '已写入', 'written')}: {path}", width=style.width)
     if expected is None:
         return 0
     names = {row.id for row in rows}
@@ -120,12 +121,12 @@ def _search() -> int:
 
     gain, bias, worst = search_norm(np.array(HIDDEN), 0.05, seed=d004.SEED)
     far = max(np.abs(gain - d004.GAIN).max(), np.abs(bias - d004.BIAS).max())
-    print(f"004.hidden   gain and bias   {_found(worst, far)}")
+    tell(f"004.hidden   gain and bias   {_found(worst, far)}")
     found, story_worst = search_story()
     kept = story().parameters
     far = max(float(np.abs(array - kept[name]).max()) for name, array in found.items())
     count = sum(array.size for array in found.values())
-    print(f"003.story    {count} parameters   {_found(story_worst, far)}")
+    tell(f"003.story    {count} parameters   {_found(story_worst, far)}")
     return 0 if max(worst, story_worst) <= 1 else 1
 
 

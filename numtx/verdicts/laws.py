@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_lang, check_outputs, whole
 from ..errors import FileError, UsageError
+from ..show.wrap import tell
 from ..strict_json import parse
 from ..subjects.declared import DECLARATIONS, OPTIONS
 from .written import copied, file_of, place_of, write
@@ -113,17 +114,25 @@ def run(args: argparse.Namespace) -> int:
     need_hypothesis()
     from ..files import write_text
     from ..laws.law import KINDS, law_of
+    from ..show.headings import below
+    from ..show.table import table_text
     from ..testing.trial import law_names
 
     for name in args.law or ():
         law_of(name)
     if args.list:
-        for law in (law_of(name, kind) for kind in KINDS for name in law_names(kind)):
-            name = law.name
-            lines = [law.statement] * (args.lang != "zh") + [law.statement_zh] * (args.lang != "en")
-            said = f"\n{'':<14}".join(lines)
-            needs = ", ".join(sorted(law.needs))
-            print(f"{name:<10} {'E' if law.exact else 'T'}  {said}  [{needs}]")
+        laws = [law_of(name, kind) for kind in KINDS for name in law_names(kind)]
+        needs = [f"[{', '.join(sorted(law.needs))}]" for law in laws]
+        rows = [
+            [
+                law.name,
+                "E" if law.exact else "T",
+                below(args.lang, law.statement_zh, law.statement),
+                n,
+            ]
+            for law, n in zip(laws, needs, strict=True)
+        ]
+        print(table_text(rows, "llll"))
         return 0
     read = (args.known_failures, file_of(args.model or ""))
     check_outputs((args.json, args.write), read)
@@ -148,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
         write_text(args.json, report.to_json() + "\n")
     if place is not None:
         write(args, report, (model, fresh), _said(args), place)
-    print(report.table(known, args.lang))
+    tell(report.table(known, args.lang))
     _tell(report, known, args.lang)
     return int(args.code)
 
@@ -170,26 +179,27 @@ def _numtx(args: argparse.Namespace) -> Report:
     subjects = list(every_kind())
     results: list[Result] = []
     notes: dict[str, None] = {}
-    with Progress() as progress:
-        for number, one in enumerate(subjects):
-            where = f"{number + 1}/{len(subjects)} {one.name}"
-            report = check(
-                one, [name for name in names if not (number and law_of(name).once)],
-                seed=args.seed, examples=args.examples or 4, progress=progress.after(where),
-            )  # fmt: skip
-            results += report.results
-            notes |= dict.fromkeys(report.notes)
+    for one in args.progress.over(subjects, lambda subject: subject.name):
+        again = one is not subjects[0]
+        report = check(
+            one, [name for name in names if not (again and law_of(name).once)],
+            seed=args.seed, examples=args.examples or 4,
+        )  # fmt: skip
+        results += report.results
+        notes |= dict.fromkeys(report.notes)
     return Report(results, tuple(notes))
 
 
 def _own(args: argparse.Namespace, model: Any) -> Report:
     from ..testing.trial import check
 
-    with Progress() as progress:
-        return check(
-            model, args.law, seed=args.seed, examples=args.examples or 50,
-            progress=progress.after(args.model), record=args.write is not None, **_said(args),
-        )  # fmt: skip
+    def tell(law: str, number: int, of: int) -> None:
+        args.progress.at(f"{args.model}: {law}", number, of)
+
+    return check(
+        model, args.law, seed=args.seed, examples=args.examples or 50, progress=tell,
+        record=args.write is not None, **_said(args),
+    )  # fmt: skip
 
 
 def _zoo(args: argparse.Namespace) -> int:
@@ -235,10 +245,10 @@ def _tell(report: Report, known: frozenset[str], lang: str) -> None:
     tried = {result.law.name for result in report.results}
     for name in sorted(known & tried - found):
         en = f"{name} is a known failure and is not broken now; take it out of the file"
-        print(pick(lang, f"{name} 列为已知会坏，这次没有坏；请从文件里去掉", en))
+        tell(pick(lang, f"{name} 列为已知会坏，这次没有坏；请从文件里去掉", en))
     if found & known:
         names = ", ".join(sorted(found & known))
-        print(pick(lang, f"* 已知会坏: {names}", f"* known failures: {names}"))
+        tell(pick(lang, f"* 已知会坏: {names}", f"* known failures: {names}"))
     shown: set[tuple[str, str]] = set()
     for result in report.results:
         undeclared = result.status == UNDECLARED  # one declaration may explain several laws
@@ -248,7 +258,7 @@ def _tell(report: Report, known: frozenset[str], lang: str) -> None:
         if result.status in told and one not in shown and not excused:
             shown.add(one)
             why = why_in_chinese(result) if lang == "zh" else result.why
-            print(f"\n{result.subject}: {why}")
+            tell(f"\n{result.subject}: {why}")
 
 
 def _known(path: str | None) -> frozenset[str]:
@@ -309,24 +319,3 @@ def _import(name: str, path: Path | None) -> ModuleType:
     sys.modules[name] = module  # as dataclasses and pickles of the file need it
     spec.loader.exec_module(module)
     return module
-
-
-class Progress:
-    """One line on a terminal's standard error, written over and cleared at the end."""
-
-    def __enter__(self) -> Progress:
-        self.on = sys.stderr.isatty()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.on:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def after(self, where: str) -> Callable[[str], None]:
-        """Shows a text after what stands before all of them."""
-
-        def show(text: str) -> None:
-            if self.on:
-                print(f"\r\x1b[K{where}: {text}"[:110], end="", file=sys.stderr, flush=True)
-
-        return show

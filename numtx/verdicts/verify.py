@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..arguments.json_output import add_json
 from ..arguments.options import add_lang, whole
 from ..arguments.source import add_run, own_run
+from ..show.wrap import tell
 
 if TYPE_CHECKING:
     from ..check.verify import Verification
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         "missing": report.missing,
     }
     for line in report_text(report, args.lang):
-        print(line)
+        tell(line)
     return int(args.code)
 
 

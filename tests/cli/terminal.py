@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from unittest import mock
+
 import pytest
 
 from numtx.cli import main
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
-    """Exit code, standard output, standard error."""
+    """Exit code, standard output, standard error; where no width is asked for, in lines that are
+    not broken."""
     capsys.readouterr()
+    wide = {"COLUMNS": os.environ.get("COLUMNS", "300")}
     try:
-        code = main(args)
+        with mock.patch.dict(os.environ, wide):
+            code = main(args)
     except SystemExit as stop:  # argparse's own way out
         code = int(stop.code or 0)
     captured = capsys.readouterr()

@@ -30,7 +30,8 @@ def test_trace_prints_the_run_in_order(capsys: pytest.CaptureFixture[str]) -> No
 def test_every_line_of_a_grid_has_one_display_width(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _, out, _ = run(capsys, "trace", "--gradients", "--precision", "4", "--stage", "*")
+    args = ("trace", "--gradients", "--precision", "4", "--stage", "*", "--lang", "en")
+    _, out, _ = run(capsys, *args)
     grids = 0
     for block in out.split("\n\n")[1:]:
         lines = [
@@ -81,7 +82,7 @@ def test_npz(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 
 def test_stages_lists_shapes_and_formulas(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "stages", "weather")
+    code, out, _ = run(capsys, "stages", "weather", "--lang", "en")
     assert code == 0
     assert len(out.strip().split("\n")) == 111
     assert "decoder.0.cross_attention.products" in out

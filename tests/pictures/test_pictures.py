@@ -37,7 +37,7 @@ def numbers(block):
 
 def test_the_mask_hides_later_tokens_and_the_rest_shares_their_weight():
     picture = pictures.mask_picture(load_example("cat"))
-    free, mask, weights = causal_mask_text(picture, 80).split("\n\n")
+    free, mask, weights = causal_mask_text(picture, 80, lang="en").split("\n\n")
     later = np.triu(np.ones((5, 5), bool), 1)
     assert [[x is None for x in row] for row in numbers(mask)] == later.tolist()
     assert [[x is None for x in row] for row in numbers(weights)] == later.tolist()
@@ -105,7 +105,7 @@ def test_with_a_cache_nothing_is_computed_twice():
 
 def test_frames_of_words_of_all_widths_stand_in_columns():
     frames = [Frame(["I", "think", "天气"], "so", (3, 1), (100, 10))]
-    block = side_by_side_text(frames).split("\n\n", 2)[2]
+    block = side_by_side_text(frames, width=100).split("\n\n", 1)[1]
     starts = [
         display_width(line[: re.search("[#=]", line).start()])
         for line in block.splitlines()

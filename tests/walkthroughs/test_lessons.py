@@ -11,6 +11,7 @@ import contextlib
 import functools
 import io
 import json
+import os
 import re
 import runpy
 import sys
@@ -22,6 +23,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from samples import some
+from widths import WIDTHS, out_of_line, too_wide
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "walkthroughs"
@@ -52,11 +54,15 @@ class Run(NamedTuple):
     text: str
 
 
+WIDTH = 88  # of the lines that are expected
+
+
 @functools.cache
-def run_of(path: Path, lang: str) -> Run:
+def run_of(path: Path, lang: str, width: int = WIDTH) -> Run:
     out = io.StringIO()
     argv = [str(path), "--lang", lang]
-    with mock.patch.object(sys, "argv", argv), contextlib.redirect_stdout(out):
+    wide = mock.patch.dict(os.environ, {"COLUMNS": str(width)})
+    with mock.patch.object(sys, "argv", argv), wide, contextlib.redirect_stdout(out):
         lesson = runpy.run_path(str(path), run_name="__main__")["lesson"]
     return Run({k: plain(v) for k, v in lesson.results.items()}, lesson.claims, out.getvalue())
 
@@ -116,6 +122,20 @@ def test_expected_lines_are_printed(path: Path, lang: str) -> None:
     printed = run_of(path, lang).text.splitlines()
     missing = [line for line in wanted if not any(same_line(got, line) for got in printed)]
     assert wanted and not missing, "\n".join(missing)
+
+
+@each_language
+def test_lines_fit_and_grids_are_in_line(path: Path, lang: str) -> None:
+    text = run_of(path, lang).text
+    assert too_wide(text, WIDTH) == [] and list(out_of_line(text)) == []
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("width", WIDTHS)
+@each_language
+def test_lines_fit_at_every_width(path: Path, lang: str, width: int) -> None:
+    text = run_of(path, lang, width).text
+    assert too_wide(text, width) == [] and list(out_of_line(text)) == []
 
 
 @in_both_languages

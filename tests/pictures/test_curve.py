@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from numtx.show.curve import curve_text
+from numtx.pictures.curve import curve_text
 
 
 def marks(text):

@@ -38,7 +38,7 @@ lesson.say(
     en=f"A saved model is a folder: {files[0]} says what it is, and {files[1]} has its numbers. We write"
     " a small one to look at:",
 )
-print("\n" + "\n".join(line for line in text.splitlines() if "null" not in line))
+lesson.lines("\n" + "\n".join(line for line in text.splitlines() if "null" not in line))
 lesson.check(
     read_model(folder).config == config,
     zh="读回来，正是写进去的那个模型。",

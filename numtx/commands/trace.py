@@ -208,15 +208,18 @@ def _check_act(args: argparse.Namespace, example: Example) -> None:
 
 def opening_of(example: Example, trace: Trace, style: Style) -> str:
     """The first screen, with the acts of the document where it has them."""
-    from ..documents.acts import stages_of
-    from ..documents.scenes import ACTS
+    from ..examples.registry import EXAMPLES
     from ..screen.opening import opening_text
 
-    acts = ((act.title, act.scenes) for act in ACTS.get(example.name, ()))
-    return opening_text(trace, style, (
-        (title, [name for scene in scenes for name in stages_of(trace, scene)])
-        for title, scenes in acts
-    ))  # fmt: skip
+    contents = []
+    if example.name in EXAMPLES:
+        from ..documents.acts import stages_of  # the whole ledger is behind it
+        from ..documents.scenes import ACTS
+
+        for act in ACTS.get(example.name, ()):
+            names = [name for scene in act.scenes for name in stages_of(trace, scene)]
+            contents.append((act.title, names))
+    return opening_text(trace, style, contents)
 
 
 def header(example: Example, trace: Trace, style: Style, opening: str = "") -> str:

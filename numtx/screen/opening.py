@@ -31,9 +31,9 @@ GROUPS = {
     "probabilities": 3, "loss": 3,
 }  # fmt: skip
 MORE = Text(
-    "更多：{}--stage 'encoder.0.*' 一部分；--step 一步一步看；--gradients 加上梯度；"
+    "更多：{}--stage '{}.0.*' 一部分；--step 一步一步看；--gradients 加上梯度；"
     "--html FILE 在浏览器里看；numtx cell 一格的算式",
-    "more: {}--stage 'encoder.0.*' a part; --step stage by stage; --gradients the way back; "
+    "more: {}--stage '{}.0.*' a part; --step stage by stage; --gradients the way back; "
     "--html FILE in a browser; numtx cell the arithmetic of a cell",
 )
 ACT = Text("--act N 一幕；", "--act N an act; ")
@@ -52,7 +52,8 @@ def opening_text(
 ) -> str:
     """The screen. contents: titles and stages of the parts, such as acts; empty: the sections."""
     acts = list(contents)
-    more = Text(*(m.format(act if acts else "") for m, act in zip(MORE, ACT, strict=True)))
+    side = trace.config.sides[0]
+    more = Text(*(m.format(act if acts else "", side) for m, act in zip(MORE, ACT, strict=True)))
     numbers = {name: n for n, name in enumerate(trace.graph.stages, 1)}
     rows = [
         [below(style.lang, *title), spans([numbers[name] for name in names])]

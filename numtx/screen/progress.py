@@ -29,20 +29,19 @@ class Progress:
         self.begun, self.shown = time.monotonic(), False
         self.first = self.begun, 0.0  # when the task was first spoken of, and its share then
         self.lock, self.ended = threading.RLock(), threading.Event()
-        self.stdout: TextIO | None = None
+        self.streams = sys.stdout, sys.stderr
 
     def __enter__(self) -> Progress:
         if self.on:
-            if sys.stdout.isatty():
-                self.stdout = sys.stdout
-                sys.stdout = cast(TextIO, Giving(sys.stdout, self.hide))
+            given = (cast(TextIO, Giving(stream, self.hide)) for stream in self.streams)
+            sys.stdout, sys.stderr = given
             threading.Thread(target=self._run, daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.stop()
-        if self.stdout is not None:
-            sys.stdout = self.stdout
+        if self.on:
+            sys.stdout, sys.stderr = self.streams
 
     def at(self, what: str, done: float = 0.0, of: float = 1.0) -> None:
         """Say what is being done, and how much of it is."""
@@ -74,7 +73,7 @@ class Progress:
         """Clear the line, for other text."""
         with self.lock:
             if self.shown:
-                print(CLEAR, end="", file=sys.stderr, flush=True)
+                print(CLEAR, end="", file=self.streams[1], flush=True)
             self.shown = False
 
     def line(self, now: float) -> str:
@@ -93,12 +92,12 @@ class Progress:
             now = time.monotonic()
             with self.lock:
                 if now - self.begun >= PATIENCE and not self.ended.is_set():
-                    print(CLEAR + self.line(now), end="", file=sys.stderr, flush=True)
+                    print(CLEAR + self.line(now), end="", file=self.streams[1], flush=True)
                     self.shown = True
 
 
 class Giving:
-    """Standard output on a terminal, for which the line of progress makes room."""
+    """A stream of the command's, for which the line of progress makes room."""
 
     def __init__(self, terminal: TextIO, hide: Callable[[], None]) -> None:
         self.terminal, self.hide = terminal, hide

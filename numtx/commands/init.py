@@ -49,10 +49,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--config is missing: a file of JSON (--fields lists its fields)")
     check_outputs((args.out,), (args.config,))
     config = read_config(args.config)
-    args.result = {
-        "parameters": dict(named_shapes(config)), "numbers": count_parameters(config),
-        "seed": args.seed, "file": args.out,
-    }  # fmt: skip
     if args.list:
         for name, shape in named_shapes(config):  # one after the other: they may be very many
             tell(f"{name:44} {shape_text(shape)}")
@@ -64,4 +60,8 @@ def run(args: argparse.Namespace) -> int:
         tell(pick(args.lang, zh, f"written: {args.out}   {numbers} numbers, seed {args.seed}"))
     elif not args.list:
         raise UsageError("--out is missing: the file to write (or --list)")
+    args.result = {
+        "parameters": dict(named_shapes(config)), "numbers": count_parameters(config),
+        "seed": args.seed, "file": args.out,
+    }  # fmt: skip
     return 0

@@ -65,8 +65,9 @@ def run(args: argparse.Namespace) -> int:
     if args.lesson is None:
         for option in ("exercise", "html", "notebook", "model"):
             if getattr(args, option) is not None:
+                what = "DIR" if option == "model" else "FILE"
                 raise UsageError(
-                    f"--{option} is of one lesson; say which: numtx learn 3 --{option}"
+                    f"--{option} is of one lesson; say which: numtx learn 3 --{option} {what}"
                 )
         rows = [
             [e.number, e.name, "\n".join(e.question[lang] for lang in languages)] for e in found

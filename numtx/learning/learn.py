@@ -17,7 +17,7 @@ from ..errors import FileError, LessonError, UsageError
 from ..show.table import table_text
 from ..show.wrap import tell
 from ..small_repr import small_repr
-from .learn_exercise import write_exercise
+from .learn_exercise import invite, write_exercise
 from .learn_paths import paths_text
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -92,7 +92,10 @@ def run(args: argparse.Namespace) -> int:
     model = [] if args.model is None else ["--model", args.model]
     if args.html is not None:
         return _write_page(chosen.path, args.html, args.lang, model)
-    return max(_run(chosen.path, lang, model) for lang in languages)
+    code = max(_run(chosen.path, lang, model) for lang in languages)
+    if code == 0:
+        invite(chosen.number, args.lang)
+    return code
 
 
 def _write_page(path: Path, to: str, lang: str, model: list[str]) -> int:

@@ -27,3 +27,14 @@ def write_exercise(number: str, path: str, lang: str) -> int:
             f"{path} is written; fill it in, then: numtx check {name}")  # fmt: skip
         tell(below(lang, zh, en))
     return 0
+
+
+def invite(number: str, lang: str) -> None:
+    """Say at the end of a lesson what there is to write, where there is something."""
+    from ..answering.exercise import exercises
+    from ..show.headings import below
+
+    names = ", ".join(one.name for one in exercises().values() if one.lesson == number)
+    if names:
+        asked = f"numtx learn {number} --exercise"
+        print("\n" + below(lang, f"自己写: {names}\n  {asked}", f"To write: {names}\n  {asked}"))

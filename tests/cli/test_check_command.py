@@ -31,6 +31,13 @@ def fill(path: Path, body: str) -> str:
     return str(path)
 
 
+def test_a_lesson_ends_in_what_there_is_to_write(capsys):
+    assert terminal.run(capsys, "learn", "26")[1].endswith(
+        "window_mask\n  numtx learn 26 --exercise\n"
+    )
+    assert "--exercise" not in terminal.run(capsys, "learn", "28")[1]
+
+
 def test_a_hole_is_one_line_and_hints_come_one_by_one(hole, capsys):
     code, out, err = terminal.run(capsys, "check", str(hole))
     assert (code, out) == (2, "") and "attention_weights: not filled in" in err

@@ -49,6 +49,12 @@ def test_a_hole_is_one_line_and_hints_come_one_by_one(hole, capsys):
     assert "np.sqrt" in out and "np.sqrt" not in said[2]
 
 
+@pytest.mark.parametrize("body", ["    pass", "    raise NotImplementedError", "    ...; 'later'"])
+def test_a_body_that_does_nothing_is_a_hole(hole, capsys, body):
+    code, out, err = terminal.run(capsys, "check", fill(hole, body))
+    assert (code, out) == (2, "") and "attention_weights: not filled in" in err
+
+
 def test_a_right_one(hole, capsys):
     code, out, err = terminal.run(capsys, "check", fill(hole, RIGHT))
     assert (code, err) == (0, "") and out.startswith("attention_weights: right")

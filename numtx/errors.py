@@ -73,7 +73,8 @@ class TrainingError(NumtxError):
 
 
 class LessonError(NumtxError):
-    """A lesson that does not exist, or a claim in one that does not hold."""
+    """A lesson that does not exist, a claim in one that does not hold, or an answer to one that
+    cannot be judged."""
 
 
 class UsageError(NumtxError):

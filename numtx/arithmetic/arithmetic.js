@@ -35,7 +35,8 @@ function calculator(data) {
   }
 
   const walk = walks(data, array, indexOf);
-  const { numberAt, rowOf } = operationsOf(data, array, place, walk);
+  const operations = operationsOf(data, array, place, walk);
+  const { numberAt, rowOf } = operations;
   const brackets = (show) => (x) => (x < 0 ? `(${show(x)})` : show(x));
 
   // A cell of a stage, from its inputs; a parameter or a pinned cell is what it is, reads nothing
@@ -136,5 +137,14 @@ function calculator(data) {
     return found;
   }
 
-  return { array, cell, gradient, indexOf, place, productOf, productsOfGradient };
+  // After a cell was changed, what was computed from it is computed anew.
+  function forget() {
+    chains.clear();
+    held = 0;
+    operations.forget();
+  }
+
+  return {
+    array, cell, forget, gradient, indexOf, numberAt, place, productOf, productsOfGradient, rowOf,
+  };
 }

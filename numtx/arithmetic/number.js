@@ -142,14 +142,16 @@ function ordered(numbers) {
   return found;
 }
 
-// The cells that a number was made of, each with d(number)/d(it): the chain rule backwards.
-function readsOf(number) {
-  const slopes = new Map([[number, 1]]);
+// The cells that numbers were made of, each with d(the sum of weight times number)/d(it): the chain
+// rule backwards.
+function readsFrom(weighted) {
+  const slopes = new Map(weighted);
   const found = new Map();
-  const order = ordered([number]);
+  const order = ordered([...slopes.keys()]);
   for (const x of [...order].reverse()) {
+    const own = slopes.get(x) || 0;
     for (const [parent, slope] of x.parents) {
-      const step = slope === 0 ? 0 : (slopes.get(x) || 0) * slope;
+      const step = own === 0 || slope === 0 ? 0 : own * slope;
       slopes.set(parent, (slopes.get(parent) || 0) + step);
     }
   }
@@ -160,6 +162,8 @@ function readsOf(number) {
   }
   return [...found.values()];
 }
+
+const readsOf = (number) => readsFrom([[number, 1]]);
 
 // What a row of numbers was made of, for the chain rule from any of its cells: for each number, what
 // was read first standing first, the places of its parents with their slopes; the places of the

@@ -371,5 +371,7 @@ function operationsOf(data, array, place, { plan, starts, axesOf }) {
   // One cell of a stage, with all that it was made of.
   const numberAt = (stage, index) => rowOf(stage, index)[stage.byRow ? index.at(-1) : 0];
 
-  return { numberAt, rowOf };
+  const forget = () => (kept = { key: "", numbers: [] });
+
+  return { numberAt, rowOf, forget };
 }

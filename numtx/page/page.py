@@ -21,7 +21,9 @@ CALCULATOR = (  # of the cells of tables, for a notebook too
 )
 SCRIPTS = (
     *CALCULATOR,
+    _HOME / "arithmetic" / "change.js",
     _HOME / "page" / "product.js",
+    _HOME / "page" / "what_if.js",
     _HOME / "page" / "report.js",
     _HOME / "html" / "steps.js",
 )
@@ -166,7 +168,8 @@ _PANEL = (
     f'<div><span class="quiet">{bilingual(Text("记录的值：", "recorded:"))}</span> '
     '<span id="recorded"></span></div>'
     f'<div><span class="quiet">{bilingual(Text("取自：", "from:"))}</span> '
-    '<span id="from"></span></div><div id="beside" hidden></div></aside>'
+    '<span id="from"></span></div><div id="beside" hidden></div>'
+    '<div id="what-if" hidden></div></aside>'
 )
 
 

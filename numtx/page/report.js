@@ -28,6 +28,9 @@
   }
 
   const drawing = productDrawing(data, calculate, link, address, both);
+  const trial = whatIf(data, calculate, {
+    tables, addressOf, digits, both, clear, again: () => point(...current),
+  });
   let current = null;
   let held = false;
   let marked = [];
@@ -54,6 +57,7 @@
     }
     mark(cellAt(target, index, others), "here");
     showBeside(target, index);
+    trial(target, index);
     panel.hidden = false;
     const title = document.getElementById("cell");
     const tokens = names(nameOf(target), index);

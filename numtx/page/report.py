@@ -30,6 +30,7 @@ from .page import Entry, Heading, Lead, Section, Tables, page
 from .report_grid import ReportGrids
 
 EMBEDDED = 16_384  # numbers of an array that is put into the page whole
+READS = 500_000  # cells read to make a run once more in the page
 
 
 def trace_report(
@@ -156,6 +157,8 @@ def report_data(trace: Trace, style: Style, beside: Beside | None = None) -> dic
 
     def array(name: str, values: Array) -> dict[str, Any]:
         found: dict[str, Any] = {"shape": values.shape}
+        if values.dtype.kind != "f":
+            found["whole"] = True
         whole = style.full or values.size <= EMBEDDED
         if whole:
             found["values"] = strict(values.ravel().tolist())
@@ -167,6 +170,7 @@ def report_data(trace: Trace, style: Style, beside: Beside | None = None) -> dic
 
     return {
         "sizes": graph.sizes,
+        "fixed": _fixed(trace, style, beside),
         "sides": None if beside is None else {"own": beside.own, "other": beside.other},
         "largest": LARGEST,
         "corner": CORNER,
@@ -176,6 +180,32 @@ def report_data(trace: Trace, style: Style, beside: Beside | None = None) -> dic
         "stages": {name: _specification(graph[name]) for name in trace.values},
         "arrays": {name: array(name, values) for name, values in trace.arrays.items()},
     }
+
+
+def _fixed(trace: Trace, style: Style, beside: Beside | None) -> Text | None:
+    """Why no cell can be set in the page; None: cells can."""
+    if beside is not None:
+        return Text("两次运行并排时不能改格子", "of two runs side by side no cell is set")
+    if trace.phases:
+        return Text(
+            "生成要重新选词：请用命令再运行一次", "a generation chooses its words: run it again"
+        )
+    if trace.config.dtype != "float64":
+        return Text(
+            "本页以 float64 计算，这次运行不是", "the page computes in float64, this run did not"
+        )
+    if len(trace.values) < len(trace.graph) or trace.outside:
+        return Text(
+            "没有记录每个阶段，不能重新计算", "not every stage was recorded, so none is computed"
+        )
+    oracle, arrays = trace.oracle(), trace.arrays.values()
+    work = sum(oracle.reads(stage) * trace[stage.name].size for stage in trace.graph)
+    if work > READS or any(a.size > EMBEDDED and not style.full for a in arrays):
+        return Text(
+            "模型太大，本页不能重新计算：请用 --set",
+            "too large to be computed in the page: use --set",
+        )
+    return None
 
 
 def _formula(text: str) -> str:

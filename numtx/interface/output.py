@@ -39,6 +39,10 @@ from ..gradchecks.own import report as print_own
 from ..page.page import Heading
 from ..page.report import trace_report
 from ..pictures.curve import curve_text
+from ..reports.generation import generation_page
+from ..reports.ledger import figure_page, ledger_page
+from ..reports.pairs import before_and_after
+from ..reports.runs import comparison_page
 from ..show.chinese import chinese
 from ..show.headings import pick, say
 from ..show.stage_grid import Style
@@ -216,11 +220,33 @@ def to_markdown(trace: Trace, *stages: str, gradients: bool = False, **options: 
     return "\n\n".join(trace_markdown(trace, style_of(options), chosen, gradients)) + "\n"
 
 
-def to_html(trace: Trace, *stages: str, title: str = "numtx", **options: Any) -> str:
-    """A trace, or those of its stages that match, as one page for a browser with the arithmetic of
-    every cell; options as in `to_text`."""
-    heading = Heading(Text(title, title))
-    return trace_report(trace, heading, style_of(options), trace.graph.select(list(stages)))
+def to_html(
+    thing: Any, *stages: str, title: str = "numtx", before: Trace | None = None, **options: Any
+) -> str:
+    """One page for a browser of a trace, of a generation with its trace (as `record_generation`
+    gives them), a comparison whose first side is a trace, or figures.
+
+    stages   of a trace only those that match
+    before   another run of the same model and batch, to stand beside the trace
+    options  as in `to_text`
+
+    Raises `UsageError` for what has no page.
+    """
+    style, head = style_of(options), Text(title, title)
+    if isinstance(thing, Comparison):
+        zh, en = (to_text(thing, **{**options, "lang": lang}) for lang in ("zh", "en"))
+        return comparison_page(thing, *thing.sides, Text(zh, en), style.lang)
+    if isinstance(thing, Result):
+        return figure_page(thing, style.lang)
+    if isinstance(thing, list) and thing and isinstance(thing[0], Result):
+        return ledger_page(thing, style.lang)
+    if isinstance(thing, tuple) and [type(part) for part in thing] == [Generation, Trace]:
+        found, trace = thing
+        return generation_page(found, trace, head, [], style, trace.graph.select(list(stages)))
+    if not isinstance(thing, Trace):
+        raise UsageError(f"a {type(thing).__name__} has no page of its own; to_text prints it")
+    beside = None if before is None else before_and_after(before, thing)
+    return trace_report(thing, Heading(head), style, thing.graph.select(list(stages)), beside)
 
 
 def to_json(thing: Any) -> str:

@@ -49,7 +49,8 @@ def test_of_comparisons_and_checks(tmp_path: Path, capsys: pytest.CaptureFixture
     found = numtx.compare_runs(TRACE, theirs, names=names)
     assert found.verdict == "different" and found.causes
     told = printed(capsys, "compare", ours, theirs, "--map", str(tmp_path / "map.json"))
-    assert text(numtx.compare_runs(ours, theirs, names=names)) == told
+    again = numtx.compare_runs(ours, theirs, names=names)
+    assert text(again) == told and again.first.name in numtx.to_html(again)
     in_memory = numtx.compare_runs(TRACE, scores, names=names)
     assert in_memory.values == found.values
     assert text(TRACE.verify()) == printed(capsys, "verify", ours)
@@ -85,7 +86,11 @@ def test_of_everything_else(tmp_path: Path) -> None:
     assert "K1" in text(report)
     assert numtx.picture("causal-mask", "cat", lang="zh", width=60).svg.startswith("<svg")
     assert "## " in numtx.to_markdown(TRACE, "decoder.0.*")
-    assert numtx.to_html(TRACE, "logits", title="<b>").startswith("<!doctype html>")
+    recorded = numtx.record_generation(*MODEL, prompt, max_new_tokens=2)
+    pages = (TRACE, "logits"), (recorded,), (row,), ([row],)
+    assert all(numtx.to_html(*one).startswith("<!doctype html>") for one in pages)
+    held = EXAMPLE.trace(pins={"logits": TRACE["logits"] + 1.0})
+    assert "&lt;b&gt;" in numtx.to_html(held, "logits", title="<b>", before=TRACE)
     assert json.loads(numtx.to_json(TRACE))["stages"]
     assert json.loads(numtx.to_json(TRACE.verify()))["skipped"] == []
 
@@ -120,6 +125,7 @@ WRONG = {
     "lang is 'de'": lambda: numtx.to_text(TRACE, lang="de"),
     "matches no stage": lambda: numtx.to_text(TRACE, "decoder.9.*"),
     "a dict has no text of its own": lambda: numtx.to_text({}),
+    "a dict has no page of its own": lambda: numtx.to_html({}),
     "chosen of a trace": lambda: numtx.to_text(TRACE.verify(), "logits"),
     "do not name a cell": lambda: numtx.explain(TRACE, "logits[0]"),
     "should be a trace, arrays by name, or a path": lambda: numtx.compare_runs(TRACE, 3),

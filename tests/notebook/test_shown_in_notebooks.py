@@ -12,6 +12,7 @@ import pytest
 
 import numtx
 from numtx.examples.registry import example_for_text
+from numtx.notebook import runs
 from numtx.notebook.frame import LEVELS
 
 VOID = {"br", "input", "path", "rect", "line"}
@@ -125,14 +126,23 @@ def test_a_stage_shows_what_the_page_shows() -> None:
 
 def test_hostile_tokens_are_text() -> None:
     trace = example_for_text("<script>\"'&\x1b</table>").trace()
-    for thing in (trace, trace.stage("logits"), numtx.explain(trace, "logits[0,1]")):
+    example = numtx.load_example("cat")
+    words = [f"<script>{i}\x1b" for i in range(example.config.vocabulary)]
+    generation, _ = numtx.record_generation(
+        example.config, example.parameters, numtx.Batch([[0]]), max_new_tokens=2, vocabulary=words
+    )
+    arrays = {"logits": trace["logits"] + 1.0, "<script>\x1b": np.ones(2)}
+    for thing in (
+        trace, trace.stage("logits"), numtx.explain(trace, "logits[0,1]"), generation,
+        numtx.compare_runs(trace, arrays),
+    ):  # fmt: skip
         html = thing._repr_html_()
         page = Page(html)
         assert page.seen.count("script") in (0, 2) and page.open == []
         assert "\x1b" not in html
 
 
-def test_a_large_run_stays_small() -> None:
+def test_a_large_run_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     config = numtx.Config(model="decoder-only", width=32, decoder_layers=3, heads=8, hidden=64,
                           vocabulary=200)  # fmt: skip
     ids = np.arange(180).reshape(3, 60)
@@ -141,3 +151,8 @@ def test_a_large_run_stays_small() -> None:
         html = thing._repr_html_()
         assert len(html) < 700_000 and "float64[3," in html
         assert "..." in html or thing is trace
+    monkeypatch.setattr(runs, "MOST_CELLS", 500)
+    monkeypatch.setattr(runs, "MOST_STAGES", 40)
+    few = trace._repr_html_()
+    assert 100 < few.count("<td") < 800 and few.count("<b>[") == 40
+    assert f"+ {len(trace.values) - 40}" in few

@@ -8,9 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO, TypeVar, cast
 
-from ..show.headings import pick
-from ..show.wrap import columns, wrap
-
 Item = TypeVar("Item")
 PATIENCE, EVERY = 2.0, 0.25  # seconds before the line is first shown, and between two of them
 CLEAR = "\r\x1b[K"
@@ -59,6 +56,8 @@ class Progress:
 
     def steps(self, of: int) -> Callable[[Any], None]:
         """For the steps of a training, as `on_step`."""
+        from ..show.headings import pick  # loads NumPy, for which --help shall not wait
+
         return lambda step: self.at(
             f"{pick(self.lang, '步', 'step')} {step.step}/{of}  "
             f"{pick(self.lang, '损失', 'loss')} {step.loss:.6f}", step.step, of,
@@ -78,6 +77,9 @@ class Progress:
 
     def line(self, now: float) -> str:
         """What is shown at a time."""
+        from ..show.headings import pick
+        from ..show.wrap import columns, wrap
+
         seconds = now - self.begun
         text = f"{self.what}  {pick(self.lang, f'已 {seconds:.0f} 秒', f'{seconds:.0f} s')}"
         start, share = self.first

@@ -18,7 +18,7 @@ RUN = ["trace", "padding"]
 SHOWING = {
     "help", "example", "text", "stage", "gradients", "npz", "json", "html", "markdown", "csv",
     "quiet", "precision", "lang", "full", "row", "color", "width", "last", "heads", "top",
-    "layers", "folder", "config",
+    "layers", "folder", "config", "no_pager",
 }  # fmt: skip
 
 

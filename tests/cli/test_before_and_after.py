@@ -17,8 +17,10 @@ SET = ["--set", f"{PLACE}.values[0,0,2,1]=0.25", "--lang", "en"]
 def printed(capsys, monkeypatch, stage: str, width: int, *more: str) -> str:
     monkeypatch.setenv("COLUMNS", str(width))
     code, out, err = terminal.run(capsys, "trace", "cat", *SET, "--stage", stage, *more)
-    assert (code, err) == (0, "") and too_wide(out, width) == [] and not list(out_of_line(out))
-    return out.partition(f"] {stage.rpartition('.')[2]} ")[2]
+    assert (code, err) == (0, "") and too_wide(out, width) == []
+    part = out.partition(f"] {stage.rpartition('.')[2]} ")[2]
+    assert part and not list(out_of_line(part))
+    return part
 
 
 @pytest.mark.parametrize("width", [80, 30])

@@ -250,24 +250,35 @@ def of_across() -> list[Case]:
     cases=of_across,
 )  # fmt: skip
 def cross_attention(at: At, x: Array, memory: Array, w_q: Array, w_k: Array, w_v: Array) -> Any:
+    asks, asked = at(
+        (x, memory),
+        ("查询和键对调了：编码器问解码器", "queries and keys exchanged: the encoder asks the decoder",
+         lambda: (memory, x)),
+        ("这是自注意力：没有用到编码器", "self-attention: the encoder is not consulted", lambda: (x, x)),
+    )  # fmt: skip
+    of_keys, of_values = at(
+        (w_k, w_v), ("W_K 与 W_V 对调了", "W_K and W_V exchanged", lambda: (w_v, w_k))
+    )
     queries = at(
-        x @ w_q,
-        ("查询没有乘 W_Q", "queries without W_Q", lambda: x),
+        asks @ w_q,
+        ("查询没有乘 W_Q", "queries without W_Q", lambda: asks),
         ("查询来自编码器，不是解码器", "queries from the encoder, not the decoder",
          lambda: memory @ w_q),
+        ("查询乘了 W_K", "queries made with W_K", lambda: asks @ w_k),
     )  # fmt: skip
     keys = at(
-        memory @ w_k,
-        ("键是 H_enc 本身，没有乘 W_K", "keys are H_enc itself, without W_K", lambda: memory),
+        asked @ of_keys,
+        ("键是 H_enc 本身，没有乘 W_K", "keys are H_enc itself, without W_K", lambda: asked),
         ("键来自解码器，不是编码器", "keys from the decoder, not the encoder", lambda: x @ w_k),
-        ("键乘了 W_V", "keys made with W_V", lambda: memory @ w_v),
-        ("键乘了 W_Q", "keys made with W_Q", lambda: memory @ w_q),
+        ("键乘了 W_V", "keys made with W_V", lambda: asked @ w_v),
+        ("键乘了 W_Q", "keys made with W_Q", lambda: asked @ w_q),
     )  # fmt: skip
     values = at(
-        memory @ w_v,
-        ("值是 H_enc 本身，没有乘 W_V", "values are H_enc itself, without W_V", lambda: memory),
+        asked @ of_values,
+        ("值是 H_enc 本身，没有乘 W_V", "values are H_enc itself, without W_V", lambda: asked),
         ("值来自解码器，不是编码器", "values from the decoder, not the encoder", lambda: x @ w_v),
-        ("值乘了 W_K", "values made with W_K", lambda: memory @ w_k),
+        ("值乘了 W_K", "values made with W_K", lambda: asked @ w_k),
+        ("值乘了 W_Q", "values made with W_Q", lambda: asked @ w_q),
     )  # fmt: skip
     products = queries @ keys.T
     scores = at(products / math.sqrt(w_k.shape[1]),
@@ -275,25 +286,10 @@ def cross_attention(at: At, x: Array, memory: Array, w_q: Array, w_k: Array, w_v
                 ("除以了 d 的平方根，不是 d_k 的", "divided by the root of d, not of d_k",
                  lambda: products / math.sqrt(x.shape[1])))  # fmt: skip
     weights = at(softmax(scores), *softmax_slips(scores))
-    context = weights @ values
-
-    def ask(q: Array, k: Array, v: Array) -> Any:
-        return softmax(q @ k.T / math.sqrt(w_k.shape[1])) @ v
-
-    turned = (
-        "查询和键对调了：编码器问解码器",
-        "queries and keys exchanged: the encoder asks the decoder",
-    )
     return at(
-        context,
-        (*turned, lambda: ask(memory @ w_k, x @ w_q, x @ w_v)),
-        (*turned, lambda: ask(memory @ w_q, x @ w_k, x @ w_v)),
-        ("W_K 与 W_V 对调了", "W_K and W_V exchanged",
-         lambda: ask(x @ w_q, memory @ w_v, memory @ w_k)),
-        ("这是自注意力：没有用到编码器", "self-attention: the encoder is not consulted",
-         lambda: ask(x @ w_q, x @ w_k, x @ w_v)),
+        weights @ values,
         ("只做到权重，没有乘以值", "weights alone, not times the values", lambda: weights),
-    )  # fmt: skip
+    )
 
 
 def in_heads(queries: Array, keys: Array, values: Array) -> Any:

@@ -186,11 +186,23 @@ def cached_step(
         k[row], v[row] = key, value
         return k, v
 
-    place: int = at(
-        length,
-        ("写在了最后一个旧词上（差一格）", "written over the last token: position off by one", lambda: length - 1),
-        ("写得太靠后一格，或者没有写", "written a row too far (position off by one), or not at all", lambda: length + 1),
-        ("写在了第 0 行", "written into row 0", lambda: 0),
+    place, rows = at(
+        (length, length + 1),
+        ("位置差一格：写在最后一个旧词上，也少看一行",
+         "position off by one: written over the last token, and a row less is looked at",
+         lambda: (length - 1, length)),
+        ("写在了最后一个旧词上（差一格）", "written over the last token: position off by one",
+         lambda: (length - 1, length + 1)),
+        ("写得太靠后一格，或者没有写", "written a row too far (position off by one), or not at all",
+         lambda: (length + 1, length + 1)),
+        ("写得太靠后一格，也多看一行", "position off by one: written a row too far, and a row too many looked at",
+         lambda: (length + 1, length + 2)),
+        ("写在了第 0 行", "written into row 0", lambda: (0, length + 1)),
+        ("先看后接：看不到自己", "attended before appending: the token does not see itself",
+         lambda: (length, length)),
+        ("看了整个空间，连没有意义的行", "the whole room is looked at, rows without meaning, too",
+         lambda: (length, len(keys))),
+        ("多看了一行", "a row too many is looked at", lambda: (length, length + 2)),
     )  # fmt: skip
     k, v = at(
         written(place),
@@ -198,24 +210,12 @@ def cached_step(
         ("新的值没有写进去", "the new value is not written", lambda: (written(place)[0], values)),
         ("键和值对调了", "key and value exchanged", lambda: written(place)[::-1]),
     )  # fmt: skip
-    rows: int = at(
-        length + 1,
-        ("先看后接：看不到自己", "attended before appending: the token does not see itself", lambda: length),
-        ("看了整个空间，连没有意义的行", "the whole room is looked at, rows without meaning, too",
-         lambda: len(keys)),
-        ("多看了一行", "a row too many is looked at", lambda: length + 2),
-    )  # fmt: skip
     products = (k[:rows] @ query)[None]
     scores = at(products / math.sqrt(len(query)), *scale_slips(products, len(query), rows))
     weights = at(softmax(scores), *softmax_slips(scores)[2:7], *softmax_slips(scores)[9:12])
 
-    def off_by_one() -> Array:
-        k, v = written(length - 1)
-        return softmax((k[:length] @ query)[None] / math.sqrt(len(query))) @ v[:length]
-
     return at(
         weights @ v[:rows],
-        ("位置差一格：写在最后一个旧词上，也少看一行",
-         "position off by one: written over the last token, and a row less is looked at", off_by_one),
         ("只看自己", "it looks at itself alone", lambda: value[None]),
-    )[0]  # fmt: skip
+        ("只做到权重，没有乘以值", "weights alone, not times the values", lambda: weights),
+    )[0]

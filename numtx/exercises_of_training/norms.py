@@ -64,26 +64,36 @@ def of_norms() -> list[Case]:
     cases=of_norms,
 )  # fmt: skip
 def add_and_norm(at: At, x: Array, y: Array, gain: Array, bias: Array, epsilon: float) -> Any:
-    total = at(
-        x + y,
-        ("漏了残差：没有加回 x", "residual missing: x is not added", lambda: y),
-        ("没有加上子层给出的 y", "y, what the sublayer gives, is not added", lambda: x),
-        ("减了，没有加", "subtracted, not added", lambda: x - y),
-        ("加了两次 x", "x added twice", lambda: 2 * x + y),
+    total, added = at(
+        (x + y, 0.0),
+        ("漏了残差：没有加回 x", "residual missing: x is not added", lambda: (y, 0.0)),
+        ("没有加上子层给出的 y", "y, what the sublayer gives, is not added", lambda: (x, 0.0)),
+        ("减了，没有加", "subtracted, not added", lambda: (x - y, 0.0)),
+        ("加了两次 x", "x added twice", lambda: (2 * x + y, 0.0)),
+        ("先归一化，再加残差：x + norm(y)", "norm before the residual: x + norm(y)", lambda: (y, x)),
+        ("先归一化，再加残差：norm(x) + y", "norm before the residual: norm(x) + y", lambda: (x, y)),
+        ("归一化之后又加了一次 x", "x added once more after the norm", lambda: (x + y, x)),
     )  # fmt: skip
     axis = at(
         1,
         ("按列归一化，不是按行", "normalised along columns, not along rows", lambda: 0),
         ("对整个矩阵归一化，不是按行", "the whole matrix normalised, not each row", lambda: None),
     )  # fmt: skip
-    centred = at(
-        total - total.mean(axis, keepdims=True),
-        ("没有减去均值", "mean not subtracted", lambda: total),
-        ("均值按列取了，不是按行", "mean along columns, not along rows", lambda: total - total.mean(0)),
-        ("均值取了整个矩阵的", "mean of the whole matrix", lambda: total - total.mean()),
+    mean = total.mean(axis, keepdims=True)
+    columns, whole = total - total.mean(0), total - total.mean()
+    right = total - mean
+    of_columns = ("均值按列取了，不是按行", "mean along columns, not along rows")
+    of_all = ("均值取了整个矩阵的", "mean of the whole matrix")
+    centred, spread = at(  # what is divided, and what the variance is of
+        (right, right),
+        ("没有减去均值", "mean not subtracted", lambda: (total, total)),
+        ("方差减了均值，被除的没有减", "mean subtracted for the variance, not from what is divided",
+         lambda: (total, right)),
+        (*of_columns, lambda: (columns, columns)), (*of_columns, lambda: (columns, right)),
+        (*of_all, lambda: (whole, whole)), (*of_all, lambda: (whole, right)),
     )  # fmt: skip
     width = total.size if axis is None else total.shape[axis]
-    squares = (centred**2).sum(axis, keepdims=True)
+    squares = (spread**2).sum(axis, keepdims=True)
     variance = at(
         squares / width,
         ("方差除以了 d - 1，不是 d", "variance over d - 1, not over d", lambda: squares / (width - 1)),
@@ -105,20 +115,12 @@ def add_and_norm(at: At, x: Array, y: Array, gain: Array, bias: Array, epsilon: 
         ("乘了标准差，不是除", "multiplied by the deviation, not divided",
          lambda: centred * np.sqrt(variance + epsilon)),
     )  # fmt: skip
-    out = at(
+    return added + at(
         normal * gain + bias,
         ("漏了偏置", "bias left out", lambda: normal * gain),
         ("漏了增益", "gain left out", lambda: normal + bias),
         ("漏了增益和偏置", "gain and bias left out", lambda: normal),
         ("先加偏置，再乘增益", "bias added before the gain", lambda: (normal + bias) * gain),
-    )  # fmt: skip
-    return at(
-        out,
-        ("先归一化，再加残差：x + norm(y)", "norm before the residual: x + norm(y)",
-         lambda: x + norm_forward(y, gain, bias, epsilon, True)[0]),
-        ("先归一化，再加残差：norm(x) + y", "norm before the residual: norm(x) + y",
-         lambda: y + norm_forward(x, gain, bias, epsilon, True)[0]),
-        ("归一化之后又加了一次 x", "x added once more after the norm", lambda: x + out),
     )  # fmt: skip
 
 

@@ -356,3 +356,34 @@ def _(queries, keys, values):
             for h, q in enumerate(queries)
         ]
     )
+
+
+# two mistakes at once, one of them in where things come from
+@answer("add_and_norm", "x + norm(y)", "d - 1")
+def _(x, y, gain, bias, epsilon):
+    n = (y - y.mean(1)[:, None]) / np.sqrt(y.var(1, ddof=1) + epsilon)[:, None]
+    return x + n * gain + bias
+
+
+@answer("add_and_norm", "not from what is divided")
+def _(x, y, gain, bias, epsilon):
+    z = x + y
+    return z / np.sqrt(z.var(1) + epsilon)[:, None] * gain + bias
+
+
+@answer("cached_step", "position off by one", "not divided by sqrt(d_k)")
+def _(query, key, value, keys, values, length):
+    keys[length - 1], values[length - 1] = key, value
+    e = np.exp(keys[:length] @ query)
+    return e @ values[:length] / e.sum()
+
+
+@answer("cross_attention", "W_K and W_V exchanged", "divided by d_k")
+def _(x, memory, w_q, w_k, w_v):
+    s = (x @ w_q) @ (memory @ w_v).T / w_q.shape[1]
+    return rows_softmax(s) @ (memory @ w_k)
+
+
+@answer("cross_attention", "self-attention", "not divided by sqrt(d_k)")
+def _(x, memory, w_q, w_k, w_v):
+    return rows_softmax(x @ w_q @ w_k.T @ x.T) @ x @ w_v

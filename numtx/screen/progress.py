@@ -59,8 +59,8 @@ class Progress:
         from ..show.headings import pick  # loads NumPy, for which --help shall not wait
 
         return lambda step: self.at(
-            f"{pick(self.lang, '步', 'step')} {step.step}/{of}  "
-            f"{pick(self.lang, '损失', 'loss')} {step.loss:.6f}", step.step, of,
+            f"{self._say('步', 'step')} {step.step}/{of}  "
+            f"{self._say('损失', 'loss')} {step.loss:.6f}", step.step, of,
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -81,13 +81,16 @@ class Progress:
         from ..show.wrap import columns, wrap
 
         seconds = now - self.begun
-        text = f"{self.what}  {pick(self.lang, f'已 {seconds:.0f} 秒', f'{seconds:.0f} s')}"
+        text = f"{self.what}  {self._say(f'已 {seconds:.0f} 秒', f'{seconds:.0f} s')}"
         start, share = self.first
         if share < self.share <= 1.0:
             left = (now - start) * (1.0 - self.share) / (self.share - share)
             text += f"  {self.share:.0%}"
-            text += pick(self.lang, f"  还需 {left:.0f} 秒", f"  {left:.0f} s left")
+            text += self._say(f"  还需 {left:.0f} 秒", f"  {left:.0f} s left")
         return wrap(text, columns() - 1, most=1)[0]
+
+    def _say(self, zh: str, en: str) -> str:
+        return zh if self.lang == "zh" else en  # `show.headings` would load NumPy
 
     def _run(self) -> None:
         while not self.ended.wait(EVERY):

@@ -52,7 +52,7 @@ PRODUCTS = """(() => {
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", CHEAP)
+@pytest.mark.parametrize("name", [*CHEAP, "cat, cells pinned"])
 def test_products_are_what_is_recorded(browser: Browser, name: str, tmp_path: Path) -> None:
     trace: Trace = TRACES[name]() if name in TRACES else variant(name)
     browser.open(written(tmp_path / "page.html", trace, list(trace)[-1:]))

@@ -133,6 +133,10 @@ def test_everything_by_keys(page: Browser) -> None:
     assert press(page, "k", "ArrowUp", "k", "k") == "encoder.embedding"  # nothing is above
     outline = "getComputedStyle(document.activeElement).outlineStyle"
     assert page.run(outline) != "none"
+    stages = page.run("[...document.querySelectorAll('.stage')].map((x) => x.id).join()")
+    order = stages.split(",")  # those beside one another too, each in its turn
+    assert [press(page, "j") for _ in order[1:]] == order[1:]
+    assert press(page, *len(order) * "k") == "encoder.embedding"
     opened = "document.querySelector('.stage.now').open"
     press(page, "Enter")
     assert not page.run(opened)

@@ -77,6 +77,18 @@ def test_a_key_that_is_read_has_the_length_that_it_had(model: str) -> None:
     assert set(numbers) <= set(later) and len(later) > len(numbers)
 
 
+def test_each_row_has_the_lengths_of_its_own_keys() -> None:
+    generation, trace = generated()
+    tables = re.findall(r'<table class="stated cache">.*?</table>', steps_of(generation, trace)[0])
+    for row, table in enumerate(tables):
+        keys = trace["prefill.decoder.0.self_attention.keys"][row]
+        lengths = np.sqrt((keys**2).sum((0, 2)))[generation.steps[0].valid[row]]
+        line = re.findall(r"<tr><th.*?</tr>", table)[0]  # of layer 0
+        shown = [float(x) for x in re.findall(r">● ([\d.]+)</td>", line)]
+        np.testing.assert_allclose(shown, lengths, atol=6e-3)
+    assert len(tables) == 2
+
+
 def test_words_are_the_models_probabilities_and_the_chosen_one_is_marked() -> None:
     generation, trace = generated()
     for step, text in zip(generation.steps, steps_of(generation, trace), strict=True):

@@ -10,6 +10,8 @@ import pytest
 from devtools import CHROMIUM, Browser
 from page_traces import CHEAP, TRACES, silent, variant, written
 
+from numtx import load_example
+from numtx.tap import Pin
 from numtx.trace.trace import Trace
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -59,6 +61,17 @@ def test_products_are_what_is_recorded(browser: Browser, name: str, tmp_path: Pa
     found = json.loads(browser.run(PRODUCTS))
     assert found["value"][0] < 1e-12 and found["value"][1] > 50
     assert found["gradient"][0] < 1e-12 and (found["gradient"][1] > 50 or not trace.gradients)
+
+
+@pytest.mark.heavy
+def test_a_product_that_is_held_hands_nothing_on(browser: Browser, tmp_path: Path) -> None:
+    where = np.zeros((1, 1, 7, 7), bool)
+    where[0, 0, 4, 1] = True
+    pins = {"decoder.0.self_attention.products": Pin(where, np.full(where.shape, 0.5))}
+    trace = load_example("weather").trace(pins=pins)
+    browser.open(written(tmp_path / "page.html", trace, ["loss"]))
+    found = json.loads(browser.run(PRODUCTS))
+    assert found["gradient"][0] < 1e-12 and found["value"][0] < 1e-12
 
 
 DRAWN = """JSON.stringify([...document.querySelectorAll(".product")].map((product) => ({

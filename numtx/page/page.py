@@ -151,9 +151,11 @@ _LEGEND = (
     + '<span class="quiet scripted">'
     + bilingual(
         Text(
-            "指向或用方向键走到一个格子：圈出它由哪些格子算出，并写出算式；点击固定，Esc 取消",
+            "指向或用方向键走到一个格子：圈出它由哪些格子算出，并写出算式；点击固定，"
+            "改成别的数就看到之后的一切怎样变；Esc 取消",
             "point at a cell, or walk with the arrow keys: what made it is outlined and its "
-            "arithmetic written out; click to hold, Esc to let go",
+            "arithmetic written out; click to hold it, set it to another number and see all that "
+            "follows move; Esc to let go",
         )
     )
     + "</span></div>"

@@ -83,12 +83,13 @@ function productDrawing(data, calculate, link, address, both) {
     return make("div", "product", make("b", "", ...title), make("div", "", ...parts));
   }
 
-  // The same cell in every head.
+  // The cell, and the same of every other head.
   function inHeads(name, index) {
     const axis = data.stages[name]?.axes.findIndex((letter) => letter === "h" || letter === "g") ?? -1;
     const count = axis < 0 ? 1 : data.arrays[name].shape[axis];
     if (count < 2 || count > HEADS) return [[[], index]];
-    return [...Array(count).keys()].map((head) => {
+    const others = [...Array(count).keys()].filter((head) => head !== index[axis]);
+    return [index[axis], ...others].map((head) => {
       const there = [...index];
       there[axis] = head;
       const own = head === index[axis] ? "▸ " : "";

@@ -13,6 +13,7 @@ from devtools import CHROMIUM, Browser
 from page_traces import CHEAP, EVERY, HEADING, PLACE, TRACES, silent, variant, written
 from samples import assert_close, random_parameters, some
 
+from numtx import load_example
 from numtx.batch import Batch
 from numtx.config import Config
 from numtx.page.report import trace_report
@@ -294,6 +295,23 @@ def test_hostile_tokens_are_text(browser: Browser, tmp_path: Path) -> None:
     assert state(browser)["title"] == f"logits[1,0]  1 {evil[1]} → 0 {evil[0]}"
     heads = browser.run("[...document.querySelectorAll('th')].map((th) => th.textContent).join()")
     assert "2 \\u202ex" in heads and "\u202e" not in heads
+
+
+def test_a_cell_that_no_table_shows_leads_to_its_stage(browser: Browser, tmp_path: Path) -> None:
+    trace = load_example("weather").trace()
+    path = tmp_path / "page.html"
+    stages = trace.graph.select([f"{PLACE}.*"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("numtx.page.report.LARGEST", 6)
+        patch.setattr("numtx.page.report.CORNER", 2)
+        patch.setattr("numtx.show.stage_grid.LARGEST", 6)
+        patch.setattr("numtx.show.stage_grid.CORNER", 2)
+        path.write_text(trace_report(trace, HEADING, stages=stages), encoding="utf-8")
+    browser.open(path, f"#{PLACE}.context[3,1]")
+    found = state(browser)
+    assert found["here"] == [] and found["title"].startswith(f"{PLACE}.context[3,1]")
+    top = f"document.getElementById('{PLACE}.context').getBoundingClientRect().top"
+    assert abs(browser.run(top)) < 100
 
 
 @pytest.mark.parametrize("address", [f"{PLACE}.queries[1,2,3,4]", f"grad/{PLACE}.norm[1,2,3]"])

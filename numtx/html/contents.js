@@ -34,9 +34,14 @@ const unfold = (element) => {
       }
     }
     nav.querySelector(`.drawn[data-of="${part?.id}"]`)?.classList.add("now");
-    const heads = [part, stage].map((element) => element?.querySelector("h2, h3"));
-    get("where").textContent = [...new Set(heads)].filter(Boolean).map(shownText).join(" › ");
+    tellWhere();
     bringIntoView(nav.querySelector(".drawn.now a.now") || nav.querySelector("li > a.now"));
+  }
+
+  // The headings that one is under, in the languages that are shown.
+  function tellWhere() {
+    const heads = [now?.closest("main > details"), now].map((element) => element?.querySelector("h2, h3"));
+    get("where").textContent = [...new Set(heads)].filter(Boolean).map(shownText).join(" › ");
   }
 
   // Within the contents alone: the page itself does not move.
@@ -264,6 +269,7 @@ const unfold = (element) => {
   addEventListener("beforeprint", fold(true));
   document.addEventListener("focusin", (event) => setNow(event.target.closest?.("main .stage")));
 
+  document.querySelector(".controls").addEventListener("change", tellWhere);
   document.body.classList.add("alive");
   if (innerWidth < 1024) for (const details of nav.querySelectorAll("details")) details.open = false;
   look();

@@ -105,7 +105,10 @@ def test_contents_stay_in_view_and_follow(page: Browser) -> None:
       return own.top >= nav.top && own.bottom <= nav.bottom;
     })(document.querySelector(".drawn a.now"))"""
     assert page.run(inside)
-    assert now.rpartition(".")[2] in page.run("document.getElementById('where').textContent")
+    where = "document.getElementById('where').textContent"
+    assert now.rpartition(".")[2] in page.run(where) and "解码器层 0" in page.run(where)
+    page.run("document.getElementById('lang-en').click()")
+    assert "解码器层 0" not in page.run(where) and "Decoder layer 0" in page.run(where)
 
 
 def test_a_way_back_from_a_link(page: Browser) -> None:

@@ -229,6 +229,7 @@ const unfold = (element) => {
     j: () => step(1),
     k: () => step(-1),
     b: back,
+    e: () => get("set")?.focus(),
     d: () => goTo(stages.find((stage, i) => i > stages.indexOf(now) && stage.matches(".differing"))),
     s: () => speak(!speaking()),
     "?": () => {

@@ -202,6 +202,7 @@ def _keys() -> str:
         "Enter": Text("展开或折叠；固定一个格子", "open or fold; hold a cell"),
         "Tab": Text("进入阶段的表格", "into a stage's tables"),
         "↑ ↓ ← →": Text("在表格里移动", "move within a table"),
+        "e": Text("把固定的格子改成别的数", "set the held cell to another number"),
         "Esc": Text("松开格子、离开搜索或放映", "let go of a cell, leave search or speaker mode"),
         "d": Text("下一个不同的阶段（两次运行并排时）", "next stage that differs (of two runs)"),
         "b": Text("回到跟随链接之前", "back to before a link was followed"),

@@ -122,6 +122,12 @@ function whatIf(data, calculate, tools) {
     update(() => run.set(target[0], target[1], value));
   });
 
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation(); // back to the cell, which stays held
+    document.querySelector("td.here")?.focus({ preventScroll: true });
+  });
+
   // Shows the field for a cell, or why there is none.
   return (name, index) => {
     place.hidden = name.startsWith("grad/");
@@ -133,7 +139,9 @@ function whatIf(data, calculate, tools) {
     }
     target = [name, index];
     field.value = String(flatOf(name, "flat")[calculate.place(calculate.array(name), index)]);
+    const typing = document.activeElement === field;
     place.replaceChildren(label, ...(run.changed() ? [undo] : []), said);
+    if (typing) field.focus({ preventScroll: true });
     say();
   };
 }

@@ -128,6 +128,20 @@ def test_tables_show_what_changed_and_all_comes_back(browser: Browser, weather: 
     silent(browser)
 
 
+def test_a_cell_is_set_by_keys_alone(browser: Browser, weather: Path) -> None:
+    browser.open(weather, f"#{PLACE}.scores[4,1]")
+    browser.press("e")
+    assert browser.run("document.activeElement.id") == "set"
+    browser.run("document.activeElement.select()")
+    browser.type("-2")
+    browser.press("Enter")
+    assert browser.run("document.activeElement.id") == "set"
+    assert browser.run("document.querySelector('td.here').textContent") == "-2.00*"
+    browser.press("Escape")
+    assert browser.run("document.activeElement.matches('td.here')")
+    silent(browser)
+
+
 def test_what_cannot_be_set_says_why(browser: Browser, weather: Path, tmp_path: Path) -> None:
     browser.open(weather, f"#{PLACE}.mask[4,1]")
     said = "document.getElementById('what-if').textContent"

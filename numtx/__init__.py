@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .check.gradcheck import check_model as check_model
     from .check.gradcheck import check_operation as check_operation
     from .check.gradcheck import check_stages as check_stages
+    from .check.operations import check_own_operation as check_own_operation
     from .check.verify import verify as verify
     from .checkpoints.folder import read_model as read_model
     from .checkpoints.folder import write_model as write_model
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .decoding.record import record_generation as record_generation
     from .decoding.sample import sampler as sampler
     from .errors import NumtxError as NumtxError
+    from .examples.registry import example_for_text as example_for_text
     from .examples.registry import load_example as load_example
     from .formats.tables import write_csv as write_csv
     from .interface.cells import explain as explain
@@ -72,12 +74,19 @@ if TYPE_CHECKING:
     from .trace.what_if import changes as changes
     from .training.checkpoint import load_run as load_run
     from .training.checkpoint import save_run as save_run
+    from .training.demonstrations import exposure_bias as exposure_bias
+    from .training.demonstrations import gradient_depth as gradient_depth
+    from .training.flow import gradient_flow as gradient_flow
     from .training.loop import train as train
+    from .training.peeking import counting_task as counting_task
+    from .training.peeking import own_task as own_task
+    from .training.peeking import peeking as peeking
     from .training.recipe import Recipe as Recipe
     from .training.run import Run as Run
     from .vocabulary import Vocabulary as Vocabulary
 
 _HOMES = {
+    "all_lessons": "learning.learn",
     "backward": "model",
     "BackwardPass": "backwards.own",
     "Batch": "batch",
@@ -91,21 +100,25 @@ _HOMES = {
     "check_laws": "interface.checks",
     "check_model": "check.gradcheck",
     "check_operation": "check.gradcheck",
+    "check_own_operation": "check.operations",
     "check_stages": "check.gradcheck",
     "compare_runs": "interface.comparing",
     "Config": "config",
     "count_generation": "costs",
+    "counting_task": "training.peeking",
+    "example_for_text": "examples.registry",
     "explain": "interface.cells",
+    "exposure_bias": "training.demonstrations",
     "figures": "interface.checks",
     "Filters": "decoding.filters",
     "forward": "model",
     "generate": "decoding.generate",
+    "gradient_depth": "training.demonstrations",
+    "gradient_flow": "training.flow",
     "initialise": "parameters",
     "inspect": "interface.checks",
     "lesson_exercise": "interface.checks",
     "lesson_notebook": "notebook.lesson",
-    "all_lessons": "learning.learn",
-    "run_lesson": "learning.learn",
     "load_example": "examples.registry",
     "load_parameters": "parameters_file",
     "load_run": "training.checkpoint",
@@ -113,8 +126,10 @@ _HOMES = {
     "next_tokens": "batch",
     "NO_TAP": "tap",
     "NumtxError": "errors",
+    "own_task": "training.peeking",
     "pad": "sequences",
     "parameter_shapes": "parameters",
+    "peeking": "training.peeking",
     "picture": "interface.pictures",
     "Pin": "tap",
     "PrefixCache": "decoding.prefix",
@@ -125,6 +140,7 @@ _HOMES = {
     "RecordedStage": "trace.trace",
     "Recorder": "tap",
     "Run": "training.run",
+    "run_lesson": "learning.learn",
     "sampler": "decoding.sample",
     "save_parameters": "parameters_file",
     "save_run": "training.checkpoint",

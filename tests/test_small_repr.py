@@ -184,6 +184,13 @@ def found_by_commands(
              "lesson_exercise", "run_lesson", "save_trace", "save_run")  # fmt: skip
     return {
         **dict.fromkeys(texts, lambda: None),  # texts, files, and what a lesson names
+        **dict.fromkeys(("exposure_bias", "gradient_depth"), lambda: None),  # they take long
+        "check_own_operation": lambda: numtx.check_own_operation("softmax", samples=1),
+        "counting_task": numtx.counting_task,
+        "example_for_text": lambda: numtx.example_for_text("我爱你"),
+        "gradient_flow": lambda: numtx.gradient_flow(numtx.load_example("weather").trace()),
+        "own_task": lambda: numtx.own_task(*model),
+        "peeking": lambda: numtx.peeking(numtx.own_task(*model), steps=1),
         "RecordedStage": lambda: trace.stage("logits"),
         "Run": lambda: Run(config, parameters),
         "Recipe": numtx.Recipe,

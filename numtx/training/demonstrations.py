@@ -19,6 +19,7 @@ from ..ops.loss import IGNORED, mean_forward, pick_forward
 from ..ops.softmax import log_softmax_forward
 from ..parameters import initialise
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..trace.trace import record
 from .greedy import last_log_probabilities, rows
 from .loop import train
@@ -69,6 +70,7 @@ def free_score(
     return Score(float(np.mean(losses)), right, len(losses))
 
 
+@small_repr()
 class Exposure(NamedTuple):
     """Exposure bias. A run's state after some steps, and at the end after a wrong first word.
 
@@ -128,6 +130,7 @@ def _stumbled(config: Config, parameters: Mapping[str, Array], batch: Batch) -> 
 MOST_WORDS = 50  # of a large vocabulary, so many are tried as a wrong word
 
 
+@small_repr()
 class Depth(NamedTuple):
     """Gradient norms by depth in a deep model, with or without residual connections.
 

@@ -12,6 +12,7 @@ from ..config import Config
 from ..head import tied_name
 from ..parameters import parameter_shapes
 from ..shapes import Array
+from ..small_repr import small_repr
 from ..stages.catalogue import Text
 from ..trace.trace import Trace
 
@@ -20,6 +21,7 @@ FORK = Text(
 )
 
 
+@small_repr()
 class Flow(NamedTuple):
     """One row of the table: a gradient, where it stands, and its size.
 
@@ -103,6 +105,7 @@ def _row(symbol: str, name: str, gradient: Array, note: Text | None = None) -> F
     return Flow(symbol, name, gradient.shape, length, float(np.abs(gradient).max()), note)
 
 
+@small_repr()
 class Update(NamedTuple):
     """One matrix before and after a step: new = old - rate * gradient"""
 

@@ -18,6 +18,7 @@ from ..config import Config
 from ..ops.loss import IGNORED
 from ..parameters import initialise
 from ..shapes import Array
+from ..small_repr import small_repr
 from .demonstrations import MOST_WORDS, Score, forced_score, free_score, needs_decoder
 from .greedy import predictions, rows, run_freely
 from .loop import train
@@ -25,6 +26,7 @@ from .recipe import Recipe
 from .run import Run
 
 
+@small_repr()
 class Task(NamedTuple):
     """What a model learns and how it is judged.
 
@@ -42,6 +44,7 @@ class Task(NamedTuple):
     best: float | None = None
 
 
+@small_repr()
 class Peeking(NamedTuple):
     """A model trained with or without the causal mask.
 

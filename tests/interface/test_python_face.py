@@ -61,8 +61,9 @@ def test_names_of_type_checkers_are_those_of_the_list() -> None:
 def test_the_code_of_the_readme_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = section().index("    import numtx")
-    code = textwrap.dedent(section()[start : section().index("\nWhatever")])
+    found = re.search(r"    import numtx\n(?:(?:    .*)?\n)+", section())
+    assert found is not None
+    code = textwrap.dedent(found[0])
     monkeypatch.chdir(tmp_path)
     space: dict[str, object] = {}
     exec(code, space)

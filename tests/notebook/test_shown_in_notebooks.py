@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from children import environment
 
 import numtx
 from numtx.examples.registry import example_for_text
@@ -156,3 +157,16 @@ def test_a_large_run_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     few = trace._repr_html_()
     assert 100 < few.count("<td") < 800 and few.count("<b>[") == 40
     assert f"+ {len(trace.values) - 40}" in few
+
+
+def test_under_jupyter() -> None:
+    """What the last line of a cell gives is shown as HTML."""
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    code = 'import numtx\nnumtx.load_example("weather").trace().stage("logits")'
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(book, timeout=120).execute(env=environment(NUMTX_LANG="zh"))
+    (shown,) = book.cells[0].outputs
+    assert 'data-lang="zh"' in shown.data["text/html"] and "window.numtx" in shown.data["text/html"]
+    assert shown.data["text/plain"].startswith("RecordedStage(name='logits'")

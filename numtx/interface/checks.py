@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..answering.exercise import of_lesson
 from ..answering.judge import Verdict, judge
@@ -16,7 +16,9 @@ from ..documents.ledger import row_of, rows_of
 from ..documents.row import Result, run
 from ..errors import LessonError
 from ..learning.learn import all_lessons, choose
-from ..testing.report import Report
+
+if TYPE_CHECKING:
+    from ..testing.report import Report
 
 
 def check_backward(

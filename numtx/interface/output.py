@@ -51,7 +51,6 @@ from ..show.trace_text import trace_text
 from ..show.wrap import fold
 from ..stages.catalogue import Text
 from ..stages.graph import Graph
-from ..testing.report import Report
 from ..trace.trace import RecordedStage, Trace
 from ..training.run import Run
 from ..verdicts.compare_json import as_json as comparison_as_json
@@ -107,6 +106,8 @@ def to_text(thing: Any, *stages: str, gradients: bool = False, **options: Any) -
 
 @singledispatch
 def _lines(thing: Any, style: Style) -> Iterator[str]:
+    if hasattr(thing, "table"):  # of laws, whose kit needs a package that may not be there
+        return iter([thing.table(lang=style.lang)])
     raise UsageError(f"a {type(thing).__name__} has no text of its own; print it as it is")
 
 
@@ -187,11 +188,6 @@ def _(thing: Result, style: Style) -> Iterator[str]:
 
 
 @_lines.register
-def _(thing: Report, style: Style) -> Iterator[str]:
-    yield thing.table(lang=style.lang)
-
-
-@_lines.register
 def _(thing: Verdict, style: Style) -> Iterator[str]:
     yield verdict_text(thing, style.lang, style.width)
 
@@ -264,6 +260,6 @@ def to_json(thing: Any) -> str:
         return json_text(costs_of(thing))
     if isinstance(thing, list) and thing and isinstance(thing[0], Result):
         return json_text([one.to_dict(language()) for one in thing])
-    if isinstance(thing, Report):
-        return thing.to_json() + "\n"
+    if hasattr(thing, "to_json"):
+        return str(thing.to_json()) + "\n"
     return json_text(thing)

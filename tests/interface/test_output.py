@@ -102,13 +102,27 @@ def test_of_an_exercise(tmp_path: Path) -> None:
         file.write_text(written.replace("    ...", f"    return {body}"))
         if says == "wrong":
             (verdict,) = numtx.check_exercise(file)
-            assert not verdict.right and says in text(verdict)
+            assert not verdict.right and says in text(verdict) and says in verdict._repr_html_()
             continue
         with pytest.raises(numtx.NumtxError, match=says):
             numtx.check_exercise(file)
     file.write_text(written)
     with pytest.raises(numtx.NumtxError, match="not filled in"):
         numtx.check_exercise(file)
+
+
+def test_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = numtx.Config(
+        model="decoder-only", width=8, decoder_layers=1, hidden=4, vocabulary=5, norm="rms",
+        norm_place="pre", positions="rotary", activation="silu", gated=True, biases=False,
+    )  # fmt: skip
+    folder = str(tmp_path / "model")
+    numtx.write_model(folder, config, numtx.initialise(config), "llama")
+    found = numtx.inspect(folder)
+    assert text(found) == printed(capsys, "inspect", folder)
+    assert "model.norm.weight" in found._repr_html_()
+    assert json.loads(numtx.to_json(found))["numbers"] == len(numtx.Run(config, numtx.read_model(
+        folder).parameters).weights)  # fmt: skip
 
 
 class Own:

@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from children import python
 
 import numtx
 from numtx.cli import COMMANDS
@@ -49,6 +50,18 @@ def test_a_name_is_there_and_says_what_it_is(name: str) -> None:
     # A module of this name would take its place as soon as it is imported.
     home = Path(numtx.__file__).parent
     assert not (home / name).is_dir() and not (home / f"{name}.py").is_file()
+
+
+def test_names_need_no_more_than_numtx_does() -> None:
+    code = """if True:
+        import sys, numtx
+        sys.modules["hypothesis"] = sys.modules["torch"] = None
+        for name in numtx.__all__:
+            getattr(numtx, name)
+        trace = numtx.load_example("cat").trace()
+        print(len(numtx.to_text(trace.verify())) + len(trace.stage("logits")._repr_html_()))
+    """
+    assert int(python("-c", code, check=True).stdout) > 1000
 
 
 def test_names_of_type_checkers_are_those_of_the_list() -> None:

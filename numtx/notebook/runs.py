@@ -81,14 +81,15 @@ class _Tables:
             most = 2 * min(array[0].size, CORNER**2 if max(array.shape[-2:]) > 32 else LARGE)
         elif array.ndim and max(array.shape[-2:]) > 32:
             most = min(most, CORNER * array.shape[-1 if array.ndim < 3 else -2])
-        large = "" if style is self.style else f"<div><code>{escape(summary(array))}</code></div>"
+        line = f"<div><code>{escape(summary(array))}</code></div>"
         if most > self.left:
-            return large or f"<div><code>{escape(summary(array))}</code></div>"
+            return line
         self.left -= most
         self.shown.append(shown.stage.name)
         marks = shown.marks if of == shown.stage.name else GRADIENT_MARKS
-        grids = ReportGrids(StageGrids(self.trace.tokens, self.trace.vocabulary, style))
-        return large + grids.stage(shown.stage, of, array, decimals, marks)
+        grids = StageGrids(self.trace.tokens, self.trace.vocabulary, style)
+        part = style is not self.style and grids.fits(array)  # of one that does not fit it is said
+        return line * part + ReportGrids(grids).stage(shown.stage, of, array, decimals, marks)
 
 
 def _formula(text: str) -> str:

@@ -56,8 +56,6 @@ class Progress:
 
     def steps(self, of: int) -> Callable[[Any], None]:
         """For the steps of a training, as `on_step`."""
-        from ..show.headings import pick  # loads NumPy, for which --help shall not wait
-
         return lambda step: self.at(
             f"{self._say('步', 'step')} {step.step}/{of}  "
             f"{self._say('损失', 'loss')} {step.loss:.6f}", step.step, of,
@@ -77,7 +75,6 @@ class Progress:
 
     def line(self, now: float) -> str:
         """What is shown at a time."""
-        from ..show.headings import pick
         from ..show.wrap import columns, wrap
 
         seconds = now - self.begun

@@ -76,7 +76,7 @@ def test_npz(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
     code, out, _ = run(capsys, "trace", "--npz", str(path), "--stage", "loss")
     assert code == 0
-    assert f"written: {path}" in out
+    assert f"written: {path}" in " ".join(out.split())
     with np.load(path) as file:
         assert file["logits"].shape == (1, 7, 10)
 

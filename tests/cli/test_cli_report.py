@@ -12,7 +12,7 @@ from numtx.cli import main
 def test_html(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     assert main(["trace", "--quiet", "--color", "always", "--lang", "en", "--html", str(path)]) == 0
-    assert f"written: {path}" in capsys.readouterr().out
+    assert f"written: {path}" in " ".join(capsys.readouterr().out.split())
     text = path.read_text(encoding="utf-8")
     assert text.startswith('<!doctype html>\n<html lang="en">')
     assert (

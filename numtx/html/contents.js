@@ -111,6 +111,7 @@ const unfold = (element) => {
     const target = get(id);
     if (!target) return;
     unfold(target);
+    if (location.hash !== `#${id}`) target.scrollIntoView({ block: "start" }); // of a cell its stage
     setNow(target.closest(".stage") || target.querySelector(".stage"));
     if (speaking()) fit();
   }

@@ -148,10 +148,7 @@
     const side = document.getElementById(isGradient(found[0]) ? "show-gradients" : "show-values");
     if (side) side.checked = true;
     const td = cellAt(...found);
-    if (!td) { // it is not in a table that shows corners alone
-      document.getElementById(nameOf(found[0]))?.scrollIntoView({ block: "start" });
-      return point(...found);
-    }
+    if (!td) return point(...found); // its table shows corners alone
     unfold(td);
     held = true;
     show(td, true);

@@ -59,7 +59,7 @@ def test_names_need_no_more_than_numtx_does() -> None:
         for name in numtx.__all__:
             getattr(numtx, name)
         trace = numtx.load_example("cat").trace()
-        print(len(numtx.to_text(trace.verify())) + len(trace.stage("logits")._repr_html_()))
+        print(len(numtx.to_text(trace, "logits")) + len(trace.stage("logits")._repr_html_()))
     """
     assert int(python("-c", code, check=True).stdout) > 1000
 

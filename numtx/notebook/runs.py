@@ -18,6 +18,7 @@ from ..show.numbers import summary
 from ..show.stage_grid import CORNER, StageGrids, Style
 from ..show.walk import GRADIENT_MARKS, Shown, walk
 from ..stages.catalogue import Text
+from ..stages.graph import Stage
 from ..trace.trace import RecordedStage, Trace
 
 MOST_CELLS = 6_000  # of the tables of one output
@@ -111,10 +112,11 @@ def _data(
 def _part(trace: Trace, names: Sequence[str], gradients: bool) -> Trace:
     """The stages that are shown, what they read, and with gradients what reads them: as many as
     `MOST_NUMBERS` numbers have room for."""
-    kept: dict[str, Array] = {}
+    kept = dict(trace.inputs)  # counts, a number a token; masks read them
     room = MOST_NUMBERS
     for name in dict.fromkeys((*names, *_behind(trace, names, gradients))):
-        if name in trace.arrays and (size := _numbers(trace, name, gradients)) <= room:
+        size = _numbers(trace, name, gradients) if name in trace.arrays else room + 1
+        if name not in kept and size <= room:
             kept[name] = trace.arrays[name]
             room -= size
     bare = {n.removeprefix("parameters/"): a for n, a in kept.items() if n not in trace.values}
@@ -122,7 +124,6 @@ def _part(trace: Trace, names: Sequence[str], gradients: bool) -> Trace:
         trace,
         values={name: array for name, array in kept.items() if name in trace.values},
         parameters={name: array for name, array in bare.items() if name in trace.parameters},
-        inputs={name: array for name, array in kept.items() if name in trace.inputs},
         gradients={n: a for n, a in trace.gradients.items() if gradients and n in kept},
         pins={name: where for name, where in trace.pins.items() if name in kept},
     )
@@ -133,10 +134,16 @@ def _part(trace: Trace, names: Sequence[str], gradients: bool) -> Trace:
 def _behind(trace: Trace, names: Sequence[str], gradients: bool) -> Iterator[str]:
     graph = trace.graph
     for name in names:
-        yield from graph[name].inputs
+        yield from _read(graph[name])
     for name in names if gradients else ():
         for reader in graph.consumers.get(name, ()):
-            yield from (reader.name, *reader.inputs)
+            yield from (reader.name, *_read(reader))
+
+
+def _read(stage: Stage) -> Iterator[str]:
+    """What a stage reads, and names that its attributes hold."""
+    yield from stage.inputs
+    yield from (value for value in stage.attributes.values() if isinstance(value, str))
 
 
 def _numbers(trace: Trace, name: str, gradients: bool) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from functools import cache
 from html.parser import HTMLParser
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from children import environment
+from samples import config_of, ragged_batch, random_parameters, some
 
 import numtx
 from numtx.examples.registry import example_for_text
@@ -123,6 +126,22 @@ def test_a_stage_shows_what_the_page_shows() -> None:
     words = Page(example.trace().stage("decoder.0.self_attention.weights")._repr_html_()).words
     assert "[53] decoder.0.self_attention.weights" in words and "每行" in words
     assert "A = softmax(S') per row" in words and "0.78" in words and "sum 1.00" in words
+
+
+@pytest.mark.parametrize("name", some(3, __name__))
+def test_of_each_kind_of_model(name: str) -> None:
+    """The script has a shape for every table, and masks what they read."""
+    config = config_of(name)
+    batch = numtx.Batch(**ragged_batch(config))
+    trace = numtx.record(config, random_parameters(config), batch)
+    masks = [stage for stage in trace if stage.endswith(".mask")]
+    for thing in (trace, trace.stage(masks[-1]), trace.stage(list(trace)[-1])):
+        html = thing._repr_html_()
+        found = re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)
+        assert found is not None
+        arrays = json.loads(found[1])["arrays"]
+        shown = {name.removeprefix("grad/") for name in re.findall(r'data-of="([^"]+)"', html)}
+        assert shown and shown | {*trace.inputs} <= {*arrays}
 
 
 def test_hostile_tokens_are_text() -> None:

@@ -77,12 +77,13 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     work = json.load(sys.stdin)
-    out = os.fdopen(os.dup(1), "w")
+    out = os.dup(1)
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
         with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             found = run(work)
-    json.dump(found, out)
-    out.flush()
+    text = memoryview(json.dumps(found).encode())
+    while text:
+        text = text[os.write(out, text) :]
     os._exit(0)  # whatever threads the file has left behind

@@ -29,7 +29,7 @@ OUT = "decoder.1.self_attention.output"
 @pytest.fixture(autouse=True)
 def no_cause(monkeypatch):
     """What explains a difference is no matter here, and takes its time."""
-    monkeypatch.setattr("numtx.compare.compare.diagnose", lambda case: [])
+    monkeypatch.setattr("numtx.compare.compare.diagnose", lambda case, progress: [])
     monkeypatch.setattr("numtx.compare.compare.diagnose_gradient", lambda case: [])
 
 

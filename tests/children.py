@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numtx
 
@@ -41,6 +41,13 @@ def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run this interpreter with arguments and wait; options are those of `subprocess.run`."""
     given = {"capture_output": True, "encoding": "utf-8", "env": environment(), **options}
     return subprocess.run([sys.executable, *arguments], **given)
+
+
+def become(*arguments: str, **variables: str) -> NoReturn:
+    """Turn a forked process into this interpreter with arguments; it has `variables`, a path to
+    find programs on, and nothing else of this process's environment."""
+    bare = {name: environment()[name] for name in ("PATH", "PYTHONPATH")}
+    os.execve(sys.executable, [sys.executable, *arguments], {**bare, **variables})
 
 
 # One interpreter for several runs: most of the time of a small one goes into its imports.

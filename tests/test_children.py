@@ -40,4 +40,5 @@ def test_the_shell_runs_this_numtx_from_a_path_with_a_space(
 @pytest.mark.parametrize("word", ["sys." + "executable", "PYTHON" + "PATH"])
 def test_no_other_test_starts_a_python_by_itself(word: str) -> None:
     files = [file for file in HERE.rglob("*.py") if word in file.read_text(encoding="utf-8")]
+    files = [file for file in files if file.parent.name != "benchmarks"]  # started by hand too
     assert {file.name for file in files} - {Path(__file__).name} == {"children.py"}

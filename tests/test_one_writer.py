@@ -26,7 +26,7 @@ def other_writers(source: str) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute):
             owner = node.value.id if isinstance(node.value, ast.Name) else ""
-            shell = owner == "shutil" and node.attr != "get_terminal_size"
+            shell = owner == "shutil" and node.attr not in ("get_terminal_size", "which")
             if shell or node.attr in WRITERS or f"{owner}.{node.attr}" in FUNCTIONS:
                 found.append(ast.unparse(node))
         elif isinstance(node, ast.Call):
@@ -80,7 +80,7 @@ def test_readers_are_no_writers() -> None:
     source = (
         'open(p)\nopen(p, "rb")\np.open()\np.open("rb")\nos.open(p, os.O_RDONLY)\n'
         'open(os.devnull, "w")\nzipfile.ZipFile(p)\nargs.save\ntext.replace("a", "b")\n'
-        "shutil.get_terminal_size().columns\n"
+        "shutil.get_terminal_size().columns\nshutil.which(p)\n"
         "np.load(p)\nfrom ..files import write_text\nwrite_text(p, t)\np.read_text()\n"
     )
     assert other_writers(source) == []

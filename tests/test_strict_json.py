@@ -73,5 +73,6 @@ def test_there_is_one_reader():
         for path in home.rglob("*.py")
         if (lines := _readers(path.read_text(encoding="utf-8")))
     }
-    assert list(found) == ["strict_json.py"]
+    # What the process of an exercise tells is numtx's own, and NaN is a number in it.
+    assert set(found) == {"strict_json.py", "answering/child.py", "answering/run.py"}
     assert _readers("import json\njson.load(f)\nfrom json import loads") == [2, 3]

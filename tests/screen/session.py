@@ -7,23 +7,21 @@ import os
 import pty
 import select
 import struct
-import sys
 import termios
 import time
+
+from children import become
 
 
 class Session:
     """`numtx ARGS` behind a pseudo-terminal of 80 columns."""
 
     def __init__(self, *args: str, rows: int = 24, columns: int = 80, **env: str) -> None:
-        places = os.pathsep.join(filter(None, sys.path))
-        environment = {"TERM": "xterm", "PYTHONPATH": places, "PATH": os.environ["PATH"], **env}
         self.seen = ""
         self.child, self.terminal = pty.fork()
         if self.child == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-            command = [sys.executable, "-m", "numtx", *args]
-            os.execve(sys.executable, command, environment)
+            become("-m", "numtx", *args, **{"TERM": "xterm", **env})
 
     def until(self, text: str, patience: float = 40.0) -> str:
         """What is shown from now on up to a text."""

@@ -40,8 +40,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.fields:
         args.result = {
-            n: {"default": f.default, "about": f.words} for n, f in fields_of(Config).items()
-        }
+            name: {
+                "default": None if one.needed else one.default, "needed": one.needed,
+                "about": one.words,
+            }
+            for name, one in fields_of(Config).items()
+        }  # fmt: skip
         own = "" if args.config is None else layer_text(read_config(args.config), args.lang)
         tell(f"{own}{Config.__doc__}\n\nDefaults, and what is taken:\n{values_of(Config)}")
         return 0

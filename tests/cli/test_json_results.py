@@ -9,8 +9,9 @@ import pytest
 import terminal
 from small_folders import written
 
-from numtx import load_example, save_parameters
+from numtx import Config, load_example, save_parameters
 from numtx.cli import COMMANDS, main
+from numtx.fields.field import fields_of
 from numtx.formats.plain import plain
 from numtx.strict_json import parse
 from numtx.trace.files import save_trace
@@ -117,6 +118,14 @@ def test_numbers_of_the_other_commands(files, capsys):
     assert sum(sizes) == listed["numbers"]
     seen = result(capsys, files, *RUNS["inspect"])
     assert seen["layout"] == "llama" and all(t["parameters"] for t in seen["tensors"])
+
+
+def test_every_field_of_a_configuration(files, capsys):
+    found = result(capsys, files, "init", "--fields", "--json", "-")
+    assert list(found) == list(fields_of(Config))
+    for name, field in fields_of(Config).items():
+        assert found[name]["needed"] == field.needed
+        assert found[name]["default"] == (None if field.needed else plain(field.default))
 
 
 def test_a_demonstration_has_no_json(capsys):

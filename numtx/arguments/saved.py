@@ -42,7 +42,10 @@ def saved_run(args: argparse.Namespace) -> tuple[Example, Trace]:
     for name in _MAKING:
         if getattr(args, name, None):
             option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} is for a run that is made, and {path} is one; drop it")
+            raise UsageError(
+                f"{option} says how a run is made, and {path} holds one that was made before; "
+                "drop it"
+            )
     trace = load_trace(path)
     if args.gradients and not trace.gradients:
         raise UsageError(f"{path}: {trace.without_gradients}")

@@ -92,9 +92,9 @@ def test_layers_and_a_generation(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--set", "loss=1"], "--set is for a run that is made"),
-        (["--seed", "3"], "--seed is for a run that is made"),
-        (["--record", "*"], "--record is for"),
+        (["--set", "loss=1"], "--set says how a run is made, and"),
+        (["--seed", "3"], "--seed says how a run is made, and"),
+        (["--record", "*"], "holds one that was made before; drop"),
         (["--npz", "{saved}"], "is read by the same command"),
     ],
 )

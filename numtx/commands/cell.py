@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.json_output import add_json
 from ..arguments.options import add_style, style_of, whole
+from ..arguments.saved import is_saved
 from ..arguments.source import add_source, example_of
 from ..errors import UsageError
 from ..show.wrap import tell
@@ -60,9 +62,12 @@ def run(args: argparse.Namespace) -> int:
 def trace_of(args: argparse.Namespace) -> Trace:
     """The run that a cell is of: a trace file, or what the options of `add_source` name."""
     if args.cell is None:  # one argument only: the cell
+        from ..examples.registry import EXAMPLES
+
+        if args.example is None or args.example in EXAMPLES or is_saved(args):
+            of = shlex.quote(args.example or "weather")
+            raise UsageError(f"which cell? for example: numtx cell {of} 'logits[4,1]'")
         args.cell, args.example = args.example, None
-    if args.cell is None:
-        raise UsageError("which cell? for example: numtx cell weather 'logits[4,1]'")
     if args.example is not None and args.example.endswith(".npz"):
         from ..trace.files import load_trace
 

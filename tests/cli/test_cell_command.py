@@ -84,7 +84,9 @@ def test_pinned_cells(capsys):
         (["logit[1,2]"], "did you mean 'logits'"),
         (["weather", "logits[99,2]"], "goes from 0 to 6"),
         (["none.npz", "logits[1,2]"], "none.npz: no such file"),
-        ([], "which cell?"),
+        ([], "numtx cell weather 'logits[4,1]'"),
+        (["memory"], "which cell? for example: numtx cell memory 'logits[4,1]'"),
+        (["run.npz"], "which cell? for example: numtx cell run.npz 'logits[4,1]'"),
         (["probabilities[1,2]", "--gradient"], "no gradient of 'probabilities'"),
     ],
 )

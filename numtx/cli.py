@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from .arguments.completion import SHELLS, completion
 from .arguments.options import check_lang
-from .errors import NumtxError
+from .errors import NumtxError, nearest
 from .screen.pager import paged
 from .screen.progress import Progress
 from .show.wrap import columns, fold
@@ -47,6 +47,18 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         return fold(super().format_help(), columns())
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Each parser refuses what it does not know: of a command, the command's own."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            hint = nearest(str(value), map(str, action.choices))
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r}; {hint}")
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")

@@ -31,7 +31,8 @@ def add(commands: Any) -> None:
     add_source(parser, stepping=True)
     parser.add_argument(
         "--stage", action="append", metavar="GLOB",
-        help="only stages that match, such as 'decoder.0.self_attention.*' (repeatable)",
+        help="only stages that match, such as 'decoder.0.self_attention.*', or a number or a span "
+        "of these, such as 2-40 (repeatable)",
     )  # fmt: skip
     parser.add_argument(
         "--gradients", action="store_true", help="each stage's gradient too (needs labels)"

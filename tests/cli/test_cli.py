@@ -8,7 +8,8 @@ import pytest
 from children import python, shell
 from terminal import run
 
-from numtx import __version__
+from numtx import __version__, load_example
+from numtx.cli import COMMANDS, main
 from numtx.show.grid import display_width
 
 
@@ -119,6 +120,32 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 def test_a_near_miss_is_hinted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean 'weather'?" in run(capsys, "trace", "wether")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_a_command_does_not_know_is_told_of_that_command(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"picture": ["causal-mask"], "compare": ["a"]}.get(command, [])
+    with pytest.raises(SystemExit):
+        main([command, *given, "--no-such-option"])
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and f"(see numtx {command} --help)" in told
+    with pytest.raises(SystemExit):
+        main([command[:-2] + "x" + command[-1]])
+    assert f"did you mean {command!r}? (see numtx --help)" in capsys.readouterr().err
+
+
+def test_stages_by_number(capsys: pytest.CaptureFixture[str]) -> None:
+    graph = load_example("weather").trace().graph
+    names = list(graph.stages)
+    last = str(len(names))
+    assert graph.select(["2-4", "1", last, names[5]]) == [*names[:4], names[5], names[-1]]
+    for wrong in ("0", "0-2", "4-2", f"2-{last}0"):
+        assert main(["trace", "--stage", wrong]) == 2
+        assert f"{wrong!r}: the stages have numbers from 1 to {last}" in capsys.readouterr().err
+    assert main(["trace", "--stage", "5"]) == 0
+    assert names[4].rpartition(".")[2] in capsys.readouterr().out
 
 
 def test_help_and_version_do_not_load_numpy() -> None:

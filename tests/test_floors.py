@@ -28,6 +28,7 @@ FLOORS = [
         "files",
         "memory",
         "strict_json",
+        "selection",
         "safetensors",
         "array_files",
         "small_repr",

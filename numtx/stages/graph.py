@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..config import Config
 from ..errors import StageError, nearest
+from ..selection import select
 from ..shapes import parse, shape_of
 from ..small_repr import in_notebook, small_repr
 from .leaf import Leaf
@@ -76,25 +76,8 @@ class Graph:
         return name in self.stages
 
     def select(self, globs: list[str] | None) -> list[str]:
-        """The stages that match any of the patterns, in order; all without patterns. A pattern is
-        a glob, or a number in computing order, from 1 on, or a span of these such as 2-40."""
-        if not globs:
-            return list(self.stages)
-        found: set[str] = set()
-        for glob in globs:
-            found.update(matching := self._matching(glob))
-            if not matching:
-                raise StageError(f"--stage {glob!r} matches no stage; {nearest(glob, self.stages)}")
-        return [name for name in self.stages if name in found]
-
-    def _matching(self, glob: str) -> list[str]:
-        span = re.fullmatch(r"(\d+)(?:-(\d+))?", glob, re.ASCII)
-        if span is None:
-            return [name for name in self.stages if fnmatchcase(name, glob)]
-        first, last = int(span[1]), int(span[2] or span[1])
-        if not 1 <= first <= last <= len(self):
-            raise StageError(f"--stage {glob!r}: the stages have numbers from 1 to {len(self)}")
-        return list(self.stages)[first - 1 : last]
+        """The stages that match any of the patterns, as `numtx.selection.select` reads them."""
+        return select(list(self.stages), globs)
 
     @cached_property
     def consumers(self) -> Mapping[str, tuple[Stage, ...]]:

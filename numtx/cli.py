@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .arguments.completion import SHELLS, completion
-from .arguments.options import check_lang
+from .arguments.options import alone, check_lang
 from .errors import NumtxError, nearest
 from .screen.pager import paged
 from .screen.progress import Progress
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         waits = through or "-" in vars(args).values()  # for somebody who types
         with Progress(f"numtx {args.command}", not waits, getattr(args, "lang", "en")) as progress:
             args.progress = progress
-            with paged(not (args.no_pager or through), progress.stop):
+            with paged(not (args.no_pager or through), progress.stop), alone(args):
                 args.code = args.run(args)
         sys.stdout.flush()
         return int(getattr(args, "code", 0))

@@ -94,6 +94,8 @@ def target(path: str | Path) -> Target:
         raise FileError(f"{name!r} names no file; give the name of a file to write")
     if name.endswith(("/", os.sep)):
         raise FileError(f"{name}: names a folder; give the name of a file")
+    if name == "-":
+        raise FileError("-: standard output takes texts alone; give the name of a file")
     path = Path(path)
     try:
         number = _descriptor(path)
@@ -116,6 +118,32 @@ def target(path: str | Path) -> Target:
         return Target(place, old)
     except OSError as error:
         raise _cannot(path, error) from None
+
+
+def check_folder(path: str | Path) -> Path:
+    """A folder to write files into, which is there or can be made. Raises `FileError`."""
+    name = os.fspath(path)
+    if name in ("", "-") or "\0" in name:
+        raise FileError(f"{name!r} names no folder; give the name of one")
+    path = Path(path)
+    try:
+        if not path.is_dir():
+            if path.exists():
+                raise FileError(f"{path}: is a file; give the name of a folder")
+            _check_folder(path, path.resolve().parent)
+    except OSError as error:
+        raise _cannot(path, error) from None
+    return path
+
+
+def make_folder(path: str | Path) -> Path:
+    """The folder, made where it is not there. Raises `FileError` as `check_folder` does."""
+    path = check_folder(path)
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _cannot(path, error) from None
+    return path
 
 
 def _descriptor(path: Path) -> int | None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
-import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -15,8 +12,7 @@ Run = Callable[[argparse.Namespace], int]
 
 
 def add_json(parser: argparse.ArgumentParser, run: Run) -> None:
-    """Sets what a command runs, and gives it the option: `run` leaves its result in `args.result`,
-    and in standard output what it prints."""
+    """Sets what a command runs, and gives it the option; `run` leaves a result in `args.result`."""
     parser.add_argument(
         "--json", metavar="FILE", help="write the result as JSON (-: to standard output, alone)"
     )
@@ -25,9 +21,7 @@ def add_json(parser: argparse.ArgumentParser, run: Run) -> None:
 
 def _run(run: Run, args: argparse.Namespace) -> int:
     check_outputs((args.json,))
-    alone = args.json == "-"
-    with contextlib.redirect_stdout(io.StringIO() if alone else sys.stdout):
-        code = run(args)
+    code = run(args)
     if args.json is not None:
         from ..formats.plain import json_text
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from ..errors import UsageError
 
@@ -32,16 +34,19 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return convert
 
 
-def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None] = ()) -> None:
+def check_outputs(
+    texts: Sequence[str | None], inputs: Sequence[str | None] = (),
+    files: Sequence[str | None] = (), folder: str | None = None,
+) -> None:  # fmt: skip
     """Raise before any work where a file could not be written, would be written twice, or is
-    what the run reads."""
-    from ..files import target
+    what the run reads; and for `-`, standard output, where no text is written."""
+    from ..files import check_folder, target
 
-    if list(outputs).count("-") > 1:
-        raise UsageError("two outputs would go to standard output; give one of them a file")
+    if folder is not None:
+        check_folder(folder)
     seen = {str(Path(p).resolve()): f"{p} is read" for p in inputs if p is not None and p != "-"}
-    for path in outputs:
-        if path is None or path == "-":
+    for path in (*(text for text in texts if text != "-"), *files):
+        if path is None:
             continue
         goal = target(path)
         if goal.straight:  # a pipe takes both
@@ -52,12 +57,39 @@ def check_outputs(outputs: Sequence[str | None], inputs: Sequence[str | None] = 
         seen[place] = f"{path} is written"
 
 
+# The options that write a text; `-` is standard output.
+TEXTS = ("json", "html", "markdown", "notebook", "svg", "write", "exercise")
+
+
+class _Unseen(io.TextIOBase):
+    """What is printed beside a text that has standard output alone."""
+
+    def __init__(self, below: TextIO) -> None:
+        self.below = below
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+@contextmanager
+def alone(args: argparse.Namespace) -> Iterator[None]:
+    """Where an option of `TEXTS` writes to standard output, nothing else is printed to it.
+
+    Raises `UsageError` where two of them do; `--json` without a file does too.
+    """
+    values = [getattr(args, name, None) for name in TEXTS]
+    if sum(value == "-" or value is True for value in values) > 1:
+        raise UsageError("two outputs would go to standard output; give one of them a file")
+    with redirect_stdout(_Unseen(sys.stdout)) if "-" in values else nullcontext():
+        yield
+
+
 def put_text(path: str, text: str) -> None:
     """Write a text to a file, or to standard output where that is named `-`."""
     from ..files import write_text
 
     if path == "-":
-        sys.stdout.write(text)
+        getattr(sys.stdout, "below", sys.stdout).write(text)
     else:
         write_text(path, text)
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..config import Config
 from ..errors import CheckpointError, ConfigError, nearest
 from ..families import LAYOUTS
-from ..files import write_text
+from ..files import make_folder, write_text
 from ..layouts.layout import SINUSOID, Entry, Layout
 from ..ops.positions import sinusoidal
 from ..parameters import check_parameters, check_size, parameter_shapes
@@ -327,12 +327,8 @@ def write_model(
     }
     tensors |= {name: (one.shape, partial(one.read, name)) for name, one in carried.items()}
     kept = {name: one.dtype for name, one in carried.items()} if others else {}
-    path = Path(folder)
-    new = not path.exists()
-    try:
-        path.mkdir(exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{folder}: no such folder can be made: {error.strerror}") from None
+    new = not Path(folder).exists()
+    path = make_folder(folder)
     try:
         write_tensors(path / SINGLE, tensors, stored, kept)
         write_text(path / CONFIG, json.dumps(fields, indent=2) + "\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.choosing import add_choosing, choose_of, describe, filters_of, search, strategy_of
 from ..arguments.json_output import add_json
-from ..arguments.options import add_style, check_outputs, style_of, whole
+from ..arguments.options import add_style, check_outputs, put_text, style_of, whole
 from ..arguments.source import (
     add_example,
     add_own_model,
@@ -75,7 +75,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--npz", metavar="FILE", help="write the trace to a file")
     parser.add_argument(
         "--html", metavar="FILE",
-        help="write it as one page for a browser, step by step, with the cache as it fills",
+        help="write it as one page for a browser, step by step, with the cache as it fills "
+        "(-: standard output)",
     )  # fmt: skip
     add_choosing(parser)
     add_own_model(parser)
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     style = style_of(args)
     if args.stage and not (args.trace or args.html):
         raise UsageError("--stage chooses what --trace and --html show; add --trace")
-    check_outputs((args.npz, args.save, args.html), inputs_of(args))
+    check_outputs((args.html,), inputs_of(args), (args.npz, args.save))
     strategy, filters = strategy_of(args), filters_of(args)
     own = is_own(args)
     example = with_names(own_model(args)) if own else named_example(args, "cat")
@@ -149,7 +150,6 @@ def _write_files(
     trace: Trace,
     style: Style,
 ) -> None:
-    from ..files import write_text
     from ..reports.generation import generation_page
     from ..show.headings import pick
     from ..stages.leaf import Text
@@ -167,7 +167,7 @@ def _write_files(
         stages = trace.graph.select(args.stage)
         notes = [Text(zh, en)]
         page = generation_page(generation, trace, title, notes, style, stages)
-        write_text(args.html, page)
+        put_text(args.html, page)
     for path in (args.npz, args.html):
         if path is not None:
             tell(f"\n{pick(style.lang, '已写入', 'written')}: {path}", width=style.width)

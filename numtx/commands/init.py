@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.config is None:
         raise UsageError("--config is missing: a file of JSON (--fields lists its fields)")
-    check_outputs((args.out,), (args.config,))
+    check_outputs((), (args.config,), (args.out,))
     config = read_config(args.config)
     if args.list:
         for name, shape in named_shapes(config):  # one after the other: they may be very many

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..arguments.options import add_lang, whole
+from ..arguments.options import add_lang, check_outputs, put_text, whole
 from ..errors import UsageError
 from ..show.wrap import tell
 
@@ -32,7 +32,9 @@ def add(commands: Any) -> None:
         "picture", choices=tuple(PICTURES), metavar="PICTURE", help=", ".join(PICTURES)
     )
     parser.add_argument("example", nargs="?", help="an example with a decoder alone (default: cat)")
-    parser.add_argument("--svg", metavar="FILE", help=f"write a file: {', '.join(FILES)}")
+    parser.add_argument(
+        "--svg", metavar="FILE", help=f"write a file (-: standard output): {', '.join(FILES)}"
+    )
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
     parser.add_argument(
         "--width", type=whole(40), metavar="N", help="columns (default: the terminal's, or 80)"
@@ -52,14 +54,14 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.svg is not None and args.picture not in FILES:
         raise UsageError(f"--svg draws {' and '.join(FILES)}; {args.picture} is for the terminal")
+    check_outputs((args.svg,))
     text, svg = drawn(args)
     if args.svg is None:
         tell(text, width=args.width)
         return 0
-    from ..files import write_text
     from ..show.headings import pick
 
-    write_text(args.svg, svg)
+    put_text(args.svg, svg)
     tell(f"{pick(args.lang, '已写入', 'written')}: {args.svg}")
     return 0
 

@@ -45,8 +45,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--npz", metavar="FILE", help="write the trace to a file for NumPy")
     parser.add_argument("--json", metavar="FILE", help="write it as JSON (-: standard output)")
     parser.add_argument(
-        "--html", metavar="FILE", help="write it as one page for a browser, with the arithmetic"
-    )
+        "--html", metavar="FILE",
+        help="write it as one page for a browser, with the arithmetic (-: standard output)",
+    )  # fmt: skip
     parser.add_argument(
         "--markdown", metavar="FILE", help="write it as Markdown (-: standard output)"
     )
@@ -78,11 +79,11 @@ def run(args: argparse.Namespace) -> int:
     style = style_of(args)
     stepping = _stepping(args)
     given = [args.example] if is_saved(args) else inputs_of(args)
-    check_outputs((args.npz, args.json, args.html, args.markdown), given)
+    check_outputs((args.json, args.html, args.markdown), given, (args.npz,), args.csv)
     example, trace, changed = _run(args)
     stages, style = chosen(args, trace), with_heads(args, style, example)
     _write_files(args, example, trace, style, stages, changed)
-    if "-" in (args.json, args.markdown):
+    if "-" in (args.json, args.html, args.markdown):
         return 0
     screen = not args.quiet and args.act is args.stage is None and not args.record
     if not stepping:
@@ -145,11 +146,10 @@ def _write_files(
 
         save_trace(trace, args.npz)
     if args.html is not None:
-        from ..files import write_text
         from ..reports.runs import run_page
 
         before = None if changed is None else (changed, changes_in_both(changed, trace))
-        write_text(args.html, run_page(example, trace, style, stages, before))
+        put_text(args.html, run_page(example, trace, style, stages, before))
     if args.csv is not None:
         from ..formats.tables import write_csv
 
@@ -174,8 +174,9 @@ def _stepping(args: argparse.Namespace) -> bool:
     if word and args.example is not None:
         raise UsageError(f"--step {word}: a number is for memory; without one it stands alone")
     args.example = word or args.example
-    for name in ("act", "quiet", "json"):
-        if getattr(args, name) not in (None, False):
+    for name in ("act", "quiet", "json", "html", "markdown"):
+        value = getattr(args, name)
+        if value == "-" or (name in ("act", "quiet", "json") and value not in (None, False)):
             raise UsageError(f"--{name} does not go with --step; drop one")
     return True
 

@@ -70,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
         source = Folder(args.folder)
         layout, config = layout or source.layout.name, source.config
         read += map(str, Path(args.folder).glob("*"))
-    check_outputs([str(Path(out) / name) for name in FILES if Path(out).is_dir()], read)
+    files = [str(Path(out) / name) for name in FILES if Path(out).is_dir()]
+    check_outputs((), read, files, out)
     if given is not None:
         parameters = read_weights(given, config)
     elif source is not None:  # its own, where no others are given

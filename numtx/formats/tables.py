@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import TraceError
-from ..files import write_text
+from ..files import make_folder, write_text
 from ..shapes import AXES, Array
 from ..show.headings import on_one_line
 from ..show.stage_grid import StageGrids, Style
@@ -36,13 +35,9 @@ def write_csv(
     each, and tokens one more. Numbers have all digits, and what is not finite is inf, -inf, nan;
     a byte order mark lets spreadsheets read tokens as UTF-8.
 
-    Raises `TraceError` where the folder cannot be made, `FileError` where a file cannot be written.
+    Raises `FileError` where the folder cannot be made or a file cannot be written.
     """
-    path = Path(folder)
-    try:
-        path.mkdir(exist_ok=True)
-    except OSError as error:
-        raise TraceError(f"{folder}: no such folder can be made: {error.strerror}") from None
+    path = make_folder(folder)
     style = Style(lang=lang, full=True)
     grids = StageGrids(trace.tokens, trace.vocabulary, style)
     listed: list[list[Any]] = [["number", "stage", "shape", "formula", "title", "file"]]

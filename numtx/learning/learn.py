@@ -52,7 +52,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--model", metavar="DIR", help="a saved model's folder, for a lesson that reads one"
     )
-    parser.add_argument("--html", metavar="FILE", help="write the lesson as a page, in place of it")
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write the lesson as a page, in place of it (-: standard output)",
+    )
     parser.add_argument(
         "--notebook", metavar="FILE.ipynb", help="write the lesson as a notebook for Jupyter"
     )
@@ -100,11 +104,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _write_page(path: Path, to: str, lang: str, model: list[str]) -> int:
     """The lesson, run in both languages, as a page that shows one or both."""
-    from ..files import target, write_text
+    from ..arguments.options import check_outputs, put_text
     from ..html.plain import printed_page
     from ..show.headings import pick
 
-    target(to)  # what cannot be written is said before the work
+    check_outputs((to,))  # what cannot be written is said before the work
     told = []
     for one in ("zh", "en"):
         with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -112,7 +116,7 @@ def _write_page(path: Path, to: str, lang: str, model: list[str]) -> int:
         if code:
             return code
         told.append(printed.getvalue())
-    write_text(to, printed_page(told[0], told[1], lang))
+    put_text(to, printed_page(told[0], told[1], lang))
     tell(f"{pick(lang, '已写入', 'written')}: {to}")
     return 0
 
@@ -130,8 +134,7 @@ def _write_notebook(lesson: LessonFile, to: str, lang: str) -> int:
         print(f"numtx: {lesson.path.name}: {error}", file=sys.stderr)
         return 1
     put_text(to, text)
-    if to != "-":
-        tell(below(lang, f"已写入: {to}", f"written: {to}"))
+    tell(below(lang, f"已写入: {to}", f"written: {to}"))
     return 0
 
 

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import add_lang, check_outputs, whole
+from ..arguments.options import add_lang, check_outputs, put_text, whole
 from ..arguments.source import add_run, inputs_of, is_own, own_run, read_text
 from ..errors import UsageError
 from ..show.wrap import tell
@@ -79,7 +79,6 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..compare.compare import compare, pair_of
-    from ..files import write_text
     from ..reports.runs import comparison_page
     from ..show.headings import pick
     from ..stages.leaf import Text
@@ -99,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.html is not None:
         lines = (report(found, first, second, args.full, args.cells, x) for x in ("zh", "en"))
         told = Text(*("\n".join(one) for one in lines))
-        write_text(args.html, comparison_page(found, first, second, told, args.lang))
+        put_text(args.html, comparison_page(found, first, second, told, args.lang))
     if args.json:
         object_ = {**as_json(found), "notes": [note.en for note in second.notes]}
         print(json.dumps(object_, ensure_ascii=False, indent=1))

@@ -43,7 +43,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--json", metavar="FILE", help="write the rows as JSON (-: standard output)"
     )
-    parser.add_argument("--html", metavar="FILE", help="write them as one page for a browser")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write them as one page for a browser (-: standard output)"
+    )
     parser.add_argument("--expect", metavar="FILE", help="expected verdicts (JSON: id to verdict)")
     parser.add_argument(
         "--search", action="store_true", help="repeat the searches for parameters (a minute)"
@@ -55,7 +57,6 @@ def run(args: argparse.Namespace) -> int:
     from ..documents import ledger, text
     from ..documents.row import changes, check_verdict
     from ..documents.row import run as run_rows
-    from ..files import write_text
     from ..reports.ledger import figure_page, ledger_page
     from ..show.headings import pick
 
@@ -72,17 +73,16 @@ def run(args: argparse.Namespace) -> int:
         _write_json(shown, args.json, style.lang)
     if args.html is not None:
         page = figure_page(results[0], style.lang) if args.figure else None
-        write_text(args.html, page or ledger_page(shown, style.lang))
-    if args.json != "-":
-        if args.figure:
-            tell("\n".join(text.at_length(results[0], style)), width=style.width)
-        elif not args.summary:
-            tell("\n".join(text.ledger_text(shown, style)), width=style.width)
-        if not args.figure:
-            print(f"\n{text.summary_text(shown, style)}".lstrip("\n" if args.summary else ""))
-        for path in (args.json, args.html):
-            if path is not None:
-                tell(f"\n{pick(style.lang, '已写入', 'written')}: {path}", width=style.width)
+        put_text(args.html, page or ledger_page(shown, style.lang))
+    if args.figure:
+        tell("\n".join(text.at_length(results[0], style)), width=style.width)
+    elif not args.summary:
+        tell("\n".join(text.ledger_text(shown, style)), width=style.width)
+    if not args.figure:
+        print(f"\n{text.summary_text(shown, style)}".lstrip("\n" if args.summary else ""))
+    for path in (args.json, args.html):
+        if path is not None:
+            tell(f"\n{pick(style.lang, '已写入', 'written')}: {path}", width=style.width)
     if expected is None:
         return 0
     names = {row.id for row in rows}

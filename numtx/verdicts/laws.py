@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..arguments.options import add_lang, check_outputs, whole
+from ..arguments.options import add_lang, check_outputs, put_text, whole
 from ..errors import FileError, UsageError
 from ..show.wrap import tell
 from ..strict_json import parse
@@ -64,7 +64,9 @@ def add(commands: Any) -> None:
         "--zoo", action="store_true",
         help="plant bugs in numtx and print which laws catch which; in a checkout",
     )  # fmt: skip
-    parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the results as JSON (-: standard output)"
+    )
     parser.add_argument(
         "--write", metavar="FILE",
         help="write tests for pytest: the laws as a suite, and for each that is broken its "
@@ -112,7 +114,6 @@ def run(args: argparse.Namespace) -> int:
     from ..testing import need_hypothesis
 
     need_hypothesis()
-    from ..files import write_text
     from ..laws.law import KINDS, law_of
     from ..show.headings import below
     from ..show.table import table_text
@@ -154,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
     broken = {result.law.name for result in report.broken}
     args.code = 1 if broken - known or report.errors else 2 if report.undeclared else 0
     if args.json is not None:
-        write_text(args.json, report.to_json() + "\n")
+        put_text(args.json, report.to_json() + "\n")
     if place is not None:
         write(args, report, (model, fresh), _said(args), place)
     tell(report.table(known, args.lang))
@@ -204,8 +205,6 @@ def _own(args: argparse.Namespace, model: Any) -> Report:
 
 def _zoo(args: argparse.Namespace) -> int:
     """The matrix of bugs and laws, by the registry that stands in a checkout beside the package."""
-    from ..files import write_text
-
     if args.model is not None or args.known_failures is not None:
         raise UsageError("--zoo plants bugs in numtx; leave out MODULE:OBJECT and --known-failures")
     tests = Path(__file__).resolve().parents[2] / "tests"
@@ -230,7 +229,7 @@ def _zoo(args: argparse.Namespace) -> int:
     matrix = parse(told)
     print(matrix["text"])
     if args.json is not None:
-        write_text(args.json, matrix["json"] + "\n")
+        put_text(args.json, matrix["json"] + "\n")
     return 0 if matrix["ok"] else 1
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..arguments.options import put_text
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def place_of(args: argparse.Namespace) -> Path:
 
     if args.model is None or args.zoo:
         raise UsageError("--write is for a model of your own; give MODULE:OBJECT")
+    if args.write == "-":
+        return Path.cwd() / "test_model.py"
     place, _ = goal = target(args.write)
     return Path.cwd() / "test_model.py" if isinstance(place, int) or goal.straight else place
 
@@ -51,9 +54,7 @@ def write(
     own = subject(models[0], **options)
     fresh = None if models[1] is None else subject(models[1], **options)
     source = source_of(args.model, models[0], place)
-    from ..files import write_text
-
-    write_text(args.write, text_of(report, (own, fresh), source, suite, place))
+    put_text(args.write, text_of(report, (own, fresh), source, suite, place))
 
 
 def copied(model: Any) -> Any:

@@ -38,6 +38,7 @@ RUNS = {
     ("laws", "--write"): ["laws", "MODULE:model", "--vocabulary", "7", "--law", "K1"],
 }
 RESULTS = {"cell", "check", "cost", "generate", "init", "inspect", "stages", "train", "verify"}
+BINARY = ("--npz", "--out", "--save")
 FILES = {"CONFIG": "config.json", "TRACE": "trace.npz"}
 OPTIONS = [pytest.param(*names, id=" ".join(names)) for names in RUNS]
 
@@ -87,7 +88,7 @@ def arguments(
 def readable(data: bytes, option: str, path: Path) -> None:
     """The file is whole and of the kind that its option says."""
     path.write_bytes(data)
-    if option in ("--npz", "--out", "--save"):
+    if option in BINARY:
         with np.load(path) as file:
             assert all(file[name].size for name in file.files) and file.files
     elif option in ("--json", "--notebook"):
@@ -134,6 +135,46 @@ def test_a_file_a_link_and_a_pipe(command: str, option: str, arguments: list[str
     assert pipe.is_fifo()
     assert heard == file.read_bytes()
     assert sorted(Path().iterdir()) == [Path("copy"), file, link, pipe]
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_a_text_has_standard_output_alone(
+    command: str, option: str, arguments: list[str], capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    text = option not in BINARY
+    capsysbinary.readouterr()
+    assert main([*arguments, "-"]) == (0 if text else 2)
+    out, err = capsysbinary.readouterr()
+    assert not list(Path().iterdir())
+    if text:
+        readable(out, option, Path("copy"))
+    else:
+        assert out == b"" and err.count(b"\n") == 1 and err.startswith(b"numtx: -: ")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["trace", "--html", "-", "--markdown", "-"], "two outputs"),
+        (["compare", "a", "b", "--html", "-", "--json"], "two outputs"),
+        (["trace", "--step", "--html", "-"], "--html does not go with --step"),
+        (["trace", "--csv", "-"], "'-' names no folder"),
+        (["trace", "--csv", ""], "'' names no folder"),
+        (["trace", "--csv", "config.json"], "config.json: is a file"),
+        (["trace", "--csv", "no/folder"], "no/folder: the folder"),
+        (["export", "p", "-", "--config", "config.json", "--layout", "llama"], "'-' names"),
+    ],
+)
+def test_what_has_no_such_output(
+    command: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("config.json").write_text(json.dumps(CONFIG))
+    assert main(command) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and words in err
+    assert list(Path().iterdir()) == [Path("config.json")]
 
 
 @pytest.mark.parametrize(("command", "option"), OPTIONS)

@@ -64,5 +64,5 @@ def test_columns_have_no_tokens_where_the_rows_of_the_batch_differ(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NumtxError, match="file: no such folder can be made"):
+    with pytest.raises(NumtxError, match="file: is a file; give the name of a folder"):
         write_csv(load_example("weather").trace(), tmp_path / "file")

@@ -19,6 +19,7 @@ from ..stages.graph import Stage
 from ..trace.trace import Trace
 
 INDEX = "stages.csv"
+HEAD = ["number", "stage", "shape", "formula", "title", "file"]
 
 
 def write_csv(
@@ -33,27 +34,49 @@ def write_csv(
 
     The last axis stands across; in front of the numbers the places along the others have a column
     each, and tokens one more. Numbers have all digits, and what is not finite is inf, -inf, nan;
-    a byte order mark lets spreadsheets read tokens as UTF-8.
+    a byte order mark lets spreadsheets read tokens as UTF-8. Files that a list which stood there
+    before names, and that are not written again, are removed.
 
     Raises `FileError` where the folder cannot be made or a file cannot be written.
     """
     path = make_folder(folder)
+    before = _listed(path / INDEX)
     style = Style(lang=lang, full=True)
     grids = StageGrids(trace.tokens, trace.vocabulary, style)
-    listed: list[list[Any]] = [["number", "stage", "shape", "formula", "title", "file"]]
+    listed: list[list[Any]] = [HEAD]
     for shown in walk(trace, style, stages):
         stage, name = shown.stage, shown.stage.name
         title, arrays = on_one_line(stage.leaf.title, lang), {name: shown.value}
         if gradients and shown.gradient is not None:
             arrays[f"grad/{name}"] = shown.gradient[0]
         for what, array in arrays.items():
-            file = f"{what.replace('/', '.')}.csv"
+            file = _file_of(what)
             _write(path / file, _rows(stage, array, grids))
             shape = "x".join(map(str, array.shape))
             formula = stage.formula if what == name else f"d loss / d {name}"
             listed.append([shown.number, what, shape, formula, title, file])
     _write(path / INDEX, iter(listed))
-    return [row[-1] for row in listed[1:]]
+    files = [row[-1] for row in listed[1:]]
+    for name in before - {INDEX, *files}:
+        (path / name).unlink()
+    return files
+
+
+def _listed(index: Path) -> set[str]:
+    """The files beside a list of `write_csv` that it names: as their stages are called, no path."""
+    try:
+        with index.open(encoding="utf-8-sig", newline="") as file:
+            head, *rows = csv.reader(file)
+        if head != HEAD or any(len(row) != len(HEAD) for row in rows):
+            return set()
+        own = {name for _, stage, *_, name in rows if name == _file_of(stage)}
+        return {n for n in own if Path(n).name == n and index.with_name(n).is_file()}
+    except (OSError, ValueError, csv.Error):  # no list, or none of ours
+        return set()
+
+
+def _file_of(what: str) -> str:
+    return f"{what.replace('/', '.')}.csv"
 
 
 def _write(path: Path, rows: Iterator[list[Any]]) -> None:

@@ -66,3 +66,27 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NumtxError, match="file: is a file; give the name of a folder"):
         write_csv(load_example("weather").trace(), tmp_path / "file")
+
+
+def test_only_files_of_the_list_before_are_removed(tmp_path):
+    trace, folder = load_example("weather").trace(), tmp_path / "run"
+    write_csv(trace, folder, ["loss", "logits", "decoder.tokens"], gradients=True)
+    kept = [tmp_path / "out.csv", folder / "mine.csv", folder / "decoder.output.csv"]
+    for path in kept:
+        path.write_text("mine")
+    (folder / "decoder.tokens.csv").unlink()
+    with (folder / "stages.csv").open("a", encoding="utf-8") as file:
+        file.write("1,../out,,,,../out.csv\n2,a,,,,mine.csv\n3,folder,,,,folder.csv\n")
+    (folder / "folder.csv").mkdir()
+    write_csv(trace, folder, ["loss"])
+    names = {"stages.csv", "loss.csv", "mine.csv", "decoder.output.csv", "folder.csv"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert all(path.read_text() == "mine" for path in kept)
+
+
+@pytest.mark.parametrize("text", ["", "stage,file\na,a.csv\n", "\xff", "number,stage,shape\n"])
+def test_a_list_of_somebody_else_removes_nothing(tmp_path, text):
+    (tmp_path / "a.csv").write_text("mine")
+    (tmp_path / "stages.csv").write_bytes(text.encode("latin-1"))
+    write_csv(load_example("weather").trace(), tmp_path, ["loss"])
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "stages.csv", "loss.csv"}

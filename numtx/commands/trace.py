@@ -155,9 +155,11 @@ def _write_files(
 
         write_csv(trace, args.csv, stages, args.gradients, style.lang)
     if args.markdown is not None:
-        from ..formats.markdown import trace_markdown
+        from ..formats.markdown import escaped, trace_markdown
+        from ..show.headings import on_one_line
 
-        blocks = trace_markdown(trace, style, stages, args.gradients)
+        title = f"{example.name}: {on_one_line(example.title, style.lang)}"
+        blocks = [f"# {escaped(title)}", *trace_markdown(trace, style, stages, args.gradients)]
         put_text(args.markdown, "\n\n".join(blocks) + "\n")
     if args.json is not None:
         from ..formats.trace_json import trace_json

@@ -61,6 +61,9 @@ def test_files_are_those_of_the_run(kind: str, saved: str, tmp_path: Path) -> No
     if kind == "html":  # from the legend on: above it stands what the example says
         one, other = (text[text.index('<div class="legend">') :] for text in (one, other))
         assert '<table class="grid"' in one
+    if kind == "markdown":
+        assert one.startswith("# padding: ") and other.startswith("# run.npz: ")
+        one, other = (text[text.index("\n## ") :] for text in (one, other))
     assert difference(one, other) is None
     if kind == "json":
         assert json.loads(one)["stages"]

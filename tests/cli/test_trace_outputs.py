@@ -3,13 +3,16 @@
 import pytest
 import terminal
 
+from numtx import load_example
+
 
 def test_markdown_to_standard_output_is_nothing_else(capsys):
     code, out, err = terminal.run(
         capsys, "trace", "weather", "--stage", "logits", "--markdown", "-", "--lang", "en"
     )
     assert (code, err) == (0, "")
-    assert out.startswith("## Output") and "\n### " in out and out.count("\n|") == 9
+    title = load_example("weather").title.en
+    assert out.startswith(f"# weather: {title}\n\n## Output") and "\n### " in out and out.count("\n|") == 9
 
 
 def test_files_are_written_and_said(capsys, tmp_path):

@@ -94,7 +94,7 @@ def readable(data: bytes, option: str, path: Path) -> None:
     elif option in ("--json", "--notebook"):
         assert json.loads(data)
     elif option == "--markdown":
-        assert data.startswith(b"## ") and b"\n| " in data
+        assert data.startswith(b"# cat: ") and b"\n| " in data
     elif option == "--write":
         compile(data, path, "exec")
         assert b"class TestLaws(LawSuite)" in data

@@ -12,7 +12,11 @@ def test_markdown_to_standard_output_is_nothing_else(capsys):
     )
     assert (code, err) == (0, "")
     title = load_example("weather").title.en
-    assert out.startswith(f"# weather: {title}\n\n## Output") and "\n### " in out and out.count("\n|") == 9
+    assert (
+        out.startswith(f"# weather: {title}\n\n## Output")
+        and "\n### " in out
+        and out.count("\n|") == 9
+    )
 
 
 def test_files_are_written_and_said(capsys, tmp_path):

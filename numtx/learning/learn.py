@@ -89,6 +89,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--model with --{files[0]}, which reads none; drop it")
     if args.model is not None and "lesson.model" not in chosen.path.read_text(encoding="utf-8"):
         raise UsageError(f"lesson {chosen.number} reads no model; leave out --model")
+    if args.model is not None:
+        from ..checkpoints.folder import Folder
+
+        Folder(args.model)  # what cannot be read is said before the lesson begins
     if args.exercise is not None:
         return write_exercise(chosen.number, args.exercise, args.lang)
     if args.notebook is not None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from .errors import FileError
+from .errors import FileError, reason
 from .files import ArrayFile, Header, NpzFile, npy_header
 from .safetensors import FLOATS, INDEX, SINGLE, WHOLE, Tensor, read_header, read_tensors
 from .shapes import Array
@@ -59,7 +59,7 @@ def _start(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(16)
     except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror}") from None
+        raise FileError(f"{path}: cannot be read: {reason(error)}") from None
 
 
 def _is_pickle(path: Path, start: bytes) -> bool:
@@ -119,7 +119,7 @@ class ArrayFolder(ArrayFile):
         except (OSError, ValueError, EOFError) as error:
             if isinstance(error, FileError):
                 raise
-            raise FileError(f"{where}: cannot be read: {error}") from None
+            raise FileError(f"{where}: cannot be read: {reason(error)}") from None
 
 
 class TensorFile(ArrayFile):

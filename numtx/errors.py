@@ -93,3 +93,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return f"did you mean {close[0]!r}?"
     shown = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
     return f"known: {shown}"
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, for a message that names the file already."""
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder; give the name of a file"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

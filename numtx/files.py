@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
 
-from .errors import FileError
+from .errors import FileError, reason
 from .memory import too_large
 from .shapes import Array
 
@@ -325,9 +325,12 @@ class NpzFile(ArrayFile):
             self._archive = zipfile.ZipFile(self.path)
         except FileNotFoundError:
             raise FileError(f"{self.path}: no such file") from None
+        except (IsADirectoryError, PermissionError) as error:
+            raise FileError(f"{self.path}: cannot be read: {reason(error)}") from None
         except (OSError, zipfile.BadZipFile) as error:
             raise FileError(
-                f"{self.path}: not an .npz file, or cut short ({error}); write it with numpy.savez"
+                f"{self.path}: not an .npz file, or cut short ({reason(error)}); write it with "
+                "numpy.savez"
             ) from None
         self.headers: dict[str, Header] = {}
         try:
@@ -350,7 +353,7 @@ class NpzFile(ArrayFile):
             with self._archive.open(member) as file:
                 return npy_header(file, f"{self.path}: {member!r}")
         except (OSError, zipfile.BadZipFile) as error:
-            raise FileError(f"{self.path}: {member!r} is not an array: {error}") from None
+            raise FileError(f"{self.path}: {member!r} is not an array: {reason(error)}") from None
 
     def read(self, name: str) -> Array:
         """The data of an array."""
@@ -360,4 +363,4 @@ class NpzFile(ArrayFile):
                 array: Array = np.lib.format.read_array(file, allow_pickle=False)
                 return array
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise FileError(f"{self.path}: {name!r} cannot be read: {error}") from None
+            raise FileError(f"{self.path}: {name!r} cannot be read: {reason(error)}") from None

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, UsageError, nearest
+from ..errors import ConfigError, UsageError, nearest, reason
 from ..strict_json import BOM, read_json
 from .given import SHIFTED, shifted_labels, vectors_in
 from .options import whole
@@ -45,8 +45,13 @@ def named_example(args: argparse.Namespace, default: str, **options: Any) -> Exa
         return example_for_text(_text(args.text), seed=seed, **options)
     if name is None or name in EXAMPLES:
         return load_example(name or default, seed=seed, **options)
-    if name == "-" or not name.isascii() or any(c.isspace() for c in name):
+    if name in ("", "-") or not name.isascii() or any(c.isspace() for c in name):
         return example_for_text(_text(name), seed=seed, **options)
+    if Path(name).is_dir():
+        raise UsageError(
+            f"{name} is a folder, and no example; a model's folder runs with --model "
+            f"{shlex.quote(name)}"
+        )
     if Path(name).exists():
         raise UsageError(
             f"{name} is a file, and no example; a model of your own runs with --model, or with "
@@ -310,7 +315,7 @@ def read_text(path: str) -> str:
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as text: {error}") from None
+        raise UsageError(f"{path}: cannot be read as text: {reason(error)}") from None
 
 
 def _standard_input() -> str:

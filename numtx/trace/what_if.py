@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import FileError, StageError, nearest
+from ..errors import FileError, StageError, nearest, reason
 from ..files import NpzFile
 from ..shapes import Array
 from ..strict_json import RefusedJSONError, parse
@@ -132,7 +132,7 @@ def _given(text: str, name: str, value: str) -> Array:
     except FileNotFoundError:
         raise FileError(f"--set {name}: {value!r} is no number, no list and no file") from None
     except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
-        raise FileError(f"{path}: cannot be read as .npy, .npz or JSON: {error}") from None
+        raise FileError(f"{path}: cannot be read as .npy, .npz or JSON: {reason(error)}") from None
 
 
 def _numbers(path: Path, array: Array) -> Array:

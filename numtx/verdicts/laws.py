@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.options import add_lang, check_outputs, put_text, whole
-from ..errors import FileError, UsageError
+from ..errors import FileError, UsageError, reason
 from ..show.wrap import tell
 from ..strict_json import parse
 from ..subjects.declared import DECLARATIONS, OPTIONS
@@ -268,7 +268,7 @@ def _known(path: str | None) -> frozenset[str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} cannot be read: {error}") from None
+        raise FileError(f"{path} cannot be read: {reason(error)}") from None
     names = {line.partition("#")[0].strip() for line in lines} - {""}
     return frozenset(law_of(name).name for name in names)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..array_files import open_arrays
 from ..errors import TraceError, nearest
+from ..parameters import parameter_shapes
 from ..recompute import layered
 from ..shapes import Array
 from ..small_repr import small_repr
@@ -31,6 +32,14 @@ class Side(NamedTuple):
     notes: tuple[Text, ...] = ()
     spelled: tuple[str, ...] = ()
     is_file: bool = False
+
+    def is_own(self, name: str) -> bool:
+        """Whether the model of a trace has an array of this name, which is no misspelt one then."""
+        bare = name.removeprefix("grad/")
+        if self.trace is None:
+            return False
+        names = parameter_shapes(self.trace.config)
+        return bare in self.trace.graph or bare.removeprefix("parameters/") in names
 
 
 def read_side(path: str | Path, names: Mapping[str, str] | None = None) -> Side:

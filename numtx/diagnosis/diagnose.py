@@ -27,6 +27,10 @@ ELSEWHERE = Text(
     "not in this stage: it follows rightly from the file's own inputs; the mistake lies before "
     "them, and is within the tolerance there",
 )
+GIVEN = Text(
+    "不在这一阶段：它由文件自己的输入正确得出，而其中不同的是 {}",
+    "not in this stage: it follows rightly from the file's own inputs, of which these differ: {}",
+)
 MOST_CELLS = 20_000_000  # of stages missing in the file, through which a mistake is followed
 MOST_WORK = 1_000_000_000  # cells that are recomputed in all
 
@@ -150,12 +154,31 @@ def diagnose(case: Case, progress: Callable[[float], None] | None = None) -> lis
         right = case.followed({})
         error = error_of(right, case.got)
         if error <= case.tolerance:
-            return [Found(ELSEWHERE.en, (), ELSEWHERE.zh)]
+            return _elsewhere(case)
         limit = min(10.0 * case.tolerance, 0.05 * error)
         found = _closest(_explaining(case, limit, progress), case.tolerance)
         if found:
             return _of_siblings(case, found) if len(found) > 1 else found
         return list(general(right, case.got, case.stage.name, case.tolerance))
+
+
+def _elsewhere(case: Case) -> list[Found]:
+    """Why a stage differs that follows from the file's own inputs: from what its run was given, or
+    from stages before it. Nothing is said of a stage of another shape, or that reads no other."""
+    if case.got.shape != case.reference[case.stage.name].shape:
+        return []
+    read = dict.fromkeys(n for s in (*case.before, case.stage) for n in s.inputs)
+    given = [
+        name
+        for name in read
+        if name not in case.graph and name in case.own and name in case.reference
+        and error_of(case.reference[name], case.own[name]) > case.tolerance
+    ]  # fmt: skip
+    if given:
+        names = ", ".join(given)
+        return [Found(GIVEN.en.format(names), (), GIVEN.zh.format(names))]
+    computed = any(name in case.graph for name in case.stage.inputs)
+    return [Found(ELSEWHERE.en, (), ELSEWHERE.zh)] if computed else []
 
 
 def _explaining(

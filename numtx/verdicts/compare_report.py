@@ -28,13 +28,17 @@ def report(
 
     of = pick(lang, " / ", " of ")
     yield from (pick(lang, *note) for note in second.notes)
+    if found.config:
+        en = "the configurations differ; what follows may follow from that"
+        yield below(lang, "两边的配置不同；下面的差别可能由此而来", en)
     for name, (a, b) in found.config.items():
         zh = f"配置：{name} 在 {first.name} 里是 {a!r}，在 {second.name} 里是 {b!r}"
         en = f"configuration: {name} is {a!r} in {first.name}, {b!r} in {second.name}"
-        yield pick(lang, zh, en)
+        yield below(lang, zh, en)
     wrong = [d for d in found.parameters if not d.equal]
     if wrong:
-        en = f"{len(wrong)} parameters differ; what follows may follow from that"
+        many = "1 parameter differs" if len(wrong) == 1 else f"{len(wrong)} parameters differ"
+        en = f"{many}; what follows may follow from that"
         yield below(lang, f"{len(wrong)} 个参数不同；下面的差别可能由此而来", en)
         rows = [["parameter", "cells", "largest difference", ""]]
         rows = [["参数", "格", "最大差", ""]] if lang == "zh" else rows
@@ -52,12 +56,16 @@ def report(
         if names:
             head = pick(lang, f"没有比较，只在 {where} 里", f"not compared, only in {where}")
             yield f"{head}: {_listed(names, full, lang)}"
-    for names, where, missing in (
-        (found.unknown_first, first.name, found.only_second),
-        (found.unknown, second.name, [*found.only_first, *second.spelled]),
+    for names, side, missing in (
+        (found.unknown_first, first, found.only_second),
+        (found.unknown, second, [*found.only_first, *second.spelled]),
     ):
         if names:
-            hinted = [with_hint(n, missing) for n in (names if full else names[:LISTED])]
+            where = side.name
+            hinted = [
+                n if side.is_own(n) else with_hint(n, missing)
+                for n in (names if full else names[:LISTED])
+            ]
             listed = _listed(hinted + names[len(hinted) :], full, lang)
             en = f"not compared, no stage (--map gives names), in {where}"
             zh = f"没有比较，不是阶段（可用 --map 给出名字），在 {where} 里"
@@ -87,17 +95,18 @@ def _first(
         yield below(lang, zh, en)
         return
     largest, times = amount(worst.largest), amount(worst.relative)
+    s = "s" if worst.differing == 1 else ""
     held_zh, held_en = tolerance_text(worst, "zh"), tolerance_text(worst, "en")
     yield below(
         lang,
         f"{worst.cells} 格中 {worst.differing} 格不同，最多差 {largest}，"
         f"是容差（{held_zh}）的 {times} 倍；{before} 个阶段相同",
-        f"{worst.differing} of {worst.cells} cells differ, by {largest} at most, "
+        f"{worst.differing} of {worst.cells} cells differ{s}, by {largest} at most, "
         f"{times} times the tolerance ({held_en}); {_stages(before)} equal",
     )
     if worst.nans or worst.infinities:
         zh = f"不该如此而为 NaN 的有 {worst.nans} 格，为无穷的有 {worst.infinities} 格"
-        en = f"{worst.nans} cells are NaN and {worst.infinities} infinite that should not be"
+        en = f"cells that should not be so: {worst.nans} NaN, {worst.infinities} infinite"
         yield below(lang, zh, en)
     rows = [["cell", "", "expected", "got", "difference"]]
     rows = [["格", "", "应为", "得到", "差"]] if lang == "zh" else rows
@@ -138,6 +147,9 @@ def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Ite
         zh = f"没有去找，因为 {first.name} 不是 numtx 的运行记录（请把记录放在前面）"
         en = f"not looked for, as {first.name} is no trace of numtx (give the trace first)"
         yield pick(lang, zh, en)
+    elif not found.causes and not first.trace.graph[worst.name].inputs:
+        zh = "这里什么也不算：两次运行得到的东西不同"
+        yield pick(lang, zh, "nothing is computed here: the two runs were given other values")
     elif not found.causes:
         en = "no known mistake reproduces these numbers"
         yield pick(lang, "没有已知的错误能得出这些数", en)
@@ -171,16 +183,17 @@ def _agreement(found: Comparison, lang: str) -> Iterator[str]:
 
     of = pick(lang, " / ", " of ")
     share = f"{found.compared}{of}{found.of}" if found.compared < found.of else f"{found.of}"
+    arrays = "1 array" if share == "1" else f"{share} arrays"
     everything = [*found.parameters, *found.values, *found.gradients]
     if found.verdict == "equal":
         size = amount(TOLERANCE if found.tolerance is None else found.tolerance)
         zh = f"相同：{share} 个数组，在容差之内（各项大小的 {size}）"
-        yield pick(lang, zh, f"equal: {share} arrays, within the tolerance ({size} of the terms)")
+        yield pick(lang, zh, f"equal: {arrays}, within the tolerance ({size} of the terms)")
         return
     coarse = [d for d in everything if d.precision != "float64"]
     names = "、".join(dict.fromkeys(d.precision for d in coarse))
     zh = f"舍入：{share} 个数组相同，只差 {names} 的舍入"
-    en = f"rounding: {share} arrays are equal but for what {names.replace('、', ' and ')} rounds"
+    en = f"rounding: {arrays} equal but for what {names.replace('、', ' and ')} rounds"
     yield pick(lang, zh, en)
     blind = [d for d in coarse if d.tolerance >= 1.0]
     if len(blind) < len(coarse):
@@ -191,7 +204,7 @@ def _agreement(found: Comparison, lang: str) -> Iterator[str]:
         yield below(lang, zh, en)
     if blind:
         zh = f"其中 {len(blind)} 个数组只剩舍入，不能判断: "
-        en = f"of them {len(blind)} are nothing but rounding, and nothing can be told: "
+        en = f"nothing but rounding, so that nothing can be told, in {len(blind)} of them: "
         yield pick(lang, zh, en) + _listed([d.name for d in blind], False, lang)
 
 

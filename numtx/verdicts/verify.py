@@ -88,7 +88,10 @@ def report_text(report: Verification, lang: str) -> Iterator[str]:
     if report.wrong:
         number = len(report.wrong)
         zh = f"{number} 个数组不能由它们的输入得出"
-        yield below(lang, zh, f"{number} arrays do not follow from their inputs")
+        one = "1 array does not follow from its inputs"
+        yield below(
+            lang, zh, one if number == 1 else f"{number} arrays do not follow from their inputs"
+        )
     elif report.skipped or missing:
         en = "right: what was checked follows from its recorded inputs"
         yield below(lang, "正确：查过的都能由记录的输入得出", en)

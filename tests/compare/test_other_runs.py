@@ -59,8 +59,8 @@ def test_a_stage_of_other_parameters_is_laid_to_them():
 
 
 def test_names_of_the_other_model_are_no_misspelt_ones_of_this():
-    deep = replace(SMALL, decoder_layers=2)
-    a, b = (record(c, random_parameters(c, 0), Batch(IDS)) for c in (SMALL, deep))
+    deep, gated = replace(SMALL, decoder_layers=2), replace(SMALL, gated=True)
+    a, b = (record(c, random_parameters(c, 0), Batch(IDS)) for c in (gated, deep))
     for first, second in ((a, b), (b, a)):
         sides = side_of(first, "A"), side_of(second, "B")
         out = "\n".join(report(compare(*sides), *sides, True, 5, "en"))

@@ -10,7 +10,6 @@ from numtx import load_example
 from numtx.compare.compare import compare
 from numtx.compare.sides import Side, read_side
 from numtx.lessons import Lesson
-from numtx.verdicts.causes_zh import cause_zh
 
 lesson = Lesson(
     zh="我自己写的注意力，结果不对。错在哪一步，错成了什么？",
@@ -82,7 +81,7 @@ def report(found):
         ],
     )
     for cause in found.causes:
-        lesson.lines(f"\n-> {cause_zh(str(cause)) if lesson.lang == 'zh' else cause}")
+        lesson.lines(f"\n-> {cause.in_chinese() if lesson.lang == 'zh' else cause}")
 
 
 # %% A first comparison

@@ -6,7 +6,6 @@ from numtx import load_example
 from numtx.compare.compare import compare
 from numtx.compare.sides import Side, side_of
 from numtx.lessons import Lesson
-from numtx.verdicts.causes_zh import cause_zh
 
 lesson = Lesson(
     zh="numtx compare 的报告说了许多；哪一行先看，哪些话不能当真？",
@@ -73,7 +72,7 @@ lesson.table(
 )
 lesson.say(
     zh=f"{len(bad)} 个阶段不同，差得最多的是 {worst.name}。但它只是错误的后果；要看的是最先不同的一个："
-    f"{wrong.first.name}，原因：{'；'.join(cause_zh(str(c)) for c in wrong.causes)}",
+    f"{wrong.first.name}，原因：{'；'.join(c.in_chinese() for c in wrong.causes)}",
     en=f"{len(bad)} stages differ, and the one that differs most is {worst.name}. It is only what the"
     f" mistake led to; the one to look at comes first: {wrong.first.name}. The cause:"
     f" {'; '.join(map(str, wrong.causes))}",
@@ -124,7 +123,7 @@ lesson.say(
     en="Gradients are read backwards: from the loss up, the first that differs is where the mistake is.",
 )
 lesson.say(
-    zh=f"第一处：{checked.first.name}，原因：{'；'.join(c.in_chinese() or str(c) for c in checked.causes)}",
+    zh=f"第一处：{checked.first.name}，原因：{'；'.join(c.in_chinese() for c in checked.causes)}",
     en=f"The first: {checked.first.name}. The cause: {'; '.join(map(str, checked.causes))}",
 )
 lesson.check(
@@ -144,7 +143,7 @@ output = stages[f"{place}.context"].swapaxes(1, 2).reshape(*stages[f"{place}.out
 bias = example.parameters.get(f"{place}.b_o", 0.0)
 answer = compare(reference, theirs(**{f"{place}.output": output @ turned + bias}))
 lesson.say(
-    zh=f"原因：{'；'.join(cause_zh(str(c)) for c in answer.causes)}",
+    zh=f"原因：{'；'.join(c.in_chinese() for c in answer.causes)}",
     en=f"The cause: {'; '.join(map(str, answer.causes))}",
 )
 lesson.check(

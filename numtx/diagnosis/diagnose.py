@@ -21,6 +21,7 @@ from ..shapes import Array
 from ..stages.graph import Graph, Stage
 from ..stages.leaf import Text
 from .targets import tiers
+from .words_zh import cause_zh
 
 ELSEWHERE = Text(
     "不在这一阶段：它由文件自己的输入正确得出；错误在更前面，小到在容差之内",
@@ -49,9 +50,9 @@ class Found(NamedTuple):
         return f"{self.cause}, in {', '.join(self.stages)}" if self.stages else self.cause
 
     def in_chinese(self) -> str:
-        """The same in Chinese, where its words are at hand."""
+        """The same in Chinese."""
         where = f"，在 {', '.join(self.stages)}" if self.stages else ""
-        return f"{self.zh}{where}" if self.zh else ""
+        return (self.zh or cause_zh(self.cause)) + where
 
 
 class Once(dict[str, Array]):

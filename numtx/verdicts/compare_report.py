@@ -134,7 +134,6 @@ def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Ite
     """What explains the first difference, or why nothing does."""
     from ..fitting.precision import FLOAT32, PRECISIONS
     from ..show.headings import pick
-    from .causes_zh import cause_zh
 
     coarse = PRECISIONS[worst.precision].bits < FLOAT32.bits and found.tolerance is None
     if coarse and not found.causes:
@@ -154,8 +153,7 @@ def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Ite
         en = "no known mistake reproduces these numbers"
         yield pick(lang, "没有已知的错误能得出这些数", en)
     for one in found.causes:
-        zh = one.in_chinese() or cause_zh(str(one))
-        yield zh if lang == "zh" else str(one)
+        yield pick(lang, one.in_chinese(), str(one))
 
 
 def _cause_of_gradient(found: Comparison) -> tuple[str, str]:

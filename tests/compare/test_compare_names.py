@@ -12,10 +12,10 @@ from numtx import Batch, Config, NumtxError
 from numtx.cli import main
 from numtx.compare.compare import compare
 from numtx.compare.sides import Side, read_side
+from numtx.diagnosis.diagnose import Found
 from numtx.mistakes.cause import CAUSES
 from numtx.trace.files import save_trace
 from numtx.trace.trace import Trace, record
-from numtx.verdicts.causes_zh import cause_zh
 
 
 def traced(gradients: bool = True) -> Trace:
@@ -146,4 +146,4 @@ def test_a_wrong_gradient_is_laid_to_the_backward_pass_only_where_values_were_co
 
 def test_every_known_mistake_has_a_chinese_name():
     assert all(re.search("[\u4e00-\u9fff]|softmax", cause.name.zh) for cause in CAUSES)
-    assert cause_zh("mask (inverted), in a.mask") == "掩码 (inverted)，在 a.mask"
+    assert Found("mask (inverted)", ("a.mask",)).in_chinese() == "掩码（反了），在 a.mask"

@@ -12,6 +12,7 @@ from ..cache.cache import Cache
 from ..check.gradcheck import GradientReport
 from ..check.verify import Verification
 from ..compare.comparison import Comparison, Difference
+from ..compare.notes_zh import note_zh
 from ..costs import GROUPS, StepCost
 from ..decoding.filters import probabilities_of
 from ..decoding.generate import Generation
@@ -45,7 +46,13 @@ def of_comparison(found: Comparison, lang: str) -> str:
     if lang == "zh":
         heads = ["数组", "不同的格", "最大差", "为容差的倍数", ""]
     rows = [
-        [d.name, f"{d.differing} / {d.cells}", amount(d.largest), amount(d.relative), d.note]
+        [
+            d.name,
+            f"{d.differing} / {d.cells}",
+            amount(d.largest),
+            amount(d.relative),
+            note_zh(d.note) if lang == "zh" else d.note,
+        ]
         for d in shown
     ]
     return body + table(heads, rows, [_beyond(d) for d in shown]) + _more(len(every) - len(shown))

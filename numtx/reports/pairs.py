@@ -7,6 +7,7 @@ import numpy as np
 from ..check.weigh import weigh
 from ..compare.compare import pair_of
 from ..compare.comparison import Comparison, Difference
+from ..compare.notes_zh import note_zh
 from ..compare.sides import Side
 from ..page.beside import Beside
 from ..shapes import Array
@@ -46,7 +47,7 @@ def two_sides(found: Comparison, first: Side, second: Side) -> Beside:
     notes: dict[str, Text] = {}
     for one in compared:
         if not one.fits:
-            notes[one.name] = Text(one.note, one.note)
+            notes[one.name] = Text(note_zh(one.note), one.note)
             continue
         expected, arrays[one.name] = pair_of(first, second, one.name)
         if not one.equal:

@@ -42,7 +42,10 @@ def report(
         yield below(lang, f"{len(wrong)} 个参数不同；下面的差别可能由此而来", en)
         rows = [["parameter", "cells", "largest difference", ""]]
         rows = [["参数", "格", "最大差", ""]] if lang == "zh" else rows
-        rows += [[d.name, f"{d.differing}{of}{d.cells}", amount(d.largest), d.note] for d in wrong]
+        rows += [
+            [d.name, f"{d.differing}{of}{d.cells}", amount(d.largest), _note(d, lang)]
+            for d in wrong
+        ]
         yield table_text(rows, "lrrl", "  ")
     if found.first is None:
         if not wrong:
@@ -77,17 +80,17 @@ def _first(
 ) -> Iterator[str]:
     """The first stage that differs, its cells, and its cause."""
     from ..show.cell_text import Names
-    from ..show.headings import below, pick
+    from ..show.headings import below
     from ..show.numbers import amount, number
     from ..show.table import table_text
 
     before = sum(d.equal for d in found.values)
-    head = pick(lang, "第一处不同", "first difference")
-    yield f"{head}: {worst.name}" + (f"   ({worst.note})" if worst.note else "")
-    cause = pick(lang, "原因", "cause")
+    notes = (f"   ({_note(worst, x)})" if worst.note else "" for x in ("zh", "en"))
+    zh, en = (f"{worst.name}{note}" for note in notes)
+    yield below(lang, f"第一处不同: {zh}", f"first difference: {en}")
     if not worst.fits and found.causes:
         for text in _causes(found, worst, first, lang):
-            yield f"{cause}: {text}"
+            yield text
         return
     if not worst.fits:
         zh = f"原因: 形状对不上，没有去找；{before} 个阶段相同"
@@ -124,36 +127,39 @@ def _first(
     if len(rows) > 1:
         yield table_text(rows, "llrrr", "  ")
     for text in _causes(found, worst, first, lang):
-        yield f"{cause}: {text}"
+        yield text
     if len(found.causes) > 1:
-        yield pick(lang, "（每一个都能得出这些数）", "(each of these reproduces the numbers)")
+        yield below(lang, "（每一个都能得出这些数）", "(each of these reproduces the numbers)")
     yield from _look_at(worst, first, lang)
 
 
 def _causes(found: Comparison, worst: Difference, first: Side, lang: str) -> Iterator[str]:
     """What explains the first difference, or why nothing does."""
     from ..fitting.precision import FLOAT32, PRECISIONS
-    from ..show.headings import pick
+    from ..show.headings import below
+
+    def said(zh: str, en: str) -> str:
+        return below(lang, f"原因: {zh}", f"cause: {en}")
 
     coarse = PRECISIONS[worst.precision].bits < FLOAT32.bits and found.tolerance is None
     if coarse and not found.causes:
         zh = f"没有去找，因为 {worst.precision} 的数太粗；用 float32 或 float64 再算一次"
         en = f"not looked for, as {worst.precision} is too coarse; run it in float32 or float64"
-        yield pick(lang, zh, en)
+        yield said(zh, en)
     elif worst.name.startswith("grad/") and not found.causes:
-        yield pick(lang, *_cause_of_gradient(found))
+        yield said(*_cause_of_gradient(found))
     elif first.trace is None:
         zh = f"没有去找，因为 {first.name} 不是 numtx 的运行记录（请把记录放在前面）"
         en = f"not looked for, as {first.name} is no trace of numtx (give the trace first)"
-        yield pick(lang, zh, en)
+        yield said(zh, en)
     elif not found.causes and not first.trace.graph[worst.name].inputs:
         zh = "这里什么也不算：两次运行得到的东西不同"
-        yield pick(lang, zh, "nothing is computed here: the two runs were given other values")
+        yield said(zh, "nothing is computed here: the two runs were given other values")
     elif not found.causes:
         en = "no known mistake reproduces these numbers"
-        yield pick(lang, "没有已知的错误能得出这些数", en)
+        yield said("没有已知的错误能得出这些数", en)
     for one in found.causes:
-        yield pick(lang, one.in_chinese(), str(one))
+        yield said(one.in_chinese(), str(one))
 
 
 def _cause_of_gradient(found: Comparison) -> tuple[str, str]:
@@ -206,19 +212,26 @@ def _agreement(found: Comparison, lang: str) -> Iterator[str]:
         yield pick(lang, zh, en) + _listed([d.name for d in blind], False, lang)
 
 
+def _note(one: Difference, lang: str) -> str:
+    """What is said of how an array fits."""
+    from ..compare.notes_zh import note_zh
+
+    return note_zh(one.note) if lang == "zh" else one.note
+
+
 def _stages(count: int) -> str:
     return "1 stage is" if count == 1 else f"{count} stages are"
 
 
 def _look_at(worst: Difference, first: Side, lang: str) -> Iterator[str]:
     """How the arithmetic of the worst cells is written out."""
-    from ..show.headings import pick
+    from ..show.headings import below
 
     if first.trace is None or not worst.worst or not first.is_file:
         return
     option = " --gradient" if worst.name.startswith("grad/") else ""
     name = worst.name.removeprefix("grad/")
-    yield pick(lang, "可看这几格：", "cells to look at:")
+    yield below(lang, "可看这几格：", "cells to look at:")
     for pair in worst.worst[:LOOKED_AT]:
         where = ",".join(map(str, pair.cell))
         cell = f"{name}[{where}]" if where else name
@@ -227,7 +240,7 @@ def _look_at(worst: Difference, first: Side, lang: str) -> Iterator[str]:
 
 def _table(found: Comparison, full: bool, lang: str) -> Iterator[str]:
     """Every stage from the input to the loss, and its gradients: the error beside its bound."""
-    from ..show.headings import pick
+    from ..show.headings import below, pick
     from ..show.numbers import amount
     from ..show.table import table_text
 
@@ -243,11 +256,11 @@ def _table(found: Comparison, full: bool, lang: str) -> Iterator[str]:
     rows += [
         [
             "" if d.equal else "x", d.name, f"{d.differing}{of}{d.cells}", amount(d.largest),
-            amount(d.relative), d.precision, d.note,
+            amount(d.relative), d.precision, _note(d, lang),
         ]
         for d in shown
     ]  # fmt: skip
-    yield pick(lang, "各阶段，从输入到损失：", "the stages, from the input to the loss:")
+    yield below(lang, "各阶段，从输入到损失：", "the stages, from the input to the loss:")
     if before:
         yield pick(lang, f"  前面 {before} 个相同", f"  {before} before, all equal")
     yield table_text(rows, "llrrrll", "  ")

@@ -59,7 +59,7 @@ def moved(config, first=0):
 reach = layers * (window - 1)
 lesson.say(
     zh="第二层看到的每个词元，自己已经看过前面几个；所以层数越多，传得越远。换掉第一个词元，看每个位置的 logits"
-    "变多少：",
+    " 变多少：",
     en="What the second layer sees has itself looked back: with each layer news travels farther. We"
     " replace the first token and see how the logits of each place move:",
 )
@@ -119,9 +119,9 @@ shares = record(sunk, own, Batch([ids]), gradients=False)[f"{place}.weights"][0]
 lesson.grid(shares, [f"{lesson.word(zh='头', en='head')} {h}" for h in range(2)], words)
 lesson.check(
     shares[0].max() < shares[1].min() and (shares < 1).all(),
-    zh="汇与窗口可以同用：每行之和小于一，少的归汇；z 大的头少得多。",
+    zh="汇与窗口可以同用：每行之和小于一，少的归汇；汇的数大的那个头，留给词元的少得多。",
     en="Sinks and windows go together: rows sum to less than one, and the sink has the rest; most of"
-    " all in the head with the larger z.",
+    " all in the head whose sink has the larger number.",
 )
 
 # %%

@@ -45,6 +45,8 @@ def _chapter(chapter: Chapter) -> str:
 def printed_page(zh: str, en: str, lang: str) -> str:
     """The page of what was printed in Chinese and in English: the first line is its title."""
     chinese, english = list(_chapters(zh)), list(_chapters(en))
+    for found in (chinese, english):
+        found[0] = (found[0][0], _unbroken(found[0][1]))
     first = Text(chinese[0][1].split("\n")[0], english[0][1].split("\n")[0])
     chapters = [
         Chapter(
@@ -81,6 +83,11 @@ def _text(text: str, by_line: bool = False) -> str:
         elif block:
             found.append(f"<p>{text_of(_joined(block))}</p>")
     return "".join(found)
+
+
+def _unbroken(text: str) -> str:
+    """Lines that were broken, whole: what is left of one stands further in, on the next."""
+    return re.sub(r"\n +", "", re.sub(r"(?<=[!-~])\n +(?=[!-~])", " ", text))
 
 
 def _joined(block: str) -> str:

@@ -60,6 +60,13 @@ def test_chapters_paragraphs_and_tables() -> None:
     assert not re.search(r"https?:|url\(|@import", text)
 
 
+def test_a_title_that_was_broken_into_lines_is_whole() -> None:
+    zh, en = ZH.replace("怎样?", "怎样呢，\n  好吗?"), EN.replace("how?", "how, and\n  why?")
+    text = printed_page(zh, en, "both")
+    assert "<title>怎样呢，好吗? - numtx</title>" in text and ">how, and why?</" in text
+    assert "<p>Question: how, and why?<br>To know before: nothing</p>" in text
+
+
 def test_a_lesson_is_a_page_in_both_languages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,9 +35,9 @@ FIELDS: dict[str, dict[str, Any]] = {
 # At most so many calls of a forward pass, a backward pass, and a step with a cache. Operators are
 # not counted: `x.dot(w)`, the faster, is a call, and `x @ w` is none.
 LIMITS = {
-    "encoder-decoder": (1100, 948, 644),
-    "decoder": (544, 415, 550),
-    "latents": (693, 506, 572),
+    "encoder-decoder": (1076, 912, 620),
+    "decoder": (536, 403, 544),
+    "latents": (685, 494, 564),
 }
 IDS = np.array([[1, 2, 3, 4, 5, 6, 7]])
 

@@ -32,9 +32,9 @@ def completed(capsys: pytest.CaptureFixture[str], *lines: str) -> list[set[str]]
 
 
 def test_tab_in_bash(capsys):
-    every, some, languages, files, names, pictures = completed(
+    every, some, languages, files, names, pictures, flag = completed(
         capsys, "numtx ", "numtx tra", "numtx trace --lang ", "numtx trace --npz ",
-        "numtx trace we", "numtx cell cat --lang z",
+        "numtx trace we", "numtx cell cat --lang z", "numtx trace --gradients --mark",
     )  # fmt: skip
     assert set(COMMANDS) | {"--help", "--version", "--completion"} <= every
     assert some == {"trace", "train"}
@@ -42,6 +42,7 @@ def test_tab_in_bash(capsys):
     assert files == set()  # left to the shell, which knows the files
     assert names == {"weather"}
     assert pictures == {"zh"}
+    assert flag == {"--markdown"}  # --gradients takes no value
 
 
 def test_every_option_of_every_command(capsys):

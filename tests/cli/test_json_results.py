@@ -1,16 +1,15 @@
 """`--json` of every command that prints results: strict JSON, alone where it goes to standard
 output, and the numbers of the result."""
 
-import json
 import re
 
 import numpy as np
 import pytest
 import terminal
-from small_folders import written
+from command_files import command_files
 
-from numtx import Config, load_example, save_parameters
-from numtx.cli import COMMANDS, main
+from numtx import Config, load_example
+from numtx.cli import COMMANDS
 from numtx.fields.field import fields_of
 from numtx.formats.plain import plain
 from numtx.strict_json import parse
@@ -42,22 +41,7 @@ def test_every_command_has_results_or_says_that_it_has_none():
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("files")
-    example = load_example("cat")
-    names = {name: str(folder / f"{name}.npz") for name in ("trace", "other", "parameters")}
-    save_trace(example.trace(), names["trace"])
-    save_trace(load_example("cat", seed=1).trace(), names["other"])
-    save_parameters(names["parameters"], example.parameters)
-    config = folder / "config.json"
-    config.write_text(json.dumps(example.config.to_dict()))
-    solution = folder / "solution.py"
-    assert main(["learn", "3", "--exercise", str(solution)]) == 0
-    text = solution.read_text(encoding="utf-8")
-    solution.write_text(
-        text.replace("    ...\n", "    return queries @ keys.T\n"), encoding="utf-8"
-    )
-    folder = str(written(folder / "m", "llama"))
-    return {**names, "config": str(config), "folder": folder, "solution": str(solution)}
+    return command_files(tmp_path_factory.mktemp("files"))
 
 
 def result(capsys, files, *command):
@@ -136,3 +120,4 @@ def test_a_demonstration_has_no_json(capsys):
 def test_values_that_json_lacks():
     found = plain({"a": np.array([np.inf, -np.inf, np.nan]), "b": np.int64(3), "c": {2, 1}})
     assert found == {"a": ["inf", "-inf", "nan"], "b": 3, "c": [1, 2]}
+    assert plain([float("inf"), np.float64("nan"), 0.5]) == ["inf", "nan", 0.5]

@@ -5,16 +5,13 @@ import re
 
 import pytest
 import terminal
-from small_folders import written
+from command_files import command_files
 
 from numtx.cli import COMMANDS, parser
 from numtx.config import Config
-from numtx.examples.registry import load_example
 from numtx.families import LAYOUTS
 from numtx.fields.field import fields_of
 from numtx.folders.words_zh import FIELDS, HOW
-from numtx.parameters_file import save_parameters
-from numtx.trace.files import save_trace
 
 # A run of each command; {trace} is a trace file.
 RUNS = {
@@ -30,7 +27,7 @@ RUNS = {
     "cost": ["cost"],
     "figures": ["figures", "--figure", "003.loss-mean"],
     "learn": ["learn"],
-    "check": ["check", "{answer}"],
+    "check": ["check", "{solution}"],
     "picture": ["picture", "side-by-side"],
     "laws": ["laws", "--list"],
     "inspect": ["inspect", "{folder}"],
@@ -53,22 +50,7 @@ def test_every_command_has_a_language_and_a_run_here():
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("files")
-    example = load_example("cat")
-    names = {name: str(folder / f"{name}.npz") for name in ("trace", "other", "new")}
-    save_trace(example.trace(), names["trace"])
-    save_trace(load_example("cat", seed=1).trace(), names["other"])
-    names["parameters"] = str(folder / "parameters.npz")
-    save_parameters(names["parameters"], example.parameters)
-    names["folder"] = str(written(folder / "m", "llama"))
-    answer = folder / "answer.py"
-    answer.write_text("def softmax_backward(dweights, weights): return weights * dweights\n")
-    names["answer"] = str(answer)
-    config = folder / "config.json"
-    config.write_text(
-        '{"model": "decoder-only", "width": 4, "decoder_layers": 1, "hidden": 4, "vocabulary": 5}'
-    )
-    return {**names, "config": str(config)}
+    return command_files(tmp_path_factory.mktemp("files"))
 
 
 @pytest.mark.parametrize("name", RUNS)
